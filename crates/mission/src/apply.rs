@@ -1,0 +1,537 @@
+//! Folds one recorded fact into the state. Nothing is decided here: an event of a known form always applies.
+
+mod landing;
+mod turns;
+
+use crate::event::{Ending, Event, Purpose, Rejection, Turn};
+use crate::gate::GateRun;
+use crate::ids::{AttemptId, CommitId, Epoch, TaskId, TreeId};
+use crate::landing::{Landing, StackResult, Stacked};
+use crate::limits;
+use crate::mission::{
+    Delivery, Evidence, Finished, GateLease, Lease, Mission, Phase, Short, State, TaskState,
+};
+use crate::plan::Plan;
+use crate::planted;
+use crate::question::{About, Question};
+use crate::seal::Outcome;
+use crate::terms::Deliver;
+use crate::time::Timestamp;
+use crate::turn::{Failure, Intent, Usage};
+use crate::work::Work;
+use std::collections::BTreeSet;
+
+impl Mission {
+    /// Folds one event in.
+    pub fn apply(&mut self, at: Timestamp, event: &Event) {
+        self.last = self.last.max(at);
+        self.events += 1;
+        match event {
+            Event::Opened { .. } => {}
+            Event::Prepared {
+                base,
+                gates,
+                environment,
+                notes,
+            } => {
+                self.head = Some((base.commit.clone(), base.tree.clone()));
+                self.base = Some(base.clone());
+                self.gates.clone_from(gates);
+                self.environment = Some(environment.clone());
+                self.notes.clone_from(notes);
+                self.phase = Phase::Reading;
+            }
+            Event::TurnStarted {
+                turn,
+                epoch,
+                deadline,
+                reserved,
+                lane,
+                base,
+                from,
+            } => {
+                let lease = Lease {
+                    turn: *turn,
+                    deadline: *deadline,
+                    reserved: *reserved,
+                    lane: *lane,
+                    since: at,
+                    base: base.clone(),
+                    from: from.clone(),
+                };
+                self.turn_started(at, *epoch, lease);
+            }
+            Event::TurnLent { epoch, reserved } => {
+                if let Some(lease) = self.leases.get_mut(epoch) {
+                    if !planted!("lent_tokens_uncounted") {
+                        self.budget.reserved += reserved - lease.reserved;
+                    }
+                    lease.reserved = *reserved;
+                }
+            }
+            Event::TurnEnded {
+                turn,
+                epoch,
+                ending,
+                usage,
+                charged,
+            } => {
+                self.turn_ended(at, *turn, *epoch, ending, usage, *charged);
+            }
+            Event::IntentRead { intent } => {
+                if matches!(intent, Intent::Plan { .. }) {
+                    self.phase = Phase::Planning;
+                }
+                self.intent = Some(intent.clone());
+            }
+            Event::PlanRefused { faults } => {
+                self.planning.repairs += 1;
+                self.planning.refused.clone_from(faults);
+                self.phase = Phase::Planning;
+            }
+            Event::Planned { plan } => self.planned(plan),
+            Event::Worked {
+                attempt,
+                work,
+                report,
+            } => {
+                self.worked(*attempt, work);
+                self.task_mut(attempt.task).report = Some(report.clone());
+            }
+            Event::Reused { task, attempt } => self.reused(at, *task, *attempt),
+            Event::GateStarted {
+                epoch,
+                gate,
+                commit,
+                tree,
+                purpose,
+                deadline,
+            } => {
+                let (gate, commit, tree) = (gate.clone(), commit.clone(), tree.clone());
+                let lease = GateLease {
+                    gate,
+                    commit,
+                    tree,
+                    purpose: purpose.clone(),
+                    deadline: *deadline,
+                };
+                self.gate_leases.insert(*epoch, lease);
+                self.deadlines.insert((*deadline, *epoch));
+                self.epoch = self.epoch.max(*epoch);
+            }
+            Event::GateEnded { epoch, run } => self.gate_ended(*epoch, run),
+            Event::GateLost { epoch, .. } => {
+                if let Some(lease) = self.drop_gate_lease(*epoch) {
+                    *self
+                        .lost
+                        .entry((lease.tree, lease.gate.command()))
+                        .or_default() += 1;
+                }
+            }
+            Event::Rejected { attempt, rejection } => self.rejected(*attempt, rejection),
+            Event::Accepted { attempt, .. } => self.accepted(*attempt),
+            Event::Parked { task, until, why } => {
+                self.set_state(
+                    *task,
+                    State::Parked {
+                        until: *until,
+                        why: why.clone(),
+                    },
+                );
+            }
+            Event::TaskFailed { task, why } => {
+                self.set_state(*task, State::Failed { why: why.clone() });
+                self.task_mut(*task).ended = Some(at);
+            }
+            Event::Disputed { attempt, findings } => {
+                self.set_state(attempt.task, State::Disputed);
+                let task = self.task_mut(attempt.task);
+                // Its turn is over: whatever comes after, a resume for example, is another attempt on top of it.
+                task.spent = true;
+                task.from = task.work.as_ref().map(|work| work.commit.clone());
+                task.history.push((
+                    *attempt,
+                    Rejection::Review {
+                        findings: findings.clone(),
+                    },
+                ));
+                task.ended = Some(at);
+            }
+            Event::LandingStarted { n, onto, attempts } => self.landing_started(*n, onto, attempts),
+            Event::Stacked { results, .. } => self.stacked(results),
+            Event::LandingFailed { gate, .. } => self.landing_failed(gate.is_some()),
+            Event::Landed { commit, tree, .. } => self.landed_all(at, commit, tree),
+            Event::TaskDone { task, note } => {
+                if !note.is_empty() {
+                    self.task_mut(*task).notes.push(note.clone());
+                }
+                self.task_landed(at, *task);
+            }
+            Event::Asked {
+                id,
+                about,
+                text,
+                choices,
+                default,
+                deadline,
+            } => {
+                let (text, choices, default) = (text.clone(), choices.clone(), default.clone());
+                let question = Question {
+                    about: about.clone(),
+                    text,
+                    choices,
+                    default,
+                    deadline: *deadline,
+                };
+                match about {
+                    About::Plan => {
+                        self.phase = Phase::Approving;
+                        self.approval_asked = true;
+                    }
+                    About::Dispute { attempt, .. } | About::Blocked { attempt } => {
+                        self.set_state(attempt.task, State::Asking { question: *id });
+                    }
+                    About::Task { task } => self.set_state(*task, State::Asking { question: *id }),
+                    About::Permission { .. } => {}
+                }
+                self.questions.insert(*id, question);
+                self.last_question = self.last_question.max(id.0);
+            }
+            Event::QuestionClosed { id, answered } => {
+                if let Some(question) = self.questions.remove(id) {
+                    self.question_closed(at, &question.about, &answered.text);
+                }
+            }
+            Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
+            Event::CancelAsked { .. } => self.cancelled = true,
+            Event::Halted { why } => self.halted = Some(why.clone()),
+            Event::Sealed {
+                outcome, reasons, ..
+            } => {
+                self.outcome = Some(*outcome);
+                self.reasons.clone_from(reasons);
+                self.sealed_at = Some(at);
+                self.phase = Phase::Sealed;
+                self.seals += 1;
+                if *outcome == Outcome::Completed && self.terms.deliver != Deliver::None {
+                    self.want_delivery(self.terms.deliver);
+                }
+            }
+            Event::Resumed {
+                more_tokens,
+                replan,
+                ..
+            } => self.resumed(at, *more_tokens, *replan),
+            Event::DeliverAsked { form } => self.want_delivery(*form),
+            Event::DeliveryPlanned { plan, files } => {
+                if let Delivery::Wanted(form) = self.delivery {
+                    self.delivery = Delivery::Planned {
+                        form,
+                        plan: plan.clone(),
+                        files: *files,
+                    };
+                }
+            }
+            Event::Delivered { .. } => {
+                if let Delivery::Planned { form, .. } = self.delivery {
+                    self.delivery = Delivery::Done { form };
+                    self.delivered.clone_from(&self.head);
+                }
+            }
+            Event::DeliveryRefused { .. } => self.delivery = Delivery::Refused,
+            Event::UndoAsked { .. } => self.delivery = Delivery::Undoing,
+            Event::Undone { .. } => self.delivery = Delivery::Undone,
+            Event::Cleaned { .. } => self.cleaned = true,
+        }
+    }
+
+    /// What is asked about goes back to where it stood before the question; what the answer does to it, later events
+    /// tell. A question that is withdrawn has none, and its task is asked about again when the mission goes on.
+    fn question_closed(&mut self, at: Timestamp, about: &About, answer: &str) {
+        match about {
+            About::Plan if answer == "yes" => self.phase = Phase::Running,
+            About::Plan => self.approval_asked = false,
+            About::Permission { .. } => {}
+            About::Dispute { attempt, .. } => {
+                let state = match planted!("finished_work_run_again") {
+                    true => State::Ready,
+                    false => State::Judging { from: at },
+                };
+                self.set_state(attempt.task, state);
+            }
+            About::Blocked { attempt } => {
+                self.set_state(attempt.task, State::Ready);
+                let task = self.task_mut(attempt.task);
+                task.spent = true;
+                // What a person says of a task is told to whoever works on it next.
+                if answer != "leave" {
+                    task.notes.push(answer.to_owned());
+                }
+            }
+            About::Task { task } => self.set_state(*task, State::Ready),
+        }
+    }
+
+    fn want_delivery(&mut self, form: Deliver) {
+        self.delivery = Delivery::Wanted(form);
+        self.deliveries += 1;
+    }
+
+    pub(crate) fn task_mut(&mut self, id: TaskId) -> &mut TaskState {
+        self.tasks
+            .get_mut(&id)
+            .expect("events name tasks of the plan")
+    }
+
+    /// Moves a task to another state and keeps the sets that are looked things up in true.
+    pub(crate) fn set_state(&mut self, id: TaskId, state: State) {
+        let key = self.ready_key(id);
+        match &self.tasks[&id].state {
+            State::Ready => _ = self.ready.remove(&key),
+            State::Parked { until, .. } => _ = self.parked.remove(&(*until, id)),
+            State::Checking => _ = self.checking.remove(&id),
+            State::Judging { from } => _ = self.judging.remove(&(*from, id)),
+            State::Queued if planted!("rejected_attempt_stays_queued") => {}
+            State::Queued => self.queue.retain(|attempt| attempt.task != id),
+            _ => {}
+        }
+        match &state {
+            State::Ready => _ = self.ready.insert(key),
+            State::Parked { until, .. } => _ = self.parked.insert((*until, id)),
+            State::Checking => _ = self.checking.insert(id),
+            State::Judging { from } => _ = self.judging.insert((*from, id)),
+            _ => {}
+        }
+        self.task_mut(id).state = state;
+    }
+
+    /// A new plan's tasks stand beside landed ones of an earlier plan: what has landed stays done.
+    fn planned(&mut self, plan: &Plan) {
+        let paths = plan.remaining_paths();
+        let places: Vec<TaskId> = plan.tasks.iter().map(|task| task.id).collect();
+        self.ready.clear();
+        self.parked.clear();
+        self.checking.clear();
+        self.judging.clear();
+        self.queue.clear();
+        self.tasks.retain(|_, task| task.state == State::Landed);
+        self.befores.retain(|id| self.tasks.contains_key(id));
+        for (task, path) in plan.tasks.iter().zip(&paths) {
+            self.tasks
+                .insert(task.id, TaskState::new(task.clone(), *path));
+        }
+        for id in &places {
+            let needs = self.tasks[id].task.needs.clone();
+            for need in &needs {
+                self.task_mut(*need).needed_by.push(*id);
+            }
+            if needs.is_empty() {
+                self.set_state(*id, State::Ready);
+            }
+        }
+        self.plans += 1;
+        self.phase = Phase::Running;
+        self.approval_asked = false;
+    }
+
+    fn worked(&mut self, attempt: AttemptId, work: &Work) {
+        self.works.insert(attempt, work.clone());
+        let task = self.task_mut(attempt.task);
+        task.work = Some(work.clone());
+        if task.task.acceptance.is_empty() {
+            self.set_state(attempt.task, State::Judging { from: self.last });
+        } else {
+            self.set_state(attempt.task, State::Checking);
+            self.attempt_checked(attempt);
+        }
+    }
+
+    /// The found result becomes the task's own first attempt, so that nothing after this differs from a worked one.
+    fn reused(&mut self, at: Timestamp, id: TaskId, attempt: AttemptId) {
+        let Some(work) = self.works.get(&attempt).cloned() else {
+            return;
+        };
+        let found = self
+            .results
+            .values()
+            .find(|done| done.attempt == attempt)
+            .cloned();
+        let own = AttemptId { task: id, n: 1 };
+        self.works.insert(own, work.clone());
+        let task = self.task_mut(id);
+        task.n = own.n;
+        task.spent = false;
+        task.work = Some(work);
+        task.base = found.as_ref().and_then(|done| done.base.clone());
+        task.reused = true;
+        task.started.get_or_insert(at);
+        if found.is_some_and(|done| done.landed) {
+            self.task_landed(at, id);
+        } else {
+            self.set_state(id, State::Queued);
+            self.queue.push_back(own);
+        }
+        // What its commands said before the work may never have been asked.
+        self.befores.insert(id);
+        self.before_checked(id);
+    }
+
+    fn drop_gate_lease(&mut self, epoch: Epoch) -> Option<GateLease> {
+        let lease = self.gate_leases.remove(&epoch)?;
+        self.deadlines.remove(&(lease.deadline, epoch));
+        Some(lease)
+    }
+
+    fn gate_ended(&mut self, epoch: Epoch, run: &GateRun) {
+        let Some(lease) = self.drop_gate_lease(epoch) else {
+            return;
+        };
+        let key = (lease.tree.clone(), lease.gate.command());
+        let evidence = self.evidence.entry(key).or_insert_with(|| Evidence {
+            run: run.clone(),
+            runs: 0,
+            flaky: false,
+        });
+        evidence.flaky |= evidence.runs > 0 && evidence.run.result.passed() != run.result.passed();
+        evidence.runs += 1;
+        evidence.run = run.clone();
+        // Evidence is evidence, whatever it was asked for: it counts for every attempt that has this tree.
+        let of_this_tree = |id: &&TaskId| {
+            let work = self.tasks[*id].work.as_ref();
+            work.is_some_and(|work| work.tree == lease.tree)
+        };
+        let checked: Vec<TaskId> = self.checking.iter().filter(of_this_tree).copied().collect();
+        for id in checked {
+            self.attempt_checked(self.tasks[&id].attempt());
+        }
+        if let Purpose::Before { task } = lease.purpose {
+            self.before_checked(task);
+        }
+    }
+
+    /// When the last acceptance command of an attempt is green, the attempt waits for its judge, and what the same
+    /// commands said before the work is asked meanwhile.
+    fn attempt_checked(&mut self, attempt: AttemptId) {
+        let task = &self.tasks[&attempt.task];
+        if task.state != State::Checking
+            || task.attempt() != attempt
+            || !self.acceptance_is_green(attempt.task)
+        {
+            return;
+        }
+        self.set_state(attempt.task, State::Judging { from: self.last });
+        self.befores.insert(attempt.task);
+        self.before_checked(attempt.task);
+    }
+
+    fn before_checked(&mut self, task: TaskId) {
+        if self.next_before(task).is_none() {
+            self.befores.remove(&task);
+        }
+    }
+
+    fn resumed(&mut self, at: Timestamp, more_tokens: u64, replan: bool) {
+        self.budget.limit = self.budget.limit.saturating_add(more_tokens);
+        self.deadline = at + self.terms.mission;
+        self.cancelled = false;
+        self.halted = None;
+        self.outcome = None;
+        self.reasons.clear();
+        self.sealed_at = None;
+        // What was handed over can still be taken back.
+        if !matches!(self.delivery, Delivery::Done { .. }) {
+            self.delivery = Delivery::None;
+        }
+        self.cleaned = false;
+        self.lost.clear();
+        if planted!("parked_task_forgotten_on_resume") {
+            self.parked.clear();
+        }
+        let open: Vec<TaskId> = self
+            .tasks
+            .values()
+            .filter(|t| t.state != State::Landed)
+            .map(|t| t.task.id)
+            .collect();
+        for id in open {
+            if matches!(
+                self.tasks[&id].state,
+                State::Failed { .. } | State::Disputed
+            ) {
+                let task = self.task_mut(id);
+                (task.tries, task.faults, task.refusals, task.conflicts) = (0, 0, 0, 0);
+                (task.review_rejections, task.review_faults) = (0, 0);
+                task.ended = None;
+                self.set_state(id, State::Ready);
+            }
+        }
+        self.phase = match (&self.base, &self.intent) {
+            (None, _) => Phase::Preparing,
+            (_, None) => Phase::Reading,
+            _ if self.tasks.is_empty() || replan => Phase::Planning,
+            _ => Phase::Running,
+        };
+        self.reading = Short {
+            n: self.reading.n,
+            ..Short::default()
+        };
+        self.planning = Short {
+            n: self.planning.n,
+            ..Short::default()
+        };
+    }
+}
+
+impl Short {
+    fn ended(&mut self, at: Timestamp, ending: &Ending) {
+        match ending {
+            Ending::Answered => (self.faults, self.refusals) = (0, 0),
+            Ending::Refused { until, .. } => {
+                self.refusals += 1;
+                self.from = *until;
+            }
+            Ending::Cancelled => {}
+            Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
+                self.faults += 1;
+                self.from = at
+                    + crate::recovery::wait(
+                        limits::BACKOFF_FIRST,
+                        limits::BACKOFF_MOST,
+                        self.faults,
+                    );
+            }
+        }
+    }
+}
+
+impl TaskState {
+    fn new(task: crate::plan::Task, path: u32) -> Self {
+        let left = task.needs.len() as u32;
+        Self {
+            task,
+            state: State::Waiting { left },
+            path,
+            needed_by: Vec::new(),
+            n: 0,
+            spent: true,
+            tries: 0,
+            faults: 0,
+            refusals: 0,
+            conflicts: 0,
+            review_rejections: 0,
+            reviews: 0,
+            review_faults: 0,
+            lane: None,
+            base: None,
+            from: None,
+            work: None,
+            report: None,
+            history: Vec::new(),
+            notes: Vec::new(),
+            reused: false,
+            started: None,
+            ended: None,
+            tokens: 0,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Leases of turns, handed out and ended.
+
+use super::*;
+
+impl Mission {
+    pub(super) fn turn_started(&mut self, at: Timestamp, epoch: Epoch, lease: Lease) {
+        self.budget.reserved += lease.reserved;
+        self.deadlines.insert((lease.deadline, epoch));
+        self.epoch = self.epoch.max(epoch);
+        match lease.turn {
+            Turn::Intent { n } => self.reading.n = n,
+            Turn::Plan { n } => self.planning.n = n,
+            Turn::Work { attempt } => {
+                self.set_state(attempt.task, State::Working { epoch });
+                let tree = self.head.as_ref().map(|(_, tree)| tree.clone());
+                let task = self.task_mut(attempt.task);
+                if task.n != attempt.n {
+                    task.n = attempt.n;
+                    task.spent = false;
+                    task.reviews = 0;
+                    task.review_faults = 0;
+                    task.base = None;
+                }
+                if task.base.is_none() {
+                    task.base = lease.base.clone().zip(tree);
+                }
+                task.lane = Some(lease.lane);
+                task.started.get_or_insert(at);
+            }
+            Turn::Review { attempt, n } => {
+                self.set_state(attempt.task, State::Reviewing { epoch });
+                self.task_mut(attempt.task).reviews = n;
+            }
+        }
+        self.leases.insert(epoch, lease);
+    }
+
+    pub(super) fn turn_ended(
+        &mut self,
+        at: Timestamp,
+        turn: Turn,
+        epoch: Epoch,
+        ending: &Ending,
+        usage: &Usage,
+        charged: u64,
+    ) {
+        if let Some(lease) = self.leases.remove(&epoch) {
+            self.deadlines.remove(&(lease.deadline, epoch));
+            if !(planted!("reservation_leaked_on_cancel") && *ending == Ending::Cancelled) {
+                self.budget.reserved -= lease.reserved;
+            }
+        }
+        self.budget.spent = self.budget.spent.saturating_add(charged);
+        self.budget.calls += u64::from(usage.calls);
+        match usage.tokens() {
+            Some(tokens) => self.budget.reported = self.budget.reported.saturating_add(tokens),
+            None => self.budget.unknown = true,
+        }
+        self.budget.micro_usd = self
+            .budget
+            .micro_usd
+            .saturating_add(usage.micro_usd.unwrap_or(0));
+        match turn {
+            Turn::Intent { .. } => self.reading.ended(at, ending),
+            Turn::Plan { .. } => self.planning.ended(at, ending),
+            Turn::Work { attempt } => {
+                self.task_mut(attempt.task).tokens += charged;
+                self.work_ended(attempt, ending);
+            }
+            Turn::Review { attempt, .. } => {
+                self.task_mut(attempt.task).tokens += charged;
+                self.review_ended(at, attempt, ending);
+            }
+        }
+    }
+
+    pub(super) fn work_ended(&mut self, attempt: AttemptId, ending: &Ending) {
+        let task = self.task_mut(attempt.task);
+        match ending {
+            Ending::Answered => {
+                task.faults = 0;
+                task.refusals = 0;
+            }
+            Ending::Refused { until, why } => {
+                task.refusals += 1;
+                if planted!("refusal_uses_up_attempt") {
+                    task.tries += 1;
+                }
+                self.set_state(
+                    attempt.task,
+                    State::Parked {
+                        until: *until,
+                        why: why.clone(),
+                    },
+                );
+            }
+            // The host failed, not the agent: the same attempt goes on, after a wait that a later event tells.
+            Ending::Failed {
+                failure: Failure::Transient | Failure::Fatal,
+                ..
+            } => {
+                task.faults += 1;
+                self.set_state(attempt.task, State::Ready);
+            }
+            Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
+                let why = match ending {
+                    Ending::Failed { why, .. } => why.clone(),
+                    Ending::Expired => "it was not done in time".into(),
+                    _ => "it used more tokens than there were".into(),
+                };
+                // Whoever tries next is told, so that it does not end the same way.
+                task.history.push((attempt, Rejection::Unfinished { why }));
+                task.tries += 1;
+                task.spent = true;
+                task.faults = 0;
+                self.set_state(attempt.task, State::Ready);
+            }
+            Ending::Cancelled => self.set_state(attempt.task, State::Ready),
+        }
+    }
+
+    pub(super) fn review_ended(&mut self, at: Timestamp, attempt: AttemptId, ending: &Ending) {
+        let task = self.task_mut(attempt.task);
+        let from = match ending {
+            Ending::Answered => {
+                task.review_faults = 0;
+                at
+            }
+            Ending::Refused { until, .. } => *until,
+            Ending::Cancelled => at,
+            Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
+                task.review_faults += 1;
+                at + crate::recovery::wait(
+                    limits::BACKOFF_FIRST,
+                    limits::BACKOFF_MOST,
+                    task.review_faults,
+                )
+            }
+        };
+        self.set_state(attempt.task, State::Judging { from });
+    }
+}

@@ -1,0 +1,354 @@
+//! What an input means now. Stale and doubled replies mean nothing.
+
+mod people;
+mod turns;
+
+use crate::event::{Ending, Event, Purpose, Rejection, Step, Turn};
+use crate::gate::GateRun;
+use crate::ids::{AttemptId, Epoch, TaskId};
+use crate::input::{Input, Refusal, Reply};
+use crate::landing::{StackResult, Stacked};
+use crate::limits;
+use crate::mission::{Delivery, Lease, Mission, Phase};
+use crate::plan::{self, Draft, Plan};
+use crate::planted;
+use crate::question::{About, Answered, QuestionId};
+use crate::recovery;
+use crate::seal::Outcome as SealOutcome;
+use crate::terms::Deliver;
+use crate::time::Timestamp;
+use crate::todo::TodoEdit;
+use crate::turn::{Answer, ChangedTest, Failure, Finding, Intent, Outcome, Report, Usage, Verdict};
+use crate::work::Work;
+
+type Decided = (Vec<Event>, Reply);
+
+fn done(events: Vec<Event>) -> Decided {
+    (events, Reply::Done)
+}
+
+fn stale() -> Decided {
+    (Vec::new(), Reply::Stale)
+}
+
+fn refused(refusal: Refusal) -> Decided {
+    (Vec::new(), Reply::Refused(refusal))
+}
+
+impl Mission {
+    /// What an input means now: the events that follow from it at once, and what is told to whoever gave it. Pure.
+    pub fn decide(&self, now: Timestamp, input: Input) -> Decided {
+        match input {
+            Input::Tick => done(Vec::new()),
+            Input::Prepared {
+                base,
+                gates,
+                environment,
+                notes,
+            } => {
+                if self.phase != Phase::Preparing || self.base.is_some() {
+                    return stale();
+                }
+                done(vec![Event::Prepared {
+                    base,
+                    gates,
+                    environment,
+                    notes,
+                }])
+            }
+            Input::StepFailed { step, n, why } => self.step_failed(step, n, why),
+            Input::TurnReplied {
+                epoch,
+                outcome,
+                work,
+            } => match self.leases.get(&epoch) {
+                Some(lease) => done(self.turn_replied(now, epoch, lease, outcome, work)),
+                None => self.stale_turn(now, epoch, outcome, work),
+            },
+            Input::TurnUsed { epoch, tokens } => self.turn_used(now, epoch, tokens),
+            Input::GateRan { epoch, run } => self.gate_ran(epoch, run),
+            Input::GateLost { epoch, why } => match self.gate_leases.contains_key(&epoch) {
+                true => done(self.lose_gate(epoch, cut(&why))),
+                false => stale(),
+            },
+            Input::Stacked { n, results } => self.stack_stands(n, results),
+            Input::Moved { n, commit, tree } => {
+                let this = self.landing.as_ref().filter(|landing| landing.n == n);
+                match this.and_then(|landing| landing.top.clone()) {
+                    _ if planted!("landing_not_idempotent") && n <= self.landings => {
+                        done(vec![Event::Landed { n, commit, tree }])
+                    }
+                    Some(top) if top == (commit.clone(), tree.clone()) => {
+                        done(vec![Event::Landed { n, commit, tree }])
+                    }
+                    Some(_) => {
+                        let found = commit.short();
+                        let why = format!("the landed line stands at {found}, where nobody put it");
+                        self.step_failed(Step::Move, n, why)
+                    }
+                    None => stale(),
+                }
+            }
+            Input::DeliveryPlanned { n, plan, files } => match self.delivery {
+                Delivery::Wanted(_) if self.delivers(n) => {
+                    done(vec![Event::DeliveryPlanned { plan, files }])
+                }
+                _ => stale(),
+            },
+            Input::Delivered { n, place, files } => match self.delivery {
+                Delivery::Planned { .. } if self.delivers(n) => done(vec![Event::Delivered {
+                    place: cut(&place),
+                    files,
+                }]),
+                _ => stale(),
+            },
+            Input::DeliveryRefused { n, why, hint } => match self.delivery {
+                Delivery::Wanted(_) | Delivery::Planned { .. } if self.delivers(n) => {
+                    done(vec![Event::DeliveryRefused {
+                        why: cut(&why),
+                        hint: cut(&hint),
+                    }])
+                }
+                _ => stale(),
+            },
+            Input::Undone { n, left } => match self.delivery {
+                Delivery::Undoing if self.delivers(n) => done(vec![Event::Undone { left }]),
+                _ => stale(),
+            },
+            Input::Cleaned { n, rescued } => match self.to_clean(n) {
+                true => done(vec![Event::Cleaned { rescued }]),
+                false => stale(),
+            },
+            Input::Question {
+                epoch,
+                token,
+                kind,
+                text,
+                choices,
+            } => self.question(now, epoch, token, kind, text, choices),
+            Input::Answer { id, text, by } => self.answer(id, text, by),
+            Input::Edit { edit, by } => self.edit(edit, by),
+            Input::Cancel { by } => match (self.outcome, self.cancelled) {
+                (Some(_), _) => refused(Refusal::Over),
+                (None, true) => done(Vec::new()),
+                (None, false) => done(vec![Event::CancelAsked { by }]),
+            },
+            Input::Resume {
+                by,
+                more_tokens,
+                replan,
+            } => self.resume(by, more_tokens, replan),
+            Input::Deliver { form } => self.deliver(form),
+            Input::Undo { by } => match self.delivery {
+                _ if self.outcome.is_none() => refused(Refusal::Running),
+                Delivery::Done { .. } => done(vec![Event::UndoAsked { by }]),
+                _ => refused(Refusal::Delivery(
+                    "nothing is delivered, so there is nothing to undo",
+                )),
+            },
+        }
+    }
+
+    fn stale_turn(
+        &self,
+        now: Timestamp,
+        epoch: Epoch,
+        outcome: Outcome,
+        work: Option<Work>,
+    ) -> Decided {
+        // With the planted bug a reply that names no live lease is taken for whatever turn runs now.
+        if planted!("result_of_old_attempt_accepted")
+            && let Some((live, lease)) = self.leases.iter().find(|(live, _)| **live > epoch)
+        {
+            return done(self.turn_replied(now, *live, lease, outcome, work));
+        }
+        stale()
+    }
+
+    /// Whether this is the delivery in hand.
+    fn delivers(&self, n: u32) -> bool {
+        n == self.deliveries || planted!("stale_delivery_accepted")
+    }
+
+    /// Whether the workspaces are to go because of this very seal.
+    fn to_clean(&self, n: u32) -> bool {
+        self.outcome.is_some() && !self.cleaned && n == self.seals
+    }
+
+    /// Whether this landing is at this very step.
+    fn lands(&self, n: u32, step: Step) -> bool {
+        let this = self.landing.as_ref().filter(|landing| landing.n == n);
+        this.is_some_and(|landing| landing.top.is_some() == (step == Step::Move))
+    }
+
+    fn step_failed(&self, step: Step, n: u32, why: String) -> Decided {
+        let why = cut(&why);
+        match step {
+            Step::Prepare if self.phase == Phase::Preparing => {
+                let reasons = vec![why];
+                done(vec![Event::Sealed {
+                    outcome: SealOutcome::Failed,
+                    reasons,
+                    commit: None,
+                    tree: None,
+                }])
+            }
+            Step::Stack | Step::Move if self.lands(n, step) => {
+                let mut events = vec![Event::LandingFailed { n, gate: None }];
+                events.extend(self.halted.is_none().then_some(Event::Halted { why }));
+                done(events)
+            }
+            Step::PlanDelivery | Step::Deliver
+                if n == self.deliveries
+                    && matches!(
+                        self.delivery,
+                        Delivery::Wanted(_) | Delivery::Planned { .. }
+                    ) =>
+            {
+                let hint = format!("orchestrator deliver {}", self.id);
+                done(vec![Event::DeliveryRefused { why, hint }])
+            }
+            Step::Undo if self.delivery == Delivery::Undoing && n == self.deliveries => {
+                done(vec![Event::Undone { left: vec![why] }])
+            }
+            Step::Clean if self.to_clean(n) => done(vec![Event::Cleaned { rescued: 0 }]),
+            _ => stale(),
+        }
+    }
+
+    /// Turns an attempt down, with what follows for its task.
+    pub(crate) fn reject(&self, attempt: AttemptId, rejection: Rejection) -> Vec<Event> {
+        let task = &self.tasks[&attempt.task];
+        let end = match &rejection {
+            Rejection::Conflict { paths, .. } if task.conflicts + 1 >= limits::CONFLICTS => {
+                Some(format!(
+                    "{} landings ended in a conflict; the last in {}",
+                    task.conflicts + 1,
+                    paths.join(", ")
+                ))
+            }
+            Rejection::Conflict { .. } | Rejection::Person { .. } => None,
+            other if task.tries + 1 >= self.terms.attempts => Some(format!(
+                "{} attempts were turned down; the last: {}",
+                task.tries + 1,
+                self.told(other)
+            )),
+            _ => None,
+        };
+        let mut events = vec![Event::Rejected { attempt, rejection }];
+        events.extend(end.map(|why| Event::TaskFailed {
+            task: attempt.task,
+            why,
+        }));
+        events
+    }
+
+    /// A run of a gate was lost. When that has happened too often on one tree, the machine is at fault and no agent: the
+    /// mission winds down with what it has, unless the run would only have told more of the base.
+    pub(crate) fn lose_gate(&self, epoch: Epoch, why: String) -> Vec<Event> {
+        let mut events = vec![Event::GateLost {
+            epoch,
+            why: why.clone(),
+        }];
+        if let Some(lease) = self.gate_leases.get(&epoch)
+            && !matches!(lease.purpose, Purpose::Baseline | Purpose::Before { .. })
+        {
+            let key = (lease.tree.clone(), lease.gate.command());
+            let lost = self.lost.get(&key).copied().unwrap_or(0) + 1;
+            if lost >= limits::GATE_TRIES && self.halted.is_none() {
+                let why = format!(
+                    "the check {} could not be run {lost} times: {why}",
+                    lease.gate.id
+                );
+                events.push(Event::Halted { why: cut(&why) });
+            }
+        }
+        events
+    }
+
+    fn gate_ran(&self, epoch: Epoch, run: GateRun) -> Decided {
+        let Some(lease) = self.gate_leases.get(&epoch) else {
+            return stale();
+        };
+        let fits = run.command == lease.gate.command()
+            && (run.tree == lease.tree || planted!("evidence_of_another_tree_accepted"));
+        if !fits {
+            let why = format!(
+                "it ran on tree {} instead of {}",
+                run.tree.short(),
+                lease.tree.short()
+            );
+            return done(self.lose_gate(epoch, why));
+        }
+        done(vec![Event::GateEnded { epoch, run }])
+    }
+
+    fn stack_stands(&self, n: u32, results: Vec<Stacked>) -> Decided {
+        let this = self
+            .landing
+            .as_ref()
+            .filter(|landing| landing.n == n || planted!("stale_stack_result_accepted"))
+            .filter(|landing| landing.top.is_none());
+        let Some(landing) = this else { return stale() };
+        let named: Vec<AttemptId> = results.iter().map(|stacked| stacked.attempt).collect();
+        if named != landing.attempts && !planted!("stale_stack_result_accepted") {
+            return stale();
+        }
+        let results: Vec<Stacked> = results.into_iter().map(shortened).collect();
+        let mut events = vec![Event::Stacked {
+            n,
+            results: results.clone(),
+        }];
+        for stacked in results {
+            if let StackResult::Conflict { paths, excerpt } = stacked.result {
+                let rejection = Rejection::Conflict { paths, excerpt };
+                events.extend(self.reject(stacked.attempt, rejection));
+            }
+        }
+        done(events)
+    }
+}
+
+/// A rejection in a few words.
+pub fn words(rejection: &Rejection) -> String {
+    match rejection {
+        Rejection::Unfinished { why } => format!("it ended without a result: {why}"),
+        Rejection::Nothing => "nothing was changed".into(),
+        Rejection::Protected { paths } => {
+            format!("it wrote {}, which no agent may", paths.join(", "))
+        }
+        Rejection::Bent { what } => what.join("; "),
+        Rejection::Gate { gate, .. } => format!("{gate} was red"),
+        Rejection::Review { findings } => match findings.first() {
+            Some(first) => format!("the Reviewer found: {}", first.what),
+            None => "the Reviewer did not accept it".into(),
+        },
+        Rejection::Person { note } => format!("a person said: {note}"),
+        Rejection::Conflict { paths, .. } => format!("it conflicts in {}", paths.join(", ")),
+    }
+}
+
+/// Free text from outside, cut to what an event keeps. The cut is said.
+pub(crate) fn cut(text: &str) -> String {
+    cut_to(text, limits::TEXT_BYTES)
+}
+
+/// A conflict as events keep it.
+fn shortened(mut stacked: Stacked) -> Stacked {
+    if let StackResult::Conflict { paths, excerpt } = &mut stacked.result {
+        paths.truncate(limits::FINDINGS);
+        *excerpt = cut(excerpt);
+    }
+    stacked
+}
+
+fn cut_to(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{} [{} bytes cut]", &text[..end], text.len() - end)
+}

@@ -1,0 +1,182 @@
+//! What people and policies say: questions and their answers, the TODO, going on, delivery.
+
+use super::*;
+
+impl Mission {
+    pub(super) fn question(
+        &self,
+        now: Timestamp,
+        epoch: Epoch,
+        token: u64,
+        kind: String,
+        text: String,
+        choices: Vec<String>,
+    ) -> Decided {
+        let known = self.questions.values().any(|question| {
+            matches!(question.about, About::Permission { epoch: e, token: t, .. } if e == epoch && t == token)
+        });
+        if known || !self.leases.contains_key(&epoch) {
+            return stale();
+        }
+        let id = QuestionId(self.last_question + 1);
+        let about = About::Permission {
+            epoch,
+            token,
+            kind: cut(&kind),
+        };
+        let deadline = now + limits::PERMISSION;
+        let text = cut(&text);
+        let choices = choices.iter().take(limits::FINDINGS);
+        let choices = choices
+            .map(|choice| cut_to(choice, limits::PATH_BYTES))
+            .collect();
+        let mut events = vec![Event::Asked {
+            id,
+            about,
+            text,
+            choices,
+            default: "deny".into(),
+            deadline,
+        }];
+        if self.questions.len() >= limits::OPEN_QUESTIONS {
+            let answered = Answered {
+                text: "deny".into(),
+                by: "policy".into(),
+            };
+            events.push(Event::QuestionClosed { id, answered });
+        }
+        done(events)
+    }
+
+    pub(super) fn answer(&self, id: QuestionId, text: String, by: String) -> Decided {
+        let Some(question) = self.questions.get(&id) else {
+            return refused(Refusal::NoQuestion(id));
+        };
+        let text = cut(text.trim());
+        if text.is_empty() || (!question.choices.is_empty() && !question.choices.contains(&text)) {
+            return refused(Refusal::NoChoice {
+                id,
+                choices: question.choices.clone(),
+            });
+        }
+        done(self.close_question(id, text, by))
+    }
+
+    /// Closes a question, with what follows from its answer.
+    pub(crate) fn close_question(&self, id: QuestionId, text: String, by: String) -> Vec<Event> {
+        let Some(question) = self.questions.get(&id) else {
+            return Vec::new();
+        };
+        let answered = Answered {
+            text: text.clone(),
+            by: by.clone(),
+        };
+        let mut events = vec![Event::QuestionClosed { id, answered }];
+        match &question.about {
+            About::Plan if text != "yes" => events.push(Event::CancelAsked { by }),
+            About::Plan | About::Permission { .. } => {}
+            About::Dispute { attempt, findings } => match text.as_str() {
+                "accept" => events.push(Event::Accepted {
+                    attempt: *attempt,
+                    by,
+                    findings: findings.clone(),
+                }),
+                // A person's word for another try holds, however many there were.
+                "retry" => {
+                    let findings = findings.clone();
+                    let (attempt, rejection) = (*attempt, Rejection::Review { findings });
+                    events.push(Event::Rejected { attempt, rejection });
+                }
+                _ => events.push(Event::Disputed {
+                    attempt: *attempt,
+                    findings: findings.clone(),
+                }),
+            },
+            About::Blocked { attempt } => match text.as_str() {
+                "leave" => {
+                    let why = question
+                        .text
+                        .split(". A hint")
+                        .next()
+                        .unwrap_or(&question.text);
+                    // The question names the task; its end does so by itself.
+                    let title = &self.tasks[&attempt.task].task.title;
+                    let named = format!("{} ({title}) ", attempt.task);
+                    let why = why.strip_prefix(&named).unwrap_or(why).to_owned();
+                    events.push(Event::TaskFailed {
+                        task: attempt.task,
+                        why,
+                    });
+                }
+                _ => events.extend(self.reject(*attempt, Rejection::Person { note: text })),
+            },
+            About::Task { task } => events.push(Event::TaskDone {
+                task: *task,
+                note: text,
+            }),
+        }
+        events
+    }
+
+    pub(super) fn edit(&self, edit: TodoEdit, by: String) -> Decided {
+        match self
+            .todo
+            .check(&edit, |task| self.tasks.contains_key(&task))
+        {
+            Ok(()) => done(vec![Event::TodoEdited {
+                version: self.todo.version + 1,
+                edit,
+                by,
+            }]),
+            Err(why) => refused(why.into()),
+        }
+    }
+
+    pub(super) fn resume(&self, by: String, more_tokens: u64, replan: bool) -> Decided {
+        let Some(outcome) = self.outcome else {
+            return refused(Refusal::Running);
+        };
+        match outcome {
+            _ if self.delivering() => refused(Refusal::Delivery(
+                "a delivery is under way; wait for its end and resume then",
+            )),
+            SealOutcome::Answered => refused(Refusal::NothingLeft(
+                "the request was a question and has been answered",
+            )),
+            SealOutcome::Completed | SealOutcome::Unverified if !replan => {
+                refused(Refusal::NothingLeft("every task has landed"))
+            }
+            _ if self.base.is_none() => refused(Refusal::NothingLeft(
+                "it could not be prepared; start a new mission",
+            )),
+            _ => done(vec![Event::Resumed {
+                by,
+                more_tokens,
+                replan,
+            }]),
+        }
+    }
+
+    /// Whether the user's files are being written, one way or the other.
+    pub(super) fn delivering(&self) -> bool {
+        matches!(
+            self.delivery,
+            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing
+        )
+    }
+
+    pub(super) fn deliver(&self, form: Deliver) -> Decided {
+        match (&self.delivery, self.outcome) {
+            (_, None) => refused(Refusal::Running),
+            _ if form == Deliver::None => {
+                refused(Refusal::Delivery("`none` is not a form of delivery"))
+            }
+            _ if self.landed == 0 => refused(Refusal::NothingLanded),
+            _ if self.delivering() => refused(Refusal::Delivery("a delivery is under way")),
+            (Delivery::Done { .. }, _) if self.delivered == self.head => {
+                refused(Refusal::Delivery("the result is delivered already"))
+            }
+            _ => done(vec![Event::DeliverAsked { form }]),
+        }
+    }
+}

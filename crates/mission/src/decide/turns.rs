@@ -1,0 +1,457 @@
+//! What an agent's reply means: answers, refusals, failures, and what follows for the task.
+
+use super::*;
+
+impl Mission {
+    pub(super) fn turn_used(&self, now: Timestamp, epoch: Epoch, tokens: u64) -> Decided {
+        let Some(lease) = self.leases.get(&epoch) else {
+            return stale();
+        };
+        if tokens <= lease.reserved {
+            return done(Vec::new());
+        }
+        // It is lent more in steps, so that two turns never count on the same tokens and few events tell of it.
+        let over = tokens - lease.reserved;
+        let step = over.max(limits::RESERVE_STEP).min(self.budget.free());
+        if step >= over {
+            let reserved = lease.reserved + step;
+            return done(vec![Event::TurnLent { epoch, reserved }]);
+        }
+        let usage = Usage {
+            input: Some(tokens),
+            output: Some(0),
+            ..Usage::default()
+        };
+        let why = "it used more tokens than the budget had to lend".to_owned();
+        let then = self.after_failure(now, lease.turn, Failure::Overflow, &why);
+        done(self.end_turn(epoch, lease, Ending::Overspent, usage, then))
+    }
+
+    /// Ends a lease, with what follows for its task.
+    pub(crate) fn end_turn(
+        &self,
+        epoch: Epoch,
+        lease: &Lease,
+        ending: Ending,
+        usage: Usage,
+        mut and_then: Vec<Event>,
+    ) -> Vec<Event> {
+        let charged = usage.tokens().unwrap_or(lease.reserved);
+        let mut events = vec![Event::TurnEnded {
+            turn: lease.turn,
+            epoch,
+            ending,
+            usage,
+            charged,
+        }];
+        events.append(&mut and_then);
+        events
+    }
+
+    pub(super) fn turn_replied(
+        &self,
+        now: Timestamp,
+        epoch: Epoch,
+        lease: &Lease,
+        outcome: Outcome,
+        work: Option<Work>,
+    ) -> Vec<Event> {
+        match outcome {
+            Outcome::Refused {
+                retry_after,
+                why,
+                usage,
+            } => {
+                let refusals = match lease.turn {
+                    Turn::Intent { .. } => self.reading.refusals,
+                    Turn::Plan { .. } => self.planning.refusals,
+                    Turn::Work { attempt } | Turn::Review { attempt, .. } => {
+                        self.tasks[&attempt.task].refusals
+                    }
+                };
+                let seed = format!("{}/{}/{}", self.nonce, lease.turn, epoch.0);
+                let until = now + recovery::after_refusal(retry_after, refusals, &seed);
+                self.end_turn(
+                    epoch,
+                    lease,
+                    Ending::Refused {
+                        why: cut(&why),
+                        until,
+                    },
+                    usage,
+                    Vec::new(),
+                )
+            }
+            Outcome::Failed {
+                failure,
+                why,
+                usage,
+            } => {
+                let ending = Ending::Failed {
+                    failure,
+                    why: cut(&why),
+                };
+                let then = self.after_failure(now, lease.turn, failure, &cut(&why));
+                self.end_turn(epoch, lease, ending, usage, then)
+            }
+            Outcome::Answered { answer, usage } => {
+                match self.answered(now, lease.turn, answer, work) {
+                    Some(then) => self.end_turn(epoch, lease, Ending::Answered, usage, then),
+                    None => {
+                        let why = "the answer is of another kind than the turn asks for".to_owned();
+                        let then = self.after_failure(now, lease.turn, Failure::NoAnswer, &why);
+                        self.end_turn(
+                            epoch,
+                            lease,
+                            Ending::Failed {
+                                failure: Failure::NoAnswer,
+                                why,
+                            },
+                            usage,
+                            then,
+                        )
+                    }
+                }
+            }
+        }
+    }
+
+    /// What follows from a turn that failed: a wait, a task's end, or the mission's.
+    pub(crate) fn after_failure(
+        &self,
+        now: Timestamp,
+        turn: Turn,
+        failure: Failure,
+        why: &str,
+    ) -> Vec<Event> {
+        if failure == Failure::Fatal {
+            return vec![Event::Halted {
+                why: why.to_owned(),
+            }];
+        }
+        match turn {
+            Turn::Intent { .. } | Turn::Plan { .. } => {
+                let faults = match turn {
+                    Turn::Intent { .. } => self.reading.faults,
+                    _ => self.planning.faults,
+                };
+                match faults + 1 >= limits::PLANNING_TRIES {
+                    true => vec![Event::Halted {
+                        why: format!("{turn} failed {} times: {why}", faults + 1),
+                    }],
+                    false => Vec::new(),
+                }
+            }
+            Turn::Work { attempt } => {
+                let task = &self.tasks[&attempt.task];
+                let host = failure == Failure::Transient;
+                let (n, most) = match host {
+                    true => (task.faults + 1, limits::STEP_TRIES),
+                    false => (task.tries + 1, self.terms.attempts),
+                };
+                vec![self.again_or_fail(now, attempt, n, most, why)]
+            }
+            Turn::Review { attempt, .. } => {
+                let faults = self.tasks[&attempt.task].review_faults + 1;
+                match faults >= limits::REVIEW_TRIES {
+                    true => self.dispute(
+                        now,
+                        attempt,
+                        Vec::new(),
+                        &format!("no Reviewer could judge it: {why}"),
+                    ),
+                    false => Vec::new(),
+                }
+            }
+        }
+    }
+
+    /// After `n` of at most `most` tries: a wait before the next, or the task's end.
+    pub(super) fn again_or_fail(
+        &self,
+        now: Timestamp,
+        attempt: AttemptId,
+        n: u32,
+        most: u32,
+        why: &str,
+    ) -> Event {
+        let task = attempt.task;
+        if n >= most {
+            return Event::TaskFailed {
+                task,
+                why: format!("{n} tries failed; the last: {why}"),
+            };
+        }
+        let wait = recovery::wait(limits::BACKOFF_FIRST, limits::BACKOFF_MOST, n);
+        let until = now + recovery::spread(wait, &format!("{}/{attempt}/{n}", self.nonce));
+        Event::Parked {
+            task,
+            until,
+            why: why.to_owned(),
+        }
+    }
+
+    /// What follows from an answer; `None` if it is not of the kind that the turn asks for.
+    pub(super) fn answered(
+        &self,
+        now: Timestamp,
+        turn: Turn,
+        answer: Answer,
+        work: Option<Work>,
+    ) -> Option<Vec<Event>> {
+        match (turn, answer) {
+            (Turn::Intent { .. }, Answer::Intent(intent)) => Some(self.intent_read(intent)),
+            (Turn::Plan { .. }, Answer::Plan(draft)) => Some(self.plan_arrived(&draft)),
+            (Turn::Work { attempt }, Answer::Report(report)) => {
+                Some(self.reported(now, attempt, report, work))
+            }
+            (Turn::Review { attempt, .. }, Answer::Verdict(verdict)) => {
+                Some(self.judged(now, attempt, verdict))
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn intent_read(&self, mut intent: Intent) -> Vec<Event> {
+        match &mut intent {
+            Intent::Answer { text } => {
+                *text = cut(text);
+                vec![Event::IntentRead { intent }]
+            }
+            Intent::Small { plan } => {
+                let draft = std::mem::take(plan);
+                // A faulty draft is not kept: it may be of any size, and its faults say what was wrong with it.
+                if plan::check(&draft, self.terms.acceptance).is_ok() {
+                    plan.clone_from(&draft);
+                }
+                let mut events = vec![Event::IntentRead { intent }];
+                events.extend(self.plan_arrived(&draft));
+                events
+            }
+            Intent::Plan { goal } => {
+                *goal = cut(goal);
+                vec![Event::IntentRead { intent }]
+            }
+        }
+    }
+
+    pub(super) fn plan_arrived(&self, draft: &Draft) -> Vec<Event> {
+        match plan::check(draft, self.terms.acceptance) {
+            Ok(plan) => vec![Event::Planned {
+                plan: self.renumbered(plan),
+            }],
+            Err(faults) => {
+                let faults: Vec<String> = faults
+                    .iter()
+                    .take(limits::FINDINGS)
+                    .map(|fault| cut(&fault.to_string()))
+                    .collect();
+                let last = self.planning.repairs >= limits::PLAN_REPAIRS;
+                let why = format!(
+                    "the plan is faulty after {} repairs: {}",
+                    limits::PLAN_REPAIRS,
+                    faults.join("; ")
+                );
+                let mut events = vec![Event::PlanRefused { faults }];
+                if last {
+                    events.push(Event::Halted { why: cut(&why) });
+                }
+                events
+            }
+        }
+    }
+
+    /// A later plan's tasks are numbered on from those of earlier ones, so that a name never means two tasks.
+    pub(super) fn renumbered(&self, mut plan: Plan) -> Plan {
+        let works = self.works.keys().map(|attempt| attempt.task.0);
+        let last = self
+            .tasks
+            .keys()
+            .map(|task| task.0)
+            .chain(works)
+            .max()
+            .unwrap_or(0);
+        let shift = |id: &mut TaskId| id.0 += last;
+        for task in &mut plan.tasks {
+            shift(&mut task.id);
+            task.needs.iter_mut().for_each(shift);
+            task.added.iter_mut().for_each(shift);
+            for (n, gate) in (1..).zip(&mut task.acceptance) {
+                gate.id = format!("{}/accept-{n}", task.id);
+            }
+        }
+        plan
+    }
+
+    pub(super) fn reported(
+        &self,
+        now: Timestamp,
+        attempt: AttemptId,
+        report: Report,
+        work: Option<Work>,
+    ) -> Vec<Event> {
+        match report {
+            Report::Done {
+                summary,
+                changed_tests,
+                notes,
+            } => {
+                let notes = notes
+                    .iter()
+                    .take(limits::FINDINGS)
+                    .map(|note| cut_to(note, limits::PATH_BYTES))
+                    .collect();
+                let changed_tests = changed_tests.into_iter().take(limits::FINDINGS);
+                let changed_tests = changed_tests.map(|test| ChangedTest {
+                    path: cut_to(&test.path, limits::PATH_BYTES),
+                    why: cut_to(&test.why, limits::PATH_BYTES),
+                });
+                let report = Report::Done {
+                    summary: cut(&summary),
+                    changed_tests: changed_tests.collect(),
+                    notes,
+                };
+                let Some(work) = work.filter(|work| work.files > 0) else {
+                    return self.reject(attempt, Rejection::Nothing);
+                };
+                let fault = self.fault_of(&work, &report);
+                let mut events = vec![Event::Worked {
+                    attempt,
+                    work,
+                    report,
+                }];
+                if let Some(rejection) = fault {
+                    events.extend(self.reject(attempt, rejection));
+                }
+                events
+            }
+            Report::Blocked { why } => {
+                self.blocked(now, attempt, &format!("it is blocked: {}", cut(&why)))
+            }
+            Report::SpecWrong { why } => self.blocked(
+                now,
+                attempt,
+                &format!("its specification is wrong: {}", cut(&why)),
+            ),
+        }
+    }
+
+    /// What speaks against a piece of work before any gate has run.
+    pub(super) fn fault_of(&self, work: &Work, report: &Report) -> Option<Rejection> {
+        if !work.protected.is_empty() {
+            return Some(Rejection::Protected {
+                paths: work.protected.clone(),
+            });
+        }
+        let Report::Done { changed_tests, .. } = report else {
+            return None;
+        };
+        let declared = |path: &str| {
+            changed_tests
+                .iter()
+                .any(|change| change.path == path && !change.why.trim().is_empty())
+        };
+        let file = |what: &str| what.split(": ").next().unwrap_or(what).to_owned();
+        let mut what = Vec::new();
+        for path in work.tests.removed.iter().filter(|path| !declared(path)) {
+            what.push(format!(
+                "{path} was removed and is not among the declared test changes"
+            ));
+        }
+        for path in work.tests.changed.iter().filter(|path| !declared(path)) {
+            what.push(format!(
+                "{path} was changed and is not among the declared test changes"
+            ));
+        }
+        for skip in work
+            .tests
+            .silenced
+            .iter()
+            .filter(|skip| !declared(&file(skip)))
+        {
+            what.push(format!(
+                "{skip} is newly skipped and is not among the declared test changes"
+            ));
+        }
+        for gate in work
+            .tests
+            .gates
+            .iter()
+            .filter(|gate| !declared(&file(gate)))
+        {
+            what.push(format!(
+                "{gate} changes what a gate runs and is not among the declared test changes"
+            ));
+        }
+        (!what.is_empty()).then_some(Rejection::Bent { what })
+    }
+
+    pub(super) fn blocked(&self, now: Timestamp, attempt: AttemptId, why: &str) -> Vec<Event> {
+        let id = QuestionId(self.last_question + 1);
+        let title = &self.tasks[&attempt.task].task.title;
+        vec![Event::Asked {
+            id,
+            about: About::Blocked { attempt },
+            text: format!(
+                "{} ({title}) cannot go on: {why}. A hint for the next try, or `leave`?",
+                attempt.task
+            ),
+            choices: Vec::new(),
+            default: "leave".into(),
+            deadline: now + limits::QUESTION,
+        }]
+    }
+
+    pub(super) fn judged(
+        &self,
+        now: Timestamp,
+        attempt: AttemptId,
+        verdict: Verdict,
+    ) -> Vec<Event> {
+        let findings: Vec<Finding> = verdict
+            .findings
+            .into_iter()
+            .take(limits::FINDINGS)
+            .map(|finding| Finding {
+                file: cut_to(&finding.file, limits::PATH_BYTES),
+                what: cut_to(&finding.what, limits::TODO_BYTES),
+                ..finding
+            })
+            .collect();
+        if verdict.accept {
+            return vec![Event::Accepted {
+                attempt,
+                by: "reviewer".into(),
+                findings,
+            }];
+        }
+        if self.tasks[&attempt.task].review_rejections + 1 >= self.terms.review_rounds {
+            return self.dispute(
+                now,
+                attempt,
+                findings,
+                "the Reviewer rejects it and all its gates are green",
+            );
+        }
+        self.reject(attempt, Rejection::Review { findings })
+    }
+
+    pub(super) fn dispute(
+        &self,
+        now: Timestamp,
+        attempt: AttemptId,
+        findings: Vec<Finding>,
+        why: &str,
+    ) -> Vec<Event> {
+        let id = QuestionId(self.last_question + 1);
+        let title = &self.tasks[&attempt.task].task.title;
+        vec![Event::Asked {
+            id,
+            text: format!("{} ({title}) is disputed: {why}.", attempt.task),
+            about: About::Dispute { attempt, findings },
+            choices: ["accept", "retry", "leave"].map(str::to_owned).to_vec(),
+            default: "leave".into(),
+            deadline: now + limits::QUESTION,
+        }]
+    }
+}

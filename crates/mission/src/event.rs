@@ -1,0 +1,585 @@
+//! What has happened, in the past tense. The only type of the core that is stored.
+
+use crate::gate::{Gate, GateRun};
+use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
+use crate::landing::Stacked;
+use crate::plan::Plan;
+use crate::question::{About, Answered, QuestionId};
+use crate::seal::Outcome;
+use crate::terms::{Deliver, Terms};
+use crate::time::Timestamp;
+use crate::todo::TodoEdit;
+use crate::turn::{Failure, Finding, Intent, Report, Usage};
+use crate::work::{Base, Work};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The version of the stored form that this program writes. It grows with every change to a stored type, added
+/// fields included, so that an older program that meets a newer event says so instead of guessing.
+pub const VERSION: u16 = 1;
+
+/// An event as it is stored: with the version that wrote it and the moment at which it was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The version of the stored form.
+    pub v: u16,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Why stored bytes are not an event that this program knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// A newer program wrote it.
+    #[error(
+        "the event was written in format {found}, and this program reads formats up to {VERSION}: upgrade it"
+    )]
+    Newer {
+        /// The format it was written in.
+        found: u16,
+    },
+    /// It is not an event.
+    #[error("the event cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Recorded {
+    /// The canonical bytes: JSON without blanks, fields in the order of their declaration.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("events hold nothing that JSON cannot say")
+    }
+
+    /// Reads canonical bytes. The version is looked at before anything else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        struct Head {
+            v: u16,
+        }
+        let unreadable = |error: serde_json::Error| DecodeError::Unreadable(error.to_string());
+        let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if head.v > VERSION {
+            return Err(DecodeError::Newer { found: head.v });
+        }
+        serde_json::from_slice(bytes).map_err(unreadable)
+    }
+}
+
+/// One thing that an agent is asked to do, under a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum Turn {
+    /// Read the request's intent.
+    Intent {
+        /// Which try, from 1.
+        n: u32,
+    },
+    /// Write or repair the plan.
+    Plan {
+        /// Which try, from 1.
+        n: u32,
+    },
+    /// Carry out one attempt.
+    Work {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Judge one attempt.
+    Review {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Which try at judging it, from 1.
+        n: u32,
+    },
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Intent { n } => write!(f, "intent.{n}"),
+            Self::Plan { n } => write!(f, "plan.{n}"),
+            Self::Work { attempt } => write!(f, "{attempt}"),
+            Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
+        }
+    }
+}
+
+/// Why a gate is run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "why")]
+pub enum Purpose {
+    /// To know what the project's gate says of the untouched base.
+    Baseline,
+    /// To see whether the combined tree may land.
+    Landing {
+        /// Which landing.
+        n: u32,
+    },
+    /// To see whether a task without an agent holds.
+    Task {
+        /// Which.
+        task: TaskId,
+    },
+    /// To prove an attempt on its own tree.
+    Attempt {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// To learn what an acceptance command says before the work.
+    Before {
+        /// Whose command.
+        task: TaskId,
+    },
+    /// To prove the whole at the end.
+    Seal,
+}
+
+/// How a turn's lease ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "how")]
+pub enum Ending {
+    /// With an answer; the next event says which.
+    Answered,
+    /// The provider would not serve it.
+    Refused {
+        /// What it said.
+        why: String,
+        /// The turn is tried again then.
+        until: Timestamp,
+    },
+    /// Without an answer.
+    Failed {
+        /// What kind of failure.
+        failure: Failure,
+        /// What is known of it.
+        why: String,
+    },
+    /// Its time ran out.
+    Expired,
+    /// The budget had no more to lend.
+    Overspent,
+    /// The mission was cancelled.
+    Cancelled,
+}
+
+/// Who or what turned an attempt down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "by")]
+pub enum Rejection {
+    /// Nothing differs from the base.
+    Nothing,
+    /// Its turn ended without an answer: it fell silent, gave none, or ran out of room, time or tokens.
+    Unfinished {
+        /// Why, as far as is known.
+        why: String,
+    },
+    /// It wrote where no agent may.
+    Protected {
+        /// The paths.
+        paths: Vec<String>,
+    },
+    /// It bent what judges it: removed or silenced tests without saying so, changed what a gate runs.
+    Bent {
+        /// What was bent, in words.
+        what: Vec<String>,
+    },
+    /// A gate was not green.
+    Gate {
+        /// The gate's name.
+        gate: String,
+        /// The tree it was run on.
+        tree: TreeId,
+    },
+    /// The Reviewer did not accept it.
+    Review {
+        /// What was found.
+        findings: Vec<Finding>,
+    },
+    /// A person did not accept it.
+    Person {
+        /// What they said.
+        note: String,
+    },
+    /// It could not be merged onto what had landed meanwhile.
+    Conflict {
+        /// The paths that both sides changed.
+        paths: Vec<String>,
+        /// Both sides, shortened.
+        excerpt: String,
+    },
+}
+
+/// What has happened to a mission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum Event {
+    /// The mission began.
+    Opened {
+        /// Its name.
+        id: MissionId,
+        /// Tells it apart from missions of other stores, and seeds its jitter.
+        nonce: String,
+        /// The user's folder.
+        project: String,
+        /// What was asked for.
+        request: String,
+        /// Under which terms.
+        terms: Terms,
+    },
+    /// The base is pinned, the mission repository stands, the project's gates are known.
+    Prepared {
+        /// The base.
+        base: Base,
+        /// The project's gates.
+        gates: Vec<Gate>,
+        /// A digest of the tools and lock files that evidence depends on.
+        environment: Digest,
+        /// What a person should know of it.
+        notes: Vec<String>,
+    },
+    /// A lease was handed out and its turn may run.
+    TurnStarted {
+        /// Which turn.
+        turn: Turn,
+        /// Its lease.
+        epoch: Epoch,
+        /// It ends then, whatever it does.
+        deadline: Timestamp,
+        /// What it may use of the token budget.
+        reserved: u64,
+        /// Where it works: the lane's number, from 1, apart for Workers and others.
+        lane: u32,
+        /// The commit that it starts from.
+        base: Option<CommitId>,
+        /// An earlier attempt's work that it goes on with.
+        from: Option<CommitId>,
+    },
+    /// A running turn used up what it had reserved and was lent more.
+    TurnLent {
+        /// Its lease.
+        epoch: Epoch,
+        /// What it may use from now on, in all.
+        reserved: u64,
+    },
+    /// A lease ended.
+    TurnEnded {
+        /// Which turn.
+        turn: Turn,
+        /// Its lease.
+        epoch: Epoch,
+        /// How.
+        ending: Ending,
+        /// What it used.
+        usage: Usage,
+        /// What it counts for in the budget: the tokens used, or its whole reservation where they are unknown.
+        charged: u64,
+    },
+    /// The Commander read the request.
+    IntentRead {
+        /// As what.
+        intent: Intent,
+    },
+    /// A plan was sent back.
+    PlanRefused {
+        /// With these faults.
+        faults: Vec<String>,
+    },
+    /// A plan stands.
+    Planned {
+        /// The plan.
+        plan: Plan,
+    },
+    /// A Worker handed in.
+    Worked {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What its workspace held against its base.
+        work: Work,
+        /// What it said.
+        report: Report,
+    },
+    /// A task's finished result of earlier was found to fit again.
+    Reused {
+        /// The task.
+        task: TaskId,
+        /// The attempt whose result it is.
+        attempt: AttemptId,
+    },
+    /// A gate may run.
+    GateStarted {
+        /// Its lease.
+        epoch: Epoch,
+        /// Which gate.
+        gate: Gate,
+        /// On which commit.
+        commit: CommitId,
+        /// That commit's tree.
+        tree: TreeId,
+        /// Why.
+        purpose: Purpose,
+        /// It is given up then.
+        deadline: Timestamp,
+    },
+    /// A gate ran.
+    GateEnded {
+        /// Its lease.
+        epoch: Epoch,
+        /// The evidence.
+        run: GateRun,
+    },
+    /// The machine lost a gate's run; it says nothing of the tree.
+    GateLost {
+        /// Its lease.
+        epoch: Epoch,
+        /// What is known of it.
+        why: String,
+    },
+    /// An attempt was turned down; the task is tried again, is disputed, or has failed by a later event.
+    Rejected {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// By whom and why.
+        rejection: Rejection,
+    },
+    /// A Reviewer, a policy or a person accepted an attempt; it waits in the merge queue.
+    Accepted {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Who.
+        by: String,
+        /// What was found all the same.
+        findings: Vec<Finding>,
+    },
+    /// A task waits, without losing an attempt.
+    Parked {
+        /// The task.
+        task: TaskId,
+        /// Until then at the latest.
+        until: Timestamp,
+        /// For what.
+        why: String,
+    },
+    /// A task will not be done.
+    TaskFailed {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        why: String,
+    },
+    /// The Reviewer and the gates do not agree about a task, and no one decided.
+    Disputed {
+        /// The attempt that they disagree about.
+        attempt: AttemptId,
+        /// What the Reviewer found.
+        findings: Vec<Finding>,
+    },
+    /// Accepted attempts are put onto what has landed.
+    LandingStarted {
+        /// Which landing, from 1.
+        n: u32,
+        /// The commit they are put onto.
+        onto: CommitId,
+        /// The attempts, in order.
+        attempts: Vec<AttemptId>,
+    },
+    /// The stack stands.
+    Stacked {
+        /// Which landing.
+        n: u32,
+        /// What became of each attempt.
+        results: Vec<Stacked>,
+    },
+    /// The stack was red, or what it stood on had moved.
+    LandingFailed {
+        /// Which landing.
+        n: u32,
+        /// The gate that was red; `None` if the landed line had moved.
+        gate: Option<String>,
+    },
+    /// The landed line moved; every task in it is done.
+    Landed {
+        /// Which landing.
+        n: u32,
+        /// The new end of the line.
+        commit: CommitId,
+        /// Its tree.
+        tree: TreeId,
+    },
+    /// A task without an agent is done.
+    TaskDone {
+        /// The task.
+        task: TaskId,
+        /// What came of it: a person's answer, or nothing.
+        note: String,
+    },
+    /// A person is asked.
+    Asked {
+        /// The question's name.
+        id: QuestionId,
+        /// About what.
+        about: About,
+        /// In words.
+        text: String,
+        /// To choose from; empty where any text will do.
+        choices: Vec<String>,
+        /// What is taken when no one answers.
+        default: String,
+        /// When that is.
+        deadline: Timestamp,
+    },
+    /// A question is closed.
+    QuestionClosed {
+        /// Which.
+        id: QuestionId,
+        /// How.
+        answered: Answered,
+    },
+    /// Someone changed the TODO.
+    TodoEdited {
+        /// The TODO's version after it.
+        version: u64,
+        /// The change.
+        edit: TodoEdit,
+        /// Who.
+        by: String,
+    },
+    /// The mission winds down.
+    CancelAsked {
+        /// Who asked.
+        by: String,
+    },
+    /// The mission cannot go on as it is; it winds down and keeps what it has.
+    Halted {
+        /// Why, in words.
+        why: String,
+    },
+    /// The mission is over.
+    Sealed {
+        /// How.
+        outcome: Outcome,
+        /// Why not better, in words; empty for a clean completion.
+        reasons: Vec<String>,
+        /// The commit that it ends on.
+        commit: Option<CommitId>,
+        /// That commit's tree.
+        tree: Option<TreeId>,
+    },
+    /// A sealed mission goes on: what had failed is tried again, what had finished is kept.
+    Resumed {
+        /// Who asked.
+        by: String,
+        /// Tokens added to the budget.
+        more_tokens: u64,
+        /// Whether what is left is planned anew; what had finished is found again by what was asked.
+        replan: bool,
+    },
+    /// The result is to be delivered.
+    DeliverAsked {
+        /// In which form.
+        form: Deliver,
+    },
+    /// The files to write are known and their old bytes are kept.
+    DeliveryPlanned {
+        /// The digest of the stored list.
+        plan: Digest,
+        /// How many files.
+        files: u32,
+    },
+    /// The result is in the user's hands.
+    Delivered {
+        /// Where, in words for people.
+        place: String,
+        /// How many files were written.
+        files: u32,
+    },
+    /// Nothing was written.
+    DeliveryRefused {
+        /// Why.
+        why: String,
+        /// What a person can type to have it all the same.
+        hint: String,
+    },
+    /// The delivery is to be taken back.
+    UndoAsked {
+        /// Who asked.
+        by: String,
+    },
+    /// It was taken back.
+    Undone {
+        /// Paths that were left because someone had changed them since.
+        left: Vec<String>,
+    },
+    /// Workspaces are gone and what was not landed is kept under `refs/rescue`.
+    Cleaned {
+        /// How many pieces of work were kept.
+        rescued: u32,
+    },
+}
+
+/// Steps of the engine's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Pin the base, make the mission repository, find the gates.
+    Prepare,
+    /// Put accepted attempts onto the landed line.
+    Stack,
+    /// Move the landed line.
+    Move,
+    /// List the files to write and keep the old ones.
+    PlanDelivery,
+    /// Write them.
+    Deliver,
+    /// Take a delivery back.
+    Undo,
+    /// Remove workspaces and keep what was not landed.
+    Clean,
+}
+
+impl Event {
+    /// The event's name as it is stored.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Prepared { .. } => "prepared",
+            Self::TurnStarted { .. } => "turn_started",
+            Self::TurnLent { .. } => "turn_lent",
+            Self::TurnEnded { .. } => "turn_ended",
+            Self::IntentRead { .. } => "intent_read",
+            Self::PlanRefused { .. } => "plan_refused",
+            Self::Planned { .. } => "planned",
+            Self::Worked { .. } => "worked",
+            Self::Reused { .. } => "reused",
+            Self::GateStarted { .. } => "gate_started",
+            Self::GateEnded { .. } => "gate_ended",
+            Self::GateLost { .. } => "gate_lost",
+            Self::Rejected { .. } => "rejected",
+            Self::Accepted { .. } => "accepted",
+            Self::Parked { .. } => "parked",
+            Self::TaskFailed { .. } => "task_failed",
+            Self::Disputed { .. } => "disputed",
+            Self::LandingStarted { .. } => "landing_started",
+            Self::Stacked { .. } => "stacked",
+            Self::LandingFailed { .. } => "landing_failed",
+            Self::Landed { .. } => "landed",
+            Self::TaskDone { .. } => "task_done",
+            Self::Asked { .. } => "asked",
+            Self::QuestionClosed { .. } => "question_closed",
+            Self::TodoEdited { .. } => "todo_edited",
+            Self::CancelAsked { .. } => "cancel_asked",
+            Self::Halted { .. } => "halted",
+            Self::Sealed { .. } => "sealed",
+            Self::Resumed { .. } => "resumed",
+            Self::DeliverAsked { .. } => "deliver_asked",
+            Self::DeliveryPlanned { .. } => "delivery_planned",
+            Self::Delivered { .. } => "delivered",
+            Self::DeliveryRefused { .. } => "delivery_refused",
+            Self::UndoAsked { .. } => "undo_asked",
+            Self::Undone { .. } => "undone",
+            Self::Cleaned { .. } => "cleaned",
+        }
+    }
+
+    /// How many kinds of event there are; the simulator shows that it saw each.
+    pub const KINDS: usize = 37;
+}

@@ -1,0 +1,424 @@
+//! What follows without a new input: deadlines, free slots, the merge queue, the seal. One decision at a time.
+
+mod gates;
+mod seal;
+
+use crate::event::{Ending, Event, Purpose, Rejection, Turn};
+use crate::gate::Gate;
+use crate::ids::{AttemptId, CommitId, Epoch, TaskId, TreeId};
+use crate::limits;
+use crate::mission::{Mission, Phase, State, TaskState};
+use crate::plan::TaskKind;
+use crate::planted;
+use crate::question::{About, QuestionId};
+use crate::seal::{Grade, Outcome};
+use crate::time::Timestamp;
+use crate::turn::{Failure, Intent, Role, Usage};
+
+impl Turn {
+    /// Who is asked.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Intent { .. } => Role::Commander,
+            Self::Plan { .. } => Role::Planner,
+            Self::Work { .. } => Role::Worker,
+            Self::Review { .. } => Role::Reviewer,
+        }
+    }
+}
+
+impl Mission {
+    /// The next events that follow from the state and the time alone; empty when nothing does. Pure.
+    pub fn follow(&self, now: Timestamp) -> Vec<Event> {
+        if self.outcome.is_some() {
+            return Vec::new();
+        }
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 10] = [
+            Self::expire,
+            Self::close_questions,
+            Self::wind_down,
+            Self::plan_ahead,
+            Self::start_without_agent,
+            Self::land,
+            Self::start_gate,
+            Self::start_review,
+            Self::start_work,
+            Self::seal,
+        ];
+        steps
+            .iter()
+            .map(|step| step(self, now))
+            .find(|events| !events.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// Everything that waits has a deadline, and this is where it strikes.
+    fn expire(&self, now: Timestamp) -> Vec<Event> {
+        let due = self.deadlines.first().filter(|(at, _)| *at <= now);
+        let due = due.filter(|_| !planted!("deadline_never_strikes"));
+        let Some((_, epoch)) = due else {
+            return Vec::new();
+        };
+        if let Some(lease) = self.leases.get(epoch) {
+            let why = format!("{} was not done in time", lease.turn);
+            let then = self.after_failure(now, lease.turn, Failure::Silent, &why);
+            return self.end_turn(*epoch, lease, Ending::Expired, Usage::default(), then);
+        }
+        self.lose_gate(*epoch, "its runner did not come back in time".into())
+    }
+
+    fn close_questions(&self, now: Timestamp) -> Vec<Event> {
+        let late = |question: &crate::question::Question| {
+            // A permission whose turn is over is withdrawn; an unattended mission takes every default at once.
+            match question.about {
+                About::Permission { epoch, .. } if !self.leases.contains_key(&epoch) => {
+                    Some("withdrawn")
+                }
+                _ if !self.terms.attended => Some("policy"),
+                _ if question.deadline <= now && !planted!("question_never_closed") => {
+                    Some("deadline")
+                }
+                _ => None,
+            }
+        };
+        let found = self
+            .questions
+            .iter()
+            .find_map(|(id, question)| Some((*id, question, late(question)?)));
+        let Some((id, question, by)) = found else {
+            return Vec::new();
+        };
+        self.close_question(id, question.default.clone(), by.into())
+    }
+
+    /// A cancelled, halted, answered or overdue mission ends what runs, keeps what it has, and is sealed.
+    fn wind_down(&self, now: Timestamp) -> Vec<Event> {
+        if !self.winding_down() {
+            if self.deadline > now {
+                return Vec::new();
+            }
+            return vec![Event::Halted {
+                why: format!("its time of {} is over", self.terms.mission),
+            }];
+        }
+        if let Some((epoch, lease)) = self.leases.first_key_value() {
+            return self.end_turn(
+                *epoch,
+                lease,
+                Ending::Cancelled,
+                Usage::default(),
+                Vec::new(),
+            );
+        }
+        if let Some(epoch) = self.gate_leases.keys().next() {
+            return vec![Event::GateLost {
+                epoch: *epoch,
+                why: "the mission winds down".into(),
+            }];
+        }
+        if let Some((id, question)) = self.questions.first_key_value() {
+            let answered = crate::question::Answered {
+                text: question.default.clone(),
+                by: "withdrawn".into(),
+            };
+            return vec![Event::QuestionClosed { id: *id, answered }];
+        }
+        match &self.landing {
+            // The line may be moving this very moment; a landing that is green is waited for.
+            Some(_) if self.landing_is_green() => Vec::new(),
+            Some(landing) => vec![Event::LandingFailed {
+                n: landing.n,
+                gate: None,
+            }],
+            None => vec![self.sealed()],
+        }
+    }
+
+    fn winding_down(&self) -> bool {
+        self.cancelled || self.halted.is_some() || self.is_answered()
+    }
+
+    fn is_answered(&self) -> bool {
+        matches!(self.intent, Some(Intent::Answer { .. }))
+    }
+
+    /// Reading, planning, and asking for the plan's approval.
+    fn plan_ahead(&self, now: Timestamp) -> Vec<Event> {
+        let idle = self.leases.is_empty() && !self.winding_down();
+        match self.phase {
+            Phase::Reading if idle && self.reading.from <= now => self.start_short(
+                now,
+                Turn::Intent {
+                    n: self.reading.n + 1,
+                },
+            ),
+            Phase::Planning if idle && self.planning.from <= now => self.start_short(
+                now,
+                Turn::Plan {
+                    n: self.planning.n + 1,
+                },
+            ),
+            Phase::Running if self.terms.approve && !self.approval_asked => {
+                vec![Event::Asked {
+                    id: QuestionId(self.last_question + 1),
+                    about: About::Plan,
+                    text: format!("Carry out this plan of {} tasks?", self.tasks.len()),
+                    choices: vec!["yes".into(), "no".into()],
+                    default: "no".into(),
+                    deadline: now + limits::QUESTION,
+                }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn start_short(&self, now: Timestamp, turn: Turn) -> Vec<Event> {
+        let base = self.base.as_ref().map(|base| base.commit.clone());
+        self.start_turn(
+            now,
+            turn,
+            limits::RESERVE_SHORT,
+            limits::SHORT_TURN,
+            1,
+            base,
+            None,
+        )
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one lease has this many facts, and only three callers state them"
+    )]
+    fn start_turn(
+        &self,
+        now: Timestamp,
+        turn: Turn,
+        reserve: u64,
+        limit: crate::time::Millis,
+        lane: u32,
+        base: Option<CommitId>,
+        from: Option<CommitId>,
+    ) -> Vec<Event> {
+        // A small budget is lent in quarters, so that a mission with little may still begin.
+        let reserved = reserve.min(self.budget.limit / 4).max(1);
+        if self.budget.free() < reserved {
+            // What was paid for already is gated, landed and decided first; none of it needs a token.
+            let rests = self.leases.is_empty()
+                && self.gate_leases.is_empty()
+                && self.landing.is_none()
+                && self.questions.is_empty();
+            if rests {
+                let (spent, limit) = (self.budget.spent, self.budget.limit);
+                return vec![Event::Halted {
+                    why: format!("the token budget is spent: {spent} of {limit}"),
+                }];
+            }
+            return Vec::new();
+        }
+        let deadline = now + limit + limits::TURN_GRACE;
+        vec![Event::TurnStarted {
+            turn,
+            epoch: self.next_epoch(),
+            deadline,
+            reserved,
+            lane,
+            base,
+            from,
+        }]
+    }
+
+    pub(crate) fn next_epoch(&self) -> Epoch {
+        Epoch(self.epoch.0 + 1)
+    }
+
+    fn running(&self) -> bool {
+        self.phase == Phase::Running && !self.winding_down()
+    }
+
+    /// Tasks that need no Worker: results that are found again, questions, gates.
+    fn start_without_agent(&self, now: Timestamp) -> Vec<Event> {
+        if !self.running() {
+            return Vec::new();
+        }
+        // Only the best few are looked at each time; the others come as these leave.
+        for (_, _, id) in self.ready.iter().take(limits::WORKERS_CAP as usize) {
+            let task = &self.tasks[id];
+            if let Some(attempt) = self.found_again(task) {
+                return vec![Event::Reused { task: *id, attempt }];
+            }
+            match task.task.kind {
+                TaskKind::Agent => {}
+                TaskKind::Ask => return self.ask_task(now, task),
+                TaskKind::Gate => {
+                    if let Some(events) = self.judge_gate_task(task) {
+                        return events;
+                    }
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// The finished result of an earlier plan that fits a task which was never tried. One that has landed fits only
+    /// while nothing that should prove it is red on what has landed since.
+    fn found_again(&self, task: &TaskState) -> Option<AttemptId> {
+        if self.plans < 2 || task.n > 0 || task.task.kind != TaskKind::Agent {
+            return None;
+        }
+        let found = self.results.get(&self.result_key(task.task.id)?)?;
+        let (_, tree) = self.head.as_ref()?;
+        let red = |gate: &Gate| self.settled(tree, gate, 0) == Some(false);
+        let undone = found.landed && task.task.acceptance.iter().any(red);
+        (!undone).then_some(found.attempt)
+    }
+
+    fn ask_task(&self, now: Timestamp, task: &TaskState) -> Vec<Event> {
+        vec![Event::Asked {
+            id: QuestionId(self.last_question + 1),
+            about: About::Task { task: task.task.id },
+            text: task.task.goal.clone(),
+            choices: Vec::new(),
+            default: "no answer".into(),
+            deadline: now + limits::QUESTION,
+        }]
+    }
+
+    /// The merge queue: what is red goes back, what waits is stacked.
+    fn land(&self, _now: Timestamp) -> Vec<Event> {
+        if !self.running() {
+            return Vec::new();
+        }
+        if let Some(landing) = &self.landing {
+            let Some(red) = self.red_landing_gate() else {
+                return Vec::new();
+            };
+            let mut events = vec![Event::LandingFailed {
+                n: landing.n,
+                gate: Some(red.id.clone()),
+            }];
+            if let ([only], Some((_, tree))) = (landing.attempts.as_slice(), &landing.top) {
+                let rejection = match self.count_fault(tree, red) {
+                    Some(fault) => Rejection::Bent {
+                        what: vec![format!("{}: {fault}", red.id)],
+                    },
+                    None => Rejection::Gate {
+                        gate: red.id.clone(),
+                        tree: tree.clone(),
+                    },
+                };
+                events.extend(self.reject(*only, rejection));
+            }
+            return events;
+        }
+        let Some((onto, _)) = self.head.as_ref().filter(|_| !self.queue.is_empty()) else {
+            return Vec::new();
+        };
+        let attempts: Vec<AttemptId> = self.queue.iter().take(self.stack_limit).copied().collect();
+        vec![Event::LandingStarted {
+            n: self.landings + 1,
+            onto: onto.clone(),
+            attempts,
+        }]
+    }
+
+    fn leases_of(&self, role: Role) -> impl Iterator<Item = u32> {
+        self.leases
+            .values()
+            .filter(move |lease| lease.turn.role() == role)
+            .map(|lease| lease.lane)
+    }
+
+    /// The lane for a new turn of a role: the preferred one if it is free, else the lowest free one.
+    fn free_lane(&self, role: Role, most: u32, preferred: Option<u32>) -> Option<u32> {
+        let taken: Vec<u32> = self.leases_of(role).collect();
+        if taken.len() >= most as usize {
+            return None;
+        }
+        let free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
+        preferred
+            .filter(|lane| *lane <= most)
+            .filter(free)
+            .or_else(|| (1..=most).find(free))
+    }
+
+    fn start_review(&self, now: Timestamp) -> Vec<Event> {
+        if !self.running() {
+            return Vec::new();
+        }
+        let Some((_, id)) = self.judging.first().filter(|(from, _)| *from <= now) else {
+            return Vec::new();
+        };
+        let task = &self.tasks[id];
+        let attempt = task.attempt();
+        if self.terms.review_rounds == 0 {
+            return vec![Event::Accepted {
+                attempt,
+                by: "policy: no reviews".into(),
+                findings: Vec::new(),
+            }];
+        }
+        let Some(lane) = self.free_lane(Role::Reviewer, limits::REVIEWERS, None) else {
+            return Vec::new();
+        };
+        let turn = Turn::Review {
+            attempt,
+            n: task.reviews + 1,
+        };
+        let commit = task.work.as_ref().map(|work| work.commit.clone());
+        self.start_turn(
+            now,
+            turn,
+            limits::RESERVE_SHORT,
+            limits::SHORT_TURN,
+            lane,
+            commit,
+            None,
+        )
+    }
+
+    fn start_work(&self, now: Timestamp) -> Vec<Event> {
+        if !self.running() {
+            return Vec::new();
+        }
+        let Some(id) = self.next_worker_task(now) else {
+            return Vec::new();
+        };
+        let task = &self.tasks[&id];
+        let workers = self.terms.workers.clamp(1, limits::WORKERS_CAP);
+        let Some(lane) = self.free_lane(Role::Worker, workers, task.lane) else {
+            return Vec::new();
+        };
+        let n = if task.spent { task.n + 1 } else { task.n };
+        let attempt = AttemptId { task: id, n };
+        // An attempt that goes on keeps what it stands on; a new one stands on what has landed by now.
+        let base = match (&task.base, task.spent) {
+            (Some((commit, _)), false) => Some(commit.clone()),
+            _ => self.head.as_ref().map(|(commit, _)| commit.clone()),
+        };
+        let from = task.from.clone();
+        self.start_turn(
+            now,
+            Turn::Work { attempt },
+            limits::RESERVE_WORK,
+            self.terms.attempt,
+            lane,
+            base,
+            from,
+        )
+    }
+
+    /// The best task that may start now, parked ones whose time has come included.
+    fn next_worker_task(&self, now: Timestamp) -> Option<TaskId> {
+        let agent = |id: &TaskId| self.tasks[id].task.kind == TaskKind::Agent;
+        let ready = self.ready.iter().map(|(_, _, id)| *id).find(|id| agent(id));
+        let woken = self
+            .parked
+            .iter()
+            .take_while(|(until, _)| *until <= now)
+            .map(|(_, id)| *id);
+        ready
+            .into_iter()
+            .chain(woken.filter(agent))
+            .min_by_key(|id| self.ready_key(*id))
+    }
+}

@@ -1,0 +1,222 @@
+//! What the world tells a mission. Nothing here is believed because of who says it: replies name their lease.
+
+use crate::gate::{Gate, GateRun};
+use crate::ids::{CommitId, Digest, Epoch, TreeId};
+use crate::landing::Stacked;
+use crate::question::QuestionId;
+use crate::terms::Deliver;
+use crate::todo::{EditRefused, TodoEdit};
+use crate::turn::Outcome;
+use crate::work::{Base, Work};
+
+/// Something that happened outside, or that somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// The base is pinned and looked at.
+    Prepared {
+        /// The base.
+        base: Base,
+        /// The project's gates.
+        gates: Vec<Gate>,
+        /// What evidence depends on besides the tree.
+        environment: Digest,
+        /// What a person should know of it.
+        notes: Vec<String>,
+    },
+    /// A step of the engine's own cannot be done, however often it is tried.
+    StepFailed {
+        /// Which.
+        step: crate::event::Step,
+        /// The number of its command: of the landing, the delivery or the seal; 0 for preparing.
+        n: u32,
+        /// Why, and what would mend it.
+        why: String,
+    },
+    /// An agent's turn ended.
+    TurnReplied {
+        /// Its lease.
+        epoch: Epoch,
+        /// How.
+        outcome: Outcome,
+        /// What the workspace holds, for a Worker that says it is done.
+        work: Option<Work>,
+    },
+    /// An agent's turn has used so much by now.
+    TurnUsed {
+        /// Its lease.
+        epoch: Epoch,
+        /// Tokens so far.
+        tokens: u64,
+    },
+    /// A gate ran.
+    GateRan {
+        /// Its lease.
+        epoch: Epoch,
+        /// The evidence.
+        run: GateRun,
+    },
+    /// The machine could not run a gate.
+    GateLost {
+        /// Its lease.
+        epoch: Epoch,
+        /// Why.
+        why: String,
+    },
+    /// A stack stands.
+    Stacked {
+        /// Which landing.
+        n: u32,
+        /// What became of each attempt.
+        results: Vec<Stacked>,
+    },
+    /// The landed line is now here.
+    Moved {
+        /// Which landing.
+        n: u32,
+        /// Where the line ends.
+        commit: CommitId,
+        /// That commit's tree.
+        tree: TreeId,
+    },
+    /// The files of a delivery are listed and their old bytes kept.
+    DeliveryPlanned {
+        /// Which delivery.
+        n: u32,
+        /// The digest of the list.
+        plan: Digest,
+        /// How many files.
+        files: u32,
+    },
+    /// The result was handed over.
+    Delivered {
+        /// Which delivery.
+        n: u32,
+        /// Where, in words.
+        place: String,
+        /// How many files.
+        files: u32,
+    },
+    /// It was not, and nothing was written.
+    DeliveryRefused {
+        /// Which delivery.
+        n: u32,
+        /// Why.
+        why: String,
+        /// What to type instead.
+        hint: String,
+    },
+    /// A delivery was taken back.
+    Undone {
+        /// Which delivery.
+        n: u32,
+        /// Paths that were left.
+        left: Vec<String>,
+    },
+    /// Workspaces are gone.
+    Cleaned {
+        /// After which seal.
+        n: u32,
+        /// Pieces of work that were kept.
+        rescued: u32,
+    },
+    /// An agent may not decide something by itself.
+    Question {
+        /// Its turn's lease.
+        epoch: Epoch,
+        /// The engine's name for the request.
+        token: u64,
+        /// What kind of thing.
+        kind: String,
+        /// In words.
+        text: String,
+        /// To choose from.
+        choices: Vec<String>,
+    },
+    /// Somebody answers a question.
+    Answer {
+        /// Which.
+        id: QuestionId,
+        /// The answer.
+        text: String,
+        /// Who.
+        by: String,
+    },
+    /// Somebody changes the TODO.
+    Edit {
+        /// The change, with the version that they saw.
+        edit: TodoEdit,
+        /// Who.
+        by: String,
+    },
+    /// Somebody ends the mission; its work is kept.
+    Cancel {
+        /// Who.
+        by: String,
+    },
+    /// Somebody lets a sealed mission go on.
+    Resume {
+        /// Who.
+        by: String,
+        /// Tokens added to its budget.
+        more_tokens: u64,
+        /// Whether what is left is planned anew.
+        replan: bool,
+    },
+    /// Somebody wants the result.
+    Deliver {
+        /// In which form.
+        form: Deliver,
+    },
+    /// Somebody wants a delivery taken back.
+    Undo {
+        /// Who.
+        by: String,
+    },
+}
+
+/// What came of an input. It is told to whoever gave the input, and only once its events are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It took effect.
+    Done,
+    /// It meant nothing: late, doubled or of an old lease. Nothing changed.
+    Stale,
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// Why somebody's wish was not done. Nothing of it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The TODO has another version or no such line.
+    #[error(transparent)]
+    Edit(#[from] EditRefused),
+    /// There is no such open question.
+    #[error("{0} is not open; `orchestrator status` lists the open questions")]
+    NoQuestion(QuestionId),
+    /// The answer is not among the choices.
+    #[error("{id} takes one of: {}", .choices.join(", "))]
+    NoChoice {
+        /// Which question.
+        id: QuestionId,
+        /// The choices.
+        choices: Vec<String>,
+    },
+    /// The mission is over.
+    #[error("the mission is over; `orchestrator resume` lets it go on")]
+    Over,
+    /// The mission is not over yet.
+    #[error("the mission still runs; wait for its end, or end it with `orchestrator cancel`")]
+    Running,
+    /// There is nothing to go on with.
+    #[error("nothing is left to do: {0}")]
+    NothingLeft(&'static str),
+    /// Nothing has landed.
+    #[error("nothing has landed, so there is nothing to deliver")]
+    NothingLanded,
+    /// A delivery is under way or done.
+    #[error("{0}")]
+    Delivery(&'static str),
+}

@@ -1,0 +1,31 @@
+//! The core of opencode-orchestrator: what a mission is and what it owes.
+//!
+//! A mission is a fold over events; commands are derived from it: whatever the state says is owed. This crate does no
+//! I/O, awaits nothing and is told the time: the same inputs give the same events, byte for byte. Start with
+//! [`mission::Mission::step`].
+
+mod apply;
+pub mod command;
+pub mod decide;
+pub mod desk;
+pub mod event;
+mod follow;
+pub mod gate;
+pub mod ids;
+pub mod input;
+pub mod judge;
+pub mod landing;
+pub mod limits;
+pub mod mission;
+pub mod plan;
+pub mod planted;
+pub mod question;
+pub mod recovery;
+pub mod seal;
+pub mod task;
+pub mod terms;
+pub mod time;
+pub mod todo;
+mod told;
+pub mod turn;
+pub mod work;

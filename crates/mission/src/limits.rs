@@ -1,0 +1,112 @@
+//! Every number of the core, once, each with its reason. Nothing else in this crate holds a bare limit.
+
+use crate::time::Millis;
+
+/// The most tasks in one plan. A plan that a person can still read; larger ones are several missions.
+pub const PLAN_TASKS: usize = 200;
+/// The most bytes of a plan as it arrives (256 KiB): 200 tasks with a page of text each.
+pub const PLAN_BYTES: usize = 256 * 1024;
+/// The longest chain of tasks that need each other. Deeper graphs have no parallelism left to gain.
+pub const PLAN_DEPTH: usize = 50;
+/// How often a faulty plan goes back with its faults before the mission fails.
+pub const PLAN_REPAIRS: u32 = 2;
+/// The longest name that a Planner may give a task, in bytes.
+pub const KEY_BYTES: usize = 64;
+/// The longest title of a task, in characters: one line on a wide terminal.
+pub const TITLE_CHARS: usize = 120;
+/// The longest goal of a task, in bytes.
+pub const GOAL_BYTES: usize = 8 * 1024;
+/// The most acceptance commands of one task.
+pub const ACCEPTANCE_COMMANDS: usize = 10;
+/// The longest acceptance command, in bytes.
+pub const COMMAND_BYTES: usize = 2 * 1024;
+/// The most paths in one forecast.
+pub const FORECAST_PATHS: usize = 100;
+/// The longest path in a forecast, in bytes: what file systems commonly take.
+pub const PATH_BYTES: usize = 1024;
+/// The longest request, in bytes.
+pub const REQUEST_BYTES: usize = 64 * 1024;
+
+/// Workers at once, unless the user says otherwise: enough to see parallelism, few enough for a first bill.
+pub const WORKERS: u32 = 3;
+/// The most Workers at once that may be asked for.
+pub const WORKERS_CAP: u32 = 32;
+/// Reviewers at once. Reviews are short and must not starve the Workers of a provider's rate.
+pub const REVIEWERS: u32 = 2;
+/// Gates at once: two test suites on one machine make each other flaky.
+pub const GATES: u32 = 1;
+/// Attempts at one task that end by the agent's fault; refusals by the provider do not count.
+pub const ATTEMPTS: u32 = 3;
+/// Reviews of one task that may reject with all gates green before the task is disputed.
+pub const REVIEW_ROUNDS: u32 = 2;
+/// How often one task may come back from the merge queue with a conflict before it fails.
+pub const CONFLICTS: u32 = 3;
+/// The longest that one attempt may take.
+pub const ATTEMPT: Millis = Millis::from_mins(60);
+/// The longest that one reading, planning or reviewing turn may take.
+pub const SHORT_TURN: Millis = Millis::from_mins(15);
+/// A turn of which nothing was heard for this long is over.
+pub const SILENCE: Millis = Millis::from_mins(5);
+/// The longest that a mission may run between being started (or resumed) and its seal.
+pub const MISSION: Millis = Millis(4 * 60 * 60 * 1000);
+/// Tokens that a mission may use, cached ones included.
+pub const TOKENS: u64 = 5_000_000;
+/// How long a question waits for a person before its default is taken.
+pub const QUESTION: Millis = Millis::from_mins(60);
+/// How long a permission that an agent waits for stays open; the agent's turn stands still meanwhile.
+pub const PERMISSION: Millis = Millis::from_mins(10);
+/// The most questions that may be open at once; more are answered by their default.
+pub const OPEN_QUESTIONS: usize = 100;
+
+/// What a turn reserves of the token budget before it starts: what such turns use at the 95th percentile of ordinary
+/// work. A turn that goes past it is ended when the budget has no more to lend.
+pub const RESERVE_SHORT: u64 = 100_000;
+/// The same for a Worker's attempt.
+pub const RESERVE_WORK: u64 = 400_000;
+
+/// What a turn that goes past its reservation is lent at a time, so that few events tell of it.
+pub const RESERVE_STEP: u64 = 50_000;
+
+/// The first wait after a failed turn; doubled with each further one.
+pub const BACKOFF_FIRST: Millis = Millis::from_secs(2);
+/// The longest wait after a failed turn.
+pub const BACKOFF_MOST: Millis = Millis::from_mins(2);
+/// The first wait after a refusal that names no time.
+pub const REFUSAL_FIRST: Millis = Millis::from_secs(5);
+/// The shortest wait after a refusal, whatever the provider said.
+pub const REFUSAL_LEAST: Millis = Millis::from_secs(1);
+/// The longest wait after a refusal, whatever the provider said: after it one more try is cheap.
+pub const REFUSAL_MOST: Millis = Millis::from_mins(10);
+/// Reading or planning turns that may fail before the mission does.
+pub const PLANNING_TRIES: u32 = 3;
+/// Reviewing turns of one attempt that may fail before the attempt is disputed for want of a judge.
+pub const REVIEW_TRIES: u32 = 3;
+/// Runs of one gate that the machine may lose (not the gate's own verdict) before it counts as inconclusive.
+pub const GATE_TRIES: u32 = 3;
+/// Times that preparing the mission or moving the landed line may fail before the mission does.
+pub const STEP_TRIES: u32 = 5;
+
+/// The most attempts that land as one stack. With gates of minutes each, larger stacks lose more to bisection.
+pub const STACK: usize = 5;
+/// How often a red gate is run again on the same tree before red is believed: once tells most flaky tests apart.
+pub const CONFIRMATIONS: u32 = 1;
+
+/// Time beyond a gate's own limit after which its run is given up: the runner did not come back.
+pub const GATE_GRACE: Millis = Millis::from_secs(60);
+/// Time beyond a turn's own limit after which it is given up: its host did not come back.
+pub const TURN_GRACE: Millis = Millis::from_secs(30);
+/// How long a step of the engine's own (preparing, stacking, moving, delivering) may take before it is tried anew.
+pub const STEP: Millis = Millis::from_mins(30);
+
+/// The most events that one input may make. A resume of the largest plan makes a few hundred; a journal takes this many
+/// at once.
+pub const STEP_EVENTS: usize = 10_000;
+
+/// The most lines of a mission's TODO that people may add.
+pub const TODO_PROPOSALS: usize = 200;
+/// The longest line that people may add to a TODO, in bytes.
+pub const TODO_BYTES: usize = 2 * 1024;
+/// The most findings that are kept of one review.
+pub const FINDINGS: usize = 50;
+/// The longest free text of an agent that an event keeps, in bytes; the rest is cut and said to be.
+pub const TEXT_BYTES: usize = 8 * 1024;

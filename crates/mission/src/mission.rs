@@ -1,0 +1,623 @@
+//! The fold: what a mission is, as far as its events tell.
+
+use crate::event::{Event, Purpose, Recorded, Turn, VERSION};
+use crate::gate::{Gate, GateRun};
+use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
+use crate::input::{Input, Reply};
+use crate::landing::Landing;
+use crate::plan::{Plan, Priority};
+use crate::question::{Question, QuestionId};
+use crate::seal::Outcome;
+pub use crate::task::{State, TaskState};
+use crate::terms::{Deliver, Terms};
+use crate::time::{Millis, Timestamp};
+use crate::todo::Todo;
+use crate::turn::Intent;
+use crate::work::{Base, Work};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What a mission is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The base is being pinned.
+    Preparing,
+    /// The Commander reads the request.
+    Reading,
+    /// The Planner writes the plan.
+    Planning,
+    /// The plan waits for a person's word.
+    Approving,
+    /// Tasks are carried out.
+    Running,
+    /// It is over.
+    Sealed,
+}
+
+/// A lease on a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which turn.
+    pub turn: Turn,
+    /// It ends then.
+    pub deadline: Timestamp,
+    /// What it may use.
+    pub reserved: u64,
+    /// Where it works.
+    pub lane: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// The commit that it starts from.
+    pub base: Option<CommitId>,
+    /// Work that it goes on with.
+    pub from: Option<CommitId>,
+}
+
+/// A lease on a gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateLease {
+    /// Which gate.
+    pub gate: Gate,
+    /// On which commit.
+    pub commit: CommitId,
+    /// That commit's tree.
+    pub tree: TreeId,
+    /// Why.
+    pub purpose: Purpose,
+    /// It is given up then.
+    pub deadline: Timestamp,
+}
+
+/// What is known of one command on one tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The last run.
+    pub run: GateRun,
+    /// How many runs there were.
+    pub runs: u32,
+    /// Whether runs on the same tree disagreed.
+    pub flaky: bool,
+}
+
+/// Where the result's way to the user is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nobody asked for it.
+    None,
+    /// It was asked for.
+    Wanted(Deliver),
+    /// The files are listed.
+    Planned {
+        /// In which form.
+        form: Deliver,
+        /// The digest of the list.
+        plan: Digest,
+        /// How many files.
+        files: u32,
+    },
+    /// It could not be; nothing was written.
+    Refused,
+    /// It is done.
+    Done {
+        /// In which form.
+        form: Deliver,
+    },
+    /// It is being taken back.
+    Undoing,
+    /// It was taken back.
+    Undone,
+}
+
+/// The token budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Tokens that may be used in all.
+    pub limit: u64,
+    /// Tokens that ended turns count for.
+    pub spent: u64,
+    /// Tokens that running turns may still use.
+    pub reserved: u64,
+    /// Tokens that the provider reported, where it did.
+    pub reported: u64,
+    /// Whether some turn's use is unknown.
+    pub unknown: bool,
+    /// Cost in millionths of a dollar, where it is known.
+    pub micro_usd: u64,
+    /// Model calls.
+    pub calls: u64,
+}
+
+impl Budget {
+    /// What may still be lent.
+    pub fn free(&self) -> u64 {
+        self.limit
+            .saturating_sub(self.spent)
+            .saturating_sub(self.reserved)
+    }
+}
+
+/// How the turns before the plan are going.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Short {
+    pub(crate) n: u32,
+    pub(crate) faults: u32,
+    pub(crate) refusals: u32,
+    pub(crate) repairs: u32,
+    pub(crate) from: Timestamp,
+    pub(crate) refused: Vec<String>,
+}
+
+/// A result that is found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) attempt: AttemptId,
+    pub(crate) landed: bool,
+    pub(crate) base: Option<(CommitId, TreeId)>,
+}
+
+pub(crate) type ReadyKey = (Reverse<Priority>, Reverse<u32>, TaskId);
+
+/// A mission: a fold over its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mission {
+    pub(crate) id: MissionId,
+    pub(crate) nonce: String,
+    pub(crate) project: String,
+    pub(crate) request: String,
+    pub(crate) terms: Terms,
+    pub(crate) phase: Phase,
+    pub(crate) opened: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) deadline: Timestamp,
+    pub(crate) base: Option<Base>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) environment: Option<Digest>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) intent: Option<Intent>,
+    pub(crate) reading: Short,
+    pub(crate) planning: Short,
+    pub(crate) tasks: BTreeMap<TaskId, TaskState>,
+    pub(crate) plans: u32,
+    pub(crate) works: BTreeMap<AttemptId, Work>,
+    pub(crate) results: BTreeMap<Digest, Finished>,
+    pub(crate) ready: BTreeSet<ReadyKey>,
+    pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
+    pub(crate) checking: BTreeSet<TaskId>,
+    pub(crate) judging: BTreeSet<(Timestamp, TaskId)>,
+    pub(crate) befores: BTreeSet<TaskId>,
+    pub(crate) queue: VecDeque<AttemptId>,
+    pub(crate) landing: Option<Landing>,
+    pub(crate) landings: u32,
+    pub(crate) stack_limit: usize,
+    pub(crate) head: Option<(CommitId, TreeId)>,
+    pub(crate) leases: BTreeMap<Epoch, Lease>,
+    pub(crate) gate_leases: BTreeMap<Epoch, GateLease>,
+    pub(crate) deadlines: BTreeSet<(Timestamp, Epoch)>,
+    pub(crate) epoch: Epoch,
+    pub(crate) evidence: BTreeMap<(TreeId, Digest), Evidence>,
+    pub(crate) lost: BTreeMap<(TreeId, Digest), u32>,
+    pub(crate) budget: Budget,
+    pub(crate) questions: BTreeMap<QuestionId, Question>,
+    pub(crate) last_question: u32,
+    pub(crate) approval_asked: bool,
+    pub(crate) todo: Todo,
+    pub(crate) cancelled: bool,
+    pub(crate) halted: Option<String>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) reasons: Vec<String>,
+    pub(crate) sealed_at: Option<Timestamp>,
+    pub(crate) delivery: Delivery,
+    pub(crate) deliveries: u32,
+    pub(crate) delivered: Option<(CommitId, TreeId)>,
+    pub(crate) seals: u32,
+    pub(crate) cleaned: bool,
+    pub(crate) landed: u32,
+    pub(crate) events: u64,
+}
+
+/// What one input came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What happened, in order, already applied. May be empty.
+    pub events: Vec<Recorded>,
+    /// What is told to whoever gave the input, once the events are durable.
+    pub reply: Reply,
+}
+
+impl Mission {
+    /// Opens a mission: the first event, and the mission that it makes.
+    pub fn open(
+        now: Timestamp,
+        id: MissionId,
+        nonce: String,
+        project: String,
+        request: String,
+        terms: Terms,
+    ) -> (Self, Recorded) {
+        let event = Event::Opened {
+            id,
+            nonce,
+            project,
+            request,
+            terms,
+        };
+        let first = Recorded {
+            v: VERSION,
+            at: now,
+            event,
+        };
+        let mission = Self::replay([&first]).expect("the first event opens a mission");
+        (mission, first)
+    }
+
+    /// The mission that some events make; `None` if they do not begin with its opening.
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Recorded>) -> Option<Self> {
+        let mut events = events.into_iter();
+        let first = events.next()?;
+        let Event::Opened {
+            id,
+            nonce,
+            project,
+            request,
+            terms,
+        } = &first.event
+        else {
+            return None;
+        };
+        let mut mission = Self::new(
+            *id,
+            nonce.clone(),
+            project.clone(),
+            request.clone(),
+            terms.clone(),
+            first.at,
+        );
+        for recorded in events {
+            mission.apply(recorded.at, &recorded.event);
+        }
+        Some(mission)
+    }
+
+    fn new(
+        id: MissionId,
+        nonce: String,
+        project: String,
+        request: String,
+        terms: Terms,
+        at: Timestamp,
+    ) -> Self {
+        let budget = Budget {
+            limit: terms.tokens,
+            ..Budget::default()
+        };
+        Self {
+            id,
+            nonce,
+            project,
+            request,
+            deadline: at + terms.mission,
+            terms,
+            phase: Phase::Preparing,
+            opened: at,
+            last: at,
+            base: None,
+            gates: Vec::new(),
+            environment: None,
+            notes: Vec::new(),
+            intent: None,
+            reading: Short::default(),
+            planning: Short::default(),
+            tasks: BTreeMap::new(),
+            plans: 0,
+            works: BTreeMap::new(),
+            results: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            checking: BTreeSet::new(),
+            judging: BTreeSet::new(),
+            befores: BTreeSet::new(),
+            queue: VecDeque::new(),
+            landing: None,
+            landings: 0,
+            stack_limit: crate::limits::STACK,
+            head: None,
+            leases: BTreeMap::new(),
+            gate_leases: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            epoch: Epoch(0),
+            evidence: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            budget,
+            questions: BTreeMap::new(),
+            last_question: 0,
+            approval_asked: false,
+            todo: Todo::default(),
+            cancelled: false,
+            halted: None,
+            outcome: None,
+            reasons: Vec::new(),
+            sealed_at: None,
+            delivery: Delivery::None,
+            deliveries: 0,
+            delivered: None,
+            seals: 0,
+            cleaned: false,
+            landed: 0,
+            events: 1,
+        }
+    }
+
+    /// What an input means now, with all that follows from it: decides, applies, and goes on until nothing more
+    /// follows. Time never goes backwards inside a mission: an earlier `now` counts as the last one.
+    ///
+    /// # Panics
+    /// More than [`crate::limits::STEP_EVENTS`] events follow. Such a mission would never come to rest, and an engine
+    /// that ends is better than one that fills the machine's memory.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Step {
+        let now = now.max(self.last);
+        let (decided, reply) = self.decide(now, input);
+        let mut events = Vec::new();
+        let mut batch = decided;
+        loop {
+            for event in batch {
+                self.apply(now, &event);
+                events.push(Recorded {
+                    v: VERSION,
+                    at: now,
+                    event,
+                });
+            }
+            assert!(
+                events.len() < crate::limits::STEP_EVENTS,
+                "one input made {} events: the mission goes round in circles",
+                events.len()
+            );
+            batch = self.follow(now);
+            if batch.is_empty() {
+                return Step { events, reply };
+            }
+        }
+    }
+
+    /// The mission's name.
+    pub fn id(&self) -> MissionId {
+        self.id
+    }
+
+    /// What tells it apart from missions of other stores.
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
+    /// The name of its pin in the user's repository and of its folder.
+    pub fn full_name(&self) -> String {
+        format!("{}-{}", self.id, self.nonce)
+    }
+
+    /// The user's folder.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// What was asked for.
+    pub fn request(&self) -> &str {
+        &self.request
+    }
+
+    /// The terms that it runs under.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// One word for lists: the phase, or the outcome once it is over.
+    pub fn phase_word(&self) -> &'static str {
+        match (self.outcome, self.phase) {
+            (Some(outcome), _) => outcome.word(),
+            (None, Phase::Preparing) => "preparing",
+            (None, Phase::Reading) => "reading",
+            (None, Phase::Planning) => "planning",
+            (None, Phase::Approving) => "approving",
+            (None, Phase::Running | Phase::Sealed) => "running",
+        }
+    }
+
+    /// When it opened.
+    pub fn opened(&self) -> Timestamp {
+        self.opened
+    }
+
+    /// When the last event was decided.
+    pub fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// It winds down then, whatever is left.
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// The state that it started from, once it is known.
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
+    /// The project's gates.
+    pub fn gates(&self) -> &[Gate] {
+        &self.gates
+    }
+
+    /// What evidence depends on besides the tree.
+    pub fn environment(&self) -> Option<&Digest> {
+        self.environment.as_ref()
+    }
+
+    /// What a person should know of how it was prepared.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// How the Commander read the request.
+    pub fn intent(&self) -> Option<&Intent> {
+        self.intent.as_ref()
+    }
+
+    /// Its tasks, in the order of the plan.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskState> {
+        self.tasks.values()
+    }
+
+    /// One task.
+    pub fn task(&self, id: TaskId) -> Option<&TaskState> {
+        self.tasks.get(&id)
+    }
+
+    /// What an attempt handed in.
+    pub fn work(&self, attempt: AttemptId) -> Option<&Work> {
+        self.works.get(&attempt)
+    }
+
+    /// The leases that are out.
+    pub fn leases(&self) -> impl Iterator<Item = (Epoch, &Lease)> {
+        self.leases.iter().map(|(epoch, lease)| (*epoch, lease))
+    }
+
+    /// One lease.
+    pub fn lease(&self, epoch: Epoch) -> Option<&Lease> {
+        self.leases.get(&epoch)
+    }
+
+    /// The gates that run.
+    pub fn gate_leases(&self) -> impl Iterator<Item = (Epoch, &GateLease)> {
+        self.gate_leases
+            .iter()
+            .map(|(epoch, lease)| (*epoch, lease))
+    }
+
+    /// What is known of a command on a tree.
+    pub fn evidence(&self, tree: &TreeId, command: &Digest) -> Option<&Evidence> {
+        self.evidence.get(&(tree.clone(), command.clone()))
+    }
+
+    /// All evidence.
+    pub fn all_evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.evidence.values()
+    }
+
+    /// The end of the landed line.
+    pub fn head(&self) -> Option<&(CommitId, TreeId)> {
+        self.head.as_ref()
+    }
+
+    /// How many tasks have landed.
+    pub fn landed(&self) -> u32 {
+        self.landed
+    }
+
+    /// The landing in flight.
+    pub fn landing(&self) -> Option<&Landing> {
+        self.landing.as_ref()
+    }
+
+    /// The token budget.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The open questions.
+    pub fn questions(&self) -> impl Iterator<Item = (QuestionId, &Question)> {
+        self.questions.iter().map(|(id, question)| (*id, question))
+    }
+
+    /// What people wrote on the TODO.
+    pub fn todo(&self) -> &Todo {
+        &self.todo
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// Why it did not end better.
+    pub fn reasons(&self) -> &[String] {
+        &self.reasons
+    }
+
+    /// How long it has run, or ran.
+    pub fn duration(&self) -> Millis {
+        self.sealed_at.unwrap_or(self.last).since(self.opened)
+    }
+
+    /// Where the result's way to the user is.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Faults of the last refused plan, for its repair.
+    pub fn plan_faults(&self) -> &[String] {
+        &self.planning.refused
+    }
+
+    /// How many events made it.
+    pub fn n_events(&self) -> u64 {
+        self.events
+    }
+
+    /// The next moment after `now` at which time alone may change something; `None` if nothing waits for time. What
+    /// could have changed by now waits for something else, a free slot for example, and is no reason to wake.
+    pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        let now = now.max(self.last);
+        let short = match self.phase {
+            Phase::Reading => Some(self.reading.from),
+            Phase::Planning => Some(self.planning.from),
+            _ => None,
+        };
+        let from = (now + Millis(1), TaskId(0));
+        let firsts = [
+            self.deadlines.first().map(|(at, _)| *at),
+            self.parked.range(from..).next().map(|(at, _)| *at),
+            self.judging.range(from..).next().map(|(at, _)| *at),
+            self.questions
+                .values()
+                .map(|question| question.deadline)
+                .min(),
+            short,
+            Some(self.deadline),
+        ];
+        firsts.into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    pub(crate) fn ready_key(&self, id: TaskId) -> ReadyKey {
+        let task = &self.tasks[&id];
+        (Reverse(task.task.priority), Reverse(task.path), id)
+    }
+
+    /// What a task's result is found again by; `None` while a task that it needs has no result.
+    pub(crate) fn result_key(&self, id: TaskId) -> Option<Digest> {
+        let task = self.tasks.get(&id)?;
+        let mut needs = Vec::new();
+        for need in &task.task.needs {
+            let need = self.tasks.get(need)?;
+            needs.push(match &need.work {
+                Some(work) => Digest::of(work.tree.as_str().as_bytes()),
+                None => Digest::of(need.notes.join("\n").as_bytes()),
+            });
+        }
+        let policy = format!("worker, {} reviews", self.terms.review_rounds);
+        Some(crate::work::result_key(&task.task.spec(), &needs, &policy))
+    }
+
+    /// Plans the tasks of `plan` as they are, without a check. For benchmarks and tests of large missions.
+    #[doc(hidden)]
+    pub fn planned_unchecked(&mut self, now: Timestamp, plan: Plan) {
+        self.apply(now, &Event::Planned { plan });
+    }
+}

@@ -1,0 +1,521 @@
+//! The task graph: what a Planner writes, and what makes it a plan.
+
+mod graph;
+
+use crate::gate::{Gate, GateKind, Program};
+use crate::ids::{Digest, TaskId};
+use crate::limits;
+use crate::time::Millis;
+use graph::{cycle, depths, separate_overlaps, topological};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How soon a task should run, before the longest remaining path is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// When nothing else is ready.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before the rest.
+    High,
+}
+
+/// The Planner's guess of a task's size; a weight for the critical path until durations are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    /// A few lines.
+    Small,
+    /// An hour of a person's work.
+    #[default]
+    Medium,
+    /// A day of a person's work.
+    Large,
+}
+
+/// What kind of node a task is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// A Worker carries it out.
+    #[default]
+    Agent,
+    /// The engine runs its acceptance commands; no model is asked.
+    Gate,
+    /// A person is asked.
+    Ask,
+}
+
+/// A plan as it arrives: unchecked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The tasks, in any order.
+    pub tasks: Vec<TaskDraft>,
+}
+
+/// One task as it arrives: unchecked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskDraft {
+    /// The Planner's own name for it; unique in the plan; letters, digits, `-`, `_`; at most 64.
+    pub id: String,
+    /// One line for lists; at most 120 characters.
+    pub title: String,
+    /// What is to be done and how one knows that it is; at most 8 KiB.
+    pub goal: String,
+    /// What kind of node it is.
+    #[serde(default)]
+    pub kind: TaskKind,
+    /// Names of tasks that must have landed first.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Paths (or globs) below the root that it is expected to write: a forecast, not a fence.
+    #[serde(default)]
+    pub writes: Vec<String>,
+    /// Shell lines that prove it, run by the engine at the root of the tree.
+    #[serde(default)]
+    pub acceptance: Vec<String>,
+    /// How soon.
+    #[serde(default)]
+    pub priority: Priority,
+    /// How big.
+    #[serde(default)]
+    pub size: Size,
+}
+
+/// A plan that passed every check. Task `T1` is the first of the draft, and so on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The tasks, in the order of the draft.
+    pub tasks: Vec<Task>,
+}
+
+/// A task of a checked plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The engine's name for it.
+    pub id: TaskId,
+    /// The Planner's name for it.
+    pub key: String,
+    /// One line for lists.
+    pub title: String,
+    /// What is to be done.
+    pub goal: String,
+    /// What kind of node it is.
+    pub kind: TaskKind,
+    /// Tasks that must have landed first, sorted.
+    pub needs: Vec<TaskId>,
+    /// Those of `needs` that the engine added because two forecasts overlap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<TaskId>,
+    /// Its forecast.
+    pub writes: Vec<String>,
+    /// The gates that prove it.
+    pub acceptance: Vec<Gate>,
+    /// How soon.
+    pub priority: Priority,
+    /// How big.
+    pub size: Size,
+}
+
+impl Task {
+    /// What the task is, for finding its result again: everything that a Worker is told of it, and nothing of its name
+    /// or place in the plan.
+    pub fn spec(&self) -> Digest {
+        let mut bytes = Vec::new();
+        let mut part = |text: &str| {
+            bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        };
+        part(&self.title);
+        part(&self.goal);
+        part(&format!("{:?}", self.kind));
+        for path in &self.writes {
+            part(path);
+        }
+        for gate in &self.acceptance {
+            part(gate.command().as_str());
+        }
+        Digest::of(&bytes)
+    }
+}
+
+/// What is wrong with a draft. Its text goes back to the Planner as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is nothing to do.
+    #[error("the plan has no tasks")]
+    Empty,
+    /// Too many tasks.
+    #[error(
+        "the plan has {found} tasks; at most {} are taken: merge small ones or plan a first part",
+        limits::PLAN_TASKS
+    )]
+    TooMany {
+        /// How many there are.
+        found: usize,
+    },
+    /// Too many bytes.
+    #[error(
+        "the plan has {found} bytes; at most {} are taken: shorten the goals",
+        limits::PLAN_BYTES
+    )]
+    TooLarge {
+        /// How many there are.
+        found: usize,
+    },
+    /// A name that is none.
+    #[error(
+        "task {place} has the id {id:?}; an id has 1 to {} letters, digits, `-` or `_`",
+        limits::KEY_BYTES
+    )]
+    BadId {
+        /// Which task, from 1.
+        place: usize,
+        /// Its name.
+        id: String,
+    },
+    /// Two tasks of one name.
+    #[error("two tasks have the id `{id}`; every id must be unique")]
+    Duplicate {
+        /// The name.
+        id: String,
+    },
+    /// A dependency that does not exist.
+    #[error("`{id}` needs `{needs}`, and no task has that id")]
+    Unknown {
+        /// The task.
+        id: String,
+        /// What it needs.
+        needs: String,
+    },
+    /// Tasks that wait for each other.
+    #[error("these tasks need each other in a circle: {}", .ids.join(" -> "))]
+    Cycle {
+        /// The circle; the first name stands again at the end.
+        ids: Vec<String>,
+    },
+    /// A chain that is too long.
+    #[error(
+        "the longest chain of needs has {found} tasks; at most {} are taken",
+        limits::PLAN_DEPTH
+    )]
+    TooDeep {
+        /// How long it is.
+        found: usize,
+    },
+    /// Nothing would prove the task.
+    #[error(
+        "`{id}` has no acceptance command; name at least one that fails now and passes when the task is done"
+    )]
+    NoAcceptance {
+        /// The task.
+        id: String,
+    },
+    /// An acceptance command that passes whatever happens.
+    #[error("the acceptance command {command:?} of `{id}` always passes and proves nothing")]
+    Trivial {
+        /// The task.
+        id: String,
+        /// The command.
+        command: String,
+    },
+    /// A field that is empty or too long.
+    #[error("`{field}` of `{id}` has {found} {unit}; it must have 1 to {most}")]
+    Length {
+        /// The task.
+        id: String,
+        /// The field.
+        field: &'static str,
+        /// How much there is.
+        found: usize,
+        /// The most that is taken.
+        most: usize,
+        /// Bytes, characters or entries.
+        unit: &'static str,
+    },
+    /// A path that leaves the root, or is none.
+    #[error("`{id}` writes {path:?}: {why}; give paths relative to the root of the repository")]
+    BadPath {
+        /// The task.
+        id: String,
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// Checks a draft. All faults are told at once, so that one repair can mend them all.
+pub fn check(draft: &Draft, acceptance_limit: Millis) -> Result<Plan, Vec<Fault>> {
+    let mut faults = Vec::new();
+    if draft.tasks.is_empty() {
+        return Err(vec![Fault::Empty]);
+    }
+    if draft.tasks.len() > limits::PLAN_TASKS {
+        return Err(vec![Fault::TooMany {
+            found: draft.tasks.len(),
+        }]);
+    }
+    let bytes = draft.bytes();
+    if bytes > limits::PLAN_BYTES {
+        return Err(vec![Fault::TooLarge { found: bytes }]);
+    }
+    let names = names(draft, &mut faults);
+    for task in &draft.tasks {
+        check_task(task, &names, &mut faults);
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut needs: Vec<BTreeSet<usize>> = draft
+        .tasks
+        .iter()
+        .map(|t| t.needs.iter().map(|n| names[n.as_str()]).collect())
+        .collect();
+    if let Some(cycle) = cycle(&needs) {
+        let ids = cycle.iter().map(|i| draft.tasks[*i].id.clone()).collect();
+        return Err(vec![Fault::Cycle { ids }]);
+    }
+    let added = separate_overlaps(draft, &mut needs);
+    let depth = depths(&needs).into_iter().max().unwrap_or(0);
+    if depth > limits::PLAN_DEPTH {
+        return Err(vec![Fault::TooDeep { found: depth }]);
+    }
+    Ok(build(draft, &needs, &added, acceptance_limit))
+}
+
+/// Places by name; bad and doubled names become faults.
+fn names<'a>(draft: &'a Draft, faults: &mut Vec<Fault>) -> BTreeMap<&'a str, usize> {
+    let mut names = BTreeMap::new();
+    for (place, task) in draft.tasks.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let good =
+            !task.id.is_empty() && task.id.len() <= limits::KEY_BYTES && task.id.chars().all(plain);
+        if !good {
+            let id = task.id.chars().take(limits::KEY_BYTES).collect();
+            faults.push(Fault::BadId {
+                place: place + 1,
+                id,
+            });
+        } else if names.insert(task.id.as_str(), place).is_some() {
+            faults.push(Fault::Duplicate {
+                id: task.id.clone(),
+            });
+        }
+    }
+    names
+}
+
+fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<Fault>) {
+    let id: String = task.id.chars().take(limits::KEY_BYTES).collect();
+    let mut length = |field, found, least, most, unit| {
+        if found < least || found > most {
+            faults.push(Fault::Length {
+                id: id.clone(),
+                field,
+                found,
+                most,
+                unit,
+            });
+        }
+    };
+    length(
+        "title",
+        task.title.trim().chars().count(),
+        1,
+        limits::TITLE_CHARS,
+        "characters",
+    );
+    length(
+        "goal",
+        task.goal.trim().len(),
+        1,
+        limits::GOAL_BYTES,
+        "bytes",
+    );
+    length(
+        "writes",
+        task.writes.len(),
+        0,
+        limits::FORECAST_PATHS,
+        "entries",
+    );
+    length(
+        "acceptance",
+        task.acceptance.len(),
+        0,
+        limits::ACCEPTANCE_COMMANDS,
+        "entries",
+    );
+    for command in &task.acceptance {
+        length(
+            "acceptance command",
+            command.trim().len(),
+            1,
+            limits::COMMAND_BYTES,
+            "bytes",
+        );
+    }
+    for needs in &task.needs {
+        if needs == &task.id {
+            faults.push(Fault::Cycle {
+                ids: vec![id.clone(), id.clone()],
+            });
+        } else if !names.contains_key(needs.as_str()) {
+            let needs = needs.chars().take(limits::KEY_BYTES).collect();
+            faults.push(Fault::Unknown {
+                id: id.clone(),
+                needs,
+            });
+        }
+    }
+    for path in &task.writes {
+        if let Some(why) = path_fault(path) {
+            let path = path.chars().take(80).collect();
+            faults.push(Fault::BadPath {
+                id: id.clone(),
+                path,
+                why,
+            });
+        }
+    }
+    if task.kind != TaskKind::Ask && task.acceptance.is_empty() {
+        faults.push(Fault::NoAcceptance { id: id.clone() });
+    }
+    for command in task.acceptance.iter().filter(|command| trivial(command)) {
+        faults.push(Fault::Trivial {
+            id: id.clone(),
+            command: command.clone(),
+        });
+    }
+}
+
+/// Why a forecast's path is refused, if it is.
+fn path_fault(path: &str) -> Option<&'static str> {
+    let windows_drive =
+        path.len() >= 2 && path.as_bytes()[1] == b':' && path.as_bytes()[0].is_ascii_alphabetic();
+    if path.is_empty() {
+        Some("it is empty")
+    } else if path.len() > limits::PATH_BYTES {
+        Some("it is too long")
+    } else if path.contains('\0') {
+        Some("it holds a NUL")
+    } else if path.starts_with('/')
+        || path.starts_with('\\')
+        || path.starts_with('~')
+        || windows_drive
+    {
+        Some("it is absolute")
+    } else if path.contains("://") {
+        Some("it is an address")
+    } else if path.split(['/', '\\']).any(|part| part == "..") {
+        Some("it leaves the root")
+    } else {
+        None
+    }
+}
+
+/// Whether a shell line cannot fail. Only the plainest forms: everything else is told by running it on the base.
+fn trivial(command: &str) -> bool {
+    let line = command.trim().trim_end_matches(';').trim();
+    let always = ["true", ":", "exit", "exit 0", "/bin/true", "/usr/bin/true"];
+    always.contains(&line)
+        || line.ends_with("|| true")
+        || line.ends_with("|| :")
+        || line.ends_with("|| exit 0")
+        || line.ends_with("; true")
+        || line.ends_with("; exit 0")
+        || (line.starts_with("echo ") && !line.contains(['|', '&', ';', '>', '`', '$']))
+}
+
+fn build(
+    draft: &Draft,
+    needs: &[BTreeSet<usize>],
+    added: &[(usize, usize)],
+    limit: Millis,
+) -> Plan {
+    let name = |place: usize| TaskId(place as u32 + 1);
+    let tasks = draft.tasks.iter().enumerate().map(|(place, task)| Task {
+        id: name(place),
+        key: task.id.clone(),
+        title: task.title.trim().to_owned(),
+        goal: task.goal.trim().to_owned(),
+        kind: task.kind,
+        needs: needs[place].iter().map(|need| name(*need)).collect(),
+        added: added
+            .iter()
+            .filter(|(later, _)| *later == place)
+            .map(|(_, need)| name(*need))
+            .collect(),
+        writes: task.writes.clone(),
+        acceptance: (1..)
+            .zip(&task.acceptance)
+            .map(|(n, line)| acceptance(name(place), n, line, limit))
+            .collect(),
+        priority: task.priority,
+        size: task.size,
+    });
+    Plan {
+        tasks: tasks.collect(),
+    }
+}
+
+fn acceptance(task: TaskId, n: usize, line: &str, timeout: Millis) -> Gate {
+    Gate {
+        id: format!("{task}/accept-{n}"),
+        kind: GateKind::Acceptance,
+        program: Program::Shell(line.trim().to_owned()),
+        directory: String::new(),
+        timeout,
+        source: "the plan".to_owned(),
+        defined_by: Vec::new(),
+    }
+}
+
+impl Draft {
+    /// What it takes as it is stored: characters that are written as several bytes count as several.
+    fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |bytes| bytes.len())
+    }
+}
+
+impl Size {
+    /// Its weight on the critical path, in units of a small task, until durations are known.
+    pub fn weight(self) -> u32 {
+        match self {
+            Self::Small => 1,
+            Self::Medium => 3,
+            Self::Large => 8,
+        }
+    }
+}
+
+impl Plan {
+    /// For each task, in the plan's order, the weight of the longest path from its start to the end of the mission.
+    pub fn remaining_paths(&self) -> Vec<u32> {
+        let places: BTreeMap<TaskId, usize> = (0..)
+            .zip(&self.tasks)
+            .map(|(n, task)| (task.id, n))
+            .collect();
+        let place = |need: &TaskId| places.get(need).copied();
+        let needs: Vec<BTreeSet<usize>> = self
+            .tasks
+            .iter()
+            .map(|task| task.needs.iter().filter_map(place).collect())
+            .collect();
+        let mut longest = vec![0; needs.len()];
+        for task in topological(&needs).into_iter().rev() {
+            longest[task] += self.tasks[task].size.weight();
+            for need in &needs[task] {
+                longest[*need] = longest[*need].max(longest[task]);
+            }
+        }
+        longest
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+use super::graph::reaches;
+use super::*;
+use proptest::prelude::*;
+
+/// A draft from lines `id: needs needs > writes writes`.
+fn draft(lines: &str) -> Draft {
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let tasks = lines
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            let (id, rest) = line.split_once(':').unwrap();
+            let (needs, writes) = rest.split_once('>').unwrap_or((rest, ""));
+            TaskDraft {
+                id: id.to_owned(),
+                title: format!("do {id}"),
+                goal: format!("{id} is done"),
+                needs: words(needs),
+                writes: words(writes),
+                acceptance: vec![format!("test -e {id}")],
+                ..TaskDraft::default()
+            }
+        });
+    Draft {
+        tasks: tasks.collect(),
+    }
+}
+
+fn faults(lines: &str) -> Vec<String> {
+    check_draft(&draft(lines))
+}
+
+fn check_draft(draft: &Draft) -> Vec<String> {
+    match check(draft, Millis::from_secs(60)) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(Fault::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_cycle_is_named_in_order() {
+    let told = faults("a: c\n b: a\n c: b\n d: a");
+    assert_eq!(
+        told,
+        ["these tasks need each other in a circle: a -> c -> b -> a"]
+    );
+    assert_eq!(
+        faults("a: a"),
+        ["these tasks need each other in a circle: a -> a"]
+    );
+}
+
+#[test]
+fn all_faults_of_a_draft_are_told_at_once() {
+    let mut bad = draft("a: zz\n a:\n b: > /etc/passwd ../up C:\\x ~/x file://x");
+    bad.tasks[2].acceptance.clear();
+    bad.tasks[0].acceptance.push("npm test || true".into());
+    let told = check_draft(&bad);
+    assert_eq!(told.len(), 9, "{told:#?}");
+    assert!(told[0].contains("two tasks have the id `a`"));
+    assert!(told[1].contains("`a` needs `zz`"));
+    assert!(
+        told.iter()
+            .any(|t| t.contains("`b` has no acceptance command"))
+    );
+    assert!(told.iter().any(|t| t.contains("always passes")));
+}
+
+#[test]
+fn a_plan_of_ten_thousand_tasks_is_refused_by_its_size() {
+    let mut big = draft("a:");
+    big.tasks = (0..10_000)
+        .map(|n| TaskDraft {
+            id: format!("t{n}"),
+            ..big.tasks[0].clone()
+        })
+        .collect();
+    assert_eq!(check_draft(&big).len(), 1);
+    let mut long = draft("a:");
+    long.tasks[0].goal = "x".repeat(limits::PLAN_BYTES);
+    assert!(check_draft(&long)[0].contains("bytes"));
+}
+
+#[test]
+fn a_chain_that_is_too_deep_is_refused() {
+    let lines: Vec<String> = (0..=limits::PLAN_DEPTH)
+        .map(|n| {
+            if n == 0 {
+                "t0:".into()
+            } else {
+                format!("t{n}: t{}", n - 1)
+            }
+        })
+        .collect();
+    assert_eq!(
+        faults(&lines.join("\n")),
+        ["the longest chain of needs has 51 tasks; at most 50 are taken"]
+    );
+}
+
+#[test]
+fn overlapping_forecasts_get_an_edge_from_the_engine() {
+    let plan = check(
+        &draft(
+            "a: > src/auth/login.rs
+             b: > src/auth
+             c: b > src/auth/*.rs
+             d: > src/authors.rs
+             e: > docs/**",
+        ),
+        Millis::from_secs(60),
+    )
+    .unwrap();
+    let added: Vec<(String, Vec<TaskId>)> = plan
+        .tasks
+        .iter()
+        .map(|t| (t.key.clone(), t.added.clone()))
+        .collect();
+    let edges = |key: &str| added.iter().find(|(k, _)| k == key).unwrap().1.clone();
+    assert_eq!(
+        edges("b"),
+        [TaskId(1)],
+        "a folder overlaps with what is in it"
+    );
+    assert_eq!(edges("c"), [], "b orders a and c already");
+    assert_eq!(
+        edges("d"),
+        [],
+        "a name that only starts alike is another name"
+    );
+    assert_eq!(edges("e"), []);
+}
+
+#[test]
+fn the_longest_remaining_path_counts_sizes() {
+    let mut graph = draft("a:\n b: a\n c: a\n d: b c");
+    graph.tasks[2].size = Size::Large;
+    let plan = check(&graph, Millis::from_secs(60)).unwrap();
+    assert_eq!(plan.remaining_paths(), [3 + 8 + 3, 3 + 3, 8 + 3, 3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_accepted_plan_is_acyclic_and_orders_every_overlap(
+        edges in prop::collection::vec((0usize..12, 0usize..12), 0..24),
+        writes in prop::collection::vec(0usize..5, 12),
+    ) {
+        let mut graph = draft(&(0..12).map(|n| format!("t{n}: > f{}", writes[n])).collect::<Vec<_>>().join("\n"));
+        for (a, b) in edges {
+            if a != b {
+                graph.tasks[a].needs.push(format!("t{b}"));
+            }
+        }
+        match check(&graph, Millis::from_secs(60)) {
+            Err(faults) => {
+                let Fault::Cycle { ids } = &faults[0] else { panic!("{faults:?}") };
+                prop_assert_eq!(ids.first(), ids.last());
+                for pair in ids.windows(2) {
+                    let task = graph.tasks.iter().find(|t| t.id == pair[0]).unwrap();
+                    prop_assert!(task.needs.contains(&pair[1]), "{} does not need {}", pair[0], pair[1]);
+                }
+            }
+            Ok(plan) => {
+                let needs: Vec<BTreeSet<usize>> = plan.tasks.iter()
+                    .map(|t| t.needs.iter().map(|n| n.0 as usize - 1).collect()).collect();
+                prop_assert_eq!(topological(&needs).len(), 12);
+                for a in 0..12 {
+                    for b in 0..a {
+                        if writes[a] == writes[b] {
+                            prop_assert!(reaches(&needs, a, b) || reaches(&needs, b, a));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Bugs on purpose. Each stands in product code behind `cfg(planted)` so that the simulator can show that it would
+//! find such a bug; without that `cfg` every [`planted!`](crate::planted!) is the constant `false`.
+
+#[cfg(planted)]
+thread_local! {
+    static CHOSEN: std::cell::Cell<&'static str> = const { std::cell::Cell::new("") };
+}
+
+/// Every bug that is planted somewhere. A name that stands nowhere else in the product shows as never caught.
+#[cfg(planted)]
+pub const ALL: &[&str] = &[
+    "reply_released_before_commit",
+    "epoch_unchecked_on_append",
+    "landing_not_idempotent",
+    "result_of_old_attempt_accepted",
+    "evidence_of_another_tree_accepted",
+    "reservation_leaked_on_cancel",
+    "dependency_counted_before_landing",
+    "claim_trusted",
+    "todo_version_unchecked",
+    "deadline_never_strikes",
+    "refusal_uses_up_attempt",
+    "question_never_closed",
+    "lane_shared",
+    "parked_task_forgotten_on_resume",
+    "stale_stack_result_accepted",
+    "gates_overbooked",
+    "sealed_over_running_gates",
+    "rejected_attempt_stays_queued",
+    "lent_tokens_uncounted",
+    "finished_work_run_again",
+    "stale_delivery_accepted",
+];
+
+/// Chooses the one bug that this thread has from now on; the empty name for none.
+#[cfg(planted)]
+pub fn choose(name: &'static str) {
+    CHOSEN.with(|chosen| chosen.set(name));
+}
+
+/// Whether this thread has the bug of that name.
+#[cfg(planted)]
+pub fn chosen(name: &str) -> bool {
+    CHOSEN.with(|chosen| chosen.get() == name)
+}
+
+/// Whether the named bug is planted here; `false` in every ordinary build.
+#[macro_export]
+macro_rules! planted {
+    ($name:literal) => {{
+        #[cfg(planted)]
+        {
+            $crate::planted::chosen($name)
+        }
+        #[cfg(not(planted))]
+        {
+            false
+        }
+    }};
+}

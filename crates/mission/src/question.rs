@@ -1,0 +1,74 @@
+//! The inbox: everything that a person or a policy decides.
+
+use crate::ids::{AttemptId, Epoch, TaskId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A question's name: `q4`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct QuestionId(pub u32);
+
+impl fmt::Display for QuestionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "q{}", self.0)
+    }
+}
+
+/// What a question is about, and so what its answer does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "about")]
+pub enum About {
+    /// Whether the plan may be carried out: `yes` or `no`.
+    Plan,
+    /// Something that an agent may not decide by itself; its turn stands still.
+    Permission {
+        /// The turn's lease.
+        epoch: Epoch,
+        /// The engine's own name for the request, to hand the answer back.
+        token: u64,
+        /// What kind of thing, for policies.
+        kind: String,
+    },
+    /// What to do with an attempt that the Reviewer rejects with green gates: `accept`, `retry` or `leave`.
+    Dispute {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What the Reviewer found.
+        findings: Vec<crate::turn::Finding>,
+    },
+    /// What to do with a task whose Worker cannot go on: a hint, or `leave`.
+    Blocked {
+        /// Which attempt.
+        attempt: AttemptId,
+    },
+    /// A task of kind `ask`: its answer is its result.
+    Task {
+        /// Which.
+        task: TaskId,
+    },
+}
+
+/// How a question was closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The answer.
+    pub text: String,
+    /// Who gave it: a person's name, `deadline`, `policy`, or `withdrawn` when it no longer matters.
+    pub by: String,
+}
+
+/// An open question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// About what.
+    pub about: About,
+    /// In words. Untrusted where an agent wrote it.
+    pub text: String,
+    /// To choose from; empty where any text will do.
+    pub choices: Vec<String>,
+    /// What is taken when no one answers.
+    pub default: String,
+    /// When that is.
+    pub deadline: crate::time::Timestamp,
+}

@@ -1,0 +1,152 @@
+//! A task and where it is on its way.
+
+use crate::event::Rejection;
+use crate::ids::{AttemptId, CommitId, Epoch, TaskId, TreeId};
+use crate::plan::Task;
+use crate::question::QuestionId;
+use crate::time::Timestamp;
+use crate::turn::Report;
+use crate::work::Work;
+
+/// Where a task is on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Tasks that it needs have not landed.
+    Waiting {
+        /// How many.
+        left: u32,
+    },
+    /// It may start as soon as a slot is free.
+    Ready,
+    /// It waits for time to pass; no attempt is lost by it.
+    Parked {
+        /// Until then.
+        until: Timestamp,
+        /// For what.
+        why: String,
+    },
+    /// A Worker has it.
+    Working {
+        /// Under this lease.
+        epoch: Epoch,
+    },
+    /// Its acceptance commands run.
+    Checking,
+    /// It waits for a Reviewer.
+    Judging {
+        /// Not before then.
+        from: Timestamp,
+    },
+    /// A Reviewer has it.
+    Reviewing {
+        /// Under this lease.
+        epoch: Epoch,
+    },
+    /// A person is asked about it.
+    Asking {
+        /// With this question.
+        question: QuestionId,
+    },
+    /// Accepted, it waits in the merge queue.
+    Queued,
+    /// It is being landed.
+    Landing,
+    /// It is done: what it changed is on the landed line.
+    Landed,
+    /// It will not be done.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// Reviewer and gates do not agree, and nobody decided.
+    Disputed,
+}
+
+impl State {
+    /// Whether it will not change any more by itself.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Landed | Self::Failed { .. } | Self::Disputed)
+    }
+
+    /// One word for lists.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Waiting { .. } => "waiting",
+            Self::Ready => "ready",
+            Self::Parked { .. } => "parked",
+            Self::Working { .. } => "working",
+            Self::Checking => "checking",
+            Self::Judging { .. } => "judging",
+            Self::Reviewing { .. } => "reviewing",
+            Self::Asking { .. } => "asking",
+            Self::Queued => "queued",
+            Self::Landing => "landing",
+            Self::Landed => "landed",
+            Self::Failed { .. } => "failed",
+            Self::Disputed => "disputed",
+        }
+    }
+}
+
+/// A task and all that has happened to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskState {
+    /// What is to be done.
+    pub task: Task,
+    /// Where it is on its way.
+    pub state: State,
+    /// The weight of the longest path from its start to the end of the mission.
+    pub path: u32,
+    /// Tasks that need this one.
+    pub needed_by: Vec<TaskId>,
+    /// The number of the current attempt; 0 before the first.
+    pub n: u32,
+    /// Whether that attempt ended by the agent's fault, so that the next start is another attempt.
+    pub spent: bool,
+    /// Attempts that ended by the agent's fault.
+    pub tries: u32,
+    /// Turns that the host failed in a row.
+    pub faults: u32,
+    /// Refusals by the provider in a row.
+    pub refusals: u32,
+    /// How often it came back from the merge queue with a conflict.
+    pub conflicts: u32,
+    /// Reviews that rejected with green gates.
+    pub review_rejections: u32,
+    /// Reviewing turns of the current attempt.
+    pub reviews: u32,
+    /// Reviewing turns of the current attempt that failed in a row.
+    pub review_faults: u32,
+    /// The lane that it was last in.
+    pub lane: Option<u32>,
+    /// What the current attempt stands on.
+    pub base: Option<(CommitId, TreeId)>,
+    /// Work that the next attempt goes on with.
+    pub from: Option<CommitId>,
+    /// What the current attempt handed in.
+    pub work: Option<Work>,
+    /// What its Worker said.
+    pub report: Option<Report>,
+    /// Why earlier attempts were turned down, oldest first.
+    pub history: Vec<(AttemptId, Rejection)>,
+    /// Hints that people gave, and for an `ask` its answer.
+    pub notes: Vec<String>,
+    /// Whether the result was found again instead of being worked for.
+    pub reused: bool,
+    /// When it first started.
+    pub started: Option<Timestamp>,
+    /// When it came to its final state.
+    pub ended: Option<Timestamp>,
+    /// Tokens that it was charged for.
+    pub tokens: u64,
+}
+
+impl TaskState {
+    /// The current attempt's name.
+    pub fn attempt(&self) -> AttemptId {
+        AttemptId {
+            task: self.task.id,
+            n: self.n,
+        }
+    }
+}

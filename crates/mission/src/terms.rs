@@ -1,0 +1,61 @@
+//! The terms of a mission: what its user agreed to, fixed when it opens.
+
+use crate::limits;
+use crate::time::Millis;
+use serde::{Deserialize, Serialize};
+
+/// What a mission may use and how it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Workers at once.
+    pub workers: u32,
+    /// Attempts at one task that may end by the agent's fault.
+    pub attempts: u32,
+    /// Reviews that may reject with green gates before a task is disputed; 0 leaves reviews out.
+    pub review_rounds: u32,
+    /// Tokens in all.
+    pub tokens: u64,
+    /// The longest that one attempt may take.
+    pub attempt: Millis,
+    /// The longest that the mission may run until its seal.
+    pub mission: Millis,
+    /// The longest that one acceptance command may take.
+    pub acceptance: Millis,
+    /// Whether the plan waits for a person's word.
+    pub approve: bool,
+    /// Whether somebody may answer questions; if not, each takes its default at once.
+    pub attended: bool,
+    /// How the result is handed over once the mission is completed.
+    pub deliver: Deliver,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            workers: limits::WORKERS,
+            attempts: limits::ATTEMPTS,
+            review_rounds: limits::REVIEW_ROUNDS,
+            tokens: limits::TOKENS,
+            attempt: limits::ATTEMPT,
+            mission: limits::MISSION,
+            acceptance: Millis::from_mins(15),
+            approve: false,
+            attended: true,
+            deliver: Deliver::Worktree,
+        }
+    }
+}
+
+/// How a result is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deliver {
+    /// As changed files in the user's folder, nothing staged or committed.
+    Worktree,
+    /// As a new branch in the user's repository.
+    Branch,
+    /// As one commit on the branch that is checked out.
+    Commit,
+    /// Not at all until asked.
+    None,
+}

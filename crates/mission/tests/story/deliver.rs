@@ -1,0 +1,122 @@
+//! How the result is handed over, and taken back.
+
+use crate::teller::{Story, task};
+use mission::event::Step;
+use mission::ids::Digest;
+use mission::input::{Input, Refusal, Reply};
+use mission::mission::Delivery;
+use mission::seal::Outcome;
+use mission::terms::{Deliver, Terms};
+
+fn completed() -> Story {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.carry("T1.1");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    story
+}
+
+fn plan(n: u32) -> Input {
+    Input::DeliveryPlanned {
+        n,
+        plan: Digest::of(b"files"),
+        files: 1,
+    }
+}
+
+fn delivered(n: u32) -> Input {
+    Input::Delivered {
+        n,
+        place: "here".into(),
+        files: 1,
+    }
+}
+
+#[test]
+fn a_late_reply_of_an_earlier_delivery_means_nothing() {
+    let mut story = completed();
+    for input in [plan(1), delivered(1), Input::Undo { by: "me".into() }] {
+        assert_eq!(story.tell(input), Reply::Done);
+    }
+    assert_eq!(
+        story.tell(Input::Undone {
+            n: 1,
+            left: Vec::new()
+        }),
+        Reply::Done
+    );
+    assert_eq!(
+        story.tell(Input::Deliver {
+            form: Deliver::Branch
+        }),
+        Reply::Done
+    );
+    assert_eq!(story.due(), ["plan delivery 2"]);
+    let why = "late".to_owned();
+    for late in [
+        plan(1),
+        delivered(1),
+        Input::StepFailed {
+            step: Step::Deliver,
+            n: 1,
+            why,
+        },
+    ] {
+        assert_eq!(story.tell(late), Reply::Stale);
+    }
+    assert_eq!(story.tell(plan(2)), Reply::Done);
+    assert_eq!(story.tell(delivered(1)), Reply::Stale);
+    assert_eq!(story.tell(delivered(2)), Reply::Done);
+    assert_eq!(
+        story.mission.delivery(),
+        &Delivery::Done {
+            form: Deliver::Branch
+        }
+    );
+}
+
+#[test]
+fn a_mission_does_not_go_on_while_the_users_files_are_being_written() {
+    let mut story = completed();
+    let resume = Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        replan: true,
+    };
+    for input in [plan(1), delivered(1)] {
+        assert!(matches!(
+            story.tell(resume.clone()),
+            Reply::Refused(Refusal::Delivery(_))
+        ));
+        assert_eq!(story.tell(input), Reply::Done);
+    }
+    assert_eq!(story.tell(resume), Reply::Done);
+}
+
+#[test]
+fn what_was_delivered_can_be_taken_back_and_more_be_delivered_after_a_resume() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &["a"])]);
+    story.carry("T1.1");
+    story.tell(Input::Cancel { by: "me".into() });
+    let again = || Input::Deliver {
+        form: Deliver::Worktree,
+    };
+    for input in [again(), plan(1), delivered(1)] {
+        assert_eq!(story.tell(input), Reply::Done);
+    }
+    assert!(matches!(
+        story.tell(again()),
+        Reply::Refused(Refusal::Delivery(_))
+    ));
+    story.tell(Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        replan: false,
+    });
+    assert_eq!(
+        story.tell(Input::Undo { by: "me".into() }),
+        Reply::Refused(Refusal::Running)
+    );
+    story.carry("T2.1");
+    assert_eq!(story.due(), ["plan delivery 2"]);
+    assert_eq!(story.tell(plan(2)), Reply::Done);
+}

@@ -1,0 +1,104 @@
+//! The merge queue.
+
+use crate::teller::{Story, commit, project_gate, task, tree};
+use mission::input::Input;
+use mission::judge::Baseline;
+use mission::mission::State;
+use mission::seal::Outcome;
+use mission::terms::Terms;
+use mission::turn::{Answer, Outcome as TurnOutcome};
+use mission::work::Work;
+
+#[test]
+fn an_attempt_that_is_red_when_combined_leaves_the_queue_and_is_tried_again() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", true);
+    story.stack();
+    story.gates(|_, on| *on == tree("stack 1"));
+    assert!(
+        matches!(story.state(1), State::Working { .. }),
+        "{:?}",
+        story.state(1)
+    );
+    assert_eq!(story.count("landing_started"), 1);
+    story.carry("T1.2");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn a_line_that_somebody_moved_halts_the_mission_instead_of_being_tried_for_ever() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", true);
+    story.stack();
+    story.gates(|_, _| false);
+    let (commit, tree) = (commit("elsewhere"), tree("elsewhere"));
+    story.tell(Input::Moved { n: 1, commit, tree });
+    assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
+    assert_eq!(story.count("landing_started"), 1);
+}
+
+#[test]
+fn a_gate_that_is_red_once_on_the_base_and_lost_ever_after_is_red() {
+    let mut story = Story::open(Terms::default());
+    story.prepare(vec![project_gate("test")]);
+    let gate = project_gate("test");
+    let (epoch, _) = story.mission.gate_leases().next().unwrap();
+    let run = crate::teller::run_of(&gate, &tree("base"), false);
+    story.tell(Input::GateRan { epoch, run });
+    for _ in 0..3 {
+        let (epoch, _) = story.mission.gate_leases().next().unwrap();
+        story.tell(Input::GateLost {
+            epoch,
+            why: "killed".into(),
+        });
+    }
+    assert_eq!(story.mission.baseline(&gate), Some(Baseline::Red));
+    assert_eq!(story.mission.gate_leases().count(), 0);
+}
+
+#[test]
+fn an_attempt_whose_tree_was_proved_before_is_not_gated_again_and_goes_on() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    let same = |attempt: &str, story: &mut Story| {
+        let work = Work {
+            tree: tree("same"),
+            ..crate::teller::work(attempt)
+        };
+        let answer = Answer::Report(crate::teller::done());
+        let outcome = TurnOutcome::Answered {
+            answer,
+            usage: crate::teller::used(1),
+        };
+        story.end(attempt, outcome, Some(work));
+    };
+    same("T1.1", &mut story);
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    same("T1.2", &mut story);
+    story.review("T1.2/review.1", true);
+    story.land();
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn a_run_before_the_work_that_the_machine_keeps_losing_does_not_hold_the_seal_up() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    let (epoch, lease) = story.mission.gate_leases().next().unwrap();
+    let run = crate::teller::run_of(&lease.gate, &lease.tree, true);
+    story.tell(Input::GateRan { epoch, run });
+    for _ in 0..3 {
+        let (epoch, _) = story.mission.gate_leases().next().unwrap();
+        story.tell(Input::GateLost {
+            epoch,
+            why: "killed".into(),
+        });
+    }
+    story.review("T1.1/review.1", true);
+    story.land();
+    assert_eq!(story.mission.outcome(), Some(Outcome::Unverified));
+}

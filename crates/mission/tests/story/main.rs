@@ -1,0 +1,11 @@
+//! Short stories of missions, each about one thing that once went wrong or easily could. The simulator of the engine
+//! tells the long ones.
+#![cfg(test)]
+
+mod budget;
+mod deliver;
+mod landing;
+mod plan;
+mod resume;
+mod teller;
+mod turns;

@@ -1,0 +1,149 @@
+//! How turns are lent, refused, and end.
+
+use crate::teller::{Story, project_gate, task, used};
+use mission::input::Input;
+use mission::question::QuestionId;
+use mission::seal::Outcome;
+use mission::terms::Terms;
+use mission::time::Millis;
+use mission::turn::{Answer, Failure, Intent, Outcome as TurnOutcome, Report};
+
+fn refused(wait: Millis) -> TurnOutcome {
+    let why = "429".to_owned();
+    TurnOutcome::Refused {
+        retry_after: Some(wait),
+        why,
+        usage: used(0),
+    }
+}
+
+#[test]
+fn a_parked_task_that_waits_for_a_slot_wakes_nobody() {
+    let terms = Terms {
+        workers: 1,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &[])]);
+    story.end("T1.1", refused(Millis::from_secs(5)), None);
+    story.epoch("T2.1");
+    let parked = story.now + Millis::from_secs(5);
+    assert_eq!(story.mission.next_wake(story.now), Some(parked));
+    story.wait(Millis::from_secs(5));
+    let wake = story.mission.next_wake(story.now).unwrap();
+    assert!(
+        wake > parked,
+        "{wake:?} is over, and the loop would turn without rest"
+    );
+}
+
+#[test]
+fn a_question_is_answered_and_ends_the_gates_that_run_meanwhile() {
+    let mut story = Story::open(Terms::default());
+    story.prepare(vec![project_gate("test")]);
+    assert_eq!(story.due(), ["turn intent.1 #1", "gate test #2"]);
+    story.answer(
+        "intent.1",
+        Answer::Intent(Intent::Answer { text: "42".into() }),
+    );
+    assert_eq!(story.mission.outcome(), Some(Outcome::Answered));
+    assert_eq!(story.due(), ["clean 1"]);
+}
+
+#[test]
+fn a_persons_hint_is_worth_a_try_even_after_the_last() {
+    let terms = Terms {
+        attempts: 1,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    story.answer(
+        "T1.1",
+        Answer::Report(Report::Blocked {
+            why: "no key".into(),
+        }),
+    );
+    let (id, text, by) = (
+        QuestionId(1),
+        "it is in the drawer".to_owned(),
+        "me".to_owned(),
+    );
+    story.tell(Input::Answer { id, text, by });
+    story.carry("T1.2");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+/// Why the first task did not land, as the seal says it.
+fn reason(story: &Story) -> &str {
+    assert_ne!(story.mission.outcome(), Some(Outcome::Completed));
+    &story.mission.reasons()[0]
+}
+
+#[test]
+fn a_task_that_failed_names_the_command_and_what_it_said() {
+    let terms = Terms {
+        attempts: 1,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    story.gates(|_, _| true);
+    let why = "T1 (Do a) failed: 1 attempts were turned down; the last: `check a` was red (exit 1)";
+    assert!(reason(&story).starts_with(why), "{}", reason(&story));
+}
+
+#[test]
+fn a_worker_is_told_that_the_attempt_before_it_fell_silent() {
+    let terms = Terms {
+        attempts: 2,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    let silent = || TurnOutcome::Failed {
+        failure: Failure::Silent,
+        why: "nothing was heard of it, in bash: tail -f log".into(),
+        usage: used(10),
+    };
+    story.end("T1.1", silent(), None);
+    let id = "T1".parse().unwrap();
+    let (attempt, why) = story.mission.task(id).unwrap().history[0].clone();
+    assert_eq!(attempt.to_string(), "T1.1");
+    let told = "it ended without a result: nothing was heard of it, in bash: tail -f log";
+    assert_eq!(story.mission.told(&why), told);
+    story.wait(Millis::from_mins(1));
+    story.end("T1.2", silent(), None);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
+}
+
+#[test]
+fn a_disputed_task_says_what_about() {
+    let terms = Terms {
+        review_rounds: 1,
+        attended: false,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    let why = "T1 (Do a) is disputed: its checks are green, and no Reviewer accepted it";
+    assert_eq!(reason(&story), why);
+}
+
+#[test]
+fn a_blocked_task_is_named_once() {
+    let terms = Terms {
+        attended: false,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    story.answer(
+        "T1.1",
+        Answer::Report(Report::Blocked {
+            why: "no key".into(),
+        }),
+    );
+    assert_eq!(
+        reason(&story),
+        "T1 (Do a) failed: cannot go on: it is blocked: no key"
+    );
+}
