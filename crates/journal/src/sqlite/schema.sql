@@ -1,0 +1,73 @@
+-- Truth: meta, mission, lease, event, head. Derived: status.
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT;
+
+-- What is known of a mission before its first event. It never changes.
+CREATE TABLE mission (
+    id      INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 4294967295),
+    project TEXT    NOT NULL,
+    request TEXT    NOT NULL,
+    created INTEGER NOT NULL
+) STRICT;
+
+-- The newest lease of each mission. `open` is 1 until its owner gives it back; whether the owner lives, the kernel knows.
+CREATE TABLE lease (
+    mission  INTEGER PRIMARY KEY REFERENCES mission (id),
+    epoch    INTEGER NOT NULL,
+    open     INTEGER NOT NULL CHECK (open IN (0, 1)),
+    pid      INTEGER NOT NULL,
+    boot     TEXT    NOT NULL,
+    started  INTEGER NOT NULL,
+    endpoint TEXT
+) STRICT;
+
+CREATE TABLE event (
+    mission INTEGER NOT NULL REFERENCES mission (id),
+    seq     INTEGER NOT NULL,
+    format  INTEGER NOT NULL,
+    epoch   INTEGER NOT NULL,
+    prev    BLOB    NOT NULL,
+    hash    BLOB    NOT NULL,
+    body    BLOB    NOT NULL,
+    PRIMARY KEY (mission, seq)
+) STRICT;
+
+-- The end of each chain, apart from the events, so that a removed tail is missed.
+CREATE TABLE head (
+    mission INTEGER PRIMARY KEY REFERENCES mission (id),
+    seq     INTEGER NOT NULL,
+    hash    BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE status (
+    mission INTEGER PRIMARY KEY REFERENCES mission (id),
+    text    TEXT    NOT NULL
+) STRICT;
+
+-- The rules below hold for every program that opens this file, not only for the one that made it.
+
+CREATE TRIGGER event_only_follows BEFORE INSERT ON event
+WHEN new.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM event WHERE mission = new.mission)
+BEGIN SELECT raise(ABORT, 'an event stands behind the last one or not at all'); END;
+
+CREATE TRIGGER event_never_changes BEFORE UPDATE ON event
+BEGIN SELECT raise(ABORT, 'an event never changes'); END;
+
+CREATE TRIGGER event_never_goes BEFORE DELETE ON event
+BEGIN SELECT raise(ABORT, 'an event never goes away'); END;
+
+CREATE TRIGGER mission_never_changes BEFORE UPDATE ON mission
+BEGIN SELECT raise(ABORT, 'a mission never changes'); END;
+
+CREATE TRIGGER mission_never_goes BEFORE DELETE ON mission
+BEGIN SELECT raise(ABORT, 'a mission never goes away'); END;
+
+CREATE TRIGGER epoch_only_grows BEFORE UPDATE OF epoch ON lease
+WHEN new.epoch <= old.epoch
+BEGIN SELECT raise(ABORT, 'an epoch only grows'); END;
+
+CREATE TRIGGER lease_never_goes BEFORE DELETE ON lease
+BEGIN SELECT raise(ABORT, 'a lease never goes away'); END;
