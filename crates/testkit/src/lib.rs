@@ -1,0 +1,12 @@
+//! For tests, ours and our users: disposable worlds, a scripted model server, personas.
+
+pub mod model;
+pub mod opencode;
+pub mod persona;
+#[cfg(target_os = "linux")]
+pub mod user;
+#[expect(
+    clippy::unwrap_used,
+    reason = "a world that cannot be made is a failed test"
+)]
+pub mod world;

@@ -1,0 +1,232 @@
+//! A user: a home, a project in it, and the program that is run there, watched from outside.
+
+use crate::opencode::Home;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command as Plain, Stdio};
+use std::time::{Duration, Instant};
+use tokio::process::{Child, Command};
+
+/// A run that takes longer than this has failed. No test waits for it to pass.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A home with OpenCode, a project under git, and the program.
+pub struct User {
+    home: Home,
+    program: PathBuf,
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it said while it ran and at its end, in that order.
+    pub said: String,
+    /// How long it took; to be printed, not tested.
+    pub took: Duration,
+}
+
+/// A run that is not over.
+pub struct Running {
+    child: Child,
+    since: Instant,
+}
+
+impl User {
+    /// A user whose OpenCode knows one model, with a project that holds these files.
+    ///
+    /// # Panics
+    ///
+    /// When the temporary directory cannot be written, or there is no git.
+    pub fn new(program: impl Into<PathBuf>, model_url: &str, files: &[(&str, &str)]) -> Self {
+        let home = Home::new(model_url);
+        let project = home.project();
+        for (name, text) in files {
+            let path = project.join(name);
+            fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+            fs::write(path, text).expect("a file of the project");
+        }
+        let git = |words: &[&str]| {
+            let ran = Plain::new("git").args(words).current_dir(&project).status();
+            assert!(ran.expect("git runs").success(), "git {words:?}");
+        };
+        git(&["init", "-q", "-b", "main"]);
+        git(&["add", "-A"]);
+        let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
+        git(&[&who[..], &["commit", "-qm", "base"]].concat());
+        let bin = home.path().join("bin");
+        fs::create_dir_all(&bin).expect("a folder in the temporary one");
+        std::os::unix::fs::symlink(crate::opencode::program(), bin.join("opencode"))
+            .expect("a link in the temporary folder");
+        Self {
+            home,
+            program: program.into(),
+        }
+    }
+
+    /// His project.
+    pub fn project(&self) -> PathBuf {
+        self.home.project()
+    }
+
+    /// Starts the program in the project.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start(&self, words: &[&str]) -> Running {
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let bin = self.home.path().join("bin");
+        let path = std::iter::once(bin).chain(std::env::split_paths(&others));
+        let child = Command::new(&self.program)
+            .args(words)
+            .current_dir(self.project())
+            .envs(self.home.env())
+            .env_remove("ORCHESTRATOR_STATE_DIR")
+            .env("PATH", std::env::join_paths(path).expect("a search path"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        Running {
+            child,
+            since: Instant::now(),
+        }
+    }
+
+    /// Runs the program in the project to its end.
+    pub async fn run(&self, words: &[&str]) -> Ran {
+        self.start(words).end().await
+    }
+
+    /// The files of his project with what they hold, git's own aside.
+    ///
+    /// # Panics
+    ///
+    /// When one cannot be read.
+    pub fn files(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.project()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).expect("a folder of the project") {
+                let path = entry.expect("an entry").path();
+                if path.ends_with(".git") {
+                    continue;
+                } else if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(self.project()).expect("a path below");
+                    let bytes = fs::read(&path).expect("a readable file");
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    found.insert(name.to_string_lossy().into_owned(), text);
+                }
+            }
+        }
+        found
+    }
+
+    /// All living processes that come from this user's runs, with their command lines: those that know his home.
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let home = self.home.path().to_string_lossy().into_owned();
+        let knows = |dir: &Path| {
+            let holds = |name: &str| {
+                let text = fs::read(dir.join(name)).unwrap_or_default();
+                String::from_utf8_lossy(&text).contains(&home)
+            };
+            let works = fs::read_link(dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home));
+            works || holds("environ") || holds("cmdline")
+        };
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let ours = pids.filter(|pid| *pid != std::process::id());
+        let found = ours.filter_map(|pid: u32| {
+            let dir = PathBuf::from(format!("/proc/{pid}"));
+            let line = || fs::read(dir.join("cmdline")).unwrap_or_default();
+            let told = || String::from_utf8_lossy(&line()).replace('\0', " ");
+            knows(&dir).then(|| (pid, told()))
+        });
+        found.collect()
+    }
+
+    /// Waits until none of them lives.
+    ///
+    /// # Panics
+    ///
+    /// When some live on, with their command lines.
+    pub async fn deserted(&self) {
+        let waiting = async {
+            while let Some((pid, _)) = self.processes().first() {
+                gone(*pid).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(30), waiting)
+            .await
+            .is_err()
+        {
+            panic!("processes live on: {:?}", self.processes());
+        }
+    }
+}
+
+impl Running {
+    /// The id of its process.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Ends it as a crash would.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended before.
+    pub async fn crash(mut self) {
+        assert!(self.id().is_some(), "it has ended by itself");
+        self.child.kill().await.expect("a running process");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end.
+    pub async fn end(self) -> Ran {
+        let Self { child, since } = self;
+        let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
+        let output = output.expect("it ends").expect("its output can be read");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran {
+            code: output.status.code(),
+            said: text(&output.stderr) + &text(&output.stdout),
+            took: since.elapsed(),
+        }
+    }
+}
+
+/// Waits until a process has ended; one that is not there has.
+///
+/// # Panics
+///
+/// When it cannot be watched.
+pub async fn gone(pid: u32) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(Ok(process)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+        return;
+    };
+    let watching = tokio::task::spawn_blocking(move || {
+        let limit = rustix::time::Timespec {
+            tv_sec: 30,
+            tv_nsec: 0,
+        };
+        let mut watched = [PollFd::new(&process, PollFlags::IN)];
+        poll(&mut watched, Some(&limit)).expect("a process that can be watched")
+    });
+    assert_ne!(watching.await.expect("a thread"), 0, "the process lives on");
+}
