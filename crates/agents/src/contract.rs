@@ -1,0 +1,145 @@
+//! The suite that every host of agents passes, and what tests of hosts need.
+//!
+//! A host's test implements [`Fixture`] and calls [`check`]. The suite knows nothing of how a host works; it gives
+//! orders, looks at workspaces and counts how often the model was asked.
+
+mod cases;
+
+pub use cases::check;
+
+use crate::{Agent, Question, Reply, Sign, Watcher};
+use futures_util::future::BoxFuture;
+use mission::time::Millis;
+use mission::turn::{Answer, Outcome};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// A host, and control over the model behind it.
+///
+/// Turns are told apart by a key, a word that stands in their brief.
+pub trait Fixture: Send + Sync {
+    /// The host.
+    fn agent(&self) -> &dyn Agent;
+
+    /// An empty directory of this name for a turn to work in; the same one whenever the name is the same.
+    fn workspace(&self, name: &str) -> PathBuf;
+
+    /// From now on the model behaves so in turns whose brief holds the key.
+    fn behave(&self, key: &str, behaviour: Behaviour);
+
+    /// How often the model was asked so far in such turns.
+    fn asked(&self, key: &str) -> usize;
+}
+
+/// What a model does in one turn.
+#[derive(Clone, Debug)]
+pub enum Behaviour {
+    /// It answers at once.
+    Answer(Answer),
+    /// It appends a line to a file of its workspace, and then answers. A script for a model that sees its own earlier
+    /// steps appends only once.
+    Append {
+        /// The file, below the workspace.
+        path: String,
+        /// The line.
+        line: String,
+        /// What it answers then.
+        answer: Answer,
+    },
+    /// It says something that is no answer, however often it is asked.
+    Babble,
+    /// Its provider refuses to serve it, and asks to wait so long.
+    Refuse(Millis),
+    /// It never says anything.
+    Hang,
+}
+
+/// A watcher that writes down what it is told, and answers every question in one way.
+pub struct Recorder {
+    seen: Mutex<Seen>,
+    changed: Notify,
+    reply: Box<dyn Fn(&Question) -> Reply + Send + Sync>,
+}
+
+/// What a [`Recorder`] was told.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Signs of life, in order.
+    pub signs: Vec<Sign>,
+    /// Questions, in order.
+    pub questions: Vec<Question>,
+    /// Every outcome; a good host tells one.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Recorder {
+    /// One that denies whatever it is asked.
+    pub fn new() -> Arc<Self> {
+        Self::answering(|_| Reply::Deny("nobody is here to ask".to_owned()))
+    }
+
+    /// One that answers like this.
+    pub fn answering(reply: impl Fn(&Question) -> Reply + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            seen: Mutex::default(),
+            changed: Notify::new(),
+            reply: Box::new(reply),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Seen)) {
+        change(&mut self.lock());
+        self.changed.notify_waiters();
+    }
+
+    /// All that it was told so far.
+    pub fn seen(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    /// The one outcome that it was told.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or more than one.
+    pub fn outcome(&self) -> Outcome {
+        let seen = self.seen();
+        assert_eq!(seen.outcomes.len(), 1, "a turn has one outcome: {seen:#?}");
+        seen.outcomes[0].clone()
+    }
+
+    /// Waits until what it was told fits. The test's own time limit is the deadline.
+    pub async fn until(&self, fits: impl Fn(&Seen) -> bool) -> Seen {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let seen = self.seen();
+            if fits(&seen) {
+                return seen;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Watcher for Recorder {
+    fn sign(&self, sign: Sign) {
+        self.note(|seen| seen.signs.push(sign));
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {
+        let reply = (self.reply)(&question);
+        self.note(|seen| seen.questions.push(question));
+        Box::pin(std::future::ready(reply))
+    }
+
+    fn reply(&self, outcome: Outcome) {
+        self.note(|seen| seen.outcomes.push(outcome));
+    }
+}

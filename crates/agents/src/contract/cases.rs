@@ -1,0 +1,270 @@
+//! What every host does.
+
+use super::{Behaviour, Fixture, Recorder};
+use crate::{Order, ShellRule};
+use mission::ids::{Epoch, MissionId};
+use mission::plan::{Draft, TaskDraft};
+use mission::time::Millis;
+use mission::turn::{
+    Answer, AnswerKind, Failure, Finding, FindingKind, Intent, Outcome, Report, Role, Verdict,
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Runs the whole suite.
+///
+/// # Panics
+///
+/// When the host does not do what every host does; the message says what.
+pub async fn check(fixture: &dyn Fixture) {
+    every_kind_of_answer_comes_back_as_it_was_given(fixture).await;
+    work_is_done_in_the_workspace_of_the_order(fixture).await;
+    the_same_order_twice_has_one_effect(fixture).await;
+    a_turn_goes_on_with_an_earlier_one(fixture).await;
+    babble_is_no_answer(fixture).await;
+    a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture).await;
+    silence_ends_a_turn(fixture).await;
+    a_limit_ends_a_turn(fixture).await;
+    a_stopped_turn_tells_nothing_and_can_be_run_again(fixture).await;
+}
+
+fn order(fixture: &dyn Fixture, role: Role, key: &str) -> Order {
+    Order {
+        key: None,
+        mission: MissionId(1),
+        nonce: "contract".to_owned(),
+        turn: key.to_owned(),
+        epoch: Epoch(1),
+        role,
+        title: format!("contract: {key}"),
+        brief: format!("Do what the contract says about {key}."),
+        answer: kind(role),
+        directory: fixture.workspace(key),
+        model: None,
+        shell: ShellRule::Allow,
+        continues: None,
+        limit: Millis::from_secs(120),
+        silence: Millis::from_secs(60),
+    }
+}
+
+fn kind(role: Role) -> AnswerKind {
+    match role {
+        Role::Commander => AnswerKind::Intent,
+        Role::Planner => AnswerKind::Plan,
+        Role::Worker => AnswerKind::Report,
+        Role::Reviewer => AnswerKind::Verdict,
+    }
+}
+
+/// An answer that fits the role and has something in every place.
+fn answer(role: Role) -> Answer {
+    let text = |s: &str| s.to_owned();
+    match role {
+        Role::Commander => Answer::Intent(Intent::Plan {
+            goal: text("Say “hello” in <two> languages.\n```\nx\n```"),
+        }),
+        Role::Planner => Answer::Plan(Draft {
+            tasks: vec![TaskDraft {
+                id: text("a"),
+                title: text("A"),
+                goal: text("g"),
+                needs: vec![text("b")],
+                ..TaskDraft::default()
+            }],
+        }),
+        Role::Worker => Answer::Report(Report::Done {
+            summary: text("done"),
+            changed_tests: Vec::new(),
+            notes: vec![text("a note")],
+        }),
+        Role::Reviewer => Answer::Verdict(Verdict {
+            accept: false,
+            findings: vec![Finding {
+                file: text("a.rs"),
+                line: 3,
+                kind: FindingKind::Defect,
+                what: text("wrong"),
+            }],
+        }),
+    }
+}
+
+async fn run(fixture: &dyn Fixture, order: Order) -> Outcome {
+    let recorder = Recorder::new();
+    fixture
+        .agent()
+        .run(order, Arc::clone(&recorder) as _, CancellationToken::new())
+        .await;
+    recorder.outcome()
+}
+
+async fn every_kind_of_answer_comes_back_as_it_was_given(fixture: &dyn Fixture) {
+    for role in [Role::Commander, Role::Planner, Role::Worker, Role::Reviewer] {
+        let key = format!("kind-{role}");
+        fixture.behave(&key, Behaviour::Answer(answer(role)));
+        let outcome = run(fixture, order(fixture, role, &key)).await;
+        let Outcome::Answered { answer: got, usage } = outcome else {
+            panic!("{key}: {outcome:?}")
+        };
+        assert_eq!(got, answer(role));
+        assert!(usage.calls >= 1, "{key}: a turn that asked a model says so");
+    }
+}
+
+fn append(line: &str) -> Behaviour {
+    Behaviour::Append {
+        path: "out.txt".to_owned(),
+        line: line.to_owned(),
+        answer: answer(Role::Worker),
+    }
+}
+
+fn written(fixture: &dyn Fixture, key: &str) -> String {
+    std::fs::read_to_string(fixture.workspace(key).join("out.txt")).unwrap_or_default()
+}
+
+async fn work_is_done_in_the_workspace_of_the_order(fixture: &dyn Fixture) {
+    fixture.behave("place", append("here"));
+    let outcome = run(fixture, order(fixture, Role::Worker, "place")).await;
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+    assert_eq!(written(fixture, "place"), "here\n");
+}
+
+async fn the_same_order_twice_has_one_effect(fixture: &dyn Fixture) {
+    fixture.behave("twice", append("once"));
+    let order = order(fixture, Role::Worker, "twice");
+    let first = run(fixture, order.clone()).await;
+    let asked = fixture.asked("twice");
+    let second = run(
+        fixture,
+        Order {
+            epoch: Epoch(2),
+            ..order
+        },
+    )
+    .await;
+    assert_eq!(first, second, "the second run finds what the first one did");
+    assert_eq!(
+        fixture.asked("twice"),
+        asked,
+        "the second run asks no model"
+    );
+    assert_eq!(written(fixture, "twice"), "once\n");
+}
+
+async fn a_turn_goes_on_with_an_earlier_one(fixture: &dyn Fixture) {
+    let faulty = Answer::Plan(Draft::default());
+    fixture.behave("first-plan", Behaviour::Answer(faulty.clone()));
+    fixture.behave("mended-plan", Behaviour::Answer(answer(Role::Planner)));
+    let first = order(fixture, Role::Planner, "first-plan");
+    let outcome = run(fixture, first.clone()).await;
+    assert!(
+        matches!(&outcome, Outcome::Answered { answer, .. } if *answer == faulty),
+        "{outcome:?}"
+    );
+    let mut second = order(fixture, Role::Planner, "mended-plan");
+    second.directory = first.directory;
+    second.continues = Some(first.turn);
+    for _ in 0..2 {
+        let outcome = run(fixture, second.clone()).await;
+        let mended = answer(Role::Planner);
+        assert!(
+            matches!(&outcome, Outcome::Answered { answer, .. } if *answer == mended),
+            "{outcome:?}"
+        );
+    }
+}
+
+async fn babble_is_no_answer(fixture: &dyn Fixture) {
+    fixture.behave("babble", Behaviour::Babble);
+    let outcome = run(fixture, order(fixture, Role::Reviewer, "babble")).await;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Failed {
+                failure: Failure::NoAnswer,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert!(
+        fixture.asked("babble") <= 4,
+        "an answer is asked for once and repaired twice at the most"
+    );
+}
+
+async fn a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture: &dyn Fixture) {
+    fixture.behave("refusal", Behaviour::Refuse(Millis::from_secs(90)));
+    let order = order(fixture, Role::Worker, "refusal");
+    let outcome = run(fixture, order.clone()).await;
+    let Outcome::Refused {
+        retry_after: Some(wait),
+        ..
+    } = outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        (Millis::from_secs(80)..=Millis::from_secs(91)).contains(&wait),
+        "{wait}"
+    );
+    fixture.behave("refusal", Behaviour::Answer(answer(Role::Worker)));
+    let outcome = run(fixture, order).await;
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+}
+
+async fn silence_ends_a_turn(fixture: &dyn Fixture) {
+    fixture.behave("silence", Behaviour::Hang);
+    let mut order = order(fixture, Role::Worker, "silence");
+    order.silence = Millis(2_500);
+    let outcome = run(fixture, order).await;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Failed {
+                failure: Failure::Silent,
+                ..
+            }
+        ),
+        "{outcome:?}"
+    );
+}
+
+async fn a_limit_ends_a_turn(fixture: &dyn Fixture) {
+    fixture.behave("limit", Behaviour::Hang);
+    let mut order = order(fixture, Role::Worker, "limit");
+    order.limit = Millis(2_500);
+    let outcome = run(fixture, order).await;
+    assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+}
+
+async fn a_stopped_turn_tells_nothing_and_can_be_run_again(fixture: &dyn Fixture) {
+    fixture.behave("stop", Behaviour::Hang);
+    let order = order(fixture, Role::Worker, "stop");
+    let (recorder, stop) = (Recorder::new(), CancellationToken::new());
+    let running = fixture
+        .agent()
+        .run(order.clone(), Arc::clone(&recorder) as _, stop.clone());
+    let stopping = async {
+        recorder.until(|seen| !seen.signs.is_empty()).await;
+        stop.cancel();
+    };
+    tokio::join!(running, stopping);
+    assert_eq!(
+        recorder.seen().outcomes,
+        [],
+        "a stopped turn tells no outcome"
+    );
+    let asked = fixture.asked("stop");
+    fixture.behave("stop", append("after all"));
+    assert_eq!(
+        fixture.asked("stop"),
+        asked,
+        "nothing of a stopped turn runs on"
+    );
+    let outcome = run(fixture, order).await;
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+    assert_eq!(written(fixture, "stop"), "after all\n");
+}

@@ -1,0 +1,138 @@
+//! How to talk to coding agents: OpenCode over HTTP, or a script.
+//!
+//! One trait, [`Agent`], and one contract suite that every implementation passes. An agent is handed an [`Order`] and
+//! answers through a [`Watcher`]; it never sees a mission, a plan or another agent's order.
+
+pub mod answer;
+pub mod brief;
+#[cfg(feature = "contract")]
+pub mod contract;
+pub mod opencode;
+pub mod scripted;
+
+use futures_util::future::BoxFuture;
+use mission::ids::{Epoch, MissionId};
+use mission::time::Millis;
+use mission::turn::{AnswerKind, Outcome, Role, Usage};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// One turn that an agent is to carry out.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The mission that the turn belongs to.
+    pub mission: MissionId,
+    /// Tells missions of different stores apart; part of every name that reaches the agent's host.
+    pub nonce: String,
+    /// The turn's name, stable across crashes: `intent.1`, `plan.2`, `T3.2`, `T3.2/review.1`.
+    pub turn: String,
+    /// The lease under which it runs. A host that already knows a turn of this name goes on with it.
+    pub epoch: Epoch,
+    /// Who is asked.
+    pub role: Role,
+    /// The name of the task in the plan, for a Worker or a Reviewer.
+    pub key: Option<String>,
+    /// One line for lists that a person sees.
+    pub title: String,
+    /// What the agent is told this time; the role's standing instructions are the agent's own affair.
+    pub brief: String,
+    /// What it must answer with.
+    pub answer: AnswerKind,
+    /// The workspace; the agent works there and nowhere else.
+    pub directory: PathBuf,
+    /// The model, as `provider/model`; `None` leaves it to the host.
+    pub model: Option<String>,
+    /// What a shell command of this agent needs.
+    pub shell: ShellRule,
+    /// A turn of the same role whose conversation this one goes on with, such as the plan that is being repaired.
+    pub continues: Option<String>,
+    /// The turn is over after this long, whatever it does.
+    pub limit: Millis,
+    /// The turn is over after nothing was heard of the agent for this long.
+    pub silence: Millis,
+}
+
+/// Whether an agent may run shell commands in its workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShellRule {
+    /// It may.
+    Allow,
+    /// Each command is put to [`Watcher::ask`].
+    Ask,
+    /// It may not; it is told so.
+    Deny,
+}
+
+/// A sign of life, for people who watch. Untrusted text: escape it where it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// The host gave the turn a session.
+    Session(String),
+    /// What the agent is doing: a file that it reads or writes, a command that it runs.
+    Doing(String),
+    /// What the turn has used so far.
+    Used(Usage),
+    /// It waits for something other than the model, until then at the latest.
+    Waiting {
+        /// For what.
+        cause: String,
+        /// For how long at the most.
+        at_most: Millis,
+    },
+}
+
+/// Something that an agent may not decide by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What is asked, in one line: `run: npm install left-pad`.
+    pub text: String,
+    /// The answers to choose from; empty where any text will do.
+    pub choices: Vec<String>,
+    /// What kind of thing it is about (`bash`, `external_directory`, `question`), for policies.
+    pub about: String,
+}
+
+/// What a person or a policy answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Go on, this once.
+    Allow,
+    /// No, and why.
+    Deny(String),
+    /// The answer to a question.
+    Text(String),
+}
+
+/// Where an agent tells how its turn goes. The engine's side of a turn.
+pub trait Watcher: Send + Sync {
+    /// Tells a sign of life.
+    fn sign(&self, sign: Sign);
+
+    /// Puts a question to a person or a policy. It is always answered within the inbox's own deadline.
+    fn ask(&self, question: Question) -> BoxFuture<'_, Reply>;
+
+    /// Tells how the turn ended. A host that answers late or twice may call it so: replies name their lease, and a
+    /// stale one means nothing.
+    fn reply(&self, outcome: Outcome);
+}
+
+/// A host of coding agents.
+pub trait Agent: Send + Sync {
+    /// What people call it: `opencode 1.18.33`, `scripted`.
+    fn name(&self) -> String;
+
+    /// Carries a turn out, or goes on with it if the host already knows it: first ask the world, then act.
+    ///
+    /// Ends after [`Watcher::reply`] was called, or without it when `stop` was cancelled; then nothing of the turn
+    /// runs on.
+    fn run(
+        &self,
+        order: Order,
+        watcher: Arc<dyn Watcher>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'_, ()>;
+
+    /// Ends all that the host runs. Called once, last.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

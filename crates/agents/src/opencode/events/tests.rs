@@ -1,0 +1,118 @@
+use super::*;
+use futures_util::stream;
+
+#[tokio::test]
+async fn of_an_endless_line_only_the_beginning_is_kept() {
+    let long = "x".repeat(MAX_LINE + 5);
+    let chunks = [
+        "data: a\n".to_owned(),
+        long.clone(),
+        long,
+        "\n\ndata: b\n\n".to_owned(),
+    ];
+    let chunks = stream::iter(chunks.map(|c| Ok::<_, ()>(Bytes::from(c))));
+    let passed: Vec<Bytes> = bounded(chunks).map(Result::unwrap).collect().await;
+    let total: usize = passed.iter().map(Bytes::len).sum();
+    assert_eq!(
+        total,
+        "data: a\n".len() + MAX_LINE + "\n\ndata: b\n\n".len()
+    );
+    assert_eq!(
+        passed.last().map(AsRef::as_ref),
+        Some(&b"\n\ndata: b\n\n"[..])
+    );
+}
+
+/// What is made of a frame, in one word.
+fn word(line: &str) -> String {
+    let frame: wire::Frame = serde_json::from_str(line).unwrap_or_default();
+    let kind = frame.payload.r#type.clone();
+    let told = match hint(&kind, frame.payload.properties) {
+        None => "nothing".to_owned(),
+        Some((session, hint)) => {
+            assert!(session.starts_with("ses_"), "{session}");
+            match hint {
+                Hint::Progress => "progress".to_owned(),
+                Hint::Doing(what) => what,
+                Hint::Did(did) => format!("did {}", did.what),
+                Hint::Busy => "busy".to_owned(),
+                Hint::Retry {
+                    attempt, message, ..
+                } => format!("retry {attempt}: {message}"),
+                Hint::Idle => "idle".to_owned(),
+                Hint::Fault(fault) => format!("{} {:?}", fault.name, fault.data.status_code),
+                Hint::Step(usage) => format!("step of {:?} tokens", usage.tokens()),
+                Hint::Permission(asked) => format!("{} {:?}", asked.permission, asked.patterns),
+                Hint::Question(asked) => asked.questions[0].question.clone(),
+                Hint::Look => "look".to_owned(),
+            }
+        }
+    };
+    format!("{kind}: {told}")
+}
+
+const REAL: &str = include_str!("../../../tests/data/events.jsonl");
+
+#[test]
+fn real_events_are_understood() {
+    let words: Vec<String> = REAL.lines().map(word).collect();
+    let expected = [
+        "session.error: APIError Some(400)",
+        "session.status: retry 1: mock error 429",
+        "message.part.delta: progress",
+        "message.part.updated: step of Some(8605) tokens",
+        "message.part.updated: progress",
+        "permission.asked: bash [\"echo hi\"]",
+        "question.asked: Which?",
+        "server.heartbeat: nothing",
+        "session.idle: idle",
+        "session.status: busy",
+        "session.status: idle",
+        "sync: nothing",
+        "todo.updated: nothing",
+    ];
+    assert_eq!(words, expected);
+}
+
+/// Cuts, renames and retypes every field of every real event: whatever comes out, nothing panics, and a status that is
+/// not known is never taken for the end.
+#[test]
+fn events_that_we_do_not_know_change_nothing() {
+    for line in REAL.lines() {
+        let frame: Value = serde_json::from_str(line).unwrap();
+        for wrong in [
+            Value::Null,
+            Value::from(-1),
+            Value::from("new"),
+            Value::from(vec![1]),
+            serde_json::json!({}),
+        ] {
+            for mutated in mutations(&frame, &wrong) {
+                let frame: Result<wire::Frame, _> = serde_json::from_value(mutated);
+                if let Ok(wire::Frame { payload }) = frame {
+                    let _understood = hint(&payload.r#type, payload.properties).is_some();
+                }
+            }
+        }
+    }
+    let unknown = serde_json::json!({ "sessionID": "ses_1", "status": { "type": "hibernating" } });
+    assert!(matches!(
+        hint("session.status", unknown),
+        Some((_, Hint::Look))
+    ));
+}
+
+/// The value with each of its parts, in turn, replaced by another.
+fn mutations(value: &Value, wrong: &Value) -> Vec<Value> {
+    let mut all = vec![wrong.clone()];
+    if let Value::Object(map) = value {
+        for (key, part) in map {
+            for mutated in mutations(part, wrong) {
+                let mut copy = map.clone();
+                copy.insert(key.clone(), mutated);
+                all.push(Value::Object(copy));
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,251 @@
+//! Who our agents are to OpenCode: their names, standing instructions and rules, and the configuration that makes the
+//! server ours.
+
+use crate::ShellRule;
+use mission::turn::Role;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// The agent's name in OpenCode.
+pub(super) fn agent_name(role: Role) -> String {
+    format!("orchestrator-{role}")
+}
+
+/// A role's standing instructions.
+pub fn instructions(role: Role) -> &'static str {
+    match role {
+        Role::Commander => include_str!("../roles/commander.md"),
+        Role::Planner => include_str!("../roles/planner.md"),
+        Role::Worker => include_str!("../roles/worker.md"),
+        Role::Reviewer => include_str!("../roles/reviewer.md"),
+    }
+}
+
+const ROLES: [Role; 4] = [Role::Commander, Role::Planner, Role::Worker, Role::Reviewer];
+
+/// The configuration that comes last and makes the server ours: our agents, and none of the programs that the user has
+/// OpenCode start for his own sessions. `mcp` names the user's MCP servers; `before` is what stood in
+/// `OPENCODE_CONFIG_CONTENT` already.
+pub(super) fn content(before: Option<Value>, mcp: &[String]) -> Value {
+    let agents: Map<String, Value> = ROLES
+        .iter()
+        .map(|role| {
+            let agent = json!({
+                "mode": "primary",
+                "hidden": true,
+                "description": format!("The {role} of opencode-orchestrator; started by it, not by hand."),
+                "prompt": instructions(*role),
+                // The rules of a turn stand in its session; an agent without one may do nothing.
+                "permission": { "*": "deny" },
+            });
+            (agent_name(*role), agent)
+        })
+        .collect();
+    let off: Map<String, Value> = mcp
+        .iter()
+        .map(|name| (name.clone(), json!({ "enabled": false })))
+        .collect();
+    let ours = json!({
+        "$schema": "https://opencode.ai/config.json",
+        "agent": agents,
+        "mcp": off,
+        "snapshot": false,
+        "autoupdate": false,
+        "share": "disabled",
+        "formatter": false,
+        "lsp": false,
+    });
+    let mut merged = before.filter(Value::is_object).unwrap_or_else(|| json!({}));
+    merge(&mut merged, ours);
+    merged
+}
+
+/// Lays `over` on `under`: objects are merged, everything else is replaced.
+fn merge(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
+/// The rules of a session: nothing but what the role needs, and then whatever the user forbids. The last rule that fits
+/// wins. A tool that is denied altogether is not even offered to the model, which keeps requests small.
+pub(super) fn rules(role: Role, shell: ShellRule, user: &Permissions) -> Value {
+    let mut tools = vec![
+        ("read", "allow"),
+        ("grep", "allow"),
+        ("glob", "allow"),
+        ("list", "allow"),
+    ];
+    if role == Role::Worker {
+        tools.extend([("edit", "allow"), ("question", "allow")]);
+        match shell {
+            ShellRule::Allow => tools.push(("bash", "allow")),
+            ShellRule::Ask => tools.push(("bash", "ask")),
+            ShellRule::Deny => {}
+        }
+    }
+    let mut rules = vec![rule("*", "*", "deny")];
+    rules.extend(tools.iter().map(|(tool, action)| rule(tool, "*", action)));
+    for (secret, action) in [
+        ("*.env", "deny"),
+        ("*.env.*", "deny"),
+        ("*.env.example", "allow"),
+    ] {
+        rules.push(rule("read", secret, action));
+    }
+    for (tool, action) in tools {
+        rules.extend(user.forbidden(tool, action));
+    }
+    Value::Array(rules)
+}
+
+fn rule(what: &str, pattern: &str, action: &str) -> Value {
+    json!({ "permission": what, "pattern": pattern, "action": action })
+}
+
+/// What the user's configuration allows and forbids, in its order, which counts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Permissions(Vec<(String, String, String)>);
+
+impl Permissions {
+    /// What of a tool the user forbids, as rules to come after ours. Where he makes an exception from what he forbids,
+    /// our own action holds: an exception of his never allows more than the role does.
+    fn forbidden(&self, tool: &str, ours: &str) -> Vec<Value> {
+        let mut found = Vec::new();
+        for (what, pattern, action) in &self.0 {
+            if what != "*" && what != tool {
+                continue;
+            }
+            if action == "deny" {
+                found.push(rule(tool, pattern, "deny"));
+            } else if !found.is_empty() {
+                found.push(rule(tool, pattern, ours));
+            }
+        }
+        found
+    }
+}
+
+impl<'de> Deserialize<'de> for Permissions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = "*".to_owned();
+        let triples = match OneOr::<Pairs<OneOr<Pairs<String>>>>::deserialize(deserializer)? {
+            OneOr::One(action) => vec![(all.clone(), all, action)],
+            OneOr::Many(Pairs(tools)) => tools
+                .into_iter()
+                .flat_map(|(tool, rule)| match rule {
+                    OneOr::One(action) => vec![(tool, all.clone(), action)],
+                    OneOr::Many(Pairs(patterns)) => patterns
+                        .into_iter()
+                        .map(|(pattern, action)| (tool.clone(), pattern, action))
+                        .collect(),
+                })
+                .collect(),
+        };
+        Ok(Self(triples))
+    }
+}
+
+/// An action for everything, or one for each of several things.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOr<T> {
+    One(String),
+    Many(T),
+}
+
+/// A map in the order in which it was written.
+struct Pairs<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
+            type Value = Pairs<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(user: &str, role: Role, shell: ShellRule, expected: &str) {
+        let user: Permissions = serde_json::from_str(user).unwrap();
+        let Value::Array(rules) = rules(role, shell, &user) else {
+            panic!("no list")
+        };
+        let word = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+        let shown = rules.iter().map(|r| {
+            format!(
+                "{} {} {}",
+                word(r, "permission"),
+                word(r, "pattern"),
+                word(r, "action")
+            )
+        });
+        assert_eq!(shown.collect::<Vec<_>>().join("; "), expected);
+    }
+
+    const READS: &str = "* * deny; read * allow; grep * allow; glob * allow; list * allow";
+    const SECRETS: &str = "read *.env deny; read *.env.* deny; read *.env.example allow";
+
+    #[test]
+    fn a_reviewer_only_reads() {
+        check(
+            "{}",
+            Role::Reviewer,
+            ShellRule::Allow,
+            &format!("{READS}; {SECRETS}"),
+        );
+    }
+
+    #[test]
+    fn a_worker_edits_and_runs_commands_as_it_may() {
+        let edits = "edit * allow; question * allow";
+        check(
+            "{}",
+            Role::Worker,
+            ShellRule::Deny,
+            &format!("{READS}; {edits}; {SECRETS}"),
+        );
+        check(
+            "{}",
+            Role::Worker,
+            ShellRule::Ask,
+            &format!("{READS}; {edits}; bash * ask; {SECRETS}"),
+        );
+    }
+
+    #[test]
+    fn what_the_user_forbids_holds_and_what_he_allows_gives_nothing() {
+        let user = r#"{"webfetch": "allow", "bash": {"*": "ask", "rm *": "deny", "rm x": "allow"}, "edit": "ask"}"#;
+        let base = format!("{READS}; edit * allow; question * allow");
+        let ours = format!("{base}; bash * ask; {SECRETS}; bash rm * deny; bash rm x ask");
+        check(user, Role::Worker, ShellRule::Ask, &ours);
+        let nothing =
+            format!("{READS}; {SECRETS}; read * deny; grep * deny; glob * deny; list * deny");
+        check(r#""deny""#, Role::Planner, ShellRule::Deny, &nothing);
+    }
+}

@@ -1,0 +1,140 @@
+//! How turns end, and which fault means what.
+
+use super::{line, millis};
+use crate::opencode::wire::Fault;
+use mission::time::Millis;
+use mission::turn::{Answer, Failure};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How a turn ended.
+pub(super) enum End {
+    /// With an answer.
+    Answered(Answer),
+    /// The provider would not serve it now.
+    Refused(Option<Millis>, String),
+    /// Without an answer.
+    Failed(Failure, String),
+    /// Because we were told to stop.
+    Stopped,
+}
+
+/// How long until a moment that OpenCode named, in milliseconds since the epoch.
+pub(super) fn until(moment: f64) -> Millis {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    // A moment that is no number, or past, is now; one beyond all bounds is a day away.
+    let wait = (moment / 1000.0 - now.as_secs_f64()).clamp(0.0, 86_400.0);
+    millis(Duration::from_secs_f64(if wait.is_nan() {
+        0.0
+    } else {
+        wait
+    }))
+}
+
+/// What providers ask for, kept within what makes sense: a second, ten minutes.
+pub(super) fn clamped(wait: Millis) -> Millis {
+    wait.clamp(Millis::from_secs(1), Millis::from_mins(10))
+}
+
+/// An untrusted text in one line, bounded.
+pub(super) fn shown(text: &str) -> String {
+    line(text, 400)
+}
+
+/// What a fault means for the turn.
+pub(super) fn of_fault(fault: &Fault) -> End {
+    let why = shown(if fault.data.message.is_empty() {
+        &fault.name
+    } else {
+        &fault.data.message
+    });
+    let said = format!("{} {}", fault.data.message, fault.data.response_body).to_lowercase();
+    let fatal = |why: String| End::Failed(Failure::Fatal, why);
+    match (fault.name.as_str(), fault.data.status_code) {
+        ("ProviderAuthError", _) | ("APIError", Some(401..=404)) => fatal(why),
+        ("ContextOverflowError", _) => End::Failed(Failure::Overflow, why),
+        ("ContentFilterError", _) => End::Failed(Failure::NoAnswer, why),
+        ("APIError", Some(429 | 503 | 529)) => End::Refused(retry_after(fault).map(clamped), why),
+        _ if said.contains("not found") && (said.contains("model") || said.contains("agent")) => {
+            fatal(why)
+        }
+        ("APIError", Some(400)) if said.contains("model") && said.contains("not exist") => {
+            fatal(why)
+        }
+        _ => End::Failed(Failure::Transient, why),
+    }
+}
+
+/// The header in whole seconds; dates and nonsense are as good as none.
+fn retry_after(fault: &Fault) -> Option<Millis> {
+    let seconds: u64 = fault.data.response_headers["retry-after"]
+        .as_str()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Millis::from_secs(seconds.min(86_400)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(fault: serde_json::Value, expected: &str) {
+        let shown = match of_fault(&serde_json::from_value(fault).unwrap()) {
+            End::Answered(_) => "answered".to_owned(),
+            End::Refused(after, why) => format!("refused {after:?}: {why}"),
+            End::Failed(failure, why) => format!("{failure:?}: {why}"),
+            End::Stopped => "stopped".to_owned(),
+        };
+        assert_eq!(shown, expected);
+    }
+
+    fn api(status: u16, message: &str, retry_after: &str) -> serde_json::Value {
+        json!({ "name": "APIError", "data": {
+            "message": message, "statusCode": status, "responseHeaders": { "retry-after": retry_after },
+        } })
+    }
+
+    #[test]
+    fn a_fault_that_time_does_not_mend_is_fatal() {
+        check(api(401, "bad key", ""), "Fatal: bad key");
+        check(api(402, "no money", ""), "Fatal: no money");
+        check(
+            json!({ "name": "UnknownError", "data": { "message": "Model not found: a/b" } }),
+            "Fatal: Model not found: a/b",
+        );
+        check(
+            json!({ "name": "ProviderAuthError", "data": {} }),
+            "Fatal: ProviderAuthError",
+        );
+    }
+
+    #[test]
+    fn a_busy_provider_refuses_and_what_it_asks_for_is_clamped() {
+        check(
+            api(429, "slow down", "7"),
+            "refused Some(Millis(7000)): slow down",
+        );
+        check(
+            api(429, "slow down", "86400"),
+            "refused Some(Millis(600000)): slow down",
+        );
+        for nonsense in ["-5", "abc", "Wed, 21 Oct 2015 07:28:00 GMT", ""] {
+            check(api(529, "overloaded", nonsense), "refused None: overloaded");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_may_be_tried_again() {
+        check(
+            json!({ "name": "SomethingNew", "data": { "message": "a\nb" } }),
+            "Transient: a b",
+        );
+        check(
+            json!({ "name": "ContextOverflowError", "data": { "message": "too long" } }),
+            "Overflow: too long",
+        );
+    }
+}

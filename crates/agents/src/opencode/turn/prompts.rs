@@ -1,0 +1,177 @@
+//! What is said to an agent, and what its answers lead to.
+
+use super::{Closed, End, Sent, Turn, end, line, text_of};
+use crate::answer::{self, Unread};
+use crate::opencode::api::{Api, CallError, Prompt};
+use crate::opencode::roles;
+use crate::opencode::session::{GO_ON, REPAIRS, Step};
+use crate::opencode::wire::Message;
+use mission::turn::{AnswerKind, Failure};
+use tokio::time::Instant;
+
+/// How often a turn that stands still is set going again without a finished step in between.
+const RESUMES: u32 = 3;
+
+impl Turn {
+    /// Sends a prompt. Its id says whose it is, so that nobody sends it a second time.
+    pub(super) async fn send(
+        &mut self,
+        api: &Api,
+        step: Step,
+        text: String,
+        after: Option<&Message>,
+    ) -> Result<Option<End>, CallError> {
+        let id = step.id(&self.order, after);
+        self.post(api, Sent { id, text }).await
+    }
+
+    async fn post(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
+        self.fault = None;
+        self.posted = Some(Instant::now());
+        self.heard = Instant::now();
+        self.soon();
+        self.sent = Some(sent.clone());
+        let agent = roles::agent_name(self.order.role);
+        let prompt = Prompt {
+            id: &sent.id,
+            agent: &agent,
+            model: &self.model,
+            text: &sent.text,
+        };
+        api.prompt(&self.order.directory, &self.session, &prompt)
+            .await?;
+        Ok(None)
+    }
+
+    /// Sends a prompt again that nobody works on. Sent twice under its own id it stays one prompt, and the session
+    /// goes on after its last finished step.
+    pub(super) async fn again(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
+        if let Some(fault) = self.fault.take() {
+            return Ok(Some(end::of_fault(&fault)));
+        }
+        // The server says yes to a prompt before it has stored it, and stores it before it is busy.
+        if self
+            .posted
+            .is_some_and(|at| at.elapsed() < self.host.pace.settle)
+        {
+            return self.watch(api).await;
+        }
+        if self.resumes >= RESUMES {
+            let why = "the OpenCode server takes the prompt and does nothing with it";
+            return Ok(Some(End::Failed(Failure::Transient, why.to_owned())));
+        }
+        self.resumes += 1;
+        self.post(api, sent).await
+    }
+
+    /// Sets a prompt going again that is in the session: the server died or was ended meanwhile.
+    pub(super) async fn reopen(
+        &mut self,
+        api: &Api,
+        prompt: &Message,
+    ) -> Result<Option<End>, CallError> {
+        let text = text_of(prompt);
+        let text = if text.is_empty() {
+            self.order.brief.clone()
+        } else {
+            text
+        };
+        self.again(
+            api,
+            Sent {
+                id: prompt.info.id.clone(),
+                text,
+            },
+        )
+        .await
+    }
+
+    /// Reads the end of a prompt.
+    pub(super) async fn judge(
+        &mut self,
+        api: &Api,
+        closed: &Closed,
+    ) -> Result<Option<End>, CallError> {
+        if let Some(fault) = &closed.last.info.error {
+            return match fault.name.as_str() {
+                "MessageOutputLengthError" => self.go_on(api, closed).await,
+                // Whoever stopped it, it is to go on now. So is one whose fault an earlier run has reported.
+                "MessageAbortedError" => self.reopen(api, &closed.prompt).await,
+                _ if self.posted.is_none() => self.reopen(api, &closed.prompt).await,
+                _ => Ok(Some(end::of_fault(fault))),
+            };
+        }
+        if closed.last.info.finish.as_deref() == Some("length") {
+            return self.go_on(api, closed).await;
+        }
+        match answer::from_text(self.order.answer, &text_of(&closed.last)) {
+            Ok(answer) => Ok(Some(End::Answered(answer))),
+            Err(unread) => self.repair(api, &unread, closed).await,
+        }
+    }
+
+    async fn go_on(&mut self, api: &Api, closed: &Closed) -> Result<Option<End>, CallError> {
+        let Some(step) = closed.unsent((1..=GO_ON).map(Step::GoOn)) else {
+            let why = "the model ran out of room for its answer again and again";
+            return Ok(Some(End::Failed(Failure::NoAnswer, why.to_owned())));
+        };
+        let text = "Your last message was cut off because it was too long. Go on where it stopped, say less, and end \
+                    with the whole JSON block.";
+        self.send(api, step, text.to_owned(), Some(&closed.last))
+            .await
+    }
+
+    /// Asks for the answer, with the reason why there is none yet.
+    ///
+    /// It is asked for as a fenced block, not through OpenCode's own `format`: that changes the list of tools, which
+    /// costs the provider's cache of the whole conversation; some providers refuse to be forced to use a tool; and in
+    /// 1.18.33 a session that holds such a prompt cannot be read any more (its messages answer 400), so that nothing
+    /// of it would survive a crash.
+    async fn repair(
+        &mut self,
+        api: &Api,
+        unread: &Unread,
+        closed: &Closed,
+    ) -> Result<Option<End>, CallError> {
+        let steps = [Step::Answer]
+            .into_iter()
+            .chain((1..=REPAIRS).map(Step::Repair));
+        let Some(step) = closed.unsent(steps) else {
+            let why = match unread {
+                Unread::Absent => said_instead(&text_of(&closed.last)),
+                Unread::Wrong(_) => unread.reason(),
+            };
+            return Ok(Some(End::Failed(Failure::NoAnswer, why)));
+        };
+        let wrong = match unread {
+            Unread::Absent if step == Step::Answer => String::new(),
+            other => format!("Your last answer cannot be used: {}. ", other.reason()),
+        };
+        let schema = answer::schema(self.order.answer);
+        // A Worker that only says what it is about to do, or asks back, has not worked yet.
+        let before = match (self.order.answer, unread) {
+            (AnswerKind::Report, Unread::Absent) if step == Step::Answer => {
+                "Your turn ends only with a report. Nobody answers questions: decide yourself. If something of the \
+                 task is not done yet, do it now, with your tools, and do not only say so. Then give"
+            }
+            _ => "Do no further work. Give now",
+        };
+        let text = format!(
+            "{wrong}{before} your whole answer: nothing but one fenced JSON block that fits this \
+             schema.\n\n```json\n{schema}\n```"
+        );
+        self.send(api, step, text, Some(&closed.last)).await
+    }
+}
+
+/// Why there is no answer, for people and for whoever tries next: what came instead of one.
+fn said_instead(text: &str) -> String {
+    let last = text.trim().lines().next_back().unwrap_or_default();
+    match last {
+        "" => "it ended without a word".to_owned(),
+        last => format!(
+            "it ended without an answer in the asked form; its last words: {}",
+            line(last, 200)
+        ),
+    }
+}

@@ -1,0 +1,68 @@
+//! Ending a turn so that nothing of it runs on.
+
+use super::{Step, Turn};
+use crate::opencode::api::Api;
+use crate::opencode::usage;
+use crate::opencode::wire::{Message, Status};
+use std::sync::Arc;
+
+impl Turn {
+    /// Stops what the session is doing, and makes sure.
+    pub(super) async fn quiet(&mut self) {
+        if self.session.is_empty() {
+            return;
+        }
+        let most = self.host.pace.call;
+        if tokio::time::timeout(most, self.quieted()).await.is_err() {
+            tracing::warn!(
+                session = self.session,
+                "a session of OpenCode could not be stopped"
+            );
+        }
+    }
+
+    async fn quieted(&mut self) {
+        let host = Arc::clone(&self.host);
+        let directory = self.order.directory.clone();
+        let mut idle = 0;
+        // Twice idle: a prompt that was on its way when we stopped may still begin.
+        while idle < 2 {
+            // A server that is gone runs nothing.
+            let Ok(api) = host.server.up().await else {
+                return;
+            };
+            if idle == 0
+                && let Err(error) = api.abort(&directory, &self.session).await
+            {
+                tracing::debug!(%error, "an abort failed");
+            }
+            match api.status(&directory, &self.session).await {
+                Ok(Status::Idle) if self.arrived(&api).await => idle += 1,
+                _ => idle = 0,
+            }
+            tokio::time::sleep(host.pace.poll_least / 5).await;
+        }
+        let order = &self.order;
+        let first = |m: &Message| Step::of(m, order) == Some(Step::Work);
+        if let Ok(api) = host.server.up().await
+            && let Ok(messages) = api.messages(&directory, &self.session, first).await
+            && let Some(from) = messages.iter().position(first)
+        {
+            self.usage = usage::used(&messages[from..]);
+        }
+    }
+
+    /// Whether the last prompt is stored, or is never going to be.
+    async fn arrived(&mut self, api: &Api) -> bool {
+        let Some(sent) = &self.sent else { return true };
+        let settled = self
+            .posted
+            .is_some_and(|at| at.elapsed() >= self.host.pace.settle);
+        let directory = &self.order.directory;
+        settled
+            || api
+                .has_message(directory, &self.session, &sent.id)
+                .await
+                .unwrap_or(false)
+    }
+}

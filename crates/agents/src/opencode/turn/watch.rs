@@ -1,0 +1,188 @@
+//! Waiting for a session: what is heard, what is looked at when nothing is, and when it has been long enough.
+
+use super::{End, Turn, end, fingerprint};
+use crate::Sign;
+use crate::opencode::api::{Api, CallError};
+use crate::opencode::events::Hint;
+use crate::opencode::usage;
+use crate::opencode::wire::Status;
+use mission::turn::Failure;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Turn {
+    /// Listens until it is time to look again.
+    pub(super) async fn watch(&mut self, api: &Api) -> Result<Option<End>, CallError> {
+        loop {
+            if let Some(end) = self.over() {
+                return Ok(Some(end));
+            }
+            let deadline = self.deadline();
+            let Some(hints) = &mut self.hints else {
+                return Ok(None);
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(Some(End::Stopped)),
+                hint = hints.next() => if let Some(ready) = self.heard(hint) { return Ok(ready) },
+                answered = self.asks.next() => {
+                    self.heard = Instant::now();
+                    if let Some(answered) = answered {
+                        answered.tell(api, &self.order.directory).await?;
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    if Instant::now() >= self.poll {
+                        self.poll(api).await?;
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a hint. `Some` when it is time to look, or when it is the end.
+    fn heard(&mut self, hint: Hint) -> Option<Option<End>> {
+        if !matches!(hint, Hint::Look) {
+            self.heard = Instant::now();
+            self.resumes = if matches!(hint, Hint::Step(_)) {
+                0
+            } else {
+                self.resumes
+            };
+            self.soon();
+        }
+        match hint {
+            Hint::Progress | Hint::Busy => None,
+            Hint::Doing(what) => {
+                self.doing = Some(what.clone());
+                self.watcher.sign(Sign::Doing(what));
+                None
+            }
+            Hint::Did(did) => {
+                self.doing = None;
+                let why = self.repeats.take(&did)?;
+                Some(Some(End::Failed(Failure::NoAnswer, end::shown(&why))))
+            }
+            Hint::Idle | Hint::Look => Some(None),
+            Hint::Step(usage) => {
+                self.usage = usage::plus(self.usage, usage);
+                self.watcher.sign(Sign::Used(self.usage));
+                Some(None)
+            }
+            Hint::Fault(fault) => {
+                self.fault = Some(fault);
+                Some(None)
+            }
+            Hint::Retry {
+                attempt,
+                message,
+                next,
+            } => self
+                .parked(&Status::Retry {
+                    attempt,
+                    message,
+                    next,
+                })
+                .map(Some),
+            Hint::Permission(asked) => {
+                self.asks.permission(asked);
+                None
+            }
+            Hint::Question(asked) => {
+                self.asks.question(asked);
+                None
+            }
+        }
+    }
+
+    /// Looks at what events would have told, because none came.
+    async fn poll(&mut self, api: &Api) -> Result<(), CallError> {
+        let directory = &self.order.directory;
+        for asked in api.permissions(directory).await? {
+            if asked.session == self.session {
+                self.asks.permission(asked);
+            }
+        }
+        for asked in api.questions(directory).await? {
+            if asked.session == self.session {
+                self.asks.question(asked);
+            }
+        }
+        let newest = api.newest(directory, &self.session).await?;
+        let seen = newest.map(|m| fingerprint(&m)).unwrap_or_default();
+        if seen == self.seen {
+            self.interval = (self.interval * 2).min(self.host.pace.poll_most);
+            self.poll = Instant::now() + self.interval;
+        } else {
+            self.seen = seen;
+            self.heard = Instant::now();
+            self.soon();
+        }
+        Ok(())
+    }
+
+    /// Something goes on: look again soon, if nothing more is heard.
+    pub(super) fn soon(&mut self) {
+        self.interval = self.host.pace.poll_least;
+        self.poll = Instant::now() + self.interval;
+    }
+
+    /// The next moment at which something is due.
+    fn deadline(&self) -> Instant {
+        let silence = self.heard + Duration::from_millis(self.order.silence.0);
+        let nearest = self.limit.min(self.poll);
+        if self.asks.open() {
+            nearest
+        } else {
+            nearest.min(silence)
+        }
+    }
+
+    /// Whether the turn has to end, whatever the session says.
+    pub(super) fn over(&self) -> Option<End> {
+        if self.stop.is_cancelled() {
+            return Some(End::Stopped);
+        }
+        let now = Instant::now();
+        if now >= self.limit {
+            let limit = self.order.limit;
+            let why = format!("the turn took longer than {limit}{}", self.meanwhile());
+            return Some(End::Failed(Failure::Silent, why));
+        }
+        let silence = Duration::from_millis(self.order.silence.0);
+        if !self.asks.open() && now >= self.heard + silence {
+            let silence = self.order.silence;
+            let doing = self.meanwhile();
+            let why = format!("nothing was heard of the agent for {silence}{doing}");
+            return Some(End::Failed(Failure::Silent, why));
+        }
+        None
+    }
+
+    /// What the agent is at, to be added to why it had to end.
+    fn meanwhile(&self) -> String {
+        let doing = self.doing.as_deref();
+        doing.map_or(String::new(), |what| format!(", in {}", end::shown(what)))
+    }
+
+    /// Whether the provider makes us wait for longer than is good: then others may use the time.
+    pub(super) fn parked(&self, status: &Status) -> Option<End> {
+        let Status::Retry {
+            attempt,
+            message,
+            next,
+        } = status
+        else {
+            return None;
+        };
+        let wait = end::until(*next);
+        self.watcher.sign(Sign::Waiting {
+            cause: end::shown(message),
+            at_most: wait,
+        });
+        let long = Duration::from_millis(wait.0) > self.host.pace.retry_most;
+        let often = *attempt >= self.host.pace.retries;
+        (long || often).then(|| End::Refused(Some(end::clamped(wait)), end::shown(message)))
+    }
+}

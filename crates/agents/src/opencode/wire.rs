@@ -1,0 +1,215 @@
+//! What OpenCode's server says, as far as we read it. These types never leave this folder.
+//!
+//! Unknown fields are ignored and unknown variants are `Unknown`, which is never taken for "done": a newer server may
+//! say more than we know.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Health {
+    pub(super) version: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Session {
+    pub(super) id: String,
+    pub(super) metadata: Value,
+    pub(super) time: Time,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Time {
+    pub(super) created: f64,
+    pub(super) completed: Option<f64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Message {
+    pub(super) info: Info,
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Info {
+    pub(super) id: String,
+    pub(super) role: Speaker,
+    pub(super) time: Time,
+    pub(super) finish: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) error: Option<Fault>,
+    pub(super) summary: Value,
+    pub(super) tokens: Value,
+    pub(super) cost: Value,
+    #[serde(rename = "sessionID")]
+    pub(super) session: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Speaker {
+    User,
+    Assistant,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// An error as it stands in messages and in `session.error`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fault {
+    pub(super) name: String,
+    pub(super) data: FaultData,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct FaultData {
+    pub(super) message: String,
+    pub(super) status_code: Option<u16>,
+    pub(super) response_headers: Value,
+    pub(super) response_body: Value,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Part {
+    pub(super) id: String,
+    pub(super) r#type: String,
+    pub(super) text: String,
+    pub(super) synthetic: bool,
+    pub(super) tool: String,
+    pub(super) state: ToolState,
+    /// Of a finished step.
+    pub(super) tokens: Value,
+    /// Of a finished step.
+    pub(super) cost: Value,
+    #[serde(rename = "sessionID")]
+    pub(super) session: String,
+}
+
+/// A tool call. What it gave back may be of any size, so only a trace of it is kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ToolState {
+    pub(super) status: String,
+    pub(super) input: Value,
+    pub(super) output: Trace,
+    pub(super) error: Trace,
+}
+
+/// A number that stands for a text.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+pub(super) struct Trace(u64);
+
+impl<'de> Deserialize<'de> for Trace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut hasher = DefaultHasher::new();
+        Value::deserialize(deserializer)?.hash(&mut hasher);
+        Ok(Self(hasher.finish()))
+    }
+}
+
+/// What a session is doing. A session that is not listed is idle.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub(super) enum Status {
+    Idle,
+    Busy,
+    Retry {
+        #[serde(default)]
+        attempt: u32,
+        #[serde(default)]
+        message: String,
+        #[serde(default)]
+        next: f64,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Permission {
+    pub(super) id: String,
+    #[serde(rename = "sessionID")]
+    pub(super) session: String,
+    pub(super) permission: String,
+    pub(super) patterns: Vec<String>,
+    pub(super) metadata: Value,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    pub(super) id: String,
+    #[serde(rename = "sessionID")]
+    pub(super) session: String,
+    pub(super) questions: Vec<AskedOne>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AskedOne {
+    pub(super) question: String,
+    pub(super) options: Vec<Choice>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choice {
+    pub(super) label: String,
+}
+
+/// One frame of `/global/event`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Frame {
+    pub(super) payload: Payload,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Payload {
+    pub(super) r#type: String,
+    pub(super) properties: Value,
+}
+
+/// The answer of `/config/providers`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Providers {
+    pub(super) providers: Vec<Provider>,
+    pub(super) default: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Provider {
+    pub(super) id: String,
+    pub(super) models: serde_json::Map<String, Value>,
+}
+
+/// What does not have the known shape is absent, rather than the ruin of the whole message.
+fn lenient<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+/// A count that a provider reported; absent where it is no count at all.
+pub(super) fn count(value: &Value) -> Option<u64> {
+    let number = value.as_f64()?;
+    // A million million tokens is beyond every context and every invoice.
+    let sane = number.is_finite() && (0.0..=1e12).contains(&number);
+    // In range and not negative, so the conversion keeps the number.
+    sane.then_some(number as u64)
+}

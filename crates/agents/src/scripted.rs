@@ -1,0 +1,285 @@
+//! An agent that follows a script: for the demo, for tests, and for trying the engine without a model.
+//!
+//! It really edits files and runs commands in its workspace. Like a real host it remembers, in a folder of its own and
+//! across crashes, which turns it was given and what it answered: an order that it has answered is answered again
+//! without doing anything.
+
+mod script;
+
+pub use script::{Deed, End, Scene, Script, ScriptError};
+
+use crate::{Agent, Order, Question, Sign, Watcher};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mission::time::Millis;
+use mission::turn::{Failure, Outcome, Usage};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// An agent that follows a script.
+#[derive(Debug)]
+pub struct Scripted {
+    script: Script,
+    memory: PathBuf,
+    guard: Vec<OsString>,
+}
+
+impl Scripted {
+    /// An agent with a script and a folder to remember in, which is made if it is not there. Commands are started
+    /// through `guard`: a program and its first arguments, which starts what follows and ends it when its own standard
+    /// input ends. An empty guard starts commands as they are.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new(script: Script, memory: PathBuf, guard: Vec<OsString>) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&memory)?;
+        Ok(Self {
+            script,
+            memory,
+            guard,
+        })
+    }
+
+    /// Where the agent remembers one lease of a turn; `what` is `started` or `answer`.
+    fn record(&self, order: &Order, what: &str) -> PathBuf {
+        let turn = order.turn.replace('/', "_");
+        self.memory.join(format!(
+            "{}-{}#{}.{what}",
+            order.mission, turn, order.epoch.0
+        ))
+    }
+
+    /// For how many leases of this turn the agent was asked, this one included.
+    fn call(&self, order: &Order) -> std::io::Result<u32> {
+        let mine = self.record(order, "started");
+        if !mine.exists() {
+            write_durably(&mine, order.turn.as_bytes())?;
+            let line = format!("start {} {} {}\n", order.mission, order.turn, order.epoch.0);
+            append(&self.memory.join("log"), &line)?;
+        }
+        let prefix = format!("{}-{}#", order.mission, order.turn.replace('/', "_"));
+        let mut n = 0;
+        for entry in std::fs::read_dir(&self.memory)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            let epoch = name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.strip_suffix(".started"));
+            n += u32::from(
+                epoch
+                    .and_then(|e| e.parse::<u64>().ok())
+                    .is_some_and(|e| e <= order.epoch.0),
+            );
+        }
+        Ok(n)
+    }
+
+    async fn play(
+        &self,
+        order: &Order,
+        watcher: &dyn Watcher,
+    ) -> std::io::Result<Option<(Outcome, bool)>> {
+        let answered = self.record(order, "answer");
+        if let Ok(bytes) = std::fs::read(&answered) {
+            return Ok(Some((serde_json::from_slice(&bytes)?, false)));
+        }
+        let call = self.call(order)?;
+        let Some(scene) = self
+            .script
+            .scene(order.role, order.key.as_deref(), &order.turn, call)
+        else {
+            let why = format!(
+                "the script has no turn for {} ({}, call {call})",
+                order.turn, order.role
+            );
+            let failed = Outcome::Failed {
+                failure: Failure::Fatal,
+                why,
+                usage: Usage::default(),
+            };
+            return Ok(Some((failed, false)));
+        };
+        watcher.sign(Sign::Session(format!("script {}", order.turn)));
+        loop {
+            for deed in &scene.steps {
+                self.act(deed, order, watcher).await?;
+            }
+            if !scene.forever {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let usage = scene.usage;
+        let outcome = match &scene.end {
+            End::Hang => std::future::pending().await,
+            End::Die => return Ok(None),
+            End::Answer(value) => match script::read_answer(order.answer, value.clone()) {
+                Ok(answer) => Outcome::Answered { answer, usage },
+                Err(why) => Outcome::Failed {
+                    failure: Failure::NoAnswer,
+                    why,
+                    usage,
+                },
+            },
+            End::Refuse { retry_after } => Outcome::Refused {
+                retry_after: retry_after.map(Millis),
+                why: "the script refuses (429)".into(),
+                usage,
+            },
+            End::Fail(failure) => Outcome::Failed {
+                failure: *failure,
+                why: "the script fails".into(),
+                usage,
+            },
+        };
+        write_durably(&answered, &serde_json::to_vec(&outcome)?)?;
+        append(
+            &self.memory.join("log"),
+            &format!(
+                "answer {} {} {}\n",
+                order.mission, order.turn, order.epoch.0
+            ),
+        )?;
+        Ok(Some((outcome, scene.twice)))
+    }
+
+    async fn act(&self, deed: &Deed, order: &Order, watcher: &dyn Watcher) -> std::io::Result<()> {
+        match deed {
+            Deed::Write { path, text } => {
+                watcher.sign(Sign::Doing(format!("writes {}", path.display())));
+                let path = order.directory.join(path);
+                make_parent(&path)?;
+                std::fs::write(path, text)
+            }
+            Deed::Append { path, text } => {
+                watcher.sign(Sign::Doing(format!("writes {}", path.display())));
+                let path = order.directory.join(path);
+                make_parent(&path)?;
+                append(&path, text)
+            }
+            Deed::Delete(path) => {
+                watcher.sign(Sign::Doing(format!("removes {}", path.display())));
+                match std::fs::remove_file(order.directory.join(path)) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
+            }
+            Deed::Run(line) => {
+                watcher.sign(Sign::Doing(format!("runs {line}")));
+                self.run_line(line, &order.directory).await
+            }
+            Deed::Think(ms) => {
+                watcher.sign(Sign::Doing("thinks".into()));
+                tokio::time::sleep(Duration::from_millis(*ms)).await;
+                Ok(())
+            }
+            Deed::Ask { about, text } => {
+                let (about, text) = (about.clone(), text.clone());
+                watcher
+                    .ask(Question {
+                        text,
+                        choices: Vec::new(),
+                        about,
+                    })
+                    .await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn run_line(&self, line: &str, directory: &Path) -> std::io::Result<()> {
+        let mut words = self.guard.iter().cloned();
+        let mut command = match words.next() {
+            Some(guard) => {
+                let mut command = tokio::process::Command::new(guard);
+                command
+                    .args(words)
+                    .args(["sh", "-c", line])
+                    .stdin(Stdio::piped());
+                command
+            }
+            None => {
+                let mut command = tokio::process::Command::new("sh");
+                command.args(["-c", line]).stdin(Stdio::null());
+                command
+            }
+        };
+        command
+            .current_dir(directory)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        // The guard reads this pipe; it stays open for as long as the command may run.
+        let pipe = child.stdin.take();
+        let ended = child.wait().await;
+        drop(pipe);
+        ended.map(|_| ())
+    }
+}
+
+impl Agent for Scripted {
+    fn name(&self) -> String {
+        "scripted".into()
+    }
+
+    fn run(
+        &self,
+        order: Order,
+        watcher: Arc<dyn Watcher>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'_, ()> {
+        async move {
+            let failed = |failure, why: String| Outcome::Failed { failure, why, usage: Usage::default() };
+            let limit = Duration::from_millis(order.limit.0.min(order.silence.0));
+            let played = tokio::select! {
+                played = self.play(&order, &*watcher) => played,
+                () = tokio::time::sleep(limit) => {
+                    Ok(Some((failed(Failure::Silent, format!("nothing was heard for {}", Millis(limit.as_millis() as u64))), false)))
+                }
+                () = stop.cancelled() => return,
+            };
+            match played {
+                Ok(Some((outcome, twice))) => {
+                    if twice {
+                        watcher.reply(outcome.clone());
+                    }
+                    watcher.reply(outcome);
+                }
+                Ok(None) => watcher.reply(failed(Failure::Transient, "the agent died".into())),
+                Err(error) => watcher.reply(failed(Failure::Transient, format!("the script's step failed: {error}"))),
+            }
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
+}
+
+fn make_parent(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+fn append(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Old or new, never half: a crash in the middle leaves no torn record.
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let next = path.with_extension("next");
+    let mut file = std::fs::File::create(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&next, path)
+}

@@ -1,0 +1,177 @@
+//! The script file: which turn answers what. TOML, and checked as a whole before anything starts.
+
+use mission::ids::AttemptId;
+use mission::turn::{Answer, AnswerKind, Failure, Role, Usage};
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// A script: turns, of which the first that matches an order is played.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// The turns, best match first.
+    #[serde(rename = "turn")]
+    pub turns: Vec<Scene>,
+}
+
+/// One turn of a script.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scene {
+    /// Who is asked.
+    pub role: Role,
+    /// Only for the task of this name in the plan.
+    #[serde(default)]
+    pub task: Option<String>,
+    /// Only for this attempt at the task, from 1.
+    #[serde(default)]
+    pub attempt: Option<u32>,
+    /// Only when the turn is leased for this time, from 1: a turn that was refused is leased again.
+    #[serde(default)]
+    pub call: Option<u32>,
+    /// What is done, in order.
+    #[serde(default)]
+    pub steps: Vec<Deed>,
+    /// Whether the steps are done over and over until somebody stops the turn.
+    #[serde(default)]
+    pub forever: bool,
+    /// How the turn ends.
+    pub end: End,
+    /// What it used; unknown where it is absent.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Whether the answer is told twice.
+    #[serde(default)]
+    pub twice: bool,
+}
+
+/// One thing that a scripted agent does in its workspace.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Deed {
+    /// Writes a file, folders above it included.
+    Write {
+        /// Where, below the workspace. An absolute path is written too: agents do such things.
+        path: PathBuf,
+        /// What.
+        text: String,
+    },
+    /// Adds to the end of a file.
+    Append {
+        /// Where.
+        path: PathBuf,
+        /// What.
+        text: String,
+    },
+    /// Removes a file.
+    Delete(PathBuf),
+    /// Runs a line under `sh -c`; its exit code is not looked at.
+    Run(String),
+    /// Lets time pass, in milliseconds, as a model would.
+    Think(u64),
+    /// Puts a question, and goes on whatever the answer is.
+    Ask {
+        /// What kind of thing it is about.
+        about: String,
+        /// The question.
+        text: String,
+    },
+}
+
+/// How a scripted turn ends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum End {
+    /// With an answer, in the form that the role's schema has.
+    Answer(serde_json::Value),
+    /// The provider refuses.
+    Refuse {
+        /// How long it asks to wait, in milliseconds.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// It fails.
+    Fail(Failure),
+    /// It never ends by itself.
+    Hang,
+    /// The agent is gone without a word.
+    Die,
+}
+
+/// Why a script cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// It is not TOML, or not of this form.
+    #[error("the script cannot be read: {0}")]
+    Form(#[from] toml::de::Error),
+    /// An answer does not have the form that its role's turns must have.
+    #[error("turn {place} of the script ({role}) answers in the wrong form: {why}")]
+    Answer {
+        /// Which turn, from 1.
+        place: usize,
+        /// Whose.
+        role: Role,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Script {
+    /// Reads a script and checks every answer in it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, with its place.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        let script: Self = toml::from_str(text)?;
+        for (place, scene) in (1..).zip(&script.turns) {
+            if let End::Answer(value) = &scene.end {
+                let read = read_answer(kind_of(scene.role), value.clone());
+                read.map_err(|why| ScriptError::Answer {
+                    place,
+                    role: scene.role,
+                    why,
+                })?;
+            }
+        }
+        Ok(script)
+    }
+
+    /// The turn to play for an order, if there is one.
+    pub(super) fn scene(
+        &self,
+        role: Role,
+        key: Option<&str>,
+        turn: &str,
+        call: u32,
+    ) -> Option<&Scene> {
+        let attempt: Option<AttemptId> = turn.split('/').next().and_then(|name| name.parse().ok());
+        self.turns.iter().find(|scene| {
+            scene.role == role
+                && scene.task.as_deref().is_none_or(|task| Some(task) == key)
+                && scene
+                    .attempt
+                    .is_none_or(|n| attempt.is_some_and(|attempt| attempt.n == n))
+                && scene.call.is_none_or(|n| n == call)
+        })
+    }
+}
+
+fn kind_of(role: Role) -> AnswerKind {
+    match role {
+        Role::Commander => AnswerKind::Intent,
+        Role::Planner => AnswerKind::Plan,
+        Role::Worker => AnswerKind::Report,
+        Role::Reviewer => AnswerKind::Verdict,
+    }
+}
+
+/// An answer of a kind, from JSON; the error says what does not fit.
+pub(super) fn read_answer(kind: AnswerKind, value: serde_json::Value) -> Result<Answer, String> {
+    let answer = match kind {
+        AnswerKind::Intent => serde_json::from_value(value).map(Answer::Intent),
+        AnswerKind::Plan => serde_json::from_value(value).map(Answer::Plan),
+        AnswerKind::Report => serde_json::from_value(value).map(Answer::Report),
+        AnswerKind::Verdict => serde_json::from_value(value).map(Answer::Verdict),
+    };
+    answer.map_err(|error| error.to_string())
+}

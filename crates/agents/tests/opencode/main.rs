@@ -1,0 +1,7 @@
+//! OpenCode as a host of agents, against the real one and a scripted model.
+
+mod answers;
+mod contract;
+mod faults;
+mod turns;
+mod world;
