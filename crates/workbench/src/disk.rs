@@ -1,0 +1,121 @@
+//! Failures of the file system that say what was done to which file.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file or folder that could not be read, written or removed.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {doing} {path:?}: {source}")]
+pub struct Failure {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+pub(crate) fn failed<'a>(
+    doing: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> Failure + 'a {
+    move |source| Failure {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Makes a folder and its parents.
+pub(crate) fn make(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(failed("make the folder", path))
+}
+
+/// Writes a file in place and flushes it: for new files in folders that are renamed into place later.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let done = File::create(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    done.map_err(failed("write", path))
+}
+
+/// Flushes the names in a folder.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), Failure> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed("flush the folder", path))
+}
+
+/// A file's content, or nothing if there is no such file.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Removes whatever is there, never following a link; nothing there is fine.
+pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
+    let done = match fs::symlink_metadata(path) {
+        Ok(data) if data.is_dir() => {
+            fs::remove_dir_all(path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Err(error),
+                // Folders that may not be written (a module cache), or that go deeper than files may be opened.
+                _ => loosen(path).and_then(|()| fs::remove_dir_all(path)),
+            })
+        }
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// So deep, names of any length still make a path that the system takes.
+const SHALLOW: usize = 12;
+
+/// Makes every folder below one writable, and moves deep ones up to its top.
+fn loosen(top: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut todo = vec![(top.to_owned(), 0)];
+    let mut n = 0;
+    while let Some((folder, depth)) = todo.pop() {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                continue;
+            }
+            if depth < SHALLOW {
+                todo.push((entry.path(), depth + 1));
+                continue;
+            }
+            // A folder must be writable itself to be moved.
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
+            let higher = loop {
+                n += 1;
+                let name = top.join(format!("moved-up-{n}"));
+                if fs::symlink_metadata(&name).is_err() {
+                    break name;
+                }
+            };
+            fs::rename(entry.path(), &higher)?;
+            todo.push((higher, 1));
+        }
+    }
+    Ok(())
+}
+
+/// A file that is removed when this goes.
+pub(crate) struct Passing(pub(crate) PathBuf);
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+        let mut lock = self.0.clone().into_os_string();
+        lock.push(".lock");
+        drop(fs::remove_file(PathBuf::from(lock)));
+    }
+}

@@ -1,0 +1,182 @@
+//! The one place that knows how a system keeps track of a tree of processes.
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) use fallback::*;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) use linux::*;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, PidfdFlags, Signal};
+    use std::collections::BTreeSet;
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::path::{Path, PathBuf};
+
+    /// Whether orphans become children of the guard, so that having no child means that nothing is left.
+    pub(crate) const ADOPTS: bool = true;
+
+    /// Makes orphans of this process's tree its children.
+    pub(crate) fn adopt() -> io::Result<()> {
+        Ok(rustix::process::set_child_subreaper(Some(
+            rustix::process::getpid(),
+        ))?)
+    }
+
+    /// The program that this process runs, also after an upgrade has replaced the file.
+    pub(crate) fn own_program() -> io::Result<PathBuf> {
+        Ok(PathBuf::from("/proc/self/exe"))
+    }
+
+    /// Has the kernel kill this process when `guard` dies; an error where that has already happened.
+    pub(crate) fn die_with(guard: i32) -> io::Result<()> {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+        if parent == Some(guard) {
+            Ok(())
+        } else {
+            Err(Errno::SRCH.into())
+        }
+    }
+
+    /// Has this process chosen before others when memory runs out. Raising the score needs no privilege.
+    pub(crate) fn volunteer(score: i32) {
+        let _refused = std::fs::write("/proc/self/oom_score_adj", score.to_string());
+    }
+
+    /// A descriptor that becomes readable when the parent ends; `None` before Linux 5.3.
+    pub(crate) fn parent() -> Option<OwnedFd> {
+        rustix::process::pidfd_open(rustix::process::getppid()?, PidfdFlags::NONBLOCK).ok()
+    }
+
+    /// How many processes the tree has, looked at closely only when the whole machine has more than `most`.
+    pub(crate) fn count(most: u32) -> u32 {
+        let everywhere = std::fs::read_to_string("/proc/loadavg")
+            .ok()
+            .and_then(|text| {
+                let (_, threads) = text.split(' ').nth(3)?.split_once('/')?;
+                threads.parse::<u32>().ok()
+            });
+        if everywhere.is_some_and(|n| n <= most) {
+            return 0;
+        }
+        let mut n = 0;
+        descendants(|_| n += 1);
+        n
+    }
+
+    /// Sends `SIGKILL` to every descendant; gives how many there were.
+    ///
+    /// A process number is tied to its process by a descriptor before it is checked and signalled, so that a number
+    /// which was given away in between never hits a stranger.
+    pub(crate) fn kill_all(_main: Pid) -> u32 {
+        let mut n = 0;
+        descendants(|process| {
+            n += 1;
+            let _gone = match process {
+                Found::Pinned(fd) => rustix::process::pidfd_send_signal(fd, Signal::KILL),
+                Found::Number(pid) => rustix::process::kill_process(pid, Signal::KILL),
+            };
+        });
+        n
+    }
+
+    enum Found {
+        Pinned(OwnedFd),
+        /// Before Linux 5.3.
+        Number(Pid),
+    }
+
+    /// Calls `with` for every living descendant. `/proc` lists in the order of numbers, and a child mostly has a higher
+    /// one than its parent, so that one pass finds nearly all; whom it misses the next pass finds.
+    fn descendants(mut with: impl FnMut(Found)) {
+        let me = rustix::process::getpid();
+        let mut ours = BTreeSet::from([me.as_raw_nonzero().get()]);
+        let Ok(entries) = std::fs::read_dir("/proc") else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<i32>().ok())
+                .and_then(Pid::from_raw)
+            else {
+                continue;
+            };
+            let is_ours = |ours: &BTreeSet<i32>| {
+                parent_of(&entry.path()).is_some_and(|parent| ours.contains(&parent))
+            };
+            if !is_ours(&ours) {
+                continue;
+            }
+            let found = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(fd) if is_ours(&ours) => Found::Pinned(fd),
+                Err(Errno::NOSYS) => Found::Number(pid),
+                _ => continue,
+            };
+            ours.insert(pid.as_raw_nonzero().get());
+            with(found);
+        }
+    }
+
+    /// The parent's number, from `/proc/N/stat`; `None` for a process that has ended and only waits to be counted.
+    fn parent_of(process: &Path) -> Option<i32> {
+        let stat = std::fs::read(process.join("stat")).ok()?;
+        // The program's name is in parentheses and may hold anything, parentheses too.
+        let after = stat.iter().rposition(|&byte| byte == b')')?;
+        let text = std::str::from_utf8(stat.get(after + 1..)?).ok()?;
+        let mut fields = text.split_ascii_whitespace();
+        let state = fields.next()?;
+        if matches!(state, "Z" | "X") {
+            None
+        } else {
+            fields.next()?.parse().ok()
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod fallback {
+    use rustix::process::{Pid, Signal};
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::path::PathBuf;
+
+    /// Whether orphans become children of the guard.
+    pub(crate) const ADOPTS: bool = false;
+
+    /// Orphans go to the first process of the system here; only the program's group can be ended.
+    pub(crate) fn adopt() -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The program that this process runs.
+    pub(crate) fn own_program() -> io::Result<PathBuf> {
+        std::env::current_exe()
+    }
+
+    /// There is no parent-death signal here: a program outlives a guard that somebody killed.
+    pub(crate) fn die_with(_guard: i32) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// There is no such score here.
+    pub(crate) fn volunteer(_score: i32) {}
+
+    /// There is no such descriptor here.
+    pub(crate) fn parent() -> Option<OwnedFd> {
+        None
+    }
+
+    /// The tree cannot be counted here, so the limit on processes does not hold.
+    pub(crate) fn count(_most: u32) -> u32 {
+        0
+    }
+
+    /// Kills the program's process group.
+    pub(crate) fn kill_all(main: Pid) -> u32 {
+        u32::from(rustix::process::kill_process_group(main, Signal::KILL).is_ok())
+    }
+}

@@ -1,0 +1,344 @@
+//! Reading trees and commits: files, listings, differences. Nothing here runs a diff driver or a filter.
+
+use super::{Error, MissionRepository};
+use crate::git::{self, RepoPath};
+use mission::ids::{CommitId, Digest, TreeId};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+/// What a path holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A file.
+    File {
+        /// Its bytes, up to the limit.
+        bytes: Vec<u8>,
+        /// Whether there is more.
+        cut: bool,
+        /// Whether it may be run.
+        executable: bool,
+    },
+    /// A symbolic link and where it points.
+    Link(Vec<u8>),
+    /// A folder.
+    Folder,
+    /// A submodule at a commit.
+    Submodule,
+}
+
+/// A file of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFile {
+    /// Where.
+    pub path: RepoPath,
+    /// Its size in bytes; 0 for submodules.
+    pub size: u64,
+    /// Git's mode: `100644`, `100755`, `120000` for links, `160000` for submodules.
+    pub mode: u32,
+}
+
+/// Lines that a change adds and removes in one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineCount {
+    /// Where.
+    pub path: RepoPath,
+    /// Lines added; nothing for binary files.
+    pub added: Option<u32>,
+    /// Lines removed; nothing for binary files.
+    pub removed: Option<u32>,
+}
+
+/// How a path changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Changed {
+    /// It is new.
+    Added,
+    /// Its content, kind or mode is another.
+    Modified,
+    /// It is gone.
+    Deleted,
+    /// It was under another name, with mostly the same content.
+    Renamed {
+        /// The other name.
+        from: RepoPath,
+    },
+}
+
+/// One path that differs between two trees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub path: RepoPath,
+    /// How.
+    pub changed: Changed,
+    /// The mode before; 0 if absent.
+    pub old_mode: u32,
+    /// The mode after; 0 if absent.
+    pub new_mode: u32,
+    /// The blob before; all zeros if absent.
+    pub old: Digest,
+    /// The blob after; all zeros if absent.
+    pub new: Digest,
+}
+
+impl MissionRepository {
+    /// The tree of a commit.
+    ///
+    /// # Errors
+    /// If the commit is not there.
+    pub fn tree_of(&self, commit: &CommitId) -> Result<TreeId, Error> {
+        Ok(self
+            .call("rev-parse")
+            .args(["--verify", &format!("{commit}^{{tree}}")])
+            .text()?
+            .parse()?)
+    }
+
+    /// What a path holds in a tree; nothing if it is not there. At most `limit` bytes of a file are read.
+    ///
+    /// # Errors
+    /// If the tree is not there.
+    pub fn read_file(
+        &self,
+        tree: &TreeId,
+        path: &RepoPath,
+        limit: usize,
+    ) -> Result<Option<Content>, Error> {
+        let listing = self
+            .call("ls-tree")
+            .args(["-z", "--full-tree", tree.as_str(), "--"])
+            .arg(path.as_path())
+            .bytes()?;
+        let Some(entry) = records(&listing).next() else {
+            return Ok(None);
+        };
+        let (words, _) =
+            split_tab(entry).ok_or_else(|| git::Error::nonsense("ls-tree", "no tab"))?;
+        let words: Vec<&str> = words.split(' ').collect();
+        let [mode, _, id] = words[..] else {
+            return Err(git::Error::nonsense("ls-tree", "not three words").into());
+        };
+        Ok(Some(match mode {
+            "040000" => Content::Folder,
+            "160000" => Content::Submodule,
+            "120000" => Content::Link(self.blob(&id.parse()?, limit)?.0),
+            _ => {
+                let (bytes, cut) = self.blob(&id.parse()?, limit)?;
+                let executable = mode == "100755";
+                Content::File {
+                    bytes,
+                    cut,
+                    executable,
+                }
+            }
+        }))
+    }
+
+    /// The bytes of a blob up to a limit, and whether there is more.
+    pub(crate) fn blob(&self, id: &Digest, limit: usize) -> Result<(Vec<u8>, bool), Error> {
+        let output = self
+            .call("cat-file")
+            .args(["blob", id.as_str()])
+            .limit(limit)
+            .first()?;
+        Ok((output.stdout, output.cut))
+    }
+
+    /// All files of a tree in git's order, at most `limit`; the flag says whether there are more.
+    ///
+    /// # Errors
+    /// If the tree is not there.
+    pub fn list_files(
+        &self,
+        tree: &TreeId,
+        limit: usize,
+    ) -> Result<(Vec<ListedFile>, bool), Error> {
+        let listing = self
+            .call("ls-tree")
+            .args(["-r", "-l", "-z", "--full-tree", tree.as_str()])
+            .bytes()?;
+        let mut files = Vec::new();
+        for entry in records(&listing) {
+            if files.len() == limit {
+                return Ok((files, true));
+            }
+            let (words, path) =
+                split_tab(entry).ok_or_else(|| git::Error::nonsense("ls-tree", "no tab"))?;
+            let mut words = words.split_ascii_whitespace();
+            let mode = words
+                .next()
+                .and_then(|mode| u32::from_str_radix(mode, 8).ok())
+                .unwrap_or(0);
+            let size = words.nth(2).and_then(|size| size.parse().ok()).unwrap_or(0);
+            files.push(ListedFile {
+                path: RepoPath::printed(path),
+                size,
+                mode,
+            });
+        }
+        Ok((files, false))
+    }
+
+    /// The change between two commits as a unified diff, at most `limit` bytes; the flag says whether it was cut.
+    ///
+    /// # Errors
+    /// If a commit is not there.
+    pub fn diff(
+        &self,
+        base: &CommitId,
+        commit: &CommitId,
+        limit: usize,
+    ) -> Result<(Vec<u8>, bool), Error> {
+        let words = [
+            "-p",
+            "-M",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--ignore-submodules=all",
+        ];
+        let call = self
+            .call("diff-tree")
+            .args(words)
+            .args([base.as_str(), commit.as_str()]);
+        let output = call.limit(limit).first()?;
+        Ok((output.stdout, output.cut))
+    }
+
+    /// Lines added and removed per file between two commits.
+    ///
+    /// # Errors
+    /// If a commit is not there.
+    pub fn numstat(&self, base: &CommitId, commit: &CommitId) -> Result<Vec<LineCount>, Error> {
+        let words = [
+            "-r",
+            "-z",
+            "--numstat",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+        ];
+        let listing = self
+            .call("diff-tree")
+            .args(words)
+            .args([base.as_str(), commit.as_str()])
+            .bytes()?;
+        let counted = records(&listing).filter_map(|record| {
+            let mut parts = record.splitn(3, |b| *b == b'\t');
+            let mut count = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
+            let (added, removed) = (count(), count());
+            let path = RepoPath::printed(parts.next()?);
+            Some(LineCount {
+                path,
+                added,
+                removed,
+            })
+        });
+        Ok(counted.collect())
+    }
+
+    /// Which of some seemingly changed files hold, unconverted, exactly the bytes that were stored.
+    pub(crate) fn unchanged_bytes(
+        &self,
+        root: &Path,
+        changes: &[Change],
+    ) -> Result<HashSet<RepoPath>, git::Error> {
+        let is_file = |change: &&Change| {
+            let old_is_file = matches!(change.old_mode, 0o100_644 | 0o100_755);
+            old_is_file
+                && fs::symlink_metadata(change.path.below(root)).is_ok_and(|data| data.is_file())
+        };
+        let files: Vec<&Change> = changes.iter().filter(is_file).collect();
+        if files.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // Git reads lines here, and unquotes what this quotes.
+        let lines: String = files
+            .iter()
+            .map(|change| format!("{}\n", change.path))
+            .collect();
+        let call = self
+            .call("hash-object")
+            .work_tree(root)
+            .args(["--no-filters", "--stdin-paths"]);
+        let said = call.input(lines.into_bytes()).text()?;
+        let same = files
+            .iter()
+            .zip(said.lines())
+            .filter(|(change, id)| change.old.as_str() == *id);
+        Ok(same.map(|(change, _)| change.path.clone()).collect())
+    }
+
+    /// The paths that differ between two trees (or commits).
+    pub(crate) fn changes(
+        &self,
+        from: &str,
+        to: &str,
+        renames: bool,
+    ) -> Result<Vec<Change>, Error> {
+        let renames = if renames {
+            ["-M", "-l1000"]
+        } else {
+            ["--no-renames", "-l0"]
+        };
+        let call =
+            self.call("diff-tree")
+                .args(["-r", "-z", "--raw", "--no-abbrev", "--no-commit-id"]);
+        parse_raw(&call.args(renames).args([from, to]).bytes()?)
+    }
+}
+
+/// Reads the raw format of git's diff commands, ended by zero bytes.
+pub(crate) fn parse_raw(listing: &[u8]) -> Result<Vec<Change>, Error> {
+    let nonsense = || git::Error::nonsense("diff", "a raw line of another form");
+    let mut parts = records(listing);
+    let mut changes = Vec::new();
+    while let Some(head) = parts.next() {
+        let head = std::str::from_utf8(head).map_err(|_| nonsense())?;
+        let words: Vec<&str> = head.trim_start_matches(':').split(' ').collect();
+        let [old_mode, new_mode, old, new, status] = words[..] else {
+            return Err(nonsense().into());
+        };
+        let mut path = RepoPath::printed(parts.next().ok_or_else(nonsense)?);
+        let changed = match status.as_bytes().first() {
+            Some(b'A') => Changed::Added,
+            Some(b'D') => Changed::Deleted,
+            Some(b'R' | b'C') => {
+                let from = std::mem::replace(
+                    &mut path,
+                    RepoPath::printed(parts.next().ok_or_else(nonsense)?),
+                );
+                Changed::Renamed { from }
+            }
+            _ => Changed::Modified,
+        };
+        let mode = |text| u32::from_str_radix(text, 8).map_err(|_| nonsense());
+        changes.push(Change {
+            path,
+            changed,
+            old_mode: mode(old_mode)?,
+            new_mode: mode(new_mode)?,
+            old: old.parse()?,
+            new: new.parse()?,
+        });
+    }
+    Ok(changes)
+}
+
+/// Records that are ended by zero bytes.
+pub(crate) fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes
+        .strip_suffix(&[0])
+        .unwrap_or(bytes)
+        .split(|b| *b == 0)
+        .filter(|record| !record.is_empty())
+}
+
+/// What stands before and after the first tab.
+pub(crate) fn split_tab(record: &[u8]) -> Option<(&str, &[u8])> {
+    let at = record.iter().position(|b| *b == b'\t')?;
+    Some((std::str::from_utf8(&record[..at]).ok()?, &record[at + 1..]))
+}

@@ -1,0 +1,273 @@
+//! Workspaces: folders where agents and gates work, each at a path that stays the same for a lane.
+//!
+//! The engine's side of a workspace (its index, what it was last set to) lies in the mission's folder, in `lanes/`, and
+//! the engine always names it. The `.git` file that an agent sees leads to another, throw-away repository of that
+//! workspace: `git status`, `diff`, `log` and `commit` work there, it has no remote, and nothing of it is ever
+//! believed. So nothing that an agent writes, in the tree or in its repository, makes the engine run anything.
+
+mod agent;
+mod clean;
+mod collect;
+mod ignored;
+
+pub use collect::{Flag, Tampering, Touched, Work};
+
+use crate::disk::{self, Failure};
+use crate::git::{self, Call, RepoPath};
+use crate::repository::{self, MissionRepository};
+use crate::snapshot;
+use mission::ids::{CommitId, Digest};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A first check-out of a large project on a slow disk.
+const CHECKOUT_DEADLINE: Duration = Duration::from_secs(600);
+
+/// What can go wrong with workspaces.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The repository could not do it.
+    #[error(transparent)]
+    Repository(#[from] repository::Error),
+    /// The files could not become a tree.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
+    /// Git could not do it.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// The file system could not do it.
+    #[error(transparent)]
+    Disk(#[from] Failure),
+    /// The path is not one to work in.
+    #[error("{path:?} cannot be a workspace: {why}")]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// After being set up it was not what it should be.
+    #[error("the workspace {path:?} is not at {commit}: {} differ. Check the disk, and that nothing else writes there", snapshot::some(.differing))]
+    NotClean {
+        /// The path.
+        path: PathBuf,
+        /// What it should hold.
+        commit: CommitId,
+        /// What differs.
+        differing: Vec<RepoPath>,
+    },
+    /// The folder is not the one that was handed out.
+    #[error(
+        "the workspace {0:?} was removed or replaced by another folder; what was in it cannot be told"
+    )]
+    Replaced(PathBuf),
+}
+
+/// A workspace that was set to a commit and checked.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    path: PathBuf,
+    lane: PathBuf,
+    set: Set,
+}
+
+/// What a workspace was last set to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Set {
+    commit: CommitId,
+    device: u64,
+    inode: u64,
+}
+
+impl Workspace {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The commit that it was set to.
+    pub fn commit(&self) -> &CommitId {
+        &self.set.commit
+    }
+
+    fn index(&self) -> PathBuf {
+        self.lane.join("index")
+    }
+
+    fn pointer(&self) -> PathBuf {
+        self.path.join(".git")
+    }
+
+    /// The repository that the workspace's `.git` file leads to: the one folder outside the workspace that an agent's
+    /// git has to be able to write. It is made anew at every reset.
+    pub fn agent_dir(&self) -> PathBuf {
+        self.lane.join("agent.git")
+    }
+
+    fn check_identity(&self) -> Result<(), Error> {
+        match fs::symlink_metadata(&self.path) {
+            Ok(data)
+                if data.is_dir()
+                    && data.dev() == self.set.device
+                    && data.ino() == self.set.inode =>
+            {
+                Ok(())
+            }
+            _ => Err(Error::Replaced(self.path.clone())),
+        }
+    }
+}
+
+impl MissionRepository {
+    /// Makes a workspace at an absolute path, or sets the one that is there to another commit.
+    ///
+    /// Everything that the commit does not hold is removed but the paths in `keep` (`node_modules`, `target`): callers
+    /// keep unmerged work first, by [`MissionRepository::collect`] or [`MissionRepository::rescue`]. It is handed out
+    /// only after it was compared with the commit. One caller at a time per path; different paths in parallel.
+    ///
+    /// # Errors
+    /// [`Error::Path`] if the path is relative or a link, [`Error::NotClean`] if the files are not the commit's
+    /// afterwards. After an error the workspace counts as not there.
+    pub fn workspace(
+        &self,
+        path: &Path,
+        commit: &CommitId,
+        keep: &[RepoPath],
+    ) -> Result<Workspace, Error> {
+        let path = self.place(path)?;
+        let lane = self.lane(&path);
+        disk::make(&lane)?;
+        let state = lane.join("state.json");
+        disk::remove(&state)?;
+        disk::remove(&lane.join("index.lock"))?;
+        let data = fs::symlink_metadata(&path).map_err(disk::failed("look at", &path))?;
+        let set = Set {
+            commit: commit.clone(),
+            device: data.dev(),
+            inode: data.ino(),
+        };
+        let workspace = Workspace { path, lane, set };
+        disk::remove(&workspace.pointer())?;
+        snapshot::remove_rules(&workspace.path, keep)?;
+        if self.check_out(&workspace).is_err() {
+            // Whatever is in the way, or a damaged index: start from nothing.
+            disk::remove(&workspace.index())?;
+            clean::all_but(&workspace.path, &[], keep)?;
+            self.check_out(&workspace)?;
+        }
+        let listing = self.lane_call(&workspace, "ls-files").arg("-z").bytes()?;
+        let tracked: Vec<&[u8]> = repository::records(&listing).collect();
+        clean::all_but(&workspace.path, &tracked, keep)?;
+        self.verify(&workspace)?;
+        agent::make(self, &workspace)?;
+        workspace.check_identity()?;
+        let text = serde_json::to_vec(&workspace.set).unwrap_or_default();
+        let new = state.with_extension("new");
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, &state))
+            .map_err(disk::failed("write", &state))?;
+        Ok(workspace)
+    }
+
+    /// The workspace that was last handed out at a path, for an engine that was started again; nothing if its set-up
+    /// never finished.
+    ///
+    /// # Errors
+    /// If the path cannot be a workspace or its record cannot be read.
+    pub fn workspace_at(&self, path: &Path) -> Result<Option<Workspace>, Error> {
+        let path = self.place(path)?;
+        let lane = self.lane(&path);
+        let state = disk::read_if_there(&lane.join("state.json"))?;
+        let set = state.and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(set.map(|set| Workspace { path, lane, set }))
+    }
+
+    /// Removes a workspace and the engine's side of it. Unmerged work in it is lost: see [`MissionRepository::rescue`].
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn remove(&self, workspace: &Workspace) -> Result<(), Error> {
+        disk::remove(&workspace.lane.join("state.json"))?;
+        disk::remove(&workspace.path)?;
+        disk::remove(&workspace.lane)?;
+        Ok(())
+    }
+
+    fn place(&self, path: &Path) -> Result<PathBuf, Error> {
+        let refuse = |why| Error::Path {
+            path: path.to_owned(),
+            why,
+        };
+        let name = path.file_name().ok_or_else(|| refuse("it has no name"))?;
+        let parent = path
+            .parent()
+            .filter(|_| path.is_absolute())
+            .ok_or_else(|| refuse("it is not absolute"))?;
+        disk::make(parent)?;
+        let path = parent
+            .canonicalize()
+            .map_err(disk::failed("find", parent))?
+            .join(name);
+        if self.dir().starts_with(&path) || path.starts_with(self.store()) {
+            return Err(refuse("it holds, or lies in, the mission's repository"));
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(data) if data.is_dir() => {}
+            Ok(_) => return Err(refuse("it is a file or a link")),
+            Err(_) => fs::create_dir(&path).map_err(disk::failed("make the folder", &path))?,
+        }
+        Ok(path)
+    }
+
+    fn lane(&self, path: &Path) -> PathBuf {
+        let name = Digest::of(path.as_os_str().as_bytes());
+        self.dir().join("sides").join(&name.as_str()[..20])
+    }
+
+    fn lane_call(&self, workspace: &Workspace, what: &'static str) -> Call {
+        self.call(what)
+            .work_tree(&workspace.path)
+            .index(&workspace.index())
+    }
+
+    fn check_out(&self, workspace: &Workspace) -> Result<(), git::Error> {
+        let call = self
+            .lane_call(workspace, "read-tree")
+            .deadline(CHECKOUT_DEADLINE);
+        call.args(["--reset", "-u", workspace.set.commit.as_str()])
+            .run()?;
+        Ok(())
+    }
+
+    fn verify(&self, workspace: &Workspace) -> Result<(), Error> {
+        let words = [
+            "-z",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "--ignore-submodules=all",
+        ];
+        let call = self.lane_call(workspace, "diff-index").args(words);
+        let listing = call.arg(workspace.set.commit.as_str()).bytes()?;
+        let mut differing = repository::parse_raw(&listing)?;
+        // A file whose stored form is not the one git would store today looks changed and is not.
+        if !differing.is_empty() {
+            let same = self.unchanged_bytes(&workspace.path, &differing)?;
+            differing.retain(|change| {
+                change.old_mode != change.new_mode || !same.contains(&change.path)
+            });
+        }
+        if differing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::NotClean {
+            path: workspace.path.clone(),
+            commit: workspace.set.commit.clone(),
+            differing: differing.into_iter().map(|change| change.path).collect(),
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! From a base over workspaces to a moved ref.
+
+use crate::fixture::{MISSION, WHEN, World, write_in};
+use mission::ids::{AttemptId, CommitId, TaskId};
+use workbench::git::RefName;
+use workbench::landing::{ConflictKind, Landed, StackItem, Stacked};
+use workbench::repository::MissionRepository;
+
+fn attempt(task: u32) -> AttemptId {
+    AttemptId {
+        task: TaskId(task),
+        n: 1,
+    }
+}
+
+/// A task whose result is these files.
+fn item(
+    world: &World,
+    mission: &MissionRepository,
+    base: &CommitId,
+    task: u32,
+    files: &[(&str, &str)],
+) -> StackItem {
+    let workspace = mission
+        .workspace(&world.lane(task as usize), base, &[])
+        .unwrap();
+    for (name, text) in files {
+        write_in(workspace.path(), name, text);
+    }
+    let work = mission.collect(&workspace, base).unwrap();
+    StackItem {
+        attempt: attempt(task),
+        commit: mission
+            .commit_attempt(base, &work.tree, "attempt", WHEN)
+            .unwrap(),
+        message: format!("Do task {task}\n\nAttempt: T99.1"),
+        when: WHEN,
+    }
+}
+
+#[test]
+fn accepted_attempts_land_in_order_and_a_conflict_is_skipped_with_both_sides() {
+    let world = World::with(&[("a", "one\ntwo\nthree\n"), ("b", "b\n")]);
+    let (mission, base) = world.base();
+    let items = [
+        item(
+            &world,
+            &mission,
+            &base.commit,
+            1,
+            &[("a", "one\nTWO by 1\nthree\n")],
+        ),
+        item(
+            &world,
+            &mission,
+            &base.commit,
+            2,
+            &[("a", "one\ntwo by 2\nthree\n"), ("x", "2")],
+        ),
+        item(
+            &world,
+            &mission,
+            &base.commit,
+            3,
+            &[("b", "b by 3\n"), ("dir/new", "3\n")],
+        ),
+        item(&world, &mission, &base.commit, 4, &[("b", "b by 3\n")]),
+    ];
+    let stacked = mission.stack(MISSION, &base.commit, &items).unwrap();
+    let [
+        Stacked::Merged { commit: first, .. },
+        Stacked::Conflict { paths },
+        Stacked::Merged {
+            commit: third,
+            tree,
+        },
+        Stacked::Empty,
+    ] = &stacked[..]
+    else {
+        panic!("{stacked:?}");
+    };
+    assert_eq!(world.names(&mission, tree), ["a", "b", "dir/new"]);
+    assert_eq!(world.text(&mission, tree, "a"), "one\nTWO by 1\nthree\n");
+    assert_eq!(paths.len(), 1);
+    assert_eq!(
+        (paths[0].kind, paths[0].path.to_string().as_str()),
+        (ConflictKind::Content, "a")
+    );
+    assert_eq!(
+        (paths[0].ours.as_str(), paths[0].theirs.as_str()),
+        ("TWO by 1\n", "two by 2\n")
+    );
+
+    // After a crash the same stack is the same commits.
+    assert_eq!(
+        mission.stack(MISSION, &base.commit, &items).unwrap(),
+        stacked
+    );
+
+    let name: RefName = "refs/heads/landing".parse().unwrap();
+    assert_eq!(
+        mission.land(&name, None, &base.commit).unwrap(),
+        Landed::Landed
+    );
+    assert_eq!(
+        mission.land(&name, Some(&base.commit), third).unwrap(),
+        Landed::Landed
+    );
+    assert_eq!(
+        mission.land(&name, Some(&base.commit), third).unwrap(),
+        Landed::Landed,
+        "again is the same as once"
+    );
+    let moved = Landed::Moved {
+        found: Some(third.clone()),
+    };
+    assert_eq!(
+        mission.land(&name, Some(&base.commit), first).unwrap(),
+        moved,
+        "a lost race is told"
+    );
+    assert_eq!(mission.land(&name, None, first).unwrap(), moved);
+    assert_eq!(mission.landed(&name).unwrap().as_ref(), Some(third));
+    let landed = mission.landed_attempts(&name, &base.commit).unwrap();
+    assert_eq!(
+        landed,
+        [(attempt(1), first.clone()), (attempt(3), third.clone())]
+    );
+}
+
+#[test]
+fn deletions_and_additions_in_conflict_are_told_apart() {
+    let world = World::with(&[("a", "1\n2\n3\n"), ("b", "1\n2\n3\n")]);
+    let (mission, base) = world.base();
+    let head = item(
+        &world,
+        &mission,
+        &base.commit,
+        1,
+        &[("a", "1\n2\nX\n"), ("c", "ours\n")],
+    );
+    let workspace = mission
+        .workspace(&world.lane(2), &base.commit, &[])
+        .unwrap();
+    std::fs::remove_file(workspace.path().join("a")).unwrap();
+    write_in(workspace.path(), "c", "theirs\n");
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    let other = StackItem {
+        commit: mission
+            .commit_attempt(&base.commit, &work.tree, "x", WHEN)
+            .unwrap(),
+        attempt: attempt(2),
+        ..head.clone()
+    };
+    let stacked = mission
+        .stack(MISSION, &base.commit, &[head, other])
+        .unwrap();
+    let Stacked::Conflict { paths } = &stacked[1] else {
+        panic!("{stacked:?}")
+    };
+    let kinds: Vec<_> = paths
+        .iter()
+        .map(|path| (path.path.to_string(), path.kind))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ("a".to_owned(), ConflictKind::DeletedInAttempt),
+            ("c".to_owned(), ConflictKind::BothAdded)
+        ]
+    );
+    assert_eq!(
+        (paths[1].ours.as_str(), paths[1].theirs.as_str()),
+        ("ours\n", "theirs\n")
+    );
+}

@@ -1,0 +1,8 @@
+//! The git half of the workbench, on real repositories.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod delivery;
+mod fixture;
+mod landing;
+mod snapshot;
+mod workspace;

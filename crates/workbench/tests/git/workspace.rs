@@ -1,0 +1,645 @@
+//! Workspaces and what is taken from them, with agents that mean well and agents that do not.
+
+use crate::fixture::{WHEN, World, contents, path, write_in};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use workbench::repository::Changed;
+use workbench::snapshot::Reason;
+use workbench::workspace::{Error, Flag, Tampering, Work, Workspace};
+
+fn touched(work: &Work) -> Vec<String> {
+    let show = |change: &Changed| match change {
+        Changed::Added => "A".to_owned(),
+        Changed::Modified => "M".to_owned(),
+        Changed::Deleted => "D".to_owned(),
+        Changed::Renamed { from } => format!("R {from} ->"),
+    };
+    work.touched
+        .iter()
+        .map(|touched| format!("{} {}", show(&touched.change), touched.path))
+        .collect()
+}
+
+fn left_out(work: &Work) -> Vec<(String, Reason)> {
+    work.left_out
+        .iter()
+        .map(|left| (left.path.to_string(), left.why.clone()))
+        .collect()
+}
+
+fn run_as_agent(world: &World, workspace: &Workspace, words: &[&str]) -> String {
+    world.git_in(workspace.path(), words)
+}
+
+/// A program that, if anything runs it, leaves a file behind.
+fn canary(world: &World) -> (String, std::path::PathBuf) {
+    let (script, sign) = (world.home.join("canary.sh"), world.home.join("RAN"));
+    std::fs::write(
+        &script,
+        format!("#!/bin/sh\ntouch '{}'\ncat\n", sign.display()),
+    )
+    .unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (script.display().to_string(), sign)
+}
+
+#[test]
+fn a_result_is_the_content_whatever_the_agent_committed() {
+    let world = World::with(&[
+        ("a", "a\n"),
+        ("b", "b\nb\nb\n"),
+        ("c", "c\n"),
+        (".gitignore", "*.log\n"),
+    ]);
+    let (mission, base, workspace) = world.workspace();
+    assert_eq!(
+        run_as_agent(&world, &workspace, &["status", "--porcelain"]),
+        ""
+    );
+    let root = workspace.path();
+    write_in(root, "a", "committed\n");
+    run_as_agent(&world, &workspace, &["checkout", "-q", "-b", "mine"]);
+    run_as_agent(
+        &world,
+        &workspace,
+        &["commit", "-q", "-a", "-m", "on a branch"],
+    );
+    std::fs::rename(root.join("b"), root.join("renamed")).unwrap();
+    run_as_agent(&world, &workspace, &["add", "-A"]);
+    std::fs::remove_file(root.join("c")).unwrap();
+    write_in(root, "sub/new", "n\n");
+    write_in(root, "debug.log", "ignored\n");
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(
+        touched(&work),
+        ["M a", "D c", "R b -> renamed", "A sub/new"]
+    );
+    assert_eq!((work.left_out, work.tampering), (vec![], None));
+    assert_eq!(world.text(&mission, &work.tree, "a"), "committed\n");
+    assert_eq!(
+        run_as_agent(&world, &workspace, &["log", "--format=%s"]),
+        "on a branch\nfirst"
+    );
+    assert_eq!(run_as_agent(&world, &workspace, &["remote"]), "");
+    assert_eq!(
+        world.git(&["for-each-ref"]).lines().count(),
+        1,
+        "the user's refs are the user's"
+    );
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_reset_removes_everything_but_what_is_to_be_kept() {
+    let world = World::with(&[
+        ("a", "a\n"),
+        ("dir/b", "b\n"),
+        ("was/dir", "x\n"),
+        (".gitignore", "node_modules\n*.o\n"),
+    ]);
+    let (mission, base, workspace) = world.workspace();
+    let root = workspace.path();
+    let clean = contents(root);
+    for name in [
+        "node_modules/x/index.js",
+        "dir/node_modules/y",
+        "dir/b.o",
+        "junk/deep/er",
+        "nested/.git/config",
+    ] {
+        write_in(root, name, "junk");
+    }
+    write_in(root, "dir/b", "changed\n");
+    std::fs::remove_file(root.join("a")).unwrap();
+    std::fs::create_dir(root.join("a")).unwrap();
+    write_in(root, "a/in the way", "x");
+    std::fs::remove_dir_all(root.join("was")).unwrap();
+    write_in(root, "was", "a file");
+    make_fifo(&root.join("pipe"));
+    let keep = [path("node_modules"), path("dir/node_modules")];
+    let workspace = mission.workspace(root, &base.commit, &keep).unwrap();
+    assert!(
+        root.join("node_modules/x/index.js").exists() && root.join("dir/node_modules/y").exists()
+    );
+    for kept in ["node_modules", "dir/node_modules"] {
+        std::fs::remove_dir_all(root.join(kept)).unwrap();
+    }
+    assert_eq!(contents(workspace.path()), clean);
+    assert_eq!(
+        mission.workspace_at(root).unwrap().unwrap().commit(),
+        &base.commit
+    );
+}
+
+#[test]
+fn a_reset_never_writes_or_removes_through_a_link() {
+    let world = World::with(&[("dir/a", "a\n"), ("dir/b", "b\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let outside = world.home.join("outside");
+    write_in(&outside, "a", "precious\n");
+    write_in(&outside, "c", "precious\n");
+    std::fs::remove_dir_all(workspace.path().join("dir")).unwrap();
+    symlink(&outside, workspace.path().join("dir")).unwrap();
+    let before = contents(&outside);
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(touched(&work), ["A dir", "D dir/a", "D dir/b"]);
+    assert!(
+        matches!(&work.flags[..], [Flag::LinkOutside { .. }]),
+        "{:?}",
+        work.flags
+    );
+    mission
+        .workspace(workspace.path(), &base.commit, &[])
+        .unwrap();
+    assert_eq!(contents(&outside), before);
+    assert_eq!(
+        std::fs::read(workspace.path().join("dir/a")).unwrap(),
+        b"a\n"
+    );
+    // Nor is a workspace that is itself a link.
+    let link = world.state.join("work/link");
+    symlink(&outside, &link).unwrap();
+    assert!(matches!(
+        mission.workspace(&link, &base.commit, &[]),
+        Err(Error::Path { .. })
+    ));
+    assert_eq!(contents(&outside), before);
+}
+
+#[test]
+fn nothing_that_an_agent_configures_is_run() {
+    let world = World::with(&[
+        ("a", "a\n"),
+        ("b.x", "b\n"),
+        (".gitattributes", "*.y text\n"),
+    ]);
+    let (mission, base, workspace) = world.workspace();
+    let (script, sign) = canary(&world);
+    let root = workspace.path();
+    std::fs::remove_file(root.join(".git")).unwrap();
+    world.git_in(root, &["init", "-q"]);
+    let keys = [
+        "core.fsmonitor",
+        "filter.x.clean",
+        "filter.x.smudge",
+        "filter.x.process",
+        "diff.x.command",
+        "diff.x.textconv",
+    ];
+    for key in keys {
+        world.git_in(root, &["config", key, &script]);
+    }
+    write_in(
+        root,
+        ".git/hooks/post-checkout",
+        format!("#!/bin/sh\n{script}\n"),
+    );
+    for hook in [
+        "post-checkout",
+        "pre-commit",
+        "reference-transaction",
+        "post-index-change",
+        "post-commit",
+    ] {
+        write_in(
+            root,
+            &format!(".git/hooks/{hook}"),
+            format!("#!/bin/sh\n{script}\n"),
+        );
+        let place = root.join(".git/hooks").join(hook);
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    world.git_in(root, &["config", "core.hooksPath", ".git/hooks"]);
+    write_in(root, ".gitattributes", "* filter=x diff=x merge=x\n");
+    write_in(root, "a", "changed\n");
+    // The same in the engine's throw-away repository for the agent, with its refs.
+    let agents = std::fs::read_dir(world.state.join("sides"))
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap()
+        .path()
+        .join("agent.git");
+    std::fs::copy(root.join(".git/config"), agents.join("config")).unwrap();
+
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(work.tampering, Some(Tampering::PointerReplaced));
+    assert!(!sign.exists(), "collecting ran the agent's program");
+    let filter = Reason::Filter {
+        name: "x".to_owned(),
+    };
+    assert_eq!(
+        left_out(&work),
+        [
+            (".gitattributes".to_owned(), filter.clone()),
+            ("a".to_owned(), filter)
+        ]
+    );
+    mission.rescue(&workspace, "T1.1", WHEN).unwrap();
+    mission.workspace(root, &base.commit, &[]).unwrap();
+    assert!(!sign.exists(), "rescue or reset ran the agent's program");
+
+    // The canary can sing: the agent's own git runs it.
+    write_in(root, "a", "again\n");
+    std::fs::remove_file(root.join(".git")).unwrap();
+    world.git_in(root, &["init", "-q"]);
+    world.git_in(root, &["config", "filter.x.clean", &script]);
+    write_in(root, ".gitattributes", "* filter=x\n");
+    world.git_in(root, &["add", "a"]);
+    assert!(sign.exists());
+}
+
+#[test]
+fn a_changed_or_missing_git_file_is_told_and_changes_nothing() {
+    let world = World::with(&[("a", "a\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let pointer = workspace.path().join(".git");
+    let text = std::fs::read(&pointer).unwrap();
+    write_in(workspace.path(), "a", "result\n");
+    let expected = mission.collect(&workspace, &base.commit).unwrap();
+    let mut tamperings = vec![expected.tampering];
+    std::fs::write(&pointer, format!("gitdir: {}/.git\n", world.root.display())).unwrap();
+    tamperings.push(mission.collect(&workspace, &base.commit).unwrap().tampering);
+    std::fs::remove_file(&pointer).unwrap();
+    tamperings.push(mission.collect(&workspace, &base.commit).unwrap().tampering);
+    symlink(world.root.join(".git"), &pointer).unwrap();
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    tamperings.push(work.tampering);
+    let told = [
+        None,
+        Some(Tampering::PointerChanged),
+        Some(Tampering::PointerRemoved),
+        Some(Tampering::PointerReplaced),
+    ];
+    assert_eq!(tamperings, told);
+    assert_eq!(
+        (&work.tree, &work.touched),
+        (&expected.tree, &expected.touched)
+    );
+    mission
+        .workspace(workspace.path(), &base.commit, &[])
+        .unwrap();
+    assert_eq!(std::fs::read(&pointer).unwrap(), text);
+    // A whole other folder at the same path is not believed at all.
+    let workspace = mission.workspace_at(workspace.path()).unwrap().unwrap();
+    std::fs::rename(workspace.path(), world.home.join("moved")).unwrap();
+    std::fs::create_dir(workspace.path()).unwrap();
+    assert!(matches!(
+        mission.collect(&workspace, &base.commit),
+        Err(Error::Replaced(_))
+    ));
+}
+
+#[test]
+fn odd_things_in_a_workspace_are_taken_or_named_and_never_lost() {
+    let world = World::with(&[("a", "a\n"), ("README", "r\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let root = workspace.path();
+    world.git_in(root, &["init", "-q", "vendor/lib"]);
+    write_in(root, "vendor/lib/src.c", "int x;\n");
+    world.git_in(&root.join("vendor/lib"), &["add", "."]);
+    world.git_in(&root.join("vendor/lib"), &["commit", "-q", "-m", "nested"]);
+    world.git_in(&root.join("vendor/lib"), &["init", "-q", "inner"]);
+    write_in(root, "vendor/lib/inner/i", "i\n");
+    symlink("/etc/passwd", root.join("absolute")).unwrap();
+    symlink("../../x", root.join("vendor/out")).unwrap();
+    symlink("../a", root.join("vendor/in")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    write_in(root, "readme", "other case\n");
+    make_fifo(&root.join("package.json"));
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    let large = std::fs::File::create(root.join("large")).unwrap();
+    large.set_len((50 << 20) + 1).unwrap();
+    let odd = [
+        "-f",
+        "new\nline",
+        "quo\"te",
+        "back\\slash",
+        ";$(touch x)",
+        "tab\t",
+        " blank ",
+    ];
+    for name in odd {
+        write_in(root, name, "odd\n");
+    }
+    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(std::ffi::OsStr::new("x")).to_owned();
+    let invalid = workbench::git::RepoPath::new([&bytes[..], b"\xff\xfe"].concat()).unwrap();
+    std::fs::write(invalid.below(root), "odd\n").unwrap();
+
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(
+        left_out(&work),
+        [
+            (
+                "large".to_owned(),
+                Reason::TooLarge {
+                    bytes: (50 << 20) + 1
+                }
+            ),
+            ("package.json".to_owned(), Reason::Special),
+            ("socket".to_owned(), Reason::Special),
+        ]
+    );
+    let names = world.names(&mission, &work.tree);
+    for name in [
+        "vendor/lib/src.c",
+        "vendor/lib/inner/i",
+        "absolute",
+        "dangling",
+        "vendor/in",
+        "vendor/out",
+        "\"x\\377\\376\"",
+    ] {
+        assert!(
+            names.iter().any(|found| found == name),
+            "{name} is not in {names:?}"
+        );
+    }
+    for name in odd {
+        assert_eq!(world.text(&mission, &work.tree, name), "odd\n");
+    }
+    let flags: Vec<String> = work
+        .flags
+        .iter()
+        .map(|flag| match flag {
+            Flag::LinkOutside { path, target } => format!("{path} -> {target}"),
+            Flag::CaseCollision { path, with } => format!("{path} = {with}"),
+        })
+        .collect();
+    assert_eq!(
+        flags,
+        [
+            "absolute -> /etc/passwd",
+            "vendor/out -> ../../x",
+            "readme = README"
+        ]
+    );
+    assert!(work.touched.iter().all(|touched| touched.mode != 0o160_000));
+    assert!(!root.join("x").exists());
+    let text = serde_json::to_string(&work).unwrap();
+    assert_eq!(serde_json::from_str::<Work>(&text).unwrap(), work);
+}
+
+#[test]
+fn editing_ignore_rules_neither_hides_work_nor_carries_secrets_out() {
+    let world = World::with(&[
+        ("a", "a\n"),
+        (".gitignore", ".env\nbuild/\n"),
+        ("sub/.gitignore", "local\n"),
+    ]);
+    let (mission, base, workspace) = world.workspace();
+    let root = workspace.path();
+    write_in(root, ".gitignore", "src/hidden.rs\ncache/\n");
+    write_in(root, ".env", "SECRET=1\n");
+    write_in(root, "build/out", "o\n");
+    write_in(root, "sub/local", "l\n");
+    write_in(root, "src/hidden.rs", "work\n");
+    write_in(root, "src/shown.rs", "work\n");
+    write_in(root, "cache/1", "x\n");
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(touched(&work), ["M .gitignore", "A src/shown.rs"]);
+    assert_eq!(
+        left_out(&work),
+        [
+            (".env".to_owned(), Reason::Ignored),
+            ("build/out".to_owned(), Reason::Ignored),
+            ("cache".to_owned(), Reason::NewlyIgnored),
+            ("src/hidden.rs".to_owned(), Reason::NewlyIgnored),
+        ]
+    );
+}
+
+#[test]
+fn a_change_within_the_same_second_and_size_is_seen() {
+    let world = World::with(&[("a", "one\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let place = workspace.path().join("a");
+    let time = std::fs::metadata(&place).unwrap().modified().unwrap();
+    std::fs::write(&place, "two\n").unwrap();
+    std::fs::File::options()
+        .write(true)
+        .open(&place)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    assert_eq!(
+        touched(&mission.collect(&workspace, &base.commit).unwrap()),
+        ["M a"]
+    );
+}
+
+#[test]
+fn files_stored_with_other_line_ends_than_their_attributes_say_are_left_alone() {
+    let world = World::with(&[("old.txt", "one\r\ntwo\r\n"), ("other.txt", "1\r\n")]);
+    world.write(".gitattributes", "*.txt text\n");
+    world.git(&["add", ".gitattributes"]);
+    world.git(&["commit", "-q", "-m", "attributes"]);
+    let (mission, base, workspace) = world.workspace();
+    assert_eq!(base.dirty, []);
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(touched(&work), Vec::<String>::new());
+    // Written again with the same bytes, and really changed.
+    write_in(workspace.path(), "old.txt", "one\r\ntwo\r\n");
+    write_in(workspace.path(), "other.txt", "2\r\n");
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(touched(&work), ["M other.txt"]);
+}
+
+#[test]
+fn a_warm_reset_of_two_thousand_files_is_fast() {
+    let names: Vec<(String, String)> = (0..2000)
+        .map(|n| (format!("d{}/e{}/f{n}", n % 20, n % 10), format!("{n}\n")))
+        .collect();
+    let files: Vec<(&str, &str)> = names
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let world = World::with(&files);
+    let (mission, base, workspace) = world.workspace();
+    let (mut resets, mut collects) = (Vec::new(), Vec::new());
+    for n in 0..15 {
+        write_in(workspace.path(), "d1/e1/f1", format!("changed {n}\n"));
+        write_in(workspace.path(), "new", "n\n");
+        let start = std::time::Instant::now();
+        let work = mission.collect(&workspace, &base.commit).unwrap();
+        collects.push(start.elapsed());
+        assert_eq!(work.touched.len(), 2);
+        let start = std::time::Instant::now();
+        mission
+            .workspace(workspace.path(), &base.commit, &[])
+            .unwrap();
+        resets.push(start.elapsed());
+    }
+    resets.sort();
+    collects.sort();
+    println!(
+        "warm reset of 2,000 files: p50 {:?}; collect: p50 {:?}",
+        resets[7], collects[7]
+    );
+}
+
+#[test]
+fn a_pipe_in_place_of_rules_is_named_and_never_waited_for() {
+    let world = World::with(&[
+        ("a", "a\n"),
+        ("dir/b", "b\n"),
+        (".gitattributes", "*.x text\n"),
+    ]);
+    let (mission, base, workspace) = world.workspace();
+    for name in [
+        ".gitattributes",
+        ".gitignore",
+        "dir/.gitattributes",
+        "new/deep/.gitignore",
+    ] {
+        let root = workspace.path();
+        write_in(root, "a", "changed\n");
+        std::fs::create_dir_all(root.join("new/deep")).unwrap();
+        std::fs::remove_file(root.join(name)).ok();
+        make_fifo(&root.join(name));
+        let error = mission.collect(&workspace, &base.commit).unwrap_err();
+        assert!(error.to_string().starts_with(name), "{error}");
+        let again = mission.workspace(root, &base.commit, &[]).unwrap();
+        assert_eq!(
+            touched(&mission.collect(&again, &base.commit).unwrap()),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[test]
+fn folders_deeper_than_any_path_are_no_way_to_keep_a_workspace() {
+    let world = World::with(&[("a", "a\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let clean = contents(workspace.path());
+    dig(workspace.path(), "d", 6000);
+    dig(workspace.path(), &"long".repeat(50), 100);
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(touched(&work), Vec::<String>::new());
+    let workspace = mission
+        .workspace(workspace.path(), &base.commit, &[])
+        .unwrap();
+    assert_eq!(contents(workspace.path()), clean);
+}
+
+/// Folders in folders, with a file in the last.
+fn dig(root: &Path, name: &str, depth: usize) {
+    use rustix::fs::{Mode, OFlags, mkdirat, openat};
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+    let mut at = rustix::fs::open(root, flags, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        mkdirat(&at, name, Mode::from_raw_mode(0o755)).unwrap();
+        at = openat(&at, name, flags, Mode::empty()).unwrap();
+    }
+    drop(
+        openat(
+            &at,
+            "file",
+            OFlags::CREATE | OFlags::WRONLY,
+            Mode::from_raw_mode(0o644),
+        )
+        .unwrap(),
+    );
+}
+
+#[test]
+fn unmerged_work_is_kept_before_a_workspace_goes() {
+    let world = World::with(&[("a", "a\n")]);
+    let (mission, _, workspace) = world.workspace();
+    assert_eq!(
+        mission.rescue(&workspace, "T1.1", WHEN).unwrap(),
+        None,
+        "there is nothing to keep"
+    );
+    let root = workspace.path();
+    write_in(root, "on-branch", "1\n");
+    run_as_agent(&world, &workspace, &["checkout", "-q", "-b", "side"]);
+    run_as_agent(&world, &workspace, &["add", "-A"]);
+    run_as_agent(&world, &workspace, &["commit", "-q", "-m", "side"]);
+    let side = run_as_agent(&world, &workspace, &["rev-parse", "HEAD"]);
+    run_as_agent(
+        &world,
+        &workspace,
+        &["checkout", "-q", "--detach", "HEAD~1"],
+    );
+    let kept = mission.rescue(&workspace, "T1.1", WHEN).unwrap().unwrap();
+    assert_eq!(
+        mission.rescue(&workspace, "T1.1", WHEN).unwrap().unwrap(),
+        kept
+    );
+    write_in(root, "uncommitted", "2\n");
+    let kept = mission.rescue(&workspace, "T1.2", WHEN).unwrap().unwrap();
+    mission.remove(&workspace).unwrap();
+    assert!(!root.exists());
+    let store = world.state.join("repo.git");
+    let show = |words: &[&str]| world.git_in(&store, words);
+    assert_eq!(show(&["rev-parse", "refs/rescue/T1.2"]), kept.as_str());
+    assert_eq!(show(&["show", "refs/rescue/T1.2:uncommitted"]), "2");
+    assert_eq!(show(&["rev-parse", "refs/rescue/T1.2^2"]), side);
+    assert_eq!(show(&["show", "refs/rescue/T1.1^2:on-branch"]), "1");
+    show(&["fsck", "--strict"]);
+    assert!(mission.rescue(&workspace, "../x", WHEN).is_err());
+}
+
+#[test]
+fn sixty_four_workspaces_are_made_at_once() {
+    let files: Vec<(String, String)> = (0..50)
+        .map(|n| (format!("d{}/f{n}", n % 7), format!("{n}\n")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let world = World::with(&files);
+    let (mission, base) = world.base();
+    std::thread::scope(|scope| {
+        for n in 0..64 {
+            let (mission, base, lane) = (&mission, &base, world.lane(n));
+            scope.spawn(move || {
+                let workspace = mission.workspace(&lane, &base.commit, &[]).unwrap();
+                write_in(workspace.path(), "mine", format!("{n}"));
+                let work = mission.collect(&workspace, &base.commit).unwrap();
+                assert_eq!(touched(&work), ["A mine"]);
+            });
+        }
+    });
+    assert_eq!(
+        std::fs::read_dir(world.state.join("work")).unwrap().count(),
+        64
+    );
+}
+
+#[test]
+fn a_reset_that_was_cut_short_is_not_handed_out_and_the_next_one_mends_it() {
+    let world = World::with(&[("a", "a\n"), ("b", "b\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let lane = std::fs::read_dir(world.state.join("sides"))
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap()
+        .path();
+    std::fs::write(lane.join("index.lock"), "half").unwrap();
+    std::fs::write(lane.join("index"), "garbage").unwrap();
+    std::fs::remove_file(lane.join("state.json")).unwrap();
+    std::fs::remove_file(workspace.path().join("b")).unwrap();
+    assert!(mission.workspace_at(workspace.path()).unwrap().is_none());
+    let workspace = mission
+        .workspace(workspace.path(), &base.commit, &[])
+        .unwrap();
+    assert_eq!(
+        touched(&mission.collect(&workspace, &base.commit).unwrap()),
+        Vec::<String>::new()
+    );
+    // A commit that is not there fails closed.
+    let absent = "1".repeat(40).parse().unwrap();
+    mission
+        .workspace(workspace.path(), &absent, &[])
+        .unwrap_err();
+    assert!(mission.workspace_at(workspace.path()).unwrap().is_none());
+}
+
+pub(crate) fn make_fifo(at: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o644);
+    rustix::fs::mknodat(rustix::fs::CWD, at, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
