@@ -1,0 +1,464 @@
+//! The loop: take what the world says, decide, make it durable, and only then answer, show and act.
+//!
+//! One task owns the mission. Performers and doors send it messages; it sends them nothing but cancellations. Every
+//! thing that can wake it is an arm of the one `select!` below.
+
+use crate::clock::Clock;
+use crate::perform::{self, Bench};
+use crate::settings::Settings;
+use crate::store::{Owned, Shared};
+use agents::Sign;
+use journal::Head;
+use mission::command::Command;
+use mission::desk::Desk;
+use mission::event::{Event, Recorded};
+use mission::ids::{Epoch, MissionId, Seq};
+use mission::input::{Input, Reply};
+use mission::mission::Mission;
+use mission::question::{About, QuestionId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use workbench::fault;
+
+/// Messages that may wait for the loop. A sender beyond it waits.
+const INBOX: usize = 4_096;
+/// Inputs that become one append at the most.
+const BATCH: usize = 1_024;
+/// Things that a slow watcher may lag behind before it is told to read the journal again.
+const FEED: usize = 4_096;
+/// How long performers may take to end when the engine winds down.
+const WIND_DOWN: Duration = Duration::from_secs(5);
+/// How often a performer may fail before its command is given up.
+const TRIES: u32 = mission::limits::STEP_TRIES;
+/// The first wait before a failed performer is started again; doubled each time.
+const COOL: Duration = Duration::from_millis(100);
+
+/// What a watcher sees.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// Something happened, and is durable.
+    Event(Seq, Arc<Recorded>),
+    /// A sign of life of a running turn. Not remembered.
+    Sign(Epoch, Sign),
+}
+
+/// What the loop is sent.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every message is the large one"
+)]
+pub(crate) enum Message {
+    Input(Input, Option<oneshot::Sender<Reply>>),
+    Sign(Epoch, Sign),
+    Ask(Epoch, agents::Question, oneshot::Sender<agents::Reply>),
+}
+
+/// How an engine's run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The mission is over and nothing is owed.
+    Over(Box<Mission>),
+    /// The engine was told to wind down; the mission can go on later.
+    WoundDown(Box<Mission>),
+}
+
+/// Why an engine stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was decided could not be made durable. Nothing of it was answered, shown or done.
+    #[error("the journal refused an append, so the engine stopped: {0}")]
+    Journal(#[from] journal::Error),
+}
+
+/// The engine is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engine has ended")]
+pub struct Gone;
+
+/// A way to talk to a running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    mission: MissionId,
+    inbox: mpsc::Sender<Message>,
+    feed: broadcast::Sender<Seen>,
+    stop: CancellationToken,
+}
+
+impl Handle {
+    /// The mission that the engine runs.
+    pub fn mission(&self) -> MissionId {
+        self.mission
+    }
+
+    /// Tells the engine something and waits until what came of it is durable.
+    ///
+    /// # Errors
+    /// The engine ended before it answered; whether the input took effect, the journal says.
+    pub async fn tell(&self, input: Input) -> Result<Reply, Gone> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox
+            .send(Message::Input(input, Some(answer)))
+            .await
+            .map_err(|_| Gone)?;
+        answered.await.map_err(|_| Gone)
+    }
+
+    /// Everything that happens from now on.
+    pub fn watch(&self) -> broadcast::Receiver<Seen> {
+        self.feed.subscribe()
+    }
+
+    /// Lets the engine wind down within five seconds. The mission stays as a crash would leave it, and can go on.
+    pub fn wind_down(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// One running mission.
+pub struct Dispatcher {
+    journal: Shared,
+    lease: Arc<journal::Lease>,
+    head: Head,
+    desk: Desk<oneshot::Sender<Reply>>,
+    bench: Arc<Bench>,
+    clock: Clock,
+    inbox: mpsc::Receiver<Message>,
+    sender: mpsc::Sender<Message>,
+    feed: broadcast::Sender<Seen>,
+    stop: CancellationToken,
+    performers: JoinSet<Performed>,
+    tokens: BTreeMap<String, CancellationToken>,
+    running: HashMap<tokio::task::Id, Command>,
+    failures: BTreeMap<String, u32>,
+    cooling: Vec<(Instant, String)>,
+    asked: BTreeMap<(Epoch, u64), oneshot::Sender<agents::Reply>>,
+    open: BTreeMap<QuestionId, (Epoch, u64)>,
+    last_token: u64,
+    pending: Vec<(Input, Option<oneshot::Sender<Reply>>)>,
+}
+
+/// What a performer ends with: what the mission is told, if anything.
+type Performed = Result<Option<Input>, perform::Error>;
+
+impl Dispatcher {
+    /// An engine for a mission that this process owns, and a way to talk to it.
+    pub fn new(journal: Shared, owned: Owned, settings: Settings) -> (Self, Handle) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let (feed, _) = broadcast::channel(FEED);
+        let stop = CancellationToken::new();
+        let mission = owned.mission.id();
+        let clock = Clock::not_before(owned.mission.last());
+        let bench = Arc::new(Bench::new(settings, &owned.mission));
+        // Questions of an engine before this one are still open; whoever waited for them will ask again.
+        let open: BTreeMap<QuestionId, (Epoch, u64)> = owned
+            .mission
+            .questions()
+            .filter_map(|(id, question)| match question.about {
+                About::Permission { epoch, token, .. } => Some((id, (epoch, token))),
+                _ => None,
+            })
+            .collect();
+        let last_token = open.values().map(|(_, token)| *token).max().unwrap_or(0);
+        let dispatcher = Self {
+            journal,
+            lease: Arc::new(owned.lease),
+            head: owned.head,
+            desk: Desk::new(owned.mission),
+            bench,
+            clock,
+            inbox,
+            sender: sender.clone(),
+            feed: feed.clone(),
+            stop: stop.clone(),
+            performers: JoinSet::new(),
+            tokens: BTreeMap::new(),
+            running: HashMap::new(),
+            failures: BTreeMap::new(),
+            cooling: Vec::new(),
+            asked: BTreeMap::new(),
+            open,
+            last_token,
+            pending: Vec::new(),
+        };
+        (
+            dispatcher,
+            Handle {
+                mission,
+                inbox: sender,
+                feed,
+                stop,
+            },
+        )
+    }
+
+    /// Runs the mission until it is over and nothing is owed, or until it is told to wind down.
+    ///
+    /// # Errors
+    /// The journal refused an append. Everything that runs is ended first.
+    pub async fn run(mut self) -> Result<Ended, Error> {
+        self.pending.push((Input::Tick, None));
+        loop {
+            if let Err(error) = self.turn().await {
+                self.end_performers().await;
+                return Err(error);
+            }
+            if self.stop.is_cancelled() {
+                self.end_performers().await;
+                return Ok(Ended::WoundDown(Box::new(self.desk.mission().clone())));
+            }
+            let over = self.desk.mission().outcome().is_some() && self.desk.n_in_flight() == 0;
+            if over && self.pending.is_empty() && self.inbox.is_empty() {
+                return Ok(Ended::Over(Box::new(self.desk.mission().clone())));
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits for something to happen and puts it into `pending`.
+    async fn wait(&mut self) {
+        if !self.pending.is_empty() {
+            return;
+        }
+        let wake = self
+            .desk
+            .mission()
+            .next_wake(self.clock.now())
+            .map(|at| self.clock.until(at));
+        let cooled = self
+            .cooling
+            .iter()
+            .map(|(at, _)| at.saturating_duration_since(Instant::now()))
+            .min();
+        let pause = wake.into_iter().chain(cooled).min();
+        tokio::select! {
+            Some(message) = self.inbox.recv() => self.receive(message),
+            Some(joined) = self.performers.join_next_with_id() => {
+                // What the performer said before it ended is in the inbox already, and is heard first.
+                self.drain();
+                self.performed(joined);
+            }
+            () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
+                self.pending.push((Input::Tick, None));
+            }
+            () = self.stop.cancelled() => {}
+        }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while self.pending.len() < BATCH
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            self.receive(message);
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Input(input, who) => self.pending.push((input, who)),
+            Message::Sign(epoch, sign) => {
+                self.feed.send(Seen::Sign(epoch, sign)).ok();
+            }
+            Message::Ask(epoch, question, answer) => {
+                if let Some(token) = self.asked_before(epoch, &question) {
+                    self.asked.insert((epoch, token), answer);
+                    return;
+                }
+                self.last_token += 1;
+                let token = self.last_token;
+                self.asked.insert((epoch, token), answer);
+                let agents::Question {
+                    text,
+                    choices,
+                    about: kind,
+                } = question;
+                self.pending.push((
+                    Input::Question {
+                        epoch,
+                        token,
+                        kind,
+                        text,
+                        choices,
+                    },
+                    None,
+                ));
+            }
+        }
+    }
+
+    /// The open question that an engine before this one put for the same turn, and for which nobody waits here.
+    fn asked_before(&self, epoch: Epoch, question: &agents::Question) -> Option<u64> {
+        let same = |(id, asked): (QuestionId, &mission::question::Question)| {
+            let (of, token) = *self.open.get(&id)?;
+            let fits =
+                of == epoch && asked.text == question.text && asked.choices == question.choices;
+            (fits && !self.asked.contains_key(&(of, token))).then_some(token)
+        };
+        self.desk.mission().questions().find_map(same)
+    }
+
+    fn performed(&mut self, joined: Result<(tokio::task::Id, Performed), tokio::task::JoinError>) {
+        let (id, result) = match joined {
+            Ok(ended) => ended,
+            // A performer that panicked is a fault of this program. Its command is tried again as after any failure.
+            Err(error) => (
+                error.id(),
+                Err(perform::Error::new(format!(
+                    "a fault of this program: {error}"
+                ))),
+            ),
+        };
+        let Some(command) = self.running.remove(&id) else {
+            return;
+        };
+        let name = command.name();
+        self.tokens.remove(&name);
+        match result {
+            Ok(input) => {
+                self.failures.remove(&name);
+                self.pending.extend(input.map(|input| (input, None)));
+                self.cool(name, 0);
+            }
+            Err(error) => {
+                let failures = self.failures.entry(name.clone()).or_default();
+                *failures += 1;
+                let failures = *failures;
+                tracing::warn!(command = name, failures, %error, "a performer failed");
+                if failures >= TRIES || error.is_final() {
+                    self.failures.remove(&name);
+                    self.pending
+                        .push((perform::give_up(&command, &error.to_string()), None));
+                }
+                self.cool(name, failures);
+            }
+        }
+    }
+
+    /// After this wait the command may be started again, if it is still owed.
+    fn cool(&mut self, name: String, failures: u32) {
+        let wait = if failures == 0 {
+            Duration::ZERO
+        } else {
+            COOL * 2u32.pow(failures.min(8))
+        };
+        self.cooling.push((Instant::now() + wait, name));
+    }
+
+    /// One turn of the loop: decide, make durable, release.
+    async fn turn(&mut self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let pending = std::mem::take(&mut self.pending);
+        let bodies: Vec<Vec<u8>> = self
+            .desk
+            .take(now, pending)
+            .iter()
+            .map(Recorded::encode)
+            .collect();
+        self.release_replies();
+        let before = self.head.seq;
+        if !bodies.is_empty() {
+            let (journal, lease, head) =
+                (self.journal.clone(), self.lease.clone(), self.head.clone());
+            let status = self.desk.mission().phase_word();
+            fault::point("loop.append before");
+            let appended = tokio::task::spawn_blocking(move || {
+                journal.append(&lease, &head, &bodies, Some(status))
+            });
+            self.head = match appended.await {
+                Ok(head) => head?,
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            };
+            fault::point("loop.append after");
+        }
+        let cooled = Instant::now();
+        let ready: Vec<String> = self
+            .cooling
+            .extract_if(.., |(at, _)| *at <= cooled)
+            .map(|(_, name)| name)
+            .collect();
+        ready.iter().for_each(|name| self.desk.ended(name));
+        let released = self.desk.durable();
+        self.release_replies();
+        for (n, recorded) in (1..).zip(released.events) {
+            self.answer_agents(&recorded.event);
+            let seen = Seen::Event(Seq(before.0 + n), Arc::new(recorded));
+            self.feed.send(seen).ok();
+        }
+        // A question that meant nothing any more was not asked; whoever waits for its answer is told that by the drop.
+        let open: BTreeSet<(Epoch, u64)> = self.open.values().copied().collect();
+        self.asked.retain(|key, _| open.contains(key));
+        for name in released.stop {
+            if let Some(token) = self.tokens.remove(&name) {
+                token.cancel();
+            }
+        }
+        for command in released.start {
+            self.start(command);
+            fault::point("loop.started");
+        }
+        Ok(())
+    }
+
+    fn release_replies(&mut self) {
+        for (who, reply) in self.desk.replies() {
+            // Whoever asked may be gone; the reply was theirs alone.
+            who.send(reply).ok();
+        }
+    }
+
+    /// Hands answered permissions back to the agents that wait for them.
+    fn answer_agents(&mut self, event: &Event) {
+        match event {
+            Event::Asked {
+                id,
+                about: About::Permission { epoch, token, .. },
+                ..
+            } => {
+                self.open.insert(*id, (*epoch, *token));
+            }
+            Event::QuestionClosed { id, answered } => {
+                let waiting = self.open.remove(id).and_then(|key| self.asked.remove(&key));
+                if let Some(waiting) = waiting {
+                    let reply = match answered.text.as_str() {
+                        "allow" => agents::Reply::Allow,
+                        "deny" => agents::Reply::Deny(format!("denied by {}", answered.by)),
+                        text => agents::Reply::Text(text.to_owned()),
+                    };
+                    waiting.send(reply).ok();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, command: Command) {
+        let name = command.name();
+        let token = self.stop.child_token();
+        self.tokens.insert(name, token.clone());
+        let job = perform::job(self.desk.mission(), &command);
+        let line = perform::Line {
+            inbox: self.sender.clone(),
+            cancel: token,
+        };
+        let bench = self.bench.clone();
+        let task = self
+            .performers
+            .spawn(async move { perform::perform(&bench, job, line).await });
+        self.running.insert(task.id(), command);
+    }
+
+    /// Ends everything that runs, within the time that winding down may take.
+    async fn end_performers(&mut self) {
+        self.stop.cancel();
+        let all = async { while self.performers.join_next().await.is_some() {} };
+        if tokio::time::timeout(WIND_DOWN, all).await.is_err() {
+            tracing::warn!("performers did not end in time and were dropped");
+        }
+        self.performers.shutdown().await;
+    }
+}

@@ -1,0 +1,110 @@
+//! Where things lie below the state directory. Nothing else in the product names a place in it.
+
+use std::path::{Path, PathBuf};
+
+/// The state directory of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// A state directory; it need not exist yet.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of private sockets.
+    pub fn doors(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// The folder of one mission, by its full name.
+    pub fn mission(&self, full_name: &str) -> Place {
+        Place {
+            root: self.root.join("missions").join(full_name),
+        }
+    }
+
+    /// A folder for looking at a project's checks without a mission; removed after the look.
+    pub fn survey(&self) -> Place {
+        Place {
+            root: self
+                .root
+                .join("surveys")
+                .join(std::process::id().to_string()),
+        }
+    }
+
+    /// The file that a delivery into one project holds while it writes, so that two missions deliver one after the
+    /// other.
+    pub fn delivery_lock(&self, project: &str) -> PathBuf {
+        let digest = mission::ids::Digest::of(project.as_bytes());
+        self.root
+            .join("deliveries")
+            .join(format!("{}.lock", digest.short()))
+    }
+}
+
+/// The folder of one mission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    root: PathBuf,
+}
+
+impl Place {
+    /// The folder itself; the mission repository lies in it.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The workspace of a lane: `worker-1`, `reviewer-2`, `gate-1`.
+    pub fn lane(&self, name: &str) -> PathBuf {
+        self.lanes().join(name)
+    }
+
+    /// The folder of all workspaces, and of nothing else: the mission repository keeps its side of them elsewhere.
+    pub fn lanes(&self) -> PathBuf {
+        self.root.join("lanes")
+    }
+
+    /// What was last begun in a lane.
+    pub fn lane_note(&self, name: &str) -> PathBuf {
+        self.root.join("notes").join(name)
+    }
+
+    /// Where a scripted agent remembers.
+    pub fn agent(&self) -> PathBuf {
+        self.root.join("agent")
+    }
+
+    /// What the mission started from, as the workbench knows it.
+    pub fn base(&self) -> PathBuf {
+        self.root.join("base.json")
+    }
+
+    /// How workspaces are prepared.
+    pub fn recipes(&self) -> PathBuf {
+        self.root.join("recipes.json")
+    }
+
+    /// The workspace in which set-up ran, by the digest of what decides its outcome.
+    pub fn prepared(&self, key: &str) -> PathBuf {
+        self.root.join("prepared").join(key)
+    }
+
+    /// The list of files of the delivery.
+    pub fn delivery(&self) -> PathBuf {
+        self.root.join("delivery.json")
+    }
+
+    /// The old bytes of delivered files.
+    pub fn old(&self) -> PathBuf {
+        self.root.join("old")
+    }
+}

@@ -1,0 +1,15 @@
+//! The shell: one loop that feeds the core and performs what it asks.
+//!
+//! [`dispatcher`] is the loop; if you read one file, read that one. `perform` turns one command into one future.
+//! [`store`] opens the journal and the missions in it, [`door`] is the private socket of a running engine.
+
+pub mod clock;
+pub mod dispatcher;
+pub mod door;
+pub mod layout;
+mod orders;
+pub mod owner;
+mod perform;
+pub mod settings;
+pub mod store;
+pub mod survey;

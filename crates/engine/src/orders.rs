@@ -1,0 +1,248 @@
+//! From the mission's state to what an agent is told. An agent sees its own task and what it builds on, never a
+//! sibling's order.
+
+use crate::perform::turn::{Brief, Job, Place};
+use agents::brief::{self, Assignment, Case, KnownGate, Survey};
+use mission::event::{Rejection, Turn};
+use mission::ids::{AttemptId, Epoch};
+use mission::judge::Baseline;
+use mission::mission::{Mission, State, TaskState};
+use mission::turn::{AnswerKind, Intent, Report};
+
+/// The most of a failing gate's output that a brief carries, in bytes.
+const TAIL: usize = 3_000;
+
+/// The job of a turn under its lease.
+pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Job {
+    let lease = mission.lease(epoch);
+    let base = lease.and_then(|lease| lease.base.clone());
+    let from = lease.and_then(|lease| lease.from.clone());
+    let limit = lease.map_or(mission::limits::SHORT_TURN, |lease| {
+        let whole = lease.deadline.since(lease.since);
+        mission::time::Millis(whole.0.saturating_sub(mission::limits::TURN_GRACE.0))
+    });
+    let (answer, brief) = match turn {
+        Turn::Intent { .. } => (AnswerKind::Intent, Brief::Intent(survey(mission))),
+        Turn::Plan { .. } => (AnswerKind::Plan, Brief::Plan(survey(mission))),
+        Turn::Work { attempt } => (
+            AnswerKind::Report,
+            Brief::Work(assignment(mission, attempt)),
+        ),
+        Turn::Review { attempt, .. } => {
+            (AnswerKind::Verdict, Brief::Review(case(mission, attempt)))
+        }
+    };
+    let task = match turn {
+        Turn::Work { attempt } | Turn::Review { attempt, .. } => mission.task(attempt.task),
+        Turn::Intent { .. } | Turn::Plan { .. } => None,
+    };
+    let title = match task {
+        Some(task) => format!("{turn} {}", task.task.title),
+        None => turn.to_string(),
+    };
+    // A plan's repair goes on with the conversation in which the faulty plan was written.
+    let continues = match turn {
+        Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
+            Some(Turn::Plan { n: n - 1 }.to_string())
+        }
+        _ => None,
+    };
+    let lane = match turn {
+        Turn::Intent { .. } | Turn::Plan { .. } => Place::Front,
+        Turn::Work { .. } => Place::Worker(lane),
+        Turn::Review { .. } => Place::Reviewer(lane),
+    };
+    Job {
+        mission: mission.id(),
+        nonce: mission.nonce().to_owned(),
+        turn,
+        epoch,
+        key: task.map(|task| task.task.key.clone()),
+        title,
+        answer,
+        brief,
+        lane,
+        base,
+        from,
+        case_base: task
+            .and_then(|task| task.base.clone())
+            .map(|(commit, _)| commit),
+        since: task
+            .and_then(|task| task.started)
+            .unwrap_or(mission.opened()),
+        limit,
+        continues,
+    }
+}
+
+fn survey(mission: &Mission) -> Survey {
+    let goal = match mission.intent() {
+        Some(Intent::Plan { goal }) => Some(goal.clone()),
+        _ => None,
+    };
+    let landed = mission.tasks().filter(|task| task.state == State::Landed);
+    let failed = mission.tasks().filter_map(|task| match &task.state {
+        State::Failed { why } => Some(format!("{}: {why}", task.task.title)),
+        _ => None,
+    });
+    Survey {
+        request: mission.request().to_owned(),
+        goal,
+        gates: gates(mission),
+        landed: landed
+            .map(|task| (task.task.key.clone(), task.task.title.clone()))
+            .collect(),
+        failed: failed.collect(),
+        faults: mission.plan_faults().to_vec(),
+        ..Survey::default()
+    }
+}
+
+fn gates(mission: &Mission) -> Vec<KnownGate> {
+    let base = mission.base().map(|base| &base.tree);
+    let known = mission.gates().iter().map(|gate| {
+        let run = base.and_then(|tree| mission.evidence(tree, &gate.command()));
+        let failing = run
+            .and_then(|evidence| evidence.run.tests.as_ref())
+            .map(|tests| tests.failed.clone());
+        KnownGate {
+            name: gate.id.clone(),
+            command: brief::command(gate),
+            baseline: match mission.baseline(gate) {
+                None => "not known yet",
+                Some(Baseline::Green) => "green",
+                Some(Baseline::Red) => "red",
+                Some(Baseline::Flaky) => "flaky",
+                Some(Baseline::Unusable) => "unusable here",
+            },
+            failing: failing.unwrap_or_default(),
+        }
+    });
+    known.collect()
+}
+
+fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
+    let Some(task) = mission.task(attempt.task) else {
+        return Assignment::default();
+    };
+    let needs = task
+        .task
+        .needs
+        .iter()
+        .filter_map(|need| mission.task(*need));
+    let said = |need: &TaskState| match &need.report {
+        Some(Report::Done { summary, .. }) => summary.clone(),
+        _ => need.notes.join("; "),
+    };
+    Assignment {
+        title: task.task.title.clone(),
+        goal: task.task.goal.clone(),
+        writes: task.task.writes.clone(),
+        acceptance: task.task.acceptance.iter().map(brief::command).collect(),
+        builds_on: needs
+            .map(|need| (need.task.title.clone(), said(need)))
+            .collect(),
+        gates: gates(mission),
+        history: task
+            .history
+            .iter()
+            .map(|(attempt, why)| told(mission, *attempt, why))
+            .collect(),
+        goes_on: task.from.is_some(),
+        notes: task.notes.clone(),
+    }
+}
+
+/// Why an attempt was turned down, with what its Worker needs to mend it.
+fn told(mission: &Mission, attempt: AttemptId, rejection: &Rejection) -> String {
+    let mut text = format!("{attempt}: {}", mission.told(rejection));
+    match rejection {
+        Rejection::Review { findings } => {
+            for finding in findings {
+                text.push_str(&format!("\n- {}", brief::finding(finding)));
+            }
+        }
+        Rejection::Gate { gate, tree } => {
+            let run = mission
+                .all_evidence()
+                .map(|evidence| &evidence.run)
+                .find(|run| run.gate == *gate && run.tree == *tree);
+            if let Some(run) = run {
+                text.push_str(&format!("\n{}", last(&run.tail, TAIL)));
+            }
+        }
+        Rejection::Conflict { excerpt, .. } => text.push_str(&format!("\n{excerpt}")),
+        _ => {}
+    }
+    text
+}
+
+fn last(text: &str, bytes: usize) -> &str {
+    let mut start = text.len().saturating_sub(bytes);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+fn case(mission: &Mission, attempt: AttemptId) -> Case {
+    let Some(task) = mission.task(attempt.task) else {
+        return Case::default();
+    };
+    let Some(work) = mission.work(attempt) else {
+        return Case::default();
+    };
+    let ran = |gate: &mission::gate::Gate| {
+        let run = mission.evidence(&work.tree, &gate.command());
+        let ended = match run {
+            Some(evidence) if evidence.run.result.passed() => "passed".to_owned(),
+            Some(evidence) => format!("{:?}", evidence.run.result),
+            None => "has not run".to_owned(),
+        };
+        let before = task
+            .base
+            .as_ref()
+            .and_then(|(_, tree)| mission.evidence(tree, &gate.command()));
+        let before = match before {
+            Some(evidence) if evidence.run.result.passed() => {
+                "; it passed before the work too, so it proves no change"
+            }
+            Some(_) => "; it was red before the work",
+            None => "",
+        };
+        format!("`{}`: {ended}{before}", brief::command(gate))
+    };
+    // The author's words are no evidence and are not shown; which test changes were declared is a fact.
+    let declared = match &task.report {
+        Some(Report::Done { changed_tests, .. }) => changed_tests.as_slice(),
+        _ => &[],
+    };
+    let declared = declared
+        .iter()
+        .map(|test| format!("declared change of the test {}: {}", test.path, test.why));
+    let tests = &work.tests;
+    let facts = [
+        ("adds the test", &tests.added),
+        ("changes the test", &tests.changed),
+        ("removes the test", &tests.removed),
+        ("skips", &tests.silenced),
+        ("changes what a check runs:", &tests.gates),
+    ];
+    let facts = facts
+        .iter()
+        .flat_map(|(what, paths)| paths.iter().map(move |path| format!("{what} {path}")));
+    let earlier = task.history.iter().filter_map(|(_, why)| match why {
+        Rejection::Review { findings } => {
+            Some(findings.iter().map(brief::finding).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    Case {
+        title: task.task.title.clone(),
+        goal: task.task.goal.clone(),
+        evidence: task.task.acceptance.iter().map(ran).collect(),
+        facts: facts.chain(declared).collect(),
+        earlier: earlier.flatten().collect(),
+        ..Case::default()
+    }
+}

@@ -1,0 +1,220 @@
+//! Performs commands. A job is plain data taken from the mission when its command starts; performing it reads the
+//! mission no more. Every performer first asks the world whether its work is done already.
+
+mod deliver;
+mod facts;
+pub(crate) mod gate;
+mod land;
+mod lanes;
+pub(crate) mod prepare;
+mod ready;
+#[cfg(test)]
+mod sample;
+mod tidy;
+pub(crate) mod turn;
+
+use crate::dispatcher::Message;
+use crate::layout::Place;
+use crate::orders;
+use crate::settings::Settings;
+use mission::command::Command;
+use mission::event::Step;
+use mission::input::Input;
+use mission::mission::Mission;
+use mission::turn::{Failure, Outcome, Usage};
+use std::fmt::Display;
+use std::sync::OnceLock;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use workbench::git::Git;
+use workbench::repository::MissionRepository;
+
+/// What performers work with: the mission's place and the tools.
+pub(crate) struct Bench {
+    pub(crate) settings: Settings,
+    pub(crate) place: Place,
+    /// Opened once: opening removes the locks that a dead engine left, and must not meet those of a living performer.
+    repository: OnceLock<MissionRepository>,
+    pub(crate) lanes: lanes::Lanes,
+    pub(crate) setups: ready::Setups,
+    pub(crate) failed_setups: ready::FailedSetups,
+}
+
+/// A performer's line to the loop.
+pub(crate) struct Line {
+    pub(crate) inbox: mpsc::Sender<Message>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Why a performer failed. It is tried again, unless it is final.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Error {
+    why: String,
+    is_final: bool,
+}
+
+impl Error {
+    /// A failure that another try may mend.
+    pub(crate) fn new(why: impl Display) -> Self {
+        Self {
+            why: why.to_string(),
+            is_final: false,
+        }
+    }
+
+    /// A failure that no other try mends: it is about what the user has, not about luck.
+    pub(crate) fn lasting(why: impl Display) -> Self {
+        Self {
+            why: why.to_string(),
+            is_final: true,
+        }
+    }
+
+    pub(crate) fn is_final(&self) -> bool {
+        self.is_final
+    }
+}
+
+/// What is to be done, with all that is needed for it.
+pub(crate) enum Job {
+    Prepare(prepare::Job),
+    Turn(Box<turn::Job>),
+    Gate(gate::Job),
+    Stack(land::Stack),
+    Move(land::Move),
+    PlanDelivery(deliver::Plan),
+    Deliver(deliver::Apply),
+    Undo(deliver::Undo),
+    Clean(tidy::Job),
+}
+
+/// The job of a command, as the mission stands now.
+pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
+    match command {
+        Command::Prepare => Job::Prepare(prepare::job(mission)),
+        Command::Turn {
+            turn, epoch, lane, ..
+        } => Job::Turn(Box::new(orders::turn(mission, *turn, *epoch, *lane))),
+        Command::Gate {
+            epoch,
+            gate,
+            commit,
+            tree,
+            ..
+        } => Job::Gate(gate::job(mission, *epoch, gate, commit, tree)),
+        Command::Stack { n, onto, attempts } => {
+            Job::Stack(land::stack(mission, *n, onto, attempts))
+        }
+        Command::Move { n, from, to, tree } => Job::Move(land::Move {
+            n: *n,
+            from: from.clone(),
+            to: to.clone(),
+            tree: tree.clone(),
+        }),
+        Command::PlanDelivery { n, form } => Job::PlanDelivery(deliver::plan(mission, *n, *form)),
+        Command::Deliver { n, form, plan } => {
+            Job::Deliver(deliver::apply(mission, *n, *form, plan))
+        }
+        Command::Undo { n } => Job::Undo(deliver::undo(mission, *n)),
+        Command::Clean { n } => Job::Clean(tidy::job(mission, *n)),
+    }
+}
+
+/// Does it. The input is told to the mission as the performer ends; a cancelled performer has none.
+pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Option<Input>, Error> {
+    match job {
+        Job::Prepare(job) => job.perform(bench, &line.cancel).await.map(Some),
+        Job::Turn(job) => job.perform(bench, line).await.map(|()| None),
+        Job::Gate(job) => job.perform(bench, line).await,
+        Job::Stack(job) => job.perform(bench).await.map(Some),
+        Job::Move(job) => job.perform(bench).await.map(Some),
+        Job::PlanDelivery(job) => job.perform(bench).await.map(Some),
+        Job::Deliver(job) => job.perform(bench).await.map(Some),
+        Job::Undo(job) => job.perform(bench).await.map(Some),
+        Job::Clean(job) => job.perform(bench).await.map(Some),
+    }
+}
+
+/// What the mission is told when a command is given up.
+pub(crate) fn give_up(command: &Command, why: &str) -> Input {
+    let failed = |step, n| Input::StepFailed {
+        step,
+        n,
+        why: why.to_owned(),
+    };
+    match command {
+        Command::Prepare => failed(Step::Prepare, 0),
+        Command::Turn { epoch, .. } => Input::TurnReplied {
+            epoch: *epoch,
+            outcome: Outcome::Failed {
+                failure: Failure::Transient,
+                why: why.to_owned(),
+                usage: Usage {
+                    input: Some(0),
+                    output: Some(0),
+                    ..Usage::default()
+                },
+            },
+            work: None,
+        },
+        Command::Gate { epoch, .. } => Input::GateLost {
+            epoch: *epoch,
+            why: why.to_owned(),
+        },
+        Command::Stack { n, .. } => failed(Step::Stack, *n),
+        Command::Move { n, .. } => failed(Step::Move, *n),
+        Command::PlanDelivery { n, .. } => failed(Step::PlanDelivery, *n),
+        Command::Deliver { n, .. } => failed(Step::Deliver, *n),
+        Command::Undo { n } => failed(Step::Undo, *n),
+        Command::Clean { n } => failed(Step::Clean, *n),
+    }
+}
+
+impl Bench {
+    pub(crate) fn new(settings: Settings, mission: &Mission) -> Self {
+        let place = settings.layout.mission(&mission.full_name());
+        Self::at(settings, place)
+    }
+
+    /// A bench at a place of its own.
+    pub(crate) fn at(settings: Settings, place: Place) -> Self {
+        Self {
+            settings,
+            place,
+            repository: OnceLock::new(),
+            lanes: lanes::Lanes::default(),
+            setups: ready::Setups::default(),
+            failed_setups: ready::FailedSetups::default(),
+        }
+    }
+
+    /// The mission's repository, which stands once the mission is prepared.
+    pub(crate) fn repository(&self) -> Result<MissionRepository, Error> {
+        if let Some(opened) = self.repository.get() {
+            return Ok(opened.clone());
+        }
+        let git = Git::find().map_err(Error::lasting)?;
+        let opened = MissionRepository::open(&git, self.place.root()).map_err(Error::new)?;
+        Ok(self.repository.get_or_init(|| opened).clone())
+    }
+
+    /// Runs something that blocks, with the mission's repository.
+    pub(crate) async fn with_repository<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&MissionRepository) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let repository = self.repository()?;
+        blocking(move || work(&repository)).await
+    }
+}
+
+/// Runs something that blocks, away from the loop.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::new(error)),
+    }
+}

@@ -1,0 +1,350 @@
+//! Hands the result over, and takes it back. The list of files is on disk, and its digest in the journal, before the
+//! first byte of the user's changes.
+
+use super::{Bench, Error, blocking};
+use crate::layout::Place;
+use mission::ids::{CommitId, Digest};
+use mission::input::Input;
+use mission::mission::Mission;
+use mission::terms::Deliver;
+use mission::time::Timestamp;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use workbench::delivery::{self, DeliveryPlan, Planned, Refusal};
+use workbench::fault;
+use workbench::git::{Git, UserEnvironment};
+use workbench::repository::{MissionRepository, Project};
+use workbench::snapshot::Base;
+
+/// What every form of delivery needs.
+struct Facts {
+    n: u32,
+    project: PathBuf,
+    branch: String,
+    commit: Option<CommitId>,
+    id: String,
+    when: Timestamp,
+}
+
+fn facts(mission: &Mission, n: u32) -> Facts {
+    Facts {
+        n,
+        project: mission.project().into(),
+        branch: format!("orchestrator/{}", mission.id()),
+        commit: mission.head().map(|(commit, _)| commit.clone()),
+        id: mission.id().to_string(),
+        when: mission.opened(),
+    }
+}
+
+/// A delivery to be planned.
+pub(crate) struct Plan {
+    facts: Facts,
+    form: Deliver,
+}
+
+/// A planned delivery to be done.
+pub(crate) struct Apply {
+    facts: Facts,
+    form: Deliver,
+    plan: Digest,
+}
+
+/// A delivery to be taken back.
+pub(crate) struct Undo {
+    facts: Facts,
+}
+
+pub(crate) fn plan(mission: &Mission, n: u32, form: Deliver) -> Plan {
+    Plan {
+        facts: facts(mission, n),
+        form,
+    }
+}
+
+pub(crate) fn apply(mission: &Mission, n: u32, form: Deliver, plan: &Digest) -> Apply {
+    Apply {
+        facts: facts(mission, n),
+        form,
+        plan: plan.clone(),
+    }
+}
+
+pub(crate) fn undo(mission: &Mission, n: u32) -> Undo {
+    Undo {
+        facts: facts(mission, n),
+    }
+}
+
+/// The tools of a delivery, opened.
+struct Desk {
+    project: Project,
+    repository: MissionRepository,
+    base: Base,
+    commit: CommitId,
+    place: Place,
+}
+
+impl Desk {
+    fn open(facts: &Facts, place: Place, environment: &UserEnvironment) -> Result<Self, Error> {
+        let git = Git::find().map_err(Error::lasting)?;
+        let project = Project::find(&git, &facts.project, environment).map_err(Error::lasting)?;
+        let repository = MissionRepository::open(&git, place.root()).map_err(Error::lasting)?;
+        let base = std::fs::read(place.base()).map_err(Error::lasting)?;
+        let base = serde_json::from_slice(&base).map_err(Error::lasting)?;
+        let commit = facts
+            .commit
+            .clone()
+            .ok_or_else(|| Error::lasting("nothing has landed"))?;
+        Ok(Self {
+            project,
+            repository,
+            base,
+            commit,
+            place,
+        })
+    }
+
+    fn stored_plan(&self) -> Result<(DeliveryPlan, Digest), Error> {
+        let bytes = std::fs::read(self.place.delivery()).map_err(Error::lasting)?;
+        let plan = serde_json::from_slice(&bytes).map_err(Error::lasting)?;
+        Ok((plan, Digest::of(&bytes)))
+    }
+}
+
+impl Plan {
+    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
+        if self.form == Deliver::Branch {
+            let commit = self.facts.commit.as_ref().map_or("", CommitId::as_str);
+            let plan = Digest::of(format!("{} {commit}", self.facts.branch).as_bytes());
+            return Ok(Input::DeliveryPlanned {
+                n: self.facts.n,
+                plan,
+                files: 0,
+            });
+        }
+        let lock = bench
+            .settings
+            .layout
+            .delivery_lock(&self.facts.project.to_string_lossy());
+        let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
+        blocking(move || {
+            let _turn = hold(&lock)?;
+            fault::point("deliver.plan before");
+            let desk = Desk::open(&self.facts, place, &environment)?;
+            let planned = desk.repository.plan_delivery(
+                &desk.project,
+                &desk.base,
+                &desk.commit,
+                self.facts.when,
+            );
+            let plan = match planned.map_err(Error::lasting)? {
+                Planned::Ready(plan) => plan,
+                Planned::Refused(refusal) => return Ok(refused(&refusal, &self.facts)),
+            };
+            desk.repository
+                .keep_old(&desk.project, &plan, &desk.place.old())
+                .map_err(Error::new)?;
+            fault::point("deliver.plan kept");
+            let bytes = serde_json::to_vec(&plan).map_err(Error::new)?;
+            write_durably(&desk.place.delivery(), &bytes)?;
+            fault::point("deliver.plan listed");
+            Ok(Input::DeliveryPlanned {
+                n: self.facts.n,
+                plan: Digest::of(&bytes),
+                files: plan.files.len() as u32,
+            })
+        })
+        .await
+    }
+}
+
+impl Apply {
+    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
+        let lock = bench
+            .settings
+            .layout
+            .delivery_lock(&self.facts.project.to_string_lossy());
+        let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
+        blocking(move || {
+            let _turn = hold(&lock)?;
+            let desk = Desk::open(&self.facts, place, &environment)?;
+            fault::point("deliver.before");
+            let done = match self.form {
+                Deliver::Branch => self.branch(&desk),
+                Deliver::Worktree | Deliver::Commit | Deliver::None => self.files(&desk),
+            };
+            fault::point("deliver.after");
+            done
+        })
+        .await
+    }
+
+    fn branch(&self, desk: &Desk) -> Result<Input, Error> {
+        let name = &self.facts.branch;
+        match desk
+            .repository
+            .deliver_branch(&desk.project, name, &desk.commit)
+        {
+            Ok(_) => Ok(Input::Delivered {
+                n: self.facts.n,
+                place: format!("branch {name}"),
+                files: 0,
+            }),
+            Err(error) => Ok(Input::DeliveryRefused {
+                n: self.facts.n,
+                why: error.to_string(),
+                hint: format!(
+                    "rename or delete the branch, then: orchestrator deliver {} --as branch",
+                    self.facts.id
+                ),
+            }),
+        }
+    }
+
+    fn files(&self, desk: &Desk) -> Result<Input, Error> {
+        let (plan, digest) = desk.stored_plan()?;
+        if digest != self.plan {
+            return Err(Error::lasting(
+                "the stored list of files is not the one that was journaled; deliver again",
+            ));
+        }
+        let files = plan.files.len() as u32;
+        let (done, place) = match self.form {
+            Deliver::Commit => (
+                desk.repository
+                    .deliver_commit(&desk.project, &desk.base, &plan, &desk.commit),
+                "a commit on your branch".to_owned(),
+            ),
+            _ => (
+                desk.repository.apply(&desk.project, &plan),
+                "your working tree".to_owned(),
+            ),
+        };
+        match done {
+            Ok(()) => Ok(Input::Delivered {
+                n: self.facts.n,
+                place,
+                files,
+            }),
+            // Somebody wrote one of the files after they were listed, or one cannot be written at all (a full disk, a
+            // folder that is closed). What was written is taken back, file by file.
+            Err(
+                error @ (delivery::Error::Edited { .. }
+                | delivery::Error::NotOnBranch { .. }
+                | delivery::Error::File { .. }
+                | delivery::Error::Unstable { .. }),
+            ) => {
+                desk.repository
+                    .undo(&desk.project, &plan, &desk.place.old())
+                    .map_err(Error::new)?;
+                let hint = format!("orchestrator deliver {}", self.facts.id);
+                Ok(Input::DeliveryRefused {
+                    n: self.facts.n,
+                    why: error.to_string(),
+                    hint,
+                })
+            }
+            Err(error) => Err(Error::new(error)),
+        }
+    }
+}
+
+impl Undo {
+    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
+        let lock = bench
+            .settings
+            .layout
+            .delivery_lock(&self.facts.project.to_string_lossy());
+        let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
+        blocking(move || {
+            let _turn = hold(&lock)?;
+            let desk = Desk::open(&self.facts, place, &environment)?;
+            let (plan, _) = desk.stored_plan()?;
+            fault::point("undo.before");
+            let undone = desk
+                .repository
+                .undo(&desk.project, &plan, &desk.place.old())
+                .map_err(Error::new)?;
+            fault::point("undo.after");
+            Ok(Input::Undone {
+                n: self.facts.n,
+                left: undone.kept.iter().map(ToString::to_string).collect(),
+            })
+        })
+        .await
+    }
+}
+
+fn refused(refusal: &Refusal, facts: &Facts) -> Input {
+    let id = &facts.id;
+    let branch = format!("orchestrator deliver {id} --as branch");
+    let (why, hint) = match refusal {
+        Refusal::BranchChanged { .. } => (
+            "another branch is checked out than when the mission began".to_owned(),
+            format!("check the first branch out and run `orchestrator deliver {id}`, or: {branch}"),
+        ),
+        Refusal::Conflicts { paths } => {
+            let names: Vec<String> = paths
+                .iter()
+                .take(10)
+                .map(|conflict| conflict.path.to_string())
+                .collect();
+            (
+                format!(
+                    "you have changed what the result changes: {}",
+                    names.join(", ")
+                ),
+                branch,
+            )
+        }
+        Refusal::Blocked { paths } => {
+            let name =
+                |blocked: &delivery::Blocked| format!("{} ({:?})", blocked.path, blocked.obstacle);
+            let names: Vec<String> = paths.iter().take(10).map(name).collect();
+            (
+                format!("some files cannot be written: {}", names.join(", ")),
+                branch,
+            )
+        }
+        Refusal::Restless => (
+            "your files changed while they were looked at, three times over".to_owned(),
+            format!("orchestrator deliver {id}"),
+        ),
+    };
+    Input::DeliveryRefused {
+        n: facts.n,
+        why,
+        hint,
+    }
+}
+
+/// Waits for the turn of this mission to write into the project. The lock is the kernel's and ends with the process.
+fn hold(lock: &Path) -> Result<File, Error> {
+    if let Some(folder) = lock.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::new)?;
+    }
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(lock)
+        .map_err(Error::new)?;
+    file.lock().map_err(Error::new)?;
+    Ok(file)
+}
+
+/// Old or new, never half, and on the disk when it returns.
+pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let next = path.with_extension("next");
+    let mut file = File::create(&next).map_err(Error::new)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(Error::new)?;
+    std::fs::rename(&next, path).map_err(Error::new)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::new)
+}

@@ -1,0 +1,205 @@
+//! Pins the base, makes the mission repository, finds the project's gates and runs its standard set-up once.
+
+use super::land::line;
+use super::ready;
+use super::{Bench, Error, blocking};
+use crate::layout::Place;
+use mission::ids::{CommitId, Digest};
+use mission::input::Input;
+use mission::mission::Mission;
+use mission::time::Timestamp;
+use mission::work::Base;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use tokio_util::sync::CancellationToken;
+use workbench::checks::{self, Detected};
+use workbench::fault;
+use workbench::gates::{Environment, Locks};
+use workbench::git::{Git, UserEnvironment};
+use workbench::recipe::Recipe;
+use workbench::repository::{MissionRepository, Project};
+use workbench::snapshot::Head;
+use workbench::workspace::Workspace;
+
+/// The lane in which the base is looked at; gates run in it later.
+const LANE: &str = "gate-1";
+/// The most notes that an event keeps.
+const NOTES: usize = 50;
+/// The most left-out files that an event names.
+const LEFT_OUT: usize = 50;
+
+/// A mission to be prepared.
+pub(crate) struct Job {
+    pub(crate) project: PathBuf,
+    pub(crate) name: String,
+    pub(crate) when: Timestamp,
+}
+
+pub(crate) fn job(mission: &Mission) -> Job {
+    Job {
+        project: mission.project().into(),
+        name: mission.full_name(),
+        when: mission.opened(),
+    }
+}
+
+impl Job {
+    pub(crate) async fn perform(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<Input, Error> {
+        let place = bench.place.clone();
+        let environment = bench.settings.git.clone();
+        let (base, notes) = blocking(move || self.pin(&place, &environment)).await?;
+        let found = find_gates(bench, &base.commit, cancel).await?;
+        let notes = notes
+            .into_iter()
+            .chain(found.detected.notes)
+            .take(NOTES)
+            .collect();
+        let (gates, environment) = (found.detected.gates, found.environment);
+        Ok(Input::Prepared {
+            base,
+            gates,
+            environment,
+            notes,
+        })
+    }
+
+    /// The mission repository, the base and the pin. Nothing of the project is run.
+    pub(crate) fn pin(
+        &self,
+        place: &Place,
+        environment: &UserEnvironment,
+    ) -> Result<(Base, Vec<String>), Error> {
+        fault::point("prepare.before");
+        let git = Git::find().map_err(Error::lasting)?;
+        let project = Project::find(&git, &self.project, environment).map_err(Error::lasting)?;
+        let repository =
+            MissionRepository::create(&git, place.root(), &project).map_err(Error::lasting)?;
+        fault::point("prepare.repository");
+        let found = repository
+            .snapshot(&project, self.when)
+            .map_err(Error::lasting)?;
+        fault::point("prepare.snapshot");
+        // What the mission borrows is the user's commit; what was uncommitted stands in the mission's own repository.
+        if let (Some(user), Some(head)) = (project.repository(), &found.head_commit) {
+            user.pin(&self.name, head).map_err(Error::new)?;
+            fault::point("prepare.pin");
+        }
+        // A try that a crash cut short may have begun the line at an older snapshot. Nothing has landed before the
+        // mission is prepared, so the line simply begins here.
+        let before = repository.landed(&line()?).map_err(Error::new)?;
+        repository
+            .land(&line()?, before.as_ref(), &found.commit)
+            .map_err(Error::new)?;
+        fault::point("prepare.line");
+        let bytes = serde_json::to_vec(&found).map_err(Error::new)?;
+        super::deliver::write_durably(&place.base(), &bytes)?;
+        fault::point("prepare.base");
+        let left_out = found.left_out.iter().take(LEFT_OUT);
+        let base = Base {
+            commit: found.commit,
+            tree: found.tree,
+            branch: match found.head {
+                Head::Branch(name) | Head::Unborn(name) => {
+                    Some(name.strip_prefix("refs/heads/").unwrap_or(&name).to_owned())
+                }
+                Head::Detached | Head::None => None,
+            },
+            head: found.head_commit,
+            uncommitted: found.dirty.len() as u32,
+            left_out: left_out
+                .map(|left| format!("{} ({})", left.path, left.why))
+                .collect(),
+        };
+        Ok((base, found.warnings))
+    }
+
+    /// Takes the pin back.
+    pub(crate) fn unpin(&self, environment: &UserEnvironment) -> Result<(), Error> {
+        let git = Git::find().map_err(Error::lasting)?;
+        let project = Project::find(&git, &self.project, environment).map_err(Error::lasting)?;
+        match project.repository() {
+            Some(user) => user.unpin(&self.name).map_err(Error::new),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a project's files say of its checks, with the base checked out and set up to run them.
+pub(crate) struct Found {
+    pub(crate) workspace: Workspace,
+    pub(crate) detected: Detected,
+    pub(crate) environment: Digest,
+}
+
+/// Finds the project's gates on the base, and runs its set-up there once.
+pub(crate) async fn find_gates(
+    bench: &Bench,
+    commit: &CommitId,
+    cancel: &CancellationToken,
+) -> Result<Found, Error> {
+    let (path, at) = (bench.place.lane(LANE), commit.clone());
+    let (workspace, mut detected) = bench
+        .with_repository(move |repository| {
+            std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
+            let workspace = repository.workspace(&path, &at, &[]).map_err(Error::new)?;
+            let detected = checks::detect(workspace.path());
+            Ok((workspace, detected))
+        })
+        .await?;
+    let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
+    fault::point("prepare.workspace");
+    super::deliver::write_durably(&bench.place.recipes(), &recipes)?;
+    fault::point("prepare.recipes");
+    // The workspace was emptied of all that an earlier try has brought along.
+    ready::forget_lane(bench, detected.recipes.len(), LANE)?;
+    for failed in ready::make_ready(bench, &detected.recipes, &workspace, LANE, cancel).await? {
+        ready::blame_base(bench, &failed)?;
+        let tail = failed.tail.lines().last().unwrap_or_default();
+        detected.notes.push(format!(
+            "set-up failed, so checks may not run: `{}`: {tail}",
+            failed.command
+        ));
+    }
+    fault::point("prepare.set up");
+    let environment = environment(bench, &detected.recipes, workspace.path(), cancel).await?;
+    fault::point("prepare.after");
+    Ok(Found {
+        workspace,
+        detected,
+        environment,
+    })
+}
+
+/// What evidence depends on besides the tree: the tools' versions and how workspaces are set up. Lock files are part
+/// of the tree.
+async fn environment(
+    bench: &Bench,
+    recipes: &[Recipe],
+    workspace: &std::path::Path,
+    cancel: &CancellationToken,
+) -> Result<Digest, Error> {
+    let tools: BTreeSet<String> = recipes
+        .iter()
+        .flat_map(|recipe| recipe.tools.iter().cloned())
+        .collect();
+    let tools: Vec<String> = tools.into_iter().collect();
+    let runner = super::gate::runner(bench, recipes);
+    let versions = runner
+        .versions(&tools, workspace, cancel)
+        .await
+        .map_err(Error::new)?;
+    let setups: Vec<String> = recipes
+        .iter()
+        .filter_map(|recipe| Some(recipe.setup.as_ref()?.to_string()))
+        .collect();
+    Ok(Environment {
+        versions,
+        locks: Locks::new(),
+        setup: setups.join("\n"),
+    }
+    .digest())
+}

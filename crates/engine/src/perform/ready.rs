@@ -1,0 +1,258 @@
+//! Makes a workspace ready for work: what set-up makes (packages, environments, build caches) is made once for each
+//! state of the lock files, in a workspace of its own, and brought along to the others.
+
+use super::{Bench, Error, blocking};
+use mission::ids::{CommitId, Digest};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use workbench::fault;
+use workbench::git::RepoPath;
+use workbench::process::{self, Command, End, Limits};
+use workbench::recipe::{self, Recipe};
+use workbench::repository::MissionRepository;
+use workbench::workspace::Workspace;
+
+/// The longest that one set-up may take.
+const SETUP: Duration = Duration::from_secs(30 * 60);
+
+/// A set-up command that failed: what was run and the last that it said.
+#[derive(Clone, Debug)]
+pub(crate) struct SetupFailed {
+    /// By what its folder would be found again.
+    pub(crate) key: Digest,
+    pub(crate) command: String,
+    pub(crate) tail: String,
+}
+
+/// The recipes that the mission was prepared with; none before.
+pub(crate) fn recipes(bench: &Bench) -> Result<Vec<Recipe>, Error> {
+    match std::fs::read(bench.place.recipes()) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(Error::lasting),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(Error::new(error)),
+    }
+}
+
+/// Variables that the recipes' tools need.
+pub(crate) fn variables(recipes: &[Recipe]) -> Vec<&str> {
+    let names: BTreeSet<&str> = recipes
+        .iter()
+        .flat_map(|recipe| &recipe.variables)
+        .map(String::as_str)
+        .collect();
+    names.into_iter().collect()
+}
+
+/// The paths that stay in a lane when it is set to another commit.
+pub(crate) fn kept(recipes: &[Recipe]) -> Vec<RepoPath> {
+    let brought = recipes.iter().flat_map(|recipe| &recipe.bring);
+    brought
+        .filter_map(|bring| RepoPath::new(bring.path.as_bytes()).ok())
+        .collect()
+}
+
+/// Makes a workspace ready. A set-up that fails leaves its part of the workspace as it is and is told.
+pub(crate) async fn make_ready(
+    bench: &Bench,
+    recipes: &[Recipe],
+    workspace: &Workspace,
+    lane: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<SetupFailed>, Error> {
+    let mut failures = Vec::new();
+    for (n, recipe) in recipes.iter().enumerate() {
+        let key = recipe::prepared_key(workspace.path(), recipe).map_err(Error::new)?;
+        let note = bench.place.lane_note(&format!("{lane}.recipe-{n}"));
+        if std::fs::read_to_string(&note).is_ok_and(|text| text == key.as_str()) {
+            continue;
+        }
+        let prepared = {
+            // One set-up at a time: two would share caches of their tools, and the second is usually not needed.
+            let _turn = bench.setups.lock().await;
+            match prepared(bench, recipe, &key, workspace.commit(), cancel).await? {
+                Ok(prepared) => prepared,
+                Err(failed) => {
+                    failures.push(failed);
+                    continue;
+                }
+            }
+        };
+        // The note goes first: what was brought along only in part belongs to no key.
+        forget(&note)?;
+        let (recipe, to, cancel) = (recipe.clone(), workspace.path().to_owned(), cancel.clone());
+        blocking(move || bring(&prepared, &to, &recipe, &cancel)).await?;
+        fault::point("set-up.brought");
+        if let Some(folder) = note.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::new)?;
+        }
+        std::fs::write(&note, key.as_str()).map_err(Error::new)?;
+        fault::point("set-up.noted");
+    }
+    Ok(failures)
+}
+
+/// Forgets what was brought along to a lane, before it is emptied.
+pub(crate) fn forget_lane(bench: &Bench, recipes: usize, lane: &str) -> Result<(), Error> {
+    (0..recipes).try_for_each(|n| forget(&bench.place.lane_note(&format!("{lane}.recipe-{n}"))))
+}
+
+fn forget(note: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(note) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::new(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Remembers that a set-up fails on the base already: then it is no fault of a tree on which it fails alike.
+pub(crate) fn blame_base(bench: &Bench, failed: &SetupFailed) -> Result<(), Error> {
+    let mark = of_base(bench, failed);
+    std::fs::create_dir_all(mark.parent().unwrap_or(&mark)).map_err(Error::new)?;
+    std::fs::write(mark, b"").map_err(Error::new)
+}
+
+/// Whether a set-up failed on the base alike.
+pub(crate) fn fails_on_base(bench: &Bench, failed: &SetupFailed) -> bool {
+    of_base(bench, failed).exists()
+}
+
+fn of_base(bench: &Bench, failed: &SetupFailed) -> PathBuf {
+    let folder = bench.place.prepared(failed.key.short());
+    folder.with_extension("fails-on-base")
+}
+
+fn bring(from: &Path, to: &Path, recipe: &Recipe, cancel: &CancellationToken) -> Result<(), Error> {
+    for bring in &recipe.bring {
+        let old = to.join(&bring.path);
+        match std::fs::symlink_metadata(&old) {
+            Ok(found) if found.is_dir() => std::fs::remove_dir_all(&old).map_err(Error::new)?,
+            Ok(_) => std::fs::remove_file(&old).map_err(Error::new)?,
+            Err(_) => {}
+        }
+    }
+    recipe::bring_along(from, to, &recipe.bring, cancel).map_err(Error::new)?;
+    if let Some(venv) = &recipe.venv
+        && to.join(venv).exists()
+    {
+        recipe::move_venv(from, to, venv).map_err(Error::new)?;
+    }
+    Ok(())
+}
+
+/// The folder in which set-up ran for a key, now or before.
+async fn prepared(
+    bench: &Bench,
+    recipe: &Recipe,
+    key: &Digest,
+    commit: &CommitId,
+    cancel: &CancellationToken,
+) -> Result<Result<PathBuf, SetupFailed>, Error> {
+    let folder = bench.place.prepared(key.short());
+    let done = folder.with_extension("done");
+    if done.exists() {
+        return Ok(Ok(folder));
+    }
+    if let Some(failed) = bench.failed_setups.lock().await.get(key) {
+        return Ok(Err(failed.clone()));
+    }
+    let repository: MissionRepository = bench.repository()?;
+    let (path, at) = (folder.clone(), commit.clone());
+    blocking(move || {
+        std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
+        repository
+            .workspace(&path, &at, &[])
+            .map(|_| ())
+            .map_err(Error::new)
+    })
+    .await?;
+    fault::point("set-up.before");
+    if let Some(setup) = &recipe.setup {
+        let command = Command {
+            program: setup.clone(),
+            directory: folder.join(&recipe.directory),
+            environment: process::clean(
+                &bench.settings.environment,
+                &variables(std::slice::from_ref(recipe)),
+            ),
+            limits: Limits {
+                wall: SETUP,
+                ..Limits::default()
+            },
+            spill: None,
+        };
+        let ran = command
+            .run(&bench.settings.guard, cancel, &mut |_| {})
+            .await
+            .map_err(Error::new)?;
+        if ran.end == End::Cancelled {
+            return Err(Error::new("the set-up was cancelled"));
+        }
+        if ran.end != End::Exited(0) {
+            let failed = SetupFailed {
+                key: key.clone(),
+                command: setup.to_string(),
+                tail: ran.output.tail,
+            };
+            bench
+                .failed_setups
+                .lock()
+                .await
+                .insert(key.clone(), failed.clone());
+            return Ok(Err(failed));
+        }
+    }
+    fault::point("set-up.ran");
+    std::fs::write(&done, b"").map_err(Error::new)?;
+    fault::point("set-up.done");
+    Ok(Ok(folder))
+}
+
+/// A bench's memory of set-ups that failed in this life of the engine: they are not tried again for every lane.
+pub(crate) type FailedSetups = tokio::sync::Mutex<std::collections::BTreeMap<Digest, SetupFailed>>;
+
+/// Shared by all performers.
+pub(crate) type Setups = Arc<tokio::sync::Mutex<()>>;
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use workbench::recipe::{Bring, Ecosystem, Means};
+
+    #[tokio::test]
+    async fn what_was_brought_along_in_part_is_brought_again() {
+        let sample = sample::mission(&[("lock", "1"), ("deps/x", "x")]);
+        let recipe = Recipe {
+            ecosystem: Ecosystem::Npm,
+            directory: String::new(),
+            setup: None,
+            keyed_by: vec!["lock".into()],
+            bring: vec![Bring {
+                path: "deps".into(),
+                means: Means::CloneOrCopy,
+            }],
+            variables: Vec::new(),
+            tools: Vec::new(),
+            venv: None,
+        };
+        let (bench, recipes) = (&sample.bench, [recipe]);
+        let lane = bench.place.lane("gate-1");
+        std::fs::create_dir_all(bench.place.lanes()).unwrap();
+        let repository = bench.repository().unwrap();
+        let workspace = repository
+            .workspace(&lane, &sample.base.commit, &[])
+            .unwrap();
+        let (never, cancelled) = (CancellationToken::new(), CancellationToken::new());
+        cancelled.cancel();
+        let ready = |cancel| make_ready(bench, &recipes, &workspace, "gate-1", cancel);
+        ready(&never).await.unwrap();
+        std::fs::write(lane.join("lock"), "2").unwrap();
+        assert!(ready(&cancelled).await.is_err());
+        assert!(!lane.join("deps").exists(), "it was cut short");
+        std::fs::write(lane.join("lock"), "1").unwrap();
+        ready(&never).await.unwrap();
+        assert!(lane.join("deps/x").exists());
+    }
+}

@@ -1,0 +1,407 @@
+//! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
+
+use super::{Bench, Error, Line, blocking, facts, ready};
+use crate::dispatcher::Message;
+use agents::brief::{Assignment, Case, Survey};
+use agents::{Order, Question, Reply, ShellRule, Sign, Watcher};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mission::event::Turn;
+use mission::ids::{CommitId, Epoch, MissionId};
+use mission::input::Input;
+use mission::time::{Millis, Timestamp};
+use mission::turn::{Answer, AnswerKind, Outcome, Report};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, oneshot};
+use workbench::fault;
+use workbench::git::RepoPath;
+use workbench::landing::{StackItem, Stacked};
+use workbench::repository::Changed;
+use workbench::repository::MissionRepository;
+use workbench::workspace::{Touched, Workspace};
+
+/// The most files of a repository that a brief lists.
+const MAP: usize = 400;
+/// The most of a diff that a Reviewer's brief carries, in bytes; a longer one is read in the workspace.
+const DIFF: usize = 60_000;
+/// What a lane's note ends with once the work in it was handed in and stands in a commit.
+const HANDED_IN: &str = " handed in";
+/// The most touched paths that an event keeps.
+const TOUCHED: usize = 2_000;
+
+/// A turn to be carried out.
+pub(crate) struct Job {
+    pub(crate) mission: MissionId,
+    pub(crate) nonce: String,
+    pub(crate) turn: Turn,
+    pub(crate) epoch: Epoch,
+    pub(crate) key: Option<String>,
+    pub(crate) title: String,
+    pub(crate) answer: AnswerKind,
+    pub(crate) brief: Brief,
+    pub(crate) lane: Place,
+    pub(crate) base: Option<CommitId>,
+    pub(crate) from: Option<CommitId>,
+    pub(crate) case_base: Option<CommitId>,
+    pub(crate) since: Timestamp,
+    pub(crate) limit: Millis,
+    pub(crate) continues: Option<String>,
+}
+
+/// Where a turn works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Front,
+    Worker(u32),
+    Reviewer(u32),
+}
+
+/// What the agent is told, before files and diffs are put in.
+pub(crate) enum Brief {
+    Intent(Survey),
+    Plan(Survey),
+    Work(Assignment),
+    Review(Case),
+}
+
+impl Place {
+    fn name(self) -> String {
+        match self {
+            Self::Front => "front".into(),
+            Self::Worker(n) => format!("worker-{n}"),
+            Self::Reviewer(n) => format!("reviewer-{n}"),
+        }
+    }
+}
+
+impl Job {
+    pub(crate) async fn perform(self, bench: &Bench, line: Line) -> Result<(), Error> {
+        fault::point("turn.before");
+        let job = Arc::new(self);
+        let base = job
+            .base
+            .clone()
+            .ok_or_else(|| Error::new("the turn has no base to start from"))?;
+        let Some(_lane) = bench.lanes.enter(&job.lane.name(), &line.cancel).await else {
+            return Ok(());
+        };
+        let repository = bench.repository()?;
+        let recipes = ready::recipes(bench)?;
+        let (workspace, goes_on) = {
+            let (job, place, repository) = (job.clone(), bench.place.clone(), repository.clone());
+            let (base, kept) = (base.clone(), ready::kept(&recipes));
+            blocking(move || {
+                let (start, goes_on) = job.start(&repository, &base)?;
+                Ok((job.workspace(&place, &repository, &start, &kept)?, goes_on))
+            })
+            .await?
+        };
+        if matches!(job.turn, Turn::Work { .. }) {
+            // A set-up that fails is no reason not to work: the agent sees it, and the checks will say so.
+            ready::make_ready(bench, &recipes, &workspace, &job.lane.name(), &line.cancel).await?;
+        }
+        fault::point("turn.workspace ready");
+        let brief = {
+            let (job, repository) = (job.clone(), repository.clone());
+            blocking(move || job.text(&repository, goes_on)).await?
+        };
+        let order = job.order(bench, workspace.path().to_owned(), brief);
+        let collects = matches!(job.turn, Turn::Work { .. });
+        let watcher = Arc::new(Wire {
+            epoch: job.epoch,
+            inbox: line.inbox.clone(),
+            outcomes: Mutex::default(),
+        });
+        fault::point("turn.agent before");
+        bench
+            .settings
+            .agent
+            .run(order, watcher.clone(), line.cancel.clone())
+            .await;
+        fault::point("turn.agent after");
+        if line.cancel.is_cancelled() {
+            return Ok(());
+        }
+        let outcomes = std::mem::take(
+            &mut *watcher
+                .outcomes
+                .lock()
+                .unwrap_or_else(|broken| broken.into_inner()),
+        );
+        if outcomes.is_empty() {
+            return Err(Error::new("the agent's host ended the turn without a word"));
+        }
+        for outcome in outcomes {
+            let done = matches!(
+                &outcome,
+                Outcome::Answered {
+                    answer: Answer::Report(Report::Done { .. }),
+                    ..
+                }
+            );
+            let work = if collects && done {
+                let (job, place, repository) =
+                    (job.clone(), bench.place.clone(), repository.clone());
+                let (workspace, base) = (workspace.clone(), base.clone());
+                Some(blocking(move || job.collect(&place, &repository, &workspace, &base)).await?)
+            } else {
+                None
+            };
+            let input = Input::TurnReplied {
+                epoch: job.epoch,
+                outcome,
+                work,
+            };
+            fault::point("turn.send before");
+            line.inbox.send(Message::Input(input, None)).await.ok();
+            fault::point("turn.send after");
+        }
+        Ok(())
+    }
+
+    /// The commit that the workspace begins with, and whether it holds the work of an earlier attempt: that work, put
+    /// onto what the attempt stands on. Where it does not fit any more, the attempt begins anew.
+    fn start(
+        &self,
+        repository: &MissionRepository,
+        base: &CommitId,
+    ) -> Result<(CommitId, bool), Error> {
+        let (Some(from), Turn::Work { attempt }) = (&self.from, self.turn) else {
+            return Ok((base.clone(), false));
+        };
+        let item = StackItem {
+            attempt,
+            commit: from.clone(),
+            message: self.title.clone(),
+            when: self.since,
+        };
+        let stacked = repository
+            .stack(self.mission, base, &[item])
+            .map_err(Error::new)?;
+        Ok(match stacked.into_iter().next() {
+            Some(Stacked::Merged { commit, .. }) => (commit, true),
+            Some(Stacked::Empty) => (base.clone(), true),
+            Some(Stacked::Conflict { .. }) | None => (base.clone(), false),
+        })
+    }
+
+    /// The turn's workspace. One in which this very turn was begun already is taken as it is: the agent goes on in it.
+    fn workspace(
+        &self,
+        place: &crate::layout::Place,
+        repository: &MissionRepository,
+        start: &CommitId,
+        kept: &[RepoPath],
+    ) -> Result<Workspace, Error> {
+        let lane = self.lane.name();
+        let path = place.lane(&lane);
+        let note = place.lane_note(&lane);
+        let begun = format!("{} {start}", self.turn);
+        let earlier = std::fs::read_to_string(&note).unwrap_or_default();
+        let handed_in = earlier.strip_suffix(HANDED_IN);
+        let left = unkept(&earlier);
+        if handed_in.unwrap_or(&earlier) == begun
+            && let Some(workspace) = repository.workspace_at(&path).map_err(Error::new)?
+        {
+            return Ok(workspace);
+        }
+        for folder in [path.parent(), note.parent()].into_iter().flatten() {
+            std::fs::create_dir_all(folder).map_err(Error::new)?;
+        }
+        // What an earlier turn left here and never handed in is kept before the workspace is set to something else.
+        if let Some(turn) = left.filter(|_| matches!(self.lane, Place::Worker(_)))
+            && let Some(workspace) = repository.workspace_at(&path).map_err(Error::new)?
+        {
+            // Named by the lease that takes the lane too, so that the same turn, cut short twice, is kept twice.
+            let name = format!("{turn}-before-{}", self.epoch.0);
+            repository
+                .rescue(&workspace, &name, self.since)
+                .map_err(Error::new)?;
+            fault::point("turn.rescued");
+        }
+        // The note goes first: a workspace whose set-up was cut short belongs to no turn.
+        match std::fs::remove_file(&note) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::new(error));
+            }
+            _ => {}
+        }
+        fault::point("turn.note removed");
+        let workspace = repository
+            .workspace(&path, start, kept)
+            .map_err(Error::new)?;
+        fault::point("turn.workspace made");
+        std::fs::write(&note, begun).map_err(Error::new)?;
+        fault::point("turn.note written");
+        Ok(workspace)
+    }
+
+    fn text(&self, repository: &MissionRepository, goes_on: bool) -> Result<String, Error> {
+        let files = |survey: &Survey| -> Result<Survey, Error> {
+            let Some(base) = &self.base else {
+                return Ok(survey.clone());
+            };
+            let tree = repository.tree_of(base).map_err(Error::new)?;
+            let (files, more) = repository.list_files(&tree, MAP).map_err(Error::new)?;
+            let files = files.iter().map(|file| file.path.to_string()).collect();
+            Ok(Survey {
+                files,
+                more_files: more,
+                ..survey.clone()
+            })
+        };
+        Ok(match &self.brief {
+            Brief::Intent(survey) => files(survey)?.for_commander(),
+            Brief::Plan(survey) => files(survey)?.for_planner(),
+            Brief::Work(assignment) => Assignment {
+                goes_on,
+                ..assignment.clone()
+            }
+            .text(),
+            Brief::Review(case) => match (&self.case_base, &self.base) {
+                (Some(base), Some(commit)) => {
+                    let (diff, more) = repository.diff(base, commit, DIFF).map_err(Error::new)?;
+                    let diff = String::from_utf8_lossy(&diff).into_owned();
+                    Case {
+                        diff,
+                        more_diff: more,
+                        ..case.clone()
+                    }
+                    .text()
+                }
+                _ => case.text(),
+            },
+        })
+    }
+
+    fn order(&self, bench: &Bench, directory: PathBuf, brief: String) -> Order {
+        let shell = match self.turn {
+            Turn::Work { .. } => bench.settings.shell,
+            _ => ShellRule::Deny,
+        };
+        Order {
+            mission: self.mission,
+            nonce: self.nonce.clone(),
+            turn: self.turn.to_string(),
+            epoch: self.epoch,
+            role: self.turn.role(),
+            key: self.key.clone(),
+            title: self.title.clone(),
+            brief,
+            answer: self.answer,
+            directory,
+            model: bench.settings.model.clone(),
+            shell,
+            continues: self.continues.clone(),
+            limit: self.limit,
+            silence: bench.settings.silence,
+        }
+    }
+
+    /// What the workspace holds against its base, as a commit. The same content gives the same commit however often it
+    /// is collected.
+    fn collect(
+        &self,
+        place: &crate::layout::Place,
+        repository: &MissionRepository,
+        workspace: &Workspace,
+        base: &CommitId,
+    ) -> Result<mission::work::Work, Error> {
+        fault::point("turn.collect before");
+        let found = repository.collect(workspace, base).map_err(Error::new)?;
+        fault::point("turn.collect tree");
+        let message = format!("{}\n", self.title);
+        let commit = repository
+            .commit_attempt(base, &found.tree, &message, self.since)
+            .map_err(Error::new)?;
+        fault::point("turn.collect commit");
+        // A path that moved is touched where it was, too: a test that is moved out of its runner's sight is gone.
+        let changed: BTreeSet<&RepoPath> = found.touched.iter().flat_map(sides).collect();
+        let changed: Vec<&RepoPath> = changed.into_iter().collect();
+        let touched: Vec<String> = changed.iter().map(ToString::to_string).collect();
+        let files = touched.len() as u32;
+        let (tests, mut protected) = facts::of(repository, base, &commit, &found.tree, &changed)?;
+        protected.extend(found.tampering.map(|_| ".git".to_owned()));
+        let note = place.lane_note(&self.lane.name());
+        let begun = std::fs::read_to_string(&note).unwrap_or_default();
+        if !begun.ends_with(HANDED_IN) {
+            std::fs::write(&note, begun + HANDED_IN).map_err(Error::new)?;
+        }
+        fault::point("turn.collect noted");
+        Ok(mission::work::Work {
+            commit,
+            tree: found.tree,
+            touched: touched.into_iter().take(TOUCHED).collect(),
+            files,
+            tests,
+            protected,
+        })
+    }
+}
+
+/// The paths of a change: one, or two for a file that moved.
+fn sides(touched: &Touched) -> impl Iterator<Item = &RepoPath> {
+    let from = match &touched.change {
+        Changed::Renamed { from } => Some(from),
+        _ => None,
+    };
+    std::iter::once(&touched.path).chain(from)
+}
+
+/// The turn whose work lies in a lane and was never handed in, by the lane's note.
+pub(super) fn unkept(note: &str) -> Option<&str> {
+    let turn = note.split(' ').next()?;
+    (!turn.is_empty() && !note.ends_with(HANDED_IN)).then_some(turn)
+}
+
+/// Whether a lane's note says that the work in it was handed in.
+pub(super) fn is_handed_in(note: &str) -> bool {
+    note.ends_with(HANDED_IN)
+}
+
+/// The engine's side of a turn.
+struct Wire {
+    epoch: Epoch,
+    inbox: mpsc::Sender<Message>,
+    outcomes: Mutex<Vec<Outcome>>,
+}
+
+impl Watcher for Wire {
+    fn sign(&self, sign: Sign) {
+        // Signs are for people and may be dropped when nobody keeps up; what was used is not only a sign.
+        if let Sign::Used(usage) = &sign
+            && let Some(tokens) = usage.tokens()
+        {
+            let epoch = self.epoch;
+            let input = Input::TurnUsed { epoch, tokens };
+            self.inbox.try_send(Message::Input(input, None)).ok();
+        }
+        self.inbox.try_send(Message::Sign(self.epoch, sign)).ok();
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let gone = || Reply::Deny("the engine is winding down".into());
+            if self
+                .inbox
+                .send(Message::Ask(self.epoch, question, answer))
+                .await
+                .is_err()
+            {
+                return gone();
+            }
+            answered.await.unwrap_or_else(|_| gone())
+        }
+        .boxed()
+    }
+
+    fn reply(&self, outcome: Outcome) {
+        self.outcomes
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+            .push(outcome);
+    }
+}

@@ -1,0 +1,270 @@
+//! The journal and the missions in it, as the engine and every reader use them.
+
+use journal::{Head, Journal, Lease, NewMission, Takeover};
+use mission::desk::Desk;
+use mission::event::{DecodeError, Recorded};
+use mission::ids::{MissionId, Seq};
+use mission::input::{Input, Reply};
+use mission::mission::Mission;
+use mission::terms::Terms;
+use mission::time::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+use workbench::fault;
+
+/// How many events are read at once.
+const PAGE: usize = 5_000;
+
+/// What can go wrong with remembered missions.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// An event of a form that this program does not know.
+    #[error("event {} of {mission} cannot be used: {source}", .seq.0)]
+    Event {
+        /// Whose.
+        mission: MissionId,
+        /// Its place.
+        seq: Seq,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A mission whose first event is missing: it was named and never opened.
+    #[error("{0} was never opened: the program was ended while it began. Start a new mission")]
+    NeverOpened(MissionId),
+    /// What the mission needs to go on after a crash could not be kept.
+    #[error("what the mission is run with cannot be kept: {0}")]
+    Keep(std::io::Error),
+    /// The system has no randomness to give.
+    #[error("the system gives no random bytes: {0}")]
+    Random(String),
+}
+
+/// A mission that this process owns: the fold, the lease and the end of its chain.
+pub struct Owned {
+    /// The fold of all that is durable.
+    pub mission: Mission,
+    /// The right to append.
+    pub lease: Lease,
+    /// The end of the chain.
+    pub head: Head,
+}
+
+/// Reads a mission's events from a place on.
+///
+/// # Errors
+/// A broken chain or an event of a newer form.
+pub fn events(
+    journal: &dyn Journal,
+    mission: MissionId,
+    from: Seq,
+) -> Result<Vec<(Seq, Recorded)>, Error> {
+    let mut events = Vec::new();
+    let mut next = from;
+    loop {
+        let page = journal.read(mission, next, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(events);
+        };
+        next = Seq(last.seq.0 + 1);
+        for entry in page {
+            let event = Recorded::decode(&entry.body).map_err(|source| Error::Event {
+                mission,
+                seq: entry.seq,
+                source,
+            })?;
+            events.push((entry.seq, event));
+        }
+    }
+}
+
+/// A mission as its events tell, and the place of the last of them.
+///
+/// # Errors
+/// As [`events`]; [`Error::NeverOpened`] for a mission without events.
+pub fn load(journal: &dyn Journal, id: MissionId) -> Result<(Mission, Seq), Error> {
+    let events = events(journal, id, Seq(1))?;
+    let last = events.last().map_or(Seq(0), |(seq, _)| *seq);
+    let mission =
+        Mission::replay(events.iter().map(|(_, event)| event)).ok_or(Error::NeverOpened(id))?;
+    Ok((mission, last))
+}
+
+/// Opens a new mission and takes its lease. `keep` keeps what the mission needs to go on after a crash, before the
+/// mission's first event.
+///
+/// # Errors
+/// What the journal says, or `keep`.
+pub fn open_new(
+    journal: &dyn Journal,
+    now: Timestamp,
+    project: &Path,
+    request: &str,
+    terms: Terms,
+    door: impl FnOnce(MissionId) -> std::path::PathBuf,
+    keep: impl FnOnce(&Mission) -> std::io::Result<()>,
+) -> Result<Owned, Error> {
+    let project = project.to_string_lossy().into_owned();
+    let about = NewMission {
+        project: project.clone(),
+        request: request.to_owned(),
+    };
+    fault::point("open.before");
+    let id = journal.create(now, about)?;
+    fault::point("open.named");
+    let lease = journal.acquire(id, crate::owner::this_process(&door(id)), Takeover::IfDead)?;
+    fault::point("open.leased");
+    let (mission, first) = Mission::open(now, id, nonce()?, project, request.to_owned(), terms);
+    keep(&mission).map_err(Error::Keep)?;
+    fault::point("open.kept");
+    let head = journal.append(
+        &lease,
+        &Head::start(),
+        &[first.encode()],
+        Some(mission.phase_word()),
+    )?;
+    fault::point("open.after");
+    Ok(Owned {
+        mission,
+        lease,
+        head,
+    })
+}
+
+/// Takes the lease on a mission that is there already.
+///
+/// # Errors
+/// [`journal::Error::Held`] if its owner lives.
+pub fn take(journal: &dyn Journal, id: MissionId, door: &Path) -> Result<Owned, Error> {
+    let lease = journal.acquire(id, crate::owner::this_process(door), Takeover::IfDead)?;
+    fault::point("take.leased");
+    let (mission, _) = load(journal, id)?;
+    let head = journal.head(id)?;
+    Ok(Owned {
+        mission,
+        lease,
+        head,
+    })
+}
+
+/// A journal that many hold.
+pub type Shared = Arc<dyn Journal>;
+
+fn nonce() -> Result<String, Error> {
+    let mut bytes = [0; 5];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Random(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Gives one input to a mission that nobody runs and makes what comes of it durable. Nothing is performed; what is
+/// owed because of it is owed when the mission is run next.
+///
+/// # Errors
+/// What the journal says; nothing took effect then.
+pub fn once(journal: &dyn Journal, mut owned: Owned, input: Input) -> Result<Reply, Error> {
+    // A word to a mission that stands still starts no turn: its time would run while nobody carries it out.
+    if matches!(input, Input::Answer { .. } | Input::Edit { .. }) {
+        let at = crate::clock::Clock::new().now().max(owned.mission.last());
+        let (events, reply) = owned.mission.decide(at, input);
+        let mut bodies = Vec::new();
+        for event in events {
+            owned.mission.apply(at, &event);
+            let v = mission::event::VERSION;
+            bodies.push(Recorded { v, at, event }.encode());
+        }
+        if !bodies.is_empty() {
+            let status = owned.mission.phase_word();
+            journal.append(&owned.lease, &owned.head, &bodies, Some(status))?;
+        }
+        return Ok(reply);
+    }
+    let mut desk: Desk<()> = Desk::new(owned.mission);
+    let now = crate::clock::Clock::new().now();
+    let bodies: Vec<Vec<u8>> = desk
+        .take(now, [(input, Some(()))])
+        .iter()
+        .map(Recorded::encode)
+        .collect();
+    if !bodies.is_empty() {
+        fault::point("once.append before");
+        journal.append(
+            &owned.lease,
+            &owned.head,
+            &bodies,
+            Some(desk.mission().phase_word()),
+        )?;
+        fault::point("once.append after");
+    }
+    desk.durable();
+    let reply = desk.replies().into_iter().next().map(|((), reply)| reply);
+    Ok(reply.unwrap_or(Reply::Stale))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mission::event::Event;
+    use mission::gate::Gate;
+    use mission::ids::{CommitId, Digest, TreeId};
+    use mission::todo::TodoEdit;
+    use mission::work::Base;
+
+    #[test]
+    fn a_word_to_a_mission_that_stands_still_starts_no_turn() {
+        let journal = journal::Memory::new(journal::StoreId([1; 16]));
+        let door = |_| "/nowhere".into();
+        let now = crate::clock::Clock::new().now();
+        let owned = open_new(
+            &journal,
+            now,
+            Path::new("/p"),
+            "r",
+            Terms::default(),
+            door,
+            |_| Ok(()),
+        )
+        .unwrap();
+        let id = owned.mission.id();
+        let object = Digest::of(b"x");
+        let commit: CommitId = object.as_str().parse().unwrap();
+        let tree: TreeId = object.as_str().parse().unwrap();
+        let prepared = Event::Prepared {
+            base: Base {
+                commit,
+                tree,
+                branch: None,
+                head: None,
+                uncommitted: 0,
+                left_out: Vec::new(),
+            },
+            gates: Vec::<Gate>::new(),
+            environment: object,
+            notes: Vec::new(),
+        };
+        let v = mission::event::VERSION;
+        let body = Recorded {
+            v,
+            at: now,
+            event: prepared,
+        }
+        .encode();
+        journal
+            .append(&owned.lease, &owned.head, &[body], None)
+            .unwrap();
+        drop(owned);
+        let owned = take(&journal, id, Path::new("/nowhere")).unwrap();
+        let edit = TodoEdit::Propose {
+            text: "and a manual".into(),
+        };
+        let by = "somebody".to_owned();
+        assert_eq!(
+            once(&journal, owned, Input::Edit { edit, by }).unwrap(),
+            Reply::Done
+        );
+        let (mission, last) = load(&journal, id).unwrap();
+        assert_eq!(last, Seq(3));
+        assert_eq!(mission.leases().count(), 0);
+    }
+}

@@ -1,0 +1,162 @@
+//! Git, as far as landing needs it: trees, commits, one line that is moved by compare-and-swap, and merges by path.
+
+use mission::ids::{AttemptId, CommitId, Digest, TreeId};
+use mission::landing::{StackResult, Stacked};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Paths with what they hold.
+pub(crate) type Tree = BTreeMap<String, u64>;
+
+#[derive(Debug)]
+struct Commit {
+    tree: TreeId,
+    parent: Option<CommitId>,
+}
+
+/// A mission's repository. It outlives the engine.
+#[derive(Debug, Default)]
+pub(crate) struct Git {
+    trees: BTreeMap<TreeId, Rc<Tree>>,
+    commits: BTreeMap<CommitId, Commit>,
+    /// Where the landed line ends.
+    pub(crate) line: Option<CommitId>,
+}
+
+fn name<T: std::str::FromStr<Err = mission::ids::ParseError>>(bytes: &str) -> T {
+    Digest::of(bytes.as_bytes())
+        .as_str()
+        .parse()
+        .expect("a digest names an object")
+}
+
+impl Git {
+    pub(crate) fn write(&mut self, tree: &Tree) -> TreeId {
+        let mut bytes = String::new();
+        for (path, content) in tree {
+            bytes.push_str(path);
+            bytes.push('=');
+            bytes.push_str(&content.to_string());
+            bytes.push('\n');
+        }
+        let id: TreeId = name(&bytes);
+        self.trees
+            .entry(id.clone())
+            .or_insert_with(|| Rc::new(tree.clone()));
+        id
+    }
+
+    pub(crate) fn commit(
+        &mut self,
+        tree: &TreeId,
+        parent: Option<&CommitId>,
+        label: &str,
+    ) -> CommitId {
+        let id: CommitId = name(&format!("{tree} {parent:?} {label}"));
+        let commit = Commit {
+            tree: tree.clone(),
+            parent: parent.cloned(),
+        };
+        self.commits.insert(id.clone(), commit);
+        id
+    }
+
+    pub(crate) fn tree(&self, id: &TreeId) -> Rc<Tree> {
+        self.trees
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| panic!("tree {} does not exist", id.short()))
+    }
+
+    pub(crate) fn tree_of(&self, commit: &CommitId) -> TreeId {
+        self.known(commit).tree.clone()
+    }
+
+    fn known(&self, commit: &CommitId) -> &Commit {
+        self.commits
+            .get(commit)
+            .unwrap_or_else(|| panic!("commit {} does not exist", commit.short()))
+    }
+
+    /// What a commit changes against its parent, put onto another tree; the paths that both changed if it cannot be.
+    pub(crate) fn pick(&self, onto: &Tree, commit: &CommitId) -> Result<Tree, Vec<String>> {
+        let known = self.known(commit);
+        let theirs = self.tree(&known.tree);
+        let base = match &known.parent {
+            Some(parent) => self.tree(&self.known(parent).tree),
+            None => Rc::default(),
+        };
+        let paths: BTreeSet<&String> = base.keys().chain(theirs.keys()).collect();
+        let (mut merged, mut both) = (onto.clone(), Vec::new());
+        for path in paths {
+            let (old, new, here) = (base.get(path), theirs.get(path), onto.get(path));
+            if old == new || here == new {
+                continue;
+            }
+            if here != old {
+                both.push(path.clone());
+            } else if let Some(new) = new {
+                merged.insert(path.clone(), *new);
+            } else {
+                merged.remove(path);
+            }
+        }
+        if both.is_empty() {
+            Ok(merged)
+        } else {
+            Err(both)
+        }
+    }
+
+    /// Puts attempts onto a commit, one after the other; those that conflict stay out.
+    pub(crate) fn stack(
+        &mut self,
+        onto: &CommitId,
+        attempts: &[(AttemptId, CommitId)],
+    ) -> Vec<Stacked> {
+        let mut top = onto.clone();
+        let mut results = Vec::new();
+        for (attempt, commit) in attempts {
+            let here = self.tree(&self.tree_of(&top));
+            let result = match self.pick(&here, commit) {
+                Err(paths) => StackResult::Conflict {
+                    paths,
+                    excerpt: "both sides".into(),
+                },
+                Ok(tree) if tree == *here => StackResult::Empty,
+                Ok(tree) => {
+                    let tree = self.write(&tree);
+                    top = self.commit(&tree, Some(&top), &attempt.to_string());
+                    StackResult::Put {
+                        commit: top.clone(),
+                        tree,
+                    }
+                }
+            };
+            results.push(Stacked {
+                attempt: *attempt,
+                result,
+            });
+        }
+        results
+    }
+
+    /// Moves the line, from here and only from here. Tells where it stands after it.
+    pub(crate) fn compare_and_swap(&mut self, from: &CommitId, to: &CommitId) -> Option<CommitId> {
+        if self.line.as_ref() == Some(from) {
+            self.line = Some(to.clone());
+        }
+        self.line.clone()
+    }
+
+    /// How often a commit stands on the line.
+    pub(crate) fn on_line(&self, label: &CommitId) -> usize {
+        let mut found = 0;
+        let mut at = self.line.as_ref();
+        while let Some(commit) = at {
+            found += usize::from(commit == label);
+            at = self.known(commit).parent.as_ref();
+        }
+        found
+    }
+}

@@ -1,0 +1,188 @@
+//! People: they answer, edit what they saw, lose patience, change files, and want the result.
+
+use crate::world::{What, World};
+use mission::ids::Digest;
+use mission::input::Input;
+use mission::mission::{Delivery, Mission};
+use mission::question::{About, Question, QuestionId};
+use mission::terms::Deliver;
+use mission::todo::{LineId, TodoEdit};
+use std::collections::BTreeSet;
+
+/// Nobody wants more than this of one mission.
+pub(crate) const MOST_GOALS: usize = 50;
+
+/// What somebody waits to hear about.
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    /// A change of a line of which they saw this version.
+    Edit(LineId, u64),
+    /// Anything else.
+    Other,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    /// Lines as somebody saw them some time ago.
+    seen: Vec<(LineId, u64)>,
+    /// Paths in the user's folder that a delivery wrote.
+    pub(crate) delivered: BTreeSet<String>,
+    /// The last list that was delivered.
+    pub(crate) last: Option<Digest>,
+}
+
+fn me() -> String {
+    "me".into()
+}
+
+impl World {
+    /// Somebody looks at the mission, and does at most one thing.
+    pub(crate) fn person_looks(&mut self) {
+        let again = self.minutes(1, 12);
+        self.after(again, What::Person);
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
+        let wanted = self.wanted(engine.desk.mission());
+        self.engine = Some(engine);
+        if let Some(input) = wanted {
+            let wish = match &input {
+                Input::Edit {
+                    edit: TodoEdit::Tick { line, saw } | TodoEdit::Note { line, saw, .. },
+                    ..
+                } => Wish::Edit(*line, *saw),
+                _ => Wish::Other,
+            };
+            self.wish(wish, input);
+        }
+    }
+
+    fn wanted(&mut self, mission: &Mission) -> Option<Input> {
+        let busy = self.calm || self.rng.chance(600);
+        if let Some((id, question)) = mission.questions().next().filter(|_| busy) {
+            return Some(self.answer(id, question));
+        }
+        if self.calm {
+            return None;
+        }
+        if mission.outcome().is_some() {
+            return self.wanted_of_the_sealed(mission);
+        }
+        let person = self.scenario.faults.person;
+        match self.rng.below(40) {
+            0 if self.rng.chance(person / 2) => Some(Input::Cancel { by: me() }),
+            1 => Some(Input::Deliver {
+                form: Deliver::Branch,
+            }),
+            2 => Some(Input::Undo { by: me() }),
+            3 => Some(Input::Resume {
+                by: me(),
+                more_tokens: 1,
+                replan: false,
+            }),
+            4..12 => self.edit(mission),
+            _ => None,
+        }
+    }
+
+    fn wanted_of_the_sealed(&mut self, mission: &Mission) -> Option<Input> {
+        if self.rng.chance(100) {
+            self.folder.insert("README".into(), self.steps);
+        }
+        let forms = [
+            Deliver::Worktree,
+            Deliver::Branch,
+            Deliver::Commit,
+            Deliver::None,
+        ];
+        match self.rng.below(10) {
+            0 | 1 => {
+                let form = *self.rng.pick(&forms).unwrap_or(&Deliver::None);
+                Some(Input::Deliver { form })
+            }
+            2 => Some(Input::Undo { by: me() }),
+            3 if matches!(mission.delivery(), Delivery::Done { .. }) => {
+                Some(Input::Undo { by: me() })
+            }
+            4 | 5 if matches!(mission.delivery(), Delivery::Undone | Delivery::Refused) => {
+                Some(Input::Deliver {
+                    form: Deliver::Worktree,
+                })
+            }
+            4 => self.edit(mission),
+            5 => Some(Input::Cancel { by: me() }),
+            _ => {
+                let more_tokens = self.rng.weigh(&[(2, 0), (3, 3_000_000)]);
+                let good = mission.outcome().is_some_and(crate::audit::is_good);
+                let replan = self.rng.chance(if good { 800 } else { 250 });
+                if replan && self.scenario.goals.len() < MOST_GOALS {
+                    let more = self.rng.range(2, 9);
+                    self.scenario.more_goals(&mut self.rng, more);
+                    self.audit.goals.clone_from(&self.scenario.goals);
+                }
+                Some(Input::Resume {
+                    by: me(),
+                    more_tokens,
+                    replan,
+                })
+            }
+        }
+    }
+
+    fn answer(&mut self, id: QuestionId, question: &Question) -> Input {
+        let text = match (&question.about, self.calm) {
+            (About::Plan, true) => "yes".to_owned(),
+            (About::Permission { .. }, true) => "allow".to_owned(),
+            (About::Dispute { .. }, true) => "retry".to_owned(),
+            (About::Plan, false) if self.rng.chance(700) => "yes".to_owned(),
+            _ if !self.calm && self.rng.chance(100) => String::new(),
+            (About::Blocked { .. }, false) if self.rng.chance(400) => "leave".to_owned(),
+            _ => self
+                .rng
+                .pick(&question.choices)
+                .cloned()
+                .unwrap_or_else(|| "try it like this".to_owned()),
+        };
+        let id = if !self.calm && self.rng.chance(50) {
+            QuestionId(id.0 + 7)
+        } else {
+            id
+        };
+        Input::Answer { id, text, by: me() }
+    }
+
+    /// An edit of a line as somebody sees it now, or saw it before others wrote on it.
+    fn edit(&mut self, mission: &Mission) -> Option<Input> {
+        let tasks: Vec<LineId> = mission
+            .tasks()
+            .map(|task| LineId::Task(task.task.id))
+            .collect();
+        if self.rng.chance(150) {
+            return Some(Input::Edit {
+                edit: TodoEdit::Propose {
+                    text: "and this".into(),
+                },
+                by: me(),
+            });
+        }
+        // A few lines are where everybody writes.
+        let few = &tasks[..tasks.len().min(3)];
+        let line = *self.rng.pick(few)?;
+        let now = (line, mission.todo().line(line).version);
+        let old = self.rng.pick(&self.people.seen).copied();
+        self.people.seen.push(now);
+        if self.people.seen.len() > 8 {
+            self.people.seen.remove(0);
+        }
+        let (line, saw) = old.filter(|_| self.rng.chance(500)).unwrap_or(now);
+        let edit = match self.rng.chance(500) {
+            true => TodoEdit::Tick { line, saw },
+            false => TodoEdit::Note {
+                line,
+                saw,
+                text: "mind this".into(),
+            },
+        };
+        Some(Input::Edit { edit, by: me() })
+    }
+}

@@ -1,0 +1,445 @@
+//! What performers do to the world. Each asks first whether its work is done already, so that doing it twice is harmless.
+
+use crate::host::{self, Deed, Session};
+use crate::scenario::verdict;
+use crate::story::tell;
+use crate::world::{Listing, What, World};
+use mission::command::Command;
+use mission::event::{Event, Step, Turn};
+use mission::gate::{Gate, GateRun};
+use mission::ids::{Digest, Epoch, TreeId};
+use mission::input::Input;
+use mission::mission::Lease;
+use mission::question::About;
+use mission::time::Millis;
+use mission::work::Base;
+
+impl World {
+    /// A performer begins.
+    pub(crate) fn begin(&mut self, life: u64, command: Command) {
+        tell!("{:>10} ! {}", "", command.name());
+        if let Command::Turn { turn, epoch, .. } = &command {
+            return self.begin_turn(life, &command, *turn, *epoch);
+        }
+        let wait = match command {
+            Command::Gate { .. } => self.rng.range(500, 4 * 60_000),
+            Command::PlanDelivery { .. } | Command::Deliver { .. } | Command::Undo { .. } => {
+                self.rng.range(10, 15 * 60_000)
+            }
+            _ => self.rng.range(10, 20_000),
+        };
+        self.after(wait, What::Effect { life, command });
+    }
+
+    /// A performer reaches the world, and says what came of it.
+    pub(crate) fn effect(&mut self, life: u64, command: &Command) {
+        if let Some(input) = self.fails(command).or_else(|| self.in_the_world(command)) {
+            self.send(life, command, input);
+        }
+    }
+
+    /// Some steps cannot be done, and nothing of them was.
+    fn fails(&mut self, command: &Command) -> Option<Input> {
+        if let Command::Gate { epoch, .. } = command {
+            let lost = self.rng.chance(self.scenario.faults.gate / 4);
+            return lost.then(|| Input::GateLost {
+                epoch: *epoch,
+                why: "the machine is full".into(),
+            });
+        }
+        if !self.rng.chance(self.scenario.faults.step) {
+            return None;
+        }
+        let (step, n) = match command {
+            // Once prepared is prepared; otherwise the world would be over too soon, too often.
+            Command::Prepare if self.git.line.is_none() && self.rng.chance(100) => {
+                (Step::Prepare, 0)
+            }
+            Command::Stack { n, .. } => (Step::Stack, *n),
+            Command::Move { n, from, .. } if self.git.line.as_ref() == Some(from) => {
+                (Step::Move, *n)
+            }
+            Command::PlanDelivery { n, .. } => (Step::PlanDelivery, *n),
+            Command::Undo { n } => (Step::Undo, *n),
+            Command::Clean { n } => (Step::Clean, *n),
+            Command::Deliver { n, plan, .. } if !self.listing(plan).written => (Step::Deliver, *n),
+            _ => return None,
+        };
+        Some(Input::StepFailed {
+            step,
+            n,
+            why: "it cannot be done here".into(),
+        })
+    }
+
+    fn listing(&self, plan: &Digest) -> Listing {
+        self.listings
+            .get(plan)
+            .cloned()
+            .unwrap_or_else(|| panic!("no such list: {plan}"))
+    }
+
+    /// Does it, and tells what is to be said of it.
+    pub(crate) fn in_the_world(&mut self, command: &Command) -> Option<Input> {
+        match command {
+            Command::Prepare => Some(self.prepare()),
+            Command::Turn { .. } => None,
+            Command::Gate {
+                epoch, gate, tree, ..
+            } => {
+                let run = self.run_gate(gate, tree);
+                Some(Input::GateRan { epoch: *epoch, run })
+            }
+            Command::Stack { n, onto, attempts } => {
+                let results = self.git.stack(onto, attempts);
+                Some(Input::Stacked { n: *n, results })
+            }
+            Command::Move { n, from, to, tree } => {
+                let stands = self.git.compare_and_swap(from, to);
+                assert_eq!(
+                    stands.as_ref(),
+                    Some(to),
+                    "the line stands where no landing put it"
+                );
+                assert_eq!(
+                    self.git.on_line(to),
+                    1,
+                    "a landing is on the line more than once"
+                );
+                Some(Input::Moved {
+                    n: *n,
+                    commit: to.clone(),
+                    tree: tree.clone(),
+                })
+            }
+            Command::PlanDelivery { n, .. } => Some(self.plan_delivery(*n)),
+            Command::Deliver { n, plan, .. } => Some(self.deliver(*n, plan)),
+            Command::Undo { n } => Some(self.undo(*n)),
+            Command::Clean { n } => Some(Input::Cleaned { n: *n, rescued: 0 }),
+        }
+    }
+
+    fn prepare(&mut self) -> Input {
+        let tree = self.git.write(&self.scenario.base);
+        let commit = self.git.commit(&tree, None, "base");
+        self.git.line.get_or_insert(commit.clone());
+        let base = Base {
+            commit,
+            tree,
+            branch: None,
+            head: None,
+            uncommitted: 0,
+            left_out: Vec::new(),
+        };
+        Input::Prepared {
+            base,
+            gates: self.scenario.gates.clone(),
+            environment: Digest::of(b"here"),
+            notes: Vec::new(),
+        }
+    }
+
+    fn run_gate(&mut self, gate: &Gate, tree: &TreeId) -> GateRun {
+        // A runner with a stale workspace runs on another tree than it was told, and says so.
+        let stray = self.rng.chance(self.scenario.faults.gate / 8);
+        let base = self.git.write(&self.scenario.base);
+        let on = if stray { base } else { tree.clone() };
+        let files = self.git.tree(&on);
+        let line = gate.program.to_string();
+        let (result, tests) = verdict(&self.scenario, &mut self.rng, &line, &files, self.calm);
+        GateRun {
+            gate: gate.id.clone(),
+            command: gate.command(),
+            tree: on,
+            environment: Digest::of(b"here"),
+            result,
+            output: Digest::of(b""),
+            tail: String::new(),
+            tests,
+            duration: Millis(1),
+        }
+    }
+
+    /// The list of what differs, and what it holds in the user's folder now.
+    fn plan_delivery(&mut self, n: u32) -> Input {
+        let line = self
+            .git
+            .line
+            .clone()
+            .expect("a prepared mission has a line");
+        let result = self.git.tree(&self.git.tree_of(&line));
+        let mut listing = Listing::default();
+        for path in self.scenario.base.keys().chain(result.keys()) {
+            let (base, now, new) = (
+                self.scenario.base.get(path),
+                self.folder.get(path),
+                result.get(path),
+            );
+            if now == new || base == new {
+                continue;
+            }
+            if now != base && !self.people.delivered.contains(path) {
+                return Input::DeliveryRefused {
+                    n,
+                    why: format!("{path} was changed"),
+                    hint: "merge it".into(),
+                };
+            }
+            listing
+                .files
+                .insert(path.clone(), (now.copied(), new.copied()));
+        }
+        let plan = Digest::of(format!("{n} {:?}", listing.files).as_bytes());
+        let files = listing.files.len() as u32;
+        self.listings.entry(plan.clone()).or_insert(listing);
+        Input::DeliveryPlanned { n, plan, files }
+    }
+
+    /// Writes the files, unless somebody changed one since; what was written before a crash is written already.
+    fn deliver(&mut self, n: u32, plan: &Digest) -> Input {
+        let mut listing = self.listing(plan);
+        let here = |path: &String| self.folder.get(path).copied();
+        let fits = listing
+            .files
+            .iter()
+            .all(|(path, (old, new))| here(path) == *old || here(path) == *new);
+        if !listing.written && !fits {
+            return Input::DeliveryRefused {
+                n,
+                why: "somebody changed a file".into(),
+                hint: "again".into(),
+            };
+        }
+        if !listing.written {
+            for (path, (_, new)) in &listing.files {
+                put(&mut self.folder, path, *new);
+                self.people.delivered.insert(path.clone());
+            }
+        }
+        listing.written = true;
+        let files = listing.files.len() as u32;
+        self.listings.insert(plan.clone(), listing);
+        self.people.last = Some(plan.clone());
+        Input::Delivered {
+            n,
+            place: "/p".into(),
+            files,
+        }
+    }
+
+    fn undo(&mut self, n: u32) -> Input {
+        let listing = self
+            .people
+            .last
+            .take()
+            .map(|plan| self.listing(&plan))
+            .unwrap_or_default();
+        let mut left = Vec::new();
+        for (path, (old, new)) in &listing.files {
+            if self.folder.get(path).copied() == *new {
+                put(&mut self.folder, path, *old);
+            } else if self.folder.get(path).copied() != *old {
+                left.push(path.clone());
+            }
+        }
+        Input::Undone { n, left }
+    }
+
+    fn begin_turn(&mut self, life: u64, command: &Command, turn: Turn, epoch: Epoch) {
+        let name = command.name();
+        if let Some(session) = self.host.sessions.get(&name) {
+            if let Some((outcome, work)) = session.ended.clone() {
+                tell!("{:>10} . the finished reply of {name} is found again", "");
+                return self.send(
+                    life,
+                    command,
+                    Input::TurnReplied {
+                        epoch,
+                        outcome,
+                        work,
+                    },
+                );
+            }
+            return self.ask_again(&name);
+        }
+        let role = turn.role();
+        let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
+        let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
+        let tokens = if self.calm { 20_000 } else { tokens };
+        let asks = deed != Deed::Hang && self.rng.chance(self.scenario.faults.person / 8);
+        tell!("{:>10} . {name} is done by an agent: {deed:?}", "");
+        let session = Session {
+            epoch,
+            deed,
+            tokens,
+            asks,
+            ended: None,
+            runs: 1,
+        };
+        self.host.sessions.insert(name.clone(), session);
+        let Some(length) = deed.length(&mut self.rng, role) else {
+            return;
+        };
+        if tokens > 100_000 {
+            self.after(
+                length.0 / 2,
+                What::Uses {
+                    name: name.clone(),
+                    tokens,
+                },
+            );
+        }
+        if asks {
+            self.after(length.0 / 3, What::Asks { name });
+        } else {
+            self.after(length.0, What::TurnOver { name });
+        }
+    }
+
+    /// Sessions live on behind the engine's back, but for those that die with it.
+    pub(crate) fn host_after_crash(&mut self) {
+        let names: Vec<String> = self.host.sessions.keys().cloned().collect();
+        for name in names {
+            let open = self.host.sessions[&name].ended.is_none();
+            if open && self.rng.chance(200) {
+                self.host.sessions.remove(&name);
+            }
+        }
+    }
+
+    fn lease(&self, name: &str) -> Option<Lease> {
+        let epoch = self.host.sessions.get(name)?.epoch;
+        self.audit.leases.get(&epoch).cloned()
+    }
+
+    pub(crate) fn turn_over(&mut self, name: &str) {
+        let Some(session) = self
+            .host
+            .sessions
+            .get(name)
+            .filter(|session| session.ended.is_none())
+        else {
+            return;
+        };
+        let session = session.clone();
+        let Some(lease) = self.lease(name) else {
+            return;
+        };
+        let key = self.audit.key_of(lease.turn);
+        let ended = host::end(
+            &mut self.rng,
+            &self.scenario,
+            &mut self.git,
+            &session,
+            &lease,
+            key.as_deref(),
+        );
+        let (outcome, work) = ended.clone();
+        if let Some(session) = self.host.sessions.get_mut(name) {
+            assert_eq!(session.runs, 1, "{name} was run more than once");
+            session.ended = Some(ended);
+        }
+        let (turn, epoch) = (lease.turn, session.epoch);
+        if let Some(life) = self.listens(epoch) {
+            let command = Command::Turn {
+                turn,
+                epoch,
+                deadline: lease.deadline,
+                lane: lease.lane,
+            };
+            self.send(
+                life,
+                &command,
+                Input::TurnReplied {
+                    epoch,
+                    outcome,
+                    work,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn agent_uses(&mut self, name: &str, tokens: u64) {
+        let Some(epoch) = self.host.sessions.get(name).map(|session| session.epoch) else {
+            return;
+        };
+        if let Some(life) = self.listens(epoch) {
+            let input = Some(Input::TurnUsed { epoch, tokens });
+            self.after(
+                0,
+                What::Says {
+                    life,
+                    name: name.to_owned(),
+                    input,
+                    ends: false,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn agent_asks(&mut self, name: &str) {
+        let Some(session) = self.host.sessions.get(name).filter(|session| session.asks) else {
+            return;
+        };
+        let (epoch, token) = (session.epoch, session.epoch.0 * 10);
+        if let Some(life) = self.listens(epoch) {
+            let choices = vec!["allow".to_owned(), "deny".to_owned()];
+            let input = Input::Question {
+                epoch,
+                token,
+                kind: "shell".into(),
+                text: "may I?".into(),
+                choices,
+            };
+            self.after(
+                1,
+                What::Says {
+                    life,
+                    name: name.to_owned(),
+                    input: Some(input),
+                    ends: false,
+                },
+            );
+        }
+    }
+
+    fn ask_again(&mut self, name: &str) {
+        if self
+            .host
+            .sessions
+            .get(name)
+            .is_some_and(|session| session.asks)
+        {
+            let name = name.to_owned();
+            self.after(100, What::Asks { name });
+        }
+    }
+
+    /// An answered permission lets its agent go on.
+    pub(crate) fn hand_answers_back(&mut self, event: &Event) {
+        let Event::QuestionClosed { id, .. } = event else {
+            return;
+        };
+        let Some(About::Permission { epoch, .. }) = self.audit.asked.get(id) else {
+            return;
+        };
+        let epoch = *epoch;
+        let mut sessions = self.host.sessions.iter_mut();
+        let Some((name, session)) =
+            sessions.find(|(_, session)| session.epoch == epoch && session.asks)
+        else {
+            return;
+        };
+        session.asks = false;
+        let name = name.clone();
+        let wait = self.rng.range(1_000, 10 * 60_000);
+        self.after(wait, What::TurnOver { name });
+    }
+}
+
+fn put(folder: &mut crate::git::Tree, path: &str, content: Option<u64>) {
+    match content {
+        Some(content) => _ = folder.insert(path.to_owned(), content),
+        None => _ = folder.remove(path),
+    }
+}

@@ -1,0 +1,341 @@
+//! What kind of world a seed gives: the work to be done, the gates of the project, the terms, and how bad things get.
+
+use crate::git::Tree;
+use crate::rng::Rng;
+use mission::gate::{Gate, GateKind, GateResult, Program, TestCount};
+use mission::plan::{Draft, Priority, Size, TaskDraft, TaskKind};
+use mission::terms::{Deliver, Terms};
+use mission::time::Millis;
+
+/// What a task is to bring about. Its truth is in a tree, whatever anybody says.
+#[derive(Clone, Debug)]
+pub(crate) struct Goal {
+    pub(crate) key: String,
+    pub(crate) kind: TaskKind,
+    needs: Vec<String>,
+    /// The bit that it sets in a file which others write as well.
+    shared: Option<u32>,
+    /// Whether its acceptance command tells done from not done.
+    pub(crate) discriminates: bool,
+    priority: Priority,
+    forecast: bool,
+}
+
+pub(crate) const SHARED: &str = "shared/changelog";
+pub(crate) const BROKEN: &str = "src/broken";
+pub(crate) const TESTS: [&str; 3] = ["tests/t1", "tests/t2", "tests/t3"];
+
+impl Goal {
+    pub(crate) fn path(&self) -> String {
+        format!("src/{}", self.key)
+    }
+
+    pub(crate) fn is_met(&self, tree: &Tree) -> bool {
+        let bit = |bit: u32| tree.get(SHARED).copied().unwrap_or(0) >> bit & 1 == 1;
+        tree.get(&self.path()) == Some(&1) && self.shared.is_none_or(bit)
+    }
+
+    pub(crate) fn meet(&self, tree: &mut Tree) {
+        tree.insert(self.path(), 1);
+        if let Some(bit) = self.shared {
+            *tree.entry(SHARED.into()).or_default() |= 1 << bit;
+        }
+    }
+
+    fn draft(&self) -> TaskDraft {
+        let command = match (self.kind, self.discriminates) {
+            (TaskKind::Ask, _) => None,
+            (TaskKind::Gate, _) => Some(format!("check {}", self.needs[0])),
+            (TaskKind::Agent, true) => Some(format!("check {}", self.key)),
+            (TaskKind::Agent, false) => Some(format!("smoke {}", self.key)),
+        };
+        TaskDraft {
+            id: self.key.clone(),
+            title: format!("Do {}", self.key),
+            goal: format!("Bring about {}", self.key),
+            kind: self.kind,
+            needs: self.needs.clone(),
+            writes: if self.forecast {
+                vec![self.path()]
+            } else {
+                Vec::new()
+            },
+            acceptance: command.into_iter().collect(),
+            priority: self.priority,
+            size: Size::Medium,
+        }
+    }
+}
+
+/// How the request reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Question,
+    Small,
+    Large,
+}
+
+/// How bad things get, each so often in a thousand chances for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) crash: u64,
+    pub(crate) append: u64,
+    pub(crate) zombie: u64,
+    pub(crate) lost: u64,
+    pub(crate) late: u64,
+    pub(crate) doubled: u64,
+    pub(crate) agent: u64,
+    pub(crate) fatal: u64,
+    pub(crate) gate: u64,
+    pub(crate) step: u64,
+    pub(crate) clock: u64,
+    pub(crate) person: u64,
+}
+
+/// A world before its first step.
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) request: Request,
+    pub(crate) goals: Vec<Goal>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) terms: Terms,
+    pub(crate) faults: Faults,
+    /// After so many steps nothing goes wrong any more.
+    pub(crate) calm_after: u64,
+    pub(crate) base: Tree,
+}
+
+impl Scenario {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let request = rng.weigh(&[
+            (40, Request::Question),
+            (60, Request::Small),
+            (900, Request::Large),
+        ]);
+        let n = if request == Request::Small {
+            1
+        } else {
+            rng.range(4, 21)
+        };
+        let mut goals = Vec::new();
+        more_goals(rng, &mut goals, n);
+        let mut base: Tree = TESTS.iter().map(|test| ((*test).to_owned(), 1)).collect();
+        base.insert("README".into(), 1);
+        base.insert(SHARED.into(), 0);
+        Self {
+            request,
+            goals,
+            gates: gates(rng),
+            terms: terms(rng),
+            faults: faults(rng),
+            calm_after: rng.range(250, 700),
+            base,
+        }
+    }
+
+    /// More is wanted than at first.
+    pub(crate) fn more_goals(&mut self, rng: &mut Rng, n: u64) {
+        more_goals(rng, &mut self.goals, n);
+    }
+
+    pub(crate) fn goal(&self, key: &str) -> Option<&Goal> {
+        self.goals.iter().find(|goal| goal.key == key)
+    }
+
+    pub(crate) fn draft(&self) -> Draft {
+        let goals = self.goals.iter().filter(|goal| {
+            // A small request is one task, and a task of the project's own cannot be it.
+            self.request != Request::Small || goal.kind == TaskKind::Agent
+        });
+        Draft {
+            tasks: goals.map(Goal::draft).collect(),
+        }
+    }
+
+    /// A plan that the core must send back.
+    pub(crate) fn bad_draft(&self, rng: &mut Rng) -> Draft {
+        let mut draft = self.draft();
+        match rng.below(6) {
+            0 => draft.tasks.clear(),
+            1 => draft.tasks[0].needs.push("nobody".into()),
+            2 => {
+                let key = draft.tasks[0].id.clone();
+                draft.tasks[0].needs.push(key);
+            }
+            3 => draft.tasks[0].acceptance = vec!["true".into()],
+            4 => draft.tasks[0].writes = vec!["/etc/passwd".into()],
+            _ => {
+                let again = draft.tasks[0].clone();
+                draft.tasks.push(again);
+            }
+        }
+        draft
+    }
+}
+
+fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64) {
+    let (dense, sharing) = (rng.range(50, 400), rng.range(0, 500));
+    let first = goals.len() as u64;
+    for i in first..first + n {
+        let mut needs: Vec<String> = Vec::new();
+        for goal in goals.iter().filter(|goal| goal.kind == TaskKind::Agent) {
+            if needs.len() < 3 && rng.chance(dense / 2) {
+                needs.push(goal.key.clone());
+            }
+        }
+        let discriminating = |key: &String| {
+            goals
+                .iter()
+                .any(|goal| goal.key == *key && goal.discriminates)
+        };
+        let provable = needs.first().is_some_and(discriminating);
+        let kind = match rng.below(12) {
+            0 if first + n > 1 => TaskKind::Ask,
+            1 if provable => TaskKind::Gate,
+            _ => TaskKind::Agent,
+        };
+        goals.push(Goal {
+            key: format!("k{i}"),
+            kind,
+            needs,
+            shared: rng.chance(sharing).then_some(i as u32),
+            discriminates: !rng.chance(80),
+            priority: rng.weigh(&[
+                (1, Priority::Low),
+                (4, Priority::Normal),
+                (1, Priority::High),
+            ]),
+            forecast: rng.chance(500),
+        });
+    }
+}
+
+fn terms(rng: &mut Rng) -> Terms {
+    let tokens = rng.weigh(&[
+        (7, 50_000_000),
+        (2, 5_000_000),
+        (2, 1_500_000),
+        (1, 300_000),
+        (1, 1),
+    ]);
+    let attended = !rng.chance(200);
+    let deliver = [
+        Deliver::Worktree,
+        Deliver::Branch,
+        Deliver::Commit,
+        Deliver::None,
+    ];
+    Terms {
+        workers: rng.range(1, 6) as u32,
+        attempts: rng.range(1, 5) as u32,
+        review_rounds: rng.below(4) as u32,
+        tokens,
+        attempt: Millis::from_mins(rng.range(20, 60)),
+        mission: Millis::from_mins(rng.weigh(&[(4, 24 * 60), (2, 240), (1, 60)])),
+        acceptance: Millis::from_mins(15),
+        // Nobody could approve an unattended mission's plan; it would be cancelled each time.
+        approve: attended && rng.chance(150),
+        attended,
+        deliver: *rng.pick(&deliver).unwrap_or(&Deliver::None),
+    }
+}
+
+fn faults(rng: &mut Rng) -> Faults {
+    let mut some = |most: u64| if rng.chance(600) { rng.below(most) } else { 0 };
+    Faults {
+        crash: some(12),
+        append: some(6),
+        zombie: some(500),
+        lost: some(80),
+        late: some(60),
+        doubled: some(150),
+        agent: some(500),
+        fatal: some(12),
+        gate: some(200),
+        step: some(60),
+        clock: some(300),
+        person: some(700),
+    }
+}
+
+fn gates(rng: &mut Rng) -> Vec<Gate> {
+    let kinds = [
+        ("test", GateKind::Test, "test"),
+        ("lint", GateKind::Lint, "lint"),
+        ("slow", GateKind::Test, "flaky"),
+        ("types", GateKind::Types, "missing"),
+        ("build", GateKind::Build, "fails"),
+    ];
+    let chosen = kinds.iter().filter(|_| rng.chance(350)).collect::<Vec<_>>();
+    let gate = |(id, kind, line): &&(&str, GateKind, &str)| Gate {
+        id: (*id).to_owned(),
+        kind: *kind,
+        program: Program::Shell((*line).to_owned()),
+        directory: String::new(),
+        timeout: Millis::from_mins(10),
+        source: "the project".into(),
+        defined_by: Vec::new(),
+    };
+    chosen.iter().map(gate).collect()
+}
+
+/// What a command says of a tree.
+pub(crate) fn verdict(
+    scenario: &Scenario,
+    rng: &mut Rng,
+    line: &str,
+    tree: &Tree,
+    honest: bool,
+) -> (GateResult, Option<TestCount>) {
+    let is = |green: bool| {
+        if green {
+            GateResult::Passed
+        } else {
+            GateResult::Failed { exit: 1 }
+        }
+    };
+    let whole = !tree.contains_key(BROKEN);
+    let (word, key) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "check" => (
+            is(scenario.goal(key).is_some_and(|goal| goal.is_met(tree))),
+            None,
+        ),
+        "test" => {
+            let here = TESTS
+                .iter()
+                .filter(|test| tree.contains_key(**test))
+                .count() as u32;
+            let failed = if whole {
+                Vec::new()
+            } else {
+                vec!["broken".to_owned()]
+            };
+            (
+                is(whole),
+                Some(TestCount {
+                    passed: here,
+                    failed,
+                    unnamed: 0,
+                    skipped: 0,
+                }),
+            )
+        }
+        "flaky" => (is(whole && (honest || rng.chance(800))), None),
+        "missing" => (GateResult::MissingTool { tool: "tsc".into() }, None),
+        "fails" => {
+            let mut failed = vec!["always".to_owned()];
+            failed.extend((!whole).then(|| "broken".to_owned()));
+            (
+                is(false),
+                Some(TestCount {
+                    passed: 1,
+                    failed,
+                    unnamed: 0,
+                    skipped: 0,
+                }),
+            )
+        }
+        _ => (is(whole), None),
+    }
+}
