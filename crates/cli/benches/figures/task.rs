@@ -1,0 +1,166 @@
+//! What the engine itself costs a task, with real git and the real journal.
+
+use super::{line, spread};
+use mission::event::{Event, Recorded, Turn};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use workbench::git::{Git, UserEnvironment};
+use workbench::repository::{MissionRepository, Project};
+
+const FILES: usize = 2_000;
+const TASKS: usize = 30;
+
+/// From the lease of a task to its landing, less its agent's and its gates' time. One Worker, so that nothing waits.
+pub(super) async fn overhead() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    repository(&project);
+    let script = folder.path().join("script.toml");
+    std::fs::write(&script, script_text()).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+        .args([
+            "task",
+            "write files",
+            "--workers",
+            "1",
+            "--reviews",
+            "0",
+            "--json",
+            "--agent",
+        ])
+        .arg(format!("scripted:{}", script.display()))
+        .current_dir(&project)
+        .env("ORCHESTRATOR_STATE_DIR", folder.path().join("state"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut started = BTreeMap::new();
+    let mut gates = BTreeMap::new();
+    let mut times = Vec::new();
+    let mut running = None;
+    for text in String::from_utf8_lossy(&output.stdout).lines() {
+        let value: Value = serde_json::from_str(text).unwrap();
+        let Ok(recorded) = serde_json::from_value::<Recorded>(value) else {
+            continue;
+        };
+        match recorded.event {
+            Event::TurnStarted {
+                turn: Turn::Work { attempt },
+                ..
+            } => {
+                started.insert(attempt.task, recorded.at);
+                running = Some(attempt.task);
+            }
+            Event::GateEnded { run, .. } => {
+                if let Some(task) = running {
+                    *gates.entry(task).or_insert(0) += run.duration.0;
+                }
+            }
+            Event::Landed { .. } => {
+                if let Some((task, at)) = running
+                    .take()
+                    .and_then(|task| Some((task, started.get(&task)?)))
+                {
+                    let whole = recorded.at.since(*at).0;
+                    let gates: u64 = gates.get(&task).copied().unwrap_or(0);
+                    times.push(Duration::from_millis(whole.saturating_sub(gates)));
+                }
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(times.len(), TASKS, "every task landed");
+    line(
+        &format!("engine's share of a task at {FILES} files"),
+        &spread(&mut times),
+        "p50 ≤ 60 ms, p99 ≤ 250 ms",
+    );
+}
+
+fn script_text() -> String {
+    let mut text = String::from(
+        "[[turn]]\nrole = \"commander\"\nend.answer = { kind = \"plan\", goal = \"files\" }\n\n[[turn]]\nrole = \"planner\"\n[turn.end.answer]\ntasks = [\n",
+    );
+    for n in 0..TASKS {
+        writeln!(
+            text,
+            "  {{ id = \"t{n}\", title = \"Write {n}\", goal = \"g\", writes = [\"new/{n}\"], acceptance = [\"test -e new/{n}\"] }},"
+        )
+        .unwrap();
+    }
+    text.push_str("]\n");
+    for n in 0..TASKS {
+        writeln!(
+            text,
+            "\n[[turn]]\nrole = \"worker\"\ntask = \"t{n}\"\nsteps = [ {{ write = {{ path = \"new/{n}\", text = \"{n}\\n\" }} }} ]\nend.answer = {{ status = \"done\", summary = \"wrote {n}\" }}"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn repository(folder: &Path) {
+    for n in 0..FILES {
+        let path = folder.join(format!("src/{}/{n}.txt", n / 50));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, format!("file {n}\n").repeat(40)).unwrap();
+    }
+    for words in [
+        vec!["init", "-q", "-b", "main"],
+        vec!["add", "-A"],
+        vec![
+            "-c",
+            "user.name=u",
+            "-c",
+            "user.email=u@localhost",
+            "commit",
+            "-qm",
+            "base",
+        ],
+    ] {
+        assert!(
+            Command::new("git")
+                .args(words)
+                .current_dir(folder)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+/// A workspace that is set from one commit to another and checked.
+pub(super) fn warm_workspace() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("project");
+    repository(&project);
+    let git = Git::find().unwrap();
+    let found = Project::find(&git, &project, &UserEnvironment::default()).unwrap();
+    let mission = MissionRepository::create(&git, &folder.path().join("mission"), &found).unwrap();
+    let base = mission
+        .snapshot(&found, mission::time::Timestamp(1_000))
+        .unwrap();
+    let lane = folder.path().join("mission/lanes/worker-1");
+    mission.workspace(&lane, &base.commit, &[]).unwrap();
+    let mut times = Vec::new();
+    for n in 0..20 {
+        std::fs::write(lane.join("src/0/0.txt"), format!("changed {n}\n")).unwrap();
+        std::fs::write(lane.join("new.txt"), "new\n").unwrap();
+        let start = Instant::now();
+        mission.workspace(&lane, &base.commit, &[]).unwrap();
+        times.push(start.elapsed());
+    }
+    line(
+        &format!("warm workspace handed out at {FILES} files"),
+        &spread(&mut times),
+        "p50 ≤ 20 ms",
+    );
+}

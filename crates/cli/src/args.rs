@@ -1,0 +1,366 @@
+//! The command line. What stands here as documentation is the manual that `--help` prints.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mission::ids::MissionId;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// Turns one request into finished, verified work.
+#[derive(Debug, Parser)]
+#[command(
+    name = "orchestrator",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Carries a request out: plans it, works on it in parallel, checks it, and hands the result over.
+    Task(TaskArgs),
+    /// Shows a whole mission in a sample project, mishaps and all. It needs git and a shell, and no model.
+    Demo(DemoArgs),
+    /// Shows the checks that a mission here would use, why, and what each says of your files as they are.
+    Checks(ChecksArgs),
+    /// Shows what is running, what it waits for and until when, and open questions.
+    Status(OneOrLast),
+    /// Lists all missions.
+    List(ListArgs),
+    /// Shows one mission: its plan, how far each task is and what proves it.
+    Show(OneOrLast),
+    /// Prints a mission's events.
+    Log(LogArgs),
+    /// Shows a mission's TODO, or writes on it.
+    Todo(TodoArgs),
+    /// Prints what a mission changed, as a diff against its base.
+    Diff(OneOrLast),
+    /// Hands a mission's result over.
+    Deliver(DeliverArgs),
+    /// Takes a delivery back; files that were changed since are left.
+    Undo(OneOrLast),
+    /// Checks a mission's chain of events, link by link.
+    Verify(OneOrLast),
+    /// Lets a mission go on after a crash, a cancellation or a failure. What had finished is kept.
+    Resume(ResumeArgs),
+    /// Ends a mission. Its work is kept.
+    Cancel(OneOrLast),
+    /// Answers an open question.
+    Answer(AnswerArgs),
+    /// Prints a mission's summary.
+    Summary(OneOrLast),
+    /// Removes what is kept of missions that are over.
+    Clean(CleanArgs),
+    /// Explains an error code.
+    Explain {
+        /// The code, as in `ORC004`.
+        code: String,
+    },
+}
+
+/// A mission by its name, or the last one.
+#[derive(Debug, Args)]
+pub(crate) struct OneOrLast {
+    /// The mission, as in `m7`; the last one of this folder if none is named.
+    pub(crate) mission: Option<MissionId>,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a mission may use.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Workers at once [default: 3].
+    #[arg(long, value_name = "N", env = "ORCHESTRATOR_WORKERS", value_parser = clap::value_parser!(u32).range(1..=i64::from(mission::limits::WORKERS_CAP)))]
+    pub(crate) workers: Option<u32>,
+    /// Attempts at one task before it fails [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub(crate) attempts: Option<u32>,
+    /// Reviews that may reject before a task is disputed; 0 leaves reviews out [default: 2].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub(crate) reviews: Option<u32>,
+    /// Tokens in all, as in `500k` [default: 5M].
+    #[arg(long, value_name = "N", env = "ORCHESTRATOR_TOKENS", value_parser = parse_count)]
+    pub(crate) tokens: Option<u64>,
+    /// The longest that the mission may run, as in `90m` [default: 4h].
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) time: Option<mission::time::Millis>,
+    /// The longest that one attempt may take [default: 60m].
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) attempt_time: Option<mission::time::Millis>,
+}
+
+/// How agents run.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    /// Who carries turns out: `opencode`, or `scripted:FILE` to follow a script [default: opencode].
+    #[arg(long, value_name = "AGENT", env = "ORCHESTRATOR_AGENT")]
+    pub(crate) agent: Option<String>,
+    /// The model, as `provider/model` [default: OpenCode's].
+    #[arg(long, value_name = "MODEL", env = "ORCHESTRATOR_MODEL")]
+    pub(crate) model: Option<String>,
+    /// What agents may do without being asked: `shell`.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) allow: Vec<Allowed>,
+    /// A turn of which nothing is heard for this long is over [default: 5m].
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) silence: Option<mission::time::Millis>,
+    /// Use the project's own configuration for agents, which has this digest and which you have read.
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) trust: Option<String>,
+}
+
+/// What may be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Allowed {
+    /// Shell commands inside workspaces.
+    Shell,
+}
+
+/// How a result is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// As changed files in your folder; nothing is staged or committed.
+    Worktree,
+    /// As the new branch `orchestrator/mN`.
+    Branch,
+    /// As one commit on the branch that is checked out.
+    Commit,
+    /// Not until you ask.
+    None,
+}
+
+impl From<Form> for mission::terms::Deliver {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Worktree => Self::Worktree,
+            Form::Branch => Self::Branch,
+            Form::Commit => Self::Commit,
+            Form::None => Self::None,
+        }
+    }
+}
+
+/// `orchestrator task`.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArgs {
+    /// What you want, in your own words; `-` reads it from standard input.
+    pub(crate) request: Option<String>,
+    /// Read the request from a file.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "request")]
+    pub(crate) file: Option<PathBuf>,
+    /// Work on this folder instead of the current one.
+    #[arg(long, short = 'C', value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Show the plan and wait for your word before any of it is carried out.
+    #[arg(long)]
+    pub(crate) approve: bool,
+    /// Answer `yes` to the plan, and take the default of every other question.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// How the result is handed over when the mission is completed [default: worktree].
+    #[arg(long, value_name = "FORM")]
+    pub(crate) deliver: Option<Form>,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    /// Print events as JSON lines on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print plain lines only, and draw nothing.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// `orchestrator demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the sample project and its mission, to look around.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Let everybody take longer, to watch.
+    #[arg(long)]
+    pub(crate) slow: bool,
+    /// Print events as JSON lines on standard output, and what became of the demo as the last.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print plain lines only, and draw nothing.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// `orchestrator checks`.
+#[derive(Debug, Args)]
+pub(crate) struct ChecksArgs {
+    /// Look at this folder instead of the current one.
+    #[arg(long, short = 'C', value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Only say what was found; run nothing.
+    #[arg(long)]
+    pub(crate) no_run: bool,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `orchestrator list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `orchestrator log`.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    #[command(flatten)]
+    pub(crate) one: OneOrLast,
+    /// Begin with this event.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) from: u64,
+    /// Go on as events happen, until the mission is over.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+/// `orchestrator todo`.
+#[derive(Debug, Args)]
+pub(crate) struct TodoArgs {
+    #[command(flatten)]
+    pub(crate) one: OneOrLast,
+    /// Say that a line is done, as in `T3`. A request: evidence decides.
+    #[arg(long, value_name = "LINE", group = "edit")]
+    pub(crate) tick: Option<String>,
+    /// Take a tick back.
+    #[arg(long, value_name = "LINE", group = "edit")]
+    pub(crate) untick: Option<String>,
+    /// Write a note beside a line; the text comes after `--text`.
+    #[arg(long, value_name = "LINE", group = "edit", requires = "text")]
+    pub(crate) note: Option<String>,
+    /// Propose a task; the text comes after `--text`.
+    #[arg(long, group = "edit", requires = "text")]
+    pub(crate) propose: bool,
+    /// The text of a note or a proposal.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// The line's version that you saw; without it, its version now.
+    #[arg(long, value_name = "N")]
+    pub(crate) saw: Option<u64>,
+}
+
+/// `orchestrator deliver`.
+#[derive(Debug, Args)]
+pub(crate) struct DeliverArgs {
+    #[command(flatten)]
+    pub(crate) one: OneOrLast,
+    /// In which form.
+    #[arg(long = "as", value_name = "FORM", default_value = "worktree")]
+    pub(crate) form: Form,
+}
+
+/// `orchestrator resume`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The mission, as in `m7`; the last one of this folder if none is named.
+    pub(crate) mission: Option<MissionId>,
+    /// Add tokens to its budget, as in `500k`.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = parse_count)]
+    pub(crate) tokens: u64,
+    /// Plan anew what has not landed.
+    #[arg(long)]
+    pub(crate) replan: bool,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+    /// Print events as JSON lines on standard output.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print plain lines only, and draw nothing.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// `orchestrator answer`.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    /// The mission, as in `m7`.
+    pub(crate) mission: MissionId,
+    /// The question, as in `q2`.
+    pub(crate) question: String,
+    /// The answer.
+    pub(crate) text: String,
+}
+
+/// `orchestrator clean`.
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// The missions; all that are over if none is named.
+    pub(crate) missions: Vec<MissionId>,
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1_000),
+        None => match text.strip_suffix(['m', 'M']) {
+            Some(digits) => (digits, 1_000_000),
+            None => (text, 1),
+        },
+    };
+    let n: u64 = digits
+        .parse()
+        .map_err(|_| "expected a whole number, as in `500k` or `5M`".to_owned())?;
+    n.checked_mul(factor)
+        .ok_or_else(|| "that is too many".to_owned())
+}
+
+pub(crate) fn parse_time(text: &str) -> Result<mission::time::Millis, String> {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let found = units
+        .iter()
+        .find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, *ms)));
+    let wrong = || "expected a whole number with a unit, as in `30s`, `90m` or `4h`".to_owned();
+    let (digits, ms) = found.ok_or_else(wrong)?;
+    let n: u64 = digits.parse().map_err(|_| wrong())?;
+    match n.checked_mul(ms) {
+        Some(0) => Err("it must be more than nothing".to_owned()),
+        Some(ms) => Ok(mission::time::Millis(ms)),
+        None => Err("that is too long".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn counts_and_times_are_read_with_their_units() {
+        assert_eq!(parse_count("5M"), Ok(5_000_000));
+        assert_eq!(parse_count("500k"), Ok(500_000));
+        assert!(
+            parse_count("1.5M").is_err()
+                && parse_count("-1").is_err()
+                && parse_count("99999999999999M").is_err()
+        );
+        assert_eq!(parse_time("90m"), Ok(mission::time::Millis::from_mins(90)));
+        assert!(parse_time("90").is_err() && parse_time("0s").is_err() && parse_time("h").is_err());
+    }
+}

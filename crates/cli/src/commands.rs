@@ -1,0 +1,68 @@
+//! The commands, one file each.
+
+mod answer;
+mod cancel;
+mod checks;
+mod clean;
+mod deliver;
+mod demo;
+mod diff;
+mod explain;
+mod list;
+mod log;
+mod resume;
+mod show;
+mod status;
+mod task;
+mod todo;
+mod verify;
+
+use crate::args::{Cli, Command};
+use crate::error::{Error, Exit};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print().ok();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Good.into()
+            };
+        }
+    };
+    match command(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            crate::view::note(&error.to_string());
+            error.exit().into()
+        }
+    }
+}
+
+fn command(command: Command) -> Result<Exit, Error> {
+    match command {
+        Command::Task(args) => task::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Checks(args) => checks::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Todo(args) => todo::run(args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Deliver(args) => deliver::deliver(&args),
+        Command::Undo(args) => deliver::undo(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Resume(args) => resume::run(&args),
+        Command::Cancel(args) => cancel::run(&args),
+        Command::Answer(args) => answer::run(&args),
+        Command::Summary(args) => show::summary(&args),
+        Command::Clean(args) => clean::run(&args),
+        Command::Explain { code } => explain::run(&code),
+    }
+}

@@ -1,0 +1,40 @@
+//! `orchestrator answer`: answers an open question.
+
+use crate::args::AnswerArgs;
+use crate::error::{Error, Exit, Kind};
+use crate::host::{self, Store};
+use crate::view;
+use engine::door::Wish;
+use mission::question::QuestionId;
+
+pub(crate) fn run(args: &AnswerArgs) -> Result<Exit, Error> {
+    let number = args.question.strip_prefix('q').unwrap_or(&args.question);
+    let id = number.parse().map(QuestionId).map_err(|_| {
+        Error::new(
+            Kind::Usage,
+            format!("`{}` is not a question", args.question),
+        )
+        .hint("questions are named `q1`, `q2`, …")
+    })?;
+    let store = Store::open()?;
+    let mission = store.find(Some(args.mission))?;
+    host::block_on(async {
+        let (told, mine) = host::wish(
+            &store,
+            mission,
+            Wish::Answer {
+                id,
+                text: args.text.clone(),
+            },
+        )
+        .await?;
+        host::told(told)?;
+        view::note("answered");
+        if mine {
+            view::note(&format!(
+                "nobody runs {mission} now; go on with: orchestrator resume {mission}"
+            ));
+        }
+        Ok(Exit::Good)
+    })
+}

@@ -1,0 +1,87 @@
+//! `orchestrator clean`: removes the folders of missions that are over. Their events stay.
+
+use crate::args::CleanArgs;
+use crate::error::{Error, Exit, Kind};
+use crate::host::Store;
+use crate::view;
+use journal::Takeover;
+use mission::ids::MissionId;
+use mission::mission::Delivery;
+use std::path::Path;
+use workbench::git::Git;
+use workbench::repository::Project;
+
+pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
+    let store = Store::open()?;
+    let named = !args.missions.is_empty();
+    let missions: Vec<MissionId> = match named {
+        true => args.missions.clone(),
+        false => store
+            .journal
+            .missions()?
+            .iter()
+            .map(|row| row.mission)
+            .collect(),
+    };
+    for id in missions {
+        let Ok((mission, _)) = store.load(id) else {
+            continue;
+        };
+        let running = store.owner(id)?.is_some();
+        if running || mission.outcome().is_none() {
+            if named {
+                return Err(Error::new(Kind::Refused, format!("{id} is not over"))
+                    .hint(format!("end it first: orchestrator cancel {id}")));
+            }
+            continue;
+        }
+        let place = store.layout.mission(&mission.full_name());
+        if !place.root().exists() {
+            continue;
+        }
+        if args.dry_run {
+            view::data(&format!("{id}: would remove {}", place.root().display()));
+            continue;
+        }
+        let owed = matches!(
+            mission.delivery(),
+            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing
+        );
+        if owed {
+            // Its list and the old bytes lie in the folder; without them it could be neither finished nor taken back.
+            view::note(&format!(
+                "{id} is kept: a delivery was cut short. Finish it first: orchestrator resume {id}"
+            ));
+            continue;
+        }
+        // Nobody may go on with it meanwhile.
+        let lease = store.journal.acquire(
+            id,
+            engine::owner::this_process(&store.door(id)),
+            Takeover::IfDead,
+        )?;
+        // The pin goes last but one: as long as the repository stands, what it borrows must not be pruned.
+        std::fs::remove_dir_all(place.root())
+            .map_err(|error| Error::io("remove", place.root(), &error))?;
+        unpin(mission.project(), &mission.full_name());
+        drop(lease);
+        view::data(&format!("{id}: removed {}", place.root().display()));
+    }
+    Ok(Exit::Good)
+}
+
+/// Removes the mission's ref from the user's repository, where that is still there.
+fn unpin(project: &str, name: &str) {
+    let found = Git::find()
+        .ok()
+        .and_then(|git| Project::find(&git, Path::new(project), &crate::places::git()).ok());
+    let unpinned = found
+        .as_ref()
+        .and_then(Project::repository)
+        .map(|user| user.unpin(name));
+    if let Some(Err(error)) = unpinned {
+        view::note(&format!(
+            "the ref refs/orchestrator/{name} stays in {project}: {error}"
+        ));
+    }
+}

@@ -1,0 +1,52 @@
+//! `orchestrator list`: all missions.
+
+use crate::args::ListArgs;
+use crate::error::{Error, Exit};
+use crate::host::Store;
+use crate::view::{self, escape, table};
+use journal::Hold;
+
+pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
+    let store = Store::open()?;
+    let rows = store.journal.missions()?;
+    if args.json {
+        for row in rows {
+            let live = row.lease.is_some_and(|lease| lease.hold == Hold::Live);
+            let line = serde_json::json!({
+                "mission": row.mission, "state": row.status, "running": live,
+                "project": row.project, "request": row.request, "created": row.created, "events": row.head.seq,
+            });
+            view::data(&line.to_string());
+        }
+        return Ok(Exit::Good);
+    }
+    if rows.is_empty() {
+        view::note("there is no mission yet; start one: orchestrator task \"…\"");
+        return Ok(Exit::Good);
+    }
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .rev()
+        .map(|row| {
+            let live = row
+                .lease
+                .as_ref()
+                .is_some_and(|lease| lease.hold == Hold::Live);
+            vec![
+                row.mission.to_string(),
+                if live {
+                    format!("{} (running)", row.status)
+                } else {
+                    row.status.clone()
+                },
+                escape::short(&row.project, 40),
+                escape::short(&row.request, 70),
+            ]
+        })
+        .collect();
+    view::data(&table::table(
+        &["mission", "state", "folder", "request"],
+        &cells,
+    ));
+    Ok(Exit::Good)
+}

@@ -1,0 +1,63 @@
+//! `orchestrator resume`: goes on where a mission stopped, for whatever reason it did.
+
+use crate::args::ResumeArgs;
+use crate::config::Config;
+use crate::error::{Error, Exit};
+use crate::host::{self, Chosen, Settled, Store};
+use crate::trust;
+use crate::view;
+use engine::door::Wish;
+use engine::store;
+use mission::seal::Outcome;
+use std::path::Path;
+
+pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
+    let store = Store::open()?;
+    let id = store.find(args.mission)?;
+    let style = crate::places::style(args.json, args.plain);
+    host::block_on(async {
+        if store.owner(id)?.is_some() {
+            view::note(&format!("{id} is running already; following it"));
+            return host::follow(&store, id, style).await;
+        }
+        let (mission, _) = store.load(id)?;
+        host::check_folder(&store, &mission)?;
+        // What it owed when it ended comes first: a half-written delivery is finished, whatever else is wanted.
+        let settled = host::settle(&store, id, style).await?;
+        let (mission, seq) = store.load(id)?;
+        let whole = matches!(
+            mission.outcome(),
+            Some(Outcome::Completed | Outcome::Unverified | Outcome::Answered)
+        );
+        match settled {
+            Settled::Interrupted => return Ok(Exit::Interrupted),
+            Settled::Done if whole && !args.replan => return Ok(host::finish(&mission, style)),
+            Settled::Done | Settled::Nothing => {}
+        }
+        if mission.outcome().is_none() && (args.replan || args.tokens > 0) {
+            view::note(&format!(
+                "{id} has not ended: it goes on as it was, without --tokens and --replan. They count once it has"
+            ));
+        }
+        let place = store.layout.mission(&mission.full_name());
+        let wanted = Config::read()?.agent(&args.agent);
+        let chosen = Chosen::read(&wanted, Some(&place))?;
+        let project = Path::new(mission.project());
+        let (trusted, _) =
+            trust::decide(store.layout.root(), project, args.agent.trust.as_deref())?;
+        let ready = host::ready(chosen, project, &wanted, trusted).await?;
+        if mission.outcome().is_some() {
+            let wish = Wish::Resume {
+                more_tokens: args.tokens,
+                replan: args.replan,
+            };
+            let (told, _) = host::wish(&store, id, wish).await?;
+            host::told(told)?;
+        }
+        host::keep_agent(&ready.agent, &place)
+            .map_err(|error| Error::io("write", place.root(), &error))?;
+        let owned = store::take(&*store.journal, id, &store.door(id))?;
+        let settings = host::settings(&store, &ready.agent, &place, &wanted)?;
+        host::run(&store, owned, settings, style, seq).await
+    })
+}

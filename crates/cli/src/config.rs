@@ -1,0 +1,236 @@
+//! The user's configuration file, and what is taken when neither it nor a flag says otherwise.
+//!
+//! A flag wins over an environment variable, that over the file, and that over the default. Nothing is ever read from
+//! the project: a repository must not be able to loosen a limit.
+
+use crate::args::{AgentArgs, Allowed, Form, LimitArgs, parse_count, parse_time};
+use crate::error::{Error, Kind};
+use mission::limits;
+use mission::time::Millis;
+use serde::Deserialize;
+use std::path::Path;
+
+/// The file as it is written. A key that is not known is an error that names it: a misspelt limit must not be no limit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    agent: Option<String>,
+    model: Option<String>,
+    #[serde(default)]
+    allow: Vec<Allowed>,
+    deliver: Option<Form>,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    workers: Option<u32>,
+    attempts: Option<u32>,
+    reviews: Option<u32>,
+    tokens: Option<Count>,
+    time: Option<Time>,
+    attempt_time: Option<Time>,
+    silence: Option<Time>,
+}
+
+/// `500000`, `"500k"` or `"5M"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "CountText")]
+struct Count(u64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CountText {
+    Number(u64),
+    Text(String),
+}
+
+impl TryFrom<CountText> for Count {
+    type Error = String;
+
+    fn try_from(text: CountText) -> Result<Self, String> {
+        match text {
+            CountText::Number(n) => Ok(Self(n)),
+            CountText::Text(text) => parse_count(&text).map(Self),
+        }
+    }
+}
+
+/// `"90m"` or `"4h"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Time(Millis);
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_time(&text).map(Self)
+    }
+}
+
+/// What a mission may use, from wherever each part came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// Who carries turns out, if it was said.
+    pub(crate) agent: Option<String>,
+    /// The model, if it was said.
+    pub(crate) model: Option<String>,
+    /// What agents may do without being asked.
+    pub(crate) allow: Vec<Allowed>,
+    /// A turn of which nothing is heard for this long is over.
+    pub(crate) silence: Millis,
+}
+
+/// Limits from wherever each came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ResolvedLimits {
+    pub(crate) workers: u32,
+    pub(crate) attempts: u32,
+    pub(crate) reviews: u32,
+    pub(crate) tokens: u64,
+    pub(crate) time: Millis,
+    pub(crate) attempt_time: Millis,
+}
+
+impl Config {
+    /// Reads the user's file; no file is an empty one.
+    pub(crate) fn read() -> Result<Self, Error> {
+        let Some(path) = crate::places::config() else {
+            return Ok(Self::default());
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text, &path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::io("read", &path, &error)),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let what = format!("{}: {}", path.display(), error.to_string().trim());
+            Error::new(Kind::Config, what).hint("`orchestrator explain ORC013` lists the keys")
+        })?;
+        let in_range = |name: &str, value: Option<u32>, least: u32, most: u32| match value {
+            Some(n) if n < least || n > most => {
+                let what = format!(
+                    "{}: `limits.{name}` is {n}; it must be {least} to {most}",
+                    path.display()
+                );
+                Err(Error::new(Kind::Config, what))
+            }
+            _ => Ok(()),
+        };
+        in_range("workers", config.limits.workers, 1, limits::WORKERS_CAP)?;
+        in_range("attempts", config.limits.attempts, 1, 10)?;
+        in_range("reviews", config.limits.reviews, 0, 10)?;
+        Ok(config)
+    }
+
+    /// How agents run.
+    pub(crate) fn agent(&self, args: &AgentArgs) -> Resolved {
+        let allow = if args.allow.is_empty() {
+            self.allow.clone()
+        } else {
+            args.allow.clone()
+        };
+        Resolved {
+            agent: args.agent.clone().or_else(|| self.agent.clone()),
+            model: args.model.clone().or_else(|| self.model.clone()),
+            allow,
+            silence: args
+                .silence
+                .or(self.limits.silence.map(|time| time.0))
+                .unwrap_or(limits::SILENCE),
+        }
+    }
+
+    /// What a mission may use.
+    pub(crate) fn limits(&self, args: &LimitArgs) -> ResolvedLimits {
+        let file = &self.limits;
+        ResolvedLimits {
+            workers: args.workers.or(file.workers).unwrap_or(limits::WORKERS),
+            attempts: args.attempts.or(file.attempts).unwrap_or(limits::ATTEMPTS),
+            reviews: args
+                .reviews
+                .or(file.reviews)
+                .unwrap_or(limits::REVIEW_ROUNDS),
+            tokens: args
+                .tokens
+                .or(file.tokens.map(|count| count.0))
+                .unwrap_or(limits::TOKENS),
+            time: args
+                .time
+                .or(file.time.map(|time| time.0))
+                .unwrap_or(limits::MISSION),
+            attempt_time: args
+                .attempt_time
+                .or(file.attempt_time.map(|time| time.0))
+                .unwrap_or(limits::ATTEMPT),
+        }
+    }
+
+    /// How a result is handed over.
+    pub(crate) fn deliver(&self, flag: Option<Form>) -> Form {
+        flag.or(self.deliver).unwrap_or(Form::Worktree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("config.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let config =
+            parse("model = 'a/b'\n[limits]\nworkers = 5\ntokens = '500k'\ntime = '90m'\n").unwrap();
+        let none = LimitArgs {
+            workers: None,
+            attempts: None,
+            reviews: None,
+            tokens: None,
+            time: None,
+            attempt_time: None,
+        };
+        let limits = config.limits(&none);
+        assert_eq!(
+            (limits.workers, limits.tokens, limits.time),
+            (5, 500_000, Millis::from_mins(90))
+        );
+        assert_eq!(limits.attempts, limits::ATTEMPTS);
+        assert_eq!(
+            config
+                .limits(&LimitArgs {
+                    workers: Some(2),
+                    ..none
+                })
+                .workers,
+            2
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_its_place() {
+        let error = parse("[limits]\nworker = 5\n").unwrap_err();
+        assert!(
+            error.contains("worker") && error.contains("line 2"),
+            "{error}"
+        );
+        assert!(
+            parse("[limits]\ntime = '90'\n")
+                .unwrap_err()
+                .contains("unit")
+        );
+        assert!(
+            parse("[limits]\nworkers = 500\n")
+                .unwrap_err()
+                .contains("1 to 32")
+        );
+    }
+}

@@ -1,0 +1,504 @@
+//! Hosts an engine in this process, or follows one elsewhere, and shows what happens.
+
+use crate::args::Allowed;
+use crate::config::Resolved;
+use crate::error::{Error, Exit, Kind};
+use crate::show::Show;
+use crate::view::{self, Style, summary};
+use agents::opencode::{OpenCode, Probe};
+use agents::scripted::{Script, Scripted};
+use agents::{Agent, ShellRule};
+use engine::dispatcher::{Dispatcher, Ended, Handle};
+use engine::door::{Door, Told, Wish};
+use engine::layout::{Layout, Place};
+use engine::settings::Settings;
+use engine::store::{self, Owned, Shared};
+use journal::{Hold, Sqlite};
+use mission::ids::{MissionId, Seq};
+use mission::mission::Mission;
+use mission::turn::Role;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The script that a mission was begun with.
+const SCRIPT: &str = "script.toml";
+/// How often another process's mission is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The store of this user.
+pub(crate) struct Store {
+    pub(crate) layout: Layout,
+    pub(crate) journal: Shared,
+}
+
+impl Store {
+    /// Opens the store, which is made if it is not there.
+    pub(crate) fn open() -> Result<Self, Error> {
+        Self::at(crate::places::layout()?)
+    }
+
+    /// Opens the store in a state directory, which is made if it is not there.
+    pub(crate) fn at(layout: Layout) -> Result<Self, Error> {
+        let journal = Sqlite::open(layout.root())?;
+        Ok(Self {
+            layout,
+            journal: Arc::new(journal),
+        })
+    }
+
+    /// The named mission, or the last one of the current folder, or the last one.
+    pub(crate) fn find(&self, named: Option<MissionId>) -> Result<MissionId, Error> {
+        if let Some(id) = named {
+            self.journal.head(id)?;
+            return Ok(id);
+        }
+        let here = std::env::current_dir().ok();
+        let rows = self.journal.missions()?;
+        let is_here = |project: &str| here.as_ref().is_some_and(|here| here.starts_with(project));
+        let found = rows
+            .iter()
+            .rev()
+            .find(|row| is_here(&row.project))
+            .or_else(|| rows.last());
+        found.map(|row| row.mission).ok_or_else(|| {
+            Error::new(Kind::NoMission, "there is no mission yet")
+                .hint("start one: orchestrator task \"…\"")
+        })
+    }
+
+    /// A mission as it is durable now.
+    pub(crate) fn load(&self, id: MissionId) -> Result<(Mission, Seq), Error> {
+        Ok(store::load(&*self.journal, id)?)
+    }
+
+    /// The socket of a mission's owner. Its name is short: sockets have little room.
+    pub(crate) fn door(&self, id: MissionId) -> PathBuf {
+        self.layout
+            .doors()
+            .join(format!("{id}-{}.sock", std::process::id()))
+    }
+
+    /// Where the living owner of a mission can be reached, if it has one.
+    pub(crate) fn owner(&self, id: MissionId) -> Result<Option<PathBuf>, Error> {
+        let rows = self.journal.missions()?;
+        let lease = rows
+            .into_iter()
+            .find(|row| row.mission == id)
+            .and_then(|row| row.lease);
+        let live = lease.filter(|lease| lease.hold == Hold::Live);
+        Ok(live
+            .and_then(|lease| lease.owner.endpoint)
+            .map(PathBuf::from))
+    }
+}
+
+/// Who carries turns out, as it was chosen.
+pub(crate) enum Chosen {
+    Scripted { script: Script, text: String },
+    OpenCode,
+}
+
+impl Chosen {
+    /// Reads the choice from the command line, else what the mission was begun with.
+    pub(crate) fn read(args: &Resolved, place: Option<&Place>) -> Result<Self, Error> {
+        let kept = place
+            .map(|place| place.root().join(SCRIPT))
+            .filter(|path| path.exists());
+        let path = match args.agent.as_deref() {
+            None => kept,
+            Some("opencode") => None,
+            Some(named) => match named.strip_prefix("scripted:") {
+                Some(path) => Some(PathBuf::from(path)),
+                None => {
+                    return Err(
+                        Error::new(Kind::Usage, format!("there is no agent `{named}`"))
+                            .hint("`--agent opencode` or `--agent scripted:FILE`"),
+                    );
+                }
+            },
+        };
+        let Some(path) = path else {
+            return Ok(Self::OpenCode);
+        };
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, &error))?;
+        let script = Script::parse(&text)
+            .map_err(|error| Error::new(Kind::Script, format!("{}: {error}", path.display())))?;
+        Ok(Self::Scripted { script, text })
+    }
+}
+
+/// An agent that is ready, with what a person should know of it.
+pub(crate) struct Ready {
+    pub(crate) agent: Starting,
+    pub(crate) told: String,
+}
+
+/// An agent before its mission has a place.
+pub(crate) enum Starting {
+    Scripted { script: Script, text: String },
+    OpenCode(Arc<OpenCode>),
+}
+
+/// Starts the agent's host, before anything is created and before any token is spent.
+pub(crate) async fn ready(
+    chosen: Chosen,
+    project: &Path,
+    wanted: &Resolved,
+    trusted: bool,
+) -> Result<Ready, Error> {
+    match chosen {
+        Chosen::Scripted { script, text } => Ok(Ready {
+            agent: Starting::Scripted { script, text },
+            told: "scripted, no model".into(),
+        }),
+        Chosen::OpenCode => {
+            let mut settings = agents::opencode::Settings::new(project);
+            settings.guard = guard_words()?;
+            settings.trusted = trusted;
+            let host = OpenCode::start(settings).await.map_err(agent_error)?;
+            let probed = host
+                .probe(project, Role::Worker, wanted.model.as_deref())
+                .await;
+            let probe: Probe = match probed {
+                Ok(probe) => probe,
+                Err(error) => {
+                    host.close().await;
+                    return Err(agent_error(error));
+                }
+            };
+            let untested = if probe.tested {
+                ""
+            } else {
+                " (a version that was not tested)"
+            };
+            let told = format!(
+                "OpenCode {}{untested}, model {} ({})",
+                probe.version, probe.model, probe.because
+            );
+            Ok(Ready {
+                agent: Starting::OpenCode(Arc::new(host)),
+                told,
+            })
+        }
+    }
+}
+
+fn agent_error(error: agents::opencode::Error) -> Error {
+    Error::new(Kind::Agent, error).hint("nothing was created and nothing was spent")
+}
+
+fn guard_words() -> Result<Vec<OsString>, Error> {
+    let guard = crate::places::guard()?;
+    let words = std::iter::once(guard.program.into_os_string()).chain(guard.arguments);
+    Ok(words.chain([OsString::from("--")]).collect())
+}
+
+/// What a mission is run with, once it has a place.
+pub(crate) fn settings(
+    store: &Store,
+    ready: &Starting,
+    place: &Place,
+    args: &Resolved,
+) -> Result<Settings, Error> {
+    let shell = match (args.allow.contains(&Allowed::Shell), ready) {
+        (true, _) | (_, Starting::Scripted { .. }) => ShellRule::Allow,
+        (false, Starting::OpenCode(_)) if crate::places::attended() => ShellRule::Ask,
+        (false, Starting::OpenCode(_)) => ShellRule::Deny,
+    };
+    let common = engine_settings(store, ready, place)?;
+    Ok(Settings {
+        shell,
+        model: args.model.clone(),
+        silence: args.silence,
+        ..common
+    })
+}
+
+/// Keeps what a mission was begun with, so that it goes on with the same: without it a scripted mission that was killed
+/// early would be resumed by a real model.
+pub(crate) fn keep_agent(ready: &Starting, place: &Place) -> std::io::Result<()> {
+    let Starting::Scripted { text, .. } = ready else {
+        return Ok(());
+    };
+    let (kept, next) = (place.root().join(SCRIPT), place.root().join("script.next"));
+    if kept.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(place.root())?;
+    std::fs::write(&next, text)?;
+    std::fs::File::open(&next)?.sync_all()?;
+    std::fs::rename(&next, &kept)
+}
+
+/// What an engine needs for work that asks no agent.
+pub(crate) fn engine_settings(
+    store: &Store,
+    ready: &Starting,
+    place: &Place,
+) -> Result<Settings, Error> {
+    let agent: Arc<dyn Agent> = match ready {
+        Starting::OpenCode(host) => host.clone(),
+        Starting::Scripted { script, .. } => {
+            std::fs::create_dir_all(place.root())
+                .map_err(|error| Error::io("make", place.root(), &error))?;
+            let memory = place.agent();
+            let agent = Scripted::new(script.clone(), memory.clone(), guard_words()?);
+            Arc::new(agent.map_err(|error| Error::io("make", &memory, &error))?)
+        }
+    };
+    Ok(Settings {
+        layout: store.layout.clone(),
+        agent,
+        guard: crate::places::guard()?,
+        environment: crate::places::environment(),
+        git: crate::places::git(),
+        shell: ShellRule::Deny,
+        model: None,
+        silence: mission::limits::SILENCE,
+    })
+}
+
+/// How a mission that ran here ended.
+pub(crate) struct Ran {
+    pub(crate) ended: Ended,
+    /// Somebody is asked, and nobody is here.
+    pub(crate) deserted: bool,
+}
+
+/// Runs a mission that this process owns until it is over, shows it, and ends with its summary.
+pub(crate) async fn run(
+    store: &Store,
+    owned: Owned,
+    settings: Settings,
+    style: Style,
+    after: Seq,
+) -> Result<Exit, Error> {
+    let ran = drive(store, owned, settings, style, after).await?;
+    match ran.ended {
+        Ended::Over(mission) => Ok(finish(&mission, style)),
+        Ended::WoundDown(mission) if ran.deserted => Ok(needs_input(&mission)),
+        Ended::WoundDown(mission) => {
+            view::note(&format!(
+                "interrupted; nothing is lost. Go on with: orchestrator resume {}",
+                mission.id()
+            ));
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Nothing goes on without an answer, and nobody is here to give it: what to type, here or elsewhere.
+fn needs_input(mission: &Mission) -> Exit {
+    let id = mission.id();
+    view::note(&format!(
+        "{id} waits for an answer, and nobody is here; nothing is lost. To go on:"
+    ));
+    for (question, asked) in mission.questions() {
+        let text = view::escape::short(&asked.text, 160);
+        let choices = match asked.choices.is_empty() {
+            true => "TEXT".to_owned(),
+            false => view::escape::line(&asked.choices.join("|")),
+        };
+        view::note(&format!(
+            "  orchestrator answer {id} {question} {choices}    ({text})"
+        ));
+    }
+    view::note(&format!("  orchestrator resume {id}"));
+    Exit::NeedsInput
+}
+
+/// Runs a mission that this process owns until nothing is owed any more, and shows what happens.
+pub(crate) async fn drive(
+    store: &Store,
+    owned: Owned,
+    settings: Settings,
+    style: Style,
+    after: Seq,
+) -> Result<Ran, Error> {
+    let id = owned.mission.id();
+    let agent = settings.agent.clone();
+    let door = Door::open(&store.door(id))?;
+    let (dispatcher, handle) = Dispatcher::new(store.journal.clone(), owned, settings);
+    let closed = CancellationToken::new();
+    let seen = handle.watch();
+    let shown = {
+        let show = Show::new(store, id, style, after);
+        let (handle, closed) = (handle.clone(), closed.clone());
+        let here = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || here.block_on(show.watch(seen, handle, closed)))
+    };
+    let heard = tokio::spawn(signals(handle.clone(), closed.clone()));
+    let work = async {
+        let ended = dispatcher.run().await;
+        closed.cancel();
+        ended
+    };
+    let (ended, ()) = tokio::join!(work, door.serve(handle, closed.clone()));
+    let shown = match shown.await {
+        Ok(shown) => shown?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    heard.await.ok();
+    agent.close().await;
+    Ok(Ran {
+        ended: ended?,
+        deserted: shown.deserted,
+    })
+}
+
+/// What became of what a mission that is over still owed.
+pub(crate) enum Settled {
+    /// It owed nothing.
+    Nothing,
+    /// It was done.
+    Done,
+    /// The program was told to end before that.
+    Interrupted,
+}
+
+/// Does what a mission that is over still owes and nobody does: a delivery that was cut short, tidying. No agent is
+/// asked.
+pub(crate) async fn settle(store: &Store, id: MissionId, style: Style) -> Result<Settled, Error> {
+    let (mission, _) = store.load(id)?;
+    if mission.outcome().is_none() || mission.due().is_empty() || store.owner(id)?.is_some() {
+        return Ok(Settled::Nothing);
+    }
+    let owned = store::take(&*store.journal, id, &store.door(id))?;
+    let place = store.layout.mission(&owned.mission.full_name());
+    let nobody = Starting::Scripted {
+        script: Script { turns: Vec::new() },
+        text: String::new(),
+    };
+    let settings = engine_settings(store, &nobody, &place)?;
+    let shown = owned.head.seq;
+    Ok(
+        match drive(store, owned, settings, style, shown).await?.ended {
+            Ended::Over(_) => Settled::Done,
+            Ended::WoundDown(_) => Settled::Interrupted,
+        },
+    )
+}
+
+/// Says so if the folder of a mission, which all further work needs, was removed.
+pub(crate) fn check_folder(store: &Store, mission: &Mission) -> Result<(), Error> {
+    let place = store.layout.mission(&mission.full_name());
+    if mission.base().is_none() || place.root().join("repo.git").exists() {
+        return Ok(());
+    }
+    let what = format!(
+        "the folder of {} was removed, and its work with it",
+        mission.id()
+    );
+    Err(Error::new(Kind::Refused, what).hint("start a new one: orchestrator task \"…\""))
+}
+
+/// Shows the end of a mission and tells how the program ends.
+pub(crate) fn finish(mission: &Mission, style: Style) -> Exit {
+    if style != Style::Json {
+        view::data(&format!("\n{}", summary::summary(mission)));
+    }
+    mission.outcome().map_or(Exit::Failed, Exit::from)
+}
+
+/// The first interrupt lets the engine wind down, the second ends the program as a crash would.
+async fn signals(handle: Handle, closed: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    let mut first = true;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = closed.cancelled() => return,
+        }
+        if !first {
+            crate::leave::now(Exit::Interrupted);
+        }
+        first = false;
+        view::note("winding down; once more to stop at once");
+        handle.wind_down();
+    }
+}
+
+/// Follows a mission that another process runs until it is over, or until its owner is gone.
+pub(crate) async fn follow(store: &Store, id: MissionId, style: Style) -> Result<Exit, Error> {
+    let mut show = Show::new(store, id, style, Seq(0));
+    let mut version = None;
+    loop {
+        let now = store.journal.version()?;
+        if version != Some(now) {
+            version = Some(now);
+            show.catch_up()?;
+        }
+        show.draw();
+        if let Some(mission) = show.mission()
+            && mission.outcome().is_some()
+        {
+            let mission = mission.clone();
+            drop(show);
+            return Ok(finish(&mission, style));
+        }
+        if store.owner(id)?.is_none() {
+            drop(show);
+            view::note(&format!(
+                "nobody runs {id} now; go on with: orchestrator resume {id}"
+            ));
+            return Ok(Exit::Interrupted);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = tokio::signal::ctrl_c() => {
+                view::note(&format!("{id} goes on without this window; look again with: orchestrator log {id} --follow"));
+                return Ok(Exit::Good);
+            }
+        }
+    }
+}
+
+/// Tells a wish to the mission's owner, or makes it durable under a short lease where nobody owns it. Then the engine
+/// is run here if something is owed because of it.
+pub(crate) async fn wish(store: &Store, id: MissionId, wish: Wish) -> Result<(Told, bool), Error> {
+    let by = crate::places::user();
+    if let Some(door) = store.owner(id)?
+        && let Some(told) = engine::door::tell(&door, &by, wish.clone()).await?
+    {
+        return Ok((told, false));
+    }
+    let owned = store::take(&*store.journal, id, &store.door(id))?;
+    let told = store::once(&*store.journal, owned, wish.input(&by))?;
+    Ok((told.into(), true))
+}
+
+/// What a wish came to, for a person.
+pub(crate) fn told(told: Told) -> Result<(), Error> {
+    match told {
+        Told::Done => Ok(()),
+        Told::Stale => Err(Error::new(
+            Kind::Refused,
+            "it means nothing any more; nothing was changed",
+        )),
+        Told::Refused { why } => Err(Error::new(Kind::Refused, why)),
+    }
+}
+
+/// A runtime for commands that need one.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime
+        .map_err(|error| Error::new(Kind::Setup, format!("no threads can be started: {error}")))?;
+    let done = runtime.block_on(work);
+    // A thread that waits for a lock of another process must not keep this one from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}

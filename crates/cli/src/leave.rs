@@ -1,0 +1,23 @@
+//! What is put right even when the program ends at once.
+
+use crate::error::Exit;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// This folder is of no use once the program has ended.
+pub(crate) fn remove(folder: Option<PathBuf>) {
+    *FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = folder;
+}
+
+/// Ends the program now.
+pub(crate) fn now(exit: Exit) -> ! {
+    crate::view::screen::end();
+    let folder = FOLDER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(folder) = folder {
+        // What cannot be removed is left to whoever cleans the temporary folder.
+        std::fs::remove_dir_all(folder).ok();
+    }
+    std::process::exit(exit as i32)
+}

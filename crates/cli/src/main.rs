@@ -1,0 +1,25 @@
+//! The `orchestrator` program. Everything a person sees is here; everything that decides is not.
+
+mod args;
+mod commands;
+mod config;
+mod demo;
+mod error;
+mod host;
+mod leave;
+mod places;
+mod show;
+mod trust;
+mod view;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == workbench::guard::WORD)
+    {
+        return workbench::guard::main(std::env::args_os());
+    }
+    commands::run()
+}

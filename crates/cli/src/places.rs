@@ -1,0 +1,100 @@
+//! What the program reads of its surroundings, in one place: environment, folders, who the user is.
+
+use crate::error::{Error, Kind};
+use crate::view::Style;
+use engine::layout::Layout;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use workbench::git::UserEnvironment;
+use workbench::guard::Guard;
+
+/// Names another state directory.
+pub(crate) const STATE: &str = "ORCHESTRATOR_STATE_DIR";
+
+/// The user's environment.
+pub(crate) fn environment() -> BTreeMap<OsString, OsString> {
+    std::env::vars_os().collect()
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The state directory: `ORCHESTRATOR_STATE_DIR`, else `opencode-orchestrator` in `XDG_STATE_HOME`, else below the
+/// home directory's `.local/state`.
+pub(crate) fn layout() -> Result<Layout, Error> {
+    let named = path(STATE).map(Ok);
+    let xdg = || path("XDG_STATE_HOME").filter(|dir| dir.is_absolute());
+    let found = named.unwrap_or_else(|| {
+        let state = xdg().or_else(|| path("HOME").map(|home| home.join(".local/state")));
+        state
+            .map(|state| state.join("opencode-orchestrator"))
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::Setup,
+                    "there is no home directory: neither HOME nor XDG_STATE_HOME is set",
+                )
+                .hint(format!("set {STATE} to a folder that may be written"))
+            })
+    })?;
+    let absolute =
+        std::path::absolute(&found).map_err(|error| Error::io("find", &found, &error))?;
+    Ok(Layout::new(absolute))
+}
+
+/// The user's configuration file: `ORCHESTRATOR_CONFIG`, else `config.toml` in `opencode-orchestrator` of
+/// `XDG_CONFIG_HOME`, else below the home directory's `.config`.
+pub(crate) fn config() -> Option<PathBuf> {
+    let xdg = path("XDG_CONFIG_HOME").filter(|dir| dir.is_absolute());
+    let folder = xdg.or_else(|| path("HOME").map(|home| home.join(".config")));
+    path("ORCHESTRATOR_CONFIG")
+        .or_else(|| folder.map(|folder| folder.join("opencode-orchestrator/config.toml")))
+}
+
+/// Where the user's git is configured.
+pub(crate) fn git() -> UserEnvironment {
+    UserEnvironment {
+        home: path("HOME"),
+        xdg_config_home: path("XDG_CONFIG_HOME"),
+        git_config_global: path("GIT_CONFIG_GLOBAL"),
+        git_config_system: path("GIT_CONFIG_SYSTEM"),
+        system: std::env::var_os("GIT_CONFIG_NOSYSTEM").is_none(),
+    }
+}
+
+/// This program as a guard.
+pub(crate) fn guard() -> Result<Guard, Error> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::io("find", Path::new("this program"), &error))?;
+    Ok(Guard::new(program))
+}
+
+/// Who is asking, for the journal.
+pub(crate) fn user() -> String {
+    std::env::var("USER")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "user".into())
+}
+
+/// How a running mission is shown: what was asked for, else what the terminal can do.
+pub(crate) fn style(json: bool, plain: bool) -> Style {
+    let named = |name: &str| std::env::var(name).unwrap_or_default();
+    let dumb = matches!(named("TERM").as_str(), "" | "dumb");
+    if json {
+        Style::Json
+    } else if plain || dumb || !named("NO_COLOR").is_empty() || !std::io::stderr().is_terminal() {
+        Style::Plain
+    } else {
+        Style::Live
+    }
+}
+
+/// Whether a person can be asked here and now.
+pub(crate) fn attended() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}

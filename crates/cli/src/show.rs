@@ -1,0 +1,208 @@
+//! Shows a mission's events as they become durable: as JSON, as lines, or as lines above a live view.
+//!
+//! It runs on a thread of its own. A terminal that takes no more text, or a pipe that nobody reads, holds up what is
+//! shown and nothing else.
+
+use crate::error::Error;
+use crate::host::Store;
+use crate::places;
+use crate::view::keyboard::{self, Keyboard};
+use crate::view::live::{self, Live};
+use crate::view::{self, Style, lines, screen};
+use engine::clock::Clock;
+use engine::dispatcher::{Handle, Seen};
+use engine::store::{self, Shared};
+use mission::event::{Event, Recorded};
+use mission::ids::{MissionId, Seq};
+use mission::input::{Input, Reply};
+use mission::mission::{Mission, State};
+use mission::question::QuestionId;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+/// Shows one mission.
+pub(crate) struct Show {
+    journal: Shared,
+    id: MissionId,
+    json: bool,
+    mission: Option<Mission>,
+    seq: Seq,
+    /// Events up to here have been shown before.
+    after: Seq,
+    clock: Clock,
+    live: Option<Live>,
+    keyboard: Option<Keyboard>,
+    /// Whether the mission stood still for want of an answer that nobody here can give.
+    pub(crate) deserted: bool,
+}
+
+impl Show {
+    pub(crate) fn new(store: &Store, id: MissionId, style: Style, after: Seq) -> Self {
+        Self {
+            journal: store.journal.clone(),
+            id,
+            json: style == Style::Json,
+            mission: None,
+            seq: Seq(0),
+            after,
+            clock: Clock::new(),
+            live: (style == Style::Live).then(Live::begin),
+            keyboard: None,
+            deserted: false,
+        }
+    }
+
+    /// The mission as far as it was shown.
+    pub(crate) fn mission(&self) -> Option<&Mission> {
+        self.mission.as_ref()
+    }
+
+    /// Watches a mission that this process runs, and takes answers where a person is here.
+    pub(crate) async fn watch(
+        mut self,
+        mut seen: Receiver<Seen>,
+        handle: Handle,
+        closed: CancellationToken,
+    ) -> Result<Self, Error> {
+        if self.live.is_some() && places::attended() {
+            self.keyboard = Some(Keyboard::new());
+        }
+        let mut resumed = self.live.is_some().then(continued).flatten();
+        let mut ticks = tokio::time::interval(live::TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.catch_up()?;
+        loop {
+            if !self.deserted && !places::attended() && self.mission().is_some_and(stands_still) {
+                self.deserted = true;
+                handle.wind_down();
+            }
+            tokio::select! {
+                received = seen.recv() => match received {
+                    Ok(Seen::Event(seq, recorded)) if seq.0 == self.seq.0 + 1 => self.show(seq, &recorded),
+                    Ok(Seen::Event(seq, _)) if seq <= self.seq => {}
+                    Ok(Seen::Event(..)) | Err(RecvError::Lagged(_)) => self.catch_up()?,
+                    Ok(Seen::Sign(epoch, sign)) => {
+                        if let Some(live) = &mut self.live {
+                            live.hear(self.clock.now(), epoch, sign);
+                        }
+                    }
+                    Err(RecvError::Closed) => break,
+                },
+                _ = ticks.tick(), if self.live.is_some() => self.draw(),
+                line = typed(&mut self.keyboard) => match line {
+                    Some((id, line)) => self.answer(&handle, id, &line).await,
+                    None => self.keyboard = None,
+                },
+                () = next(&mut resumed) => screen::forget(),
+                () = closed.cancelled() => break,
+            }
+        }
+        self.catch_up()?;
+        self.live = None;
+        Ok(self)
+    }
+
+    /// Reads what is durable and was not shown yet.
+    pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
+        for (seq, recorded) in store::events(&*self.journal, self.id, Seq(self.seq.0 + 1))? {
+            self.show(seq, &recorded);
+        }
+        Ok(())
+    }
+
+    /// Draws the live view, if there is one.
+    pub(crate) fn draw(&mut self) {
+        let (Some(live), Some(mission)) = (&mut self.live, &self.mission) else {
+            return;
+        };
+        let asks = self.keyboard.as_ref().and_then(|keyboard| {
+            let first = mission.questions().next().map(|(id, _)| id);
+            keyboard.ask(first);
+            first
+        });
+        live.tick(mission, self.clock.now(), asks);
+    }
+
+    fn show(&mut self, seq: Seq, recorded: &Recorded) {
+        match &mut self.mission {
+            Some(mission) => mission.apply(recorded.at, &recorded.event),
+            none => *none = Mission::replay([recorded]),
+        }
+        self.seq = seq;
+        let Some(mission) = &self.mission else { return };
+        if let Some(live) = &mut self.live {
+            live.happened(mission);
+        }
+        if seq <= self.after {
+            return;
+        }
+        if self.json {
+            view::data(&json_line(seq, recorded));
+        } else if let Some(line) = lines::line(mission, recorded) {
+            view::note(&line);
+            if matches!(recorded.event, Event::Planned { .. }) {
+                view::note(&format!("\n{}", lines::plan(mission)));
+            }
+        }
+    }
+
+    /// Hands in what a person typed.
+    async fn answer(&mut self, handle: &Handle, id: QuestionId, line: &str) {
+        screen::entered();
+        let mission = self.mission.as_ref();
+        let open = mission.and_then(|mission| mission.questions().find(|(open, _)| *open == id));
+        let Some((_, question)) = open else {
+            return view::note(&format!("{id} is closed already"));
+        };
+        let text = match keyboard::meant(question, line) {
+            Ok(text) => text,
+            Err(hint) => return view::note(&view::escape::line(&hint)),
+        };
+        let by = places::user();
+        match handle.tell(Input::Answer { id, text, by }).await {
+            Ok(Reply::Done) | Err(_) => {}
+            Ok(Reply::Stale) => view::note(&format!("{id} is closed already")),
+            Ok(Reply::Refused(why)) => view::note(&view::escape::line(&why.to_string())),
+        }
+    }
+}
+
+async fn typed(keyboard: &mut Option<Keyboard>) -> Option<(QuestionId, String)> {
+    match keyboard {
+        Some(keyboard) => keyboard.line().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells when this program goes on after it was stopped.
+fn continued() -> Option<Signal> {
+    signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw())).ok()
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether nothing happens any more until somebody answers.
+fn stands_still(mission: &Mission) -> bool {
+    let waits = |task: &mission::mission::TaskState| {
+        matches!(task.state, State::Parked { .. } | State::Judging { .. })
+    };
+    mission.outcome().is_none()
+        && mission.terms().attended
+        && mission.questions().next().is_some()
+        && mission.due().is_empty()
+        && !mission.tasks().any(waits)
+}
+
+/// One event as a line for machines.
+pub(crate) fn json_line(seq: Seq, recorded: &Recorded) -> String {
+    serde_json::json!({ "seq": seq.0, "v": recorded.v, "at": recorded.at.0, "event": recorded.event }).to_string()
+}

@@ -1,0 +1,185 @@
+//! Whether the project's own configuration for agents may be used.
+//!
+//! A project can name programs there (plugins, MCP servers, hooks), so it is not used until somebody has read it and
+//! said so. What was approved is remembered outside the project, under a digest of its content: one changed byte, and
+//! it is not approved any more.
+
+use crate::error::{Error, Kind};
+use mission::ids::Digest;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What OpenCode reads in a project and obeys.
+const NAMES: [&str; 3] = ["opencode.json", "opencode.jsonc", ".opencode"];
+/// The most files that are looked at. A larger configuration is never trusted.
+const FILES: usize = 1_000;
+/// The most bytes that are looked at.
+const BYTES: u64 = 16 << 20;
+
+/// The project's configuration for agents.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What there is, for people.
+    pub(crate) names: Vec<String>,
+    /// The digest of all of it.
+    pub(crate) digest: Digest,
+}
+
+/// What the project has, if it has anything.
+pub(crate) fn find(project: &Path) -> Result<Option<Found>, Error> {
+    let mut files = BTreeMap::new();
+    let mut bytes = 0;
+    // OpenCode also obeys what stands above the folder, up to the top of its repository.
+    let top = project
+        .ancestors()
+        .position(|folder| folder.join(".git").exists());
+    let mut up = PathBuf::new();
+    for folder in project.ancestors().take(top.unwrap_or(0) + 1) {
+        let mut here = BTreeMap::new();
+        for name in NAMES {
+            collect(folder, Path::new(name), &mut here, &mut bytes)?;
+        }
+        files.extend(here.into_iter().map(|(path, text)| (up.join(path), text)));
+        up.push("..");
+    }
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    for (path, content) in &files {
+        for part in [path.as_os_str().as_encoded_bytes(), content] {
+            all.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            all.extend_from_slice(part);
+        }
+    }
+    let top_of = |path: &PathBuf| -> String {
+        let above = path.iter().take_while(|part| *part == "..").count();
+        let top: PathBuf = path.iter().take(above + 1).collect();
+        top.to_string_lossy().into_owned()
+    };
+    let names: BTreeSet<String> = files.keys().map(top_of).collect();
+    let names = names.into_iter().collect();
+    Ok(Some(Found {
+        names,
+        digest: Digest::of(&all),
+    }))
+}
+
+fn collect(
+    root: &Path,
+    at: &Path,
+    files: &mut BTreeMap<PathBuf, Vec<u8>>,
+    bytes: &mut u64,
+) -> Result<(), Error> {
+    let path = root.join(at);
+    let failed = |error: std::io::Error| Error::io("read", &path, &error);
+    let Ok(found) = fs::symlink_metadata(&path) else {
+        return Ok(());
+    };
+    *bytes += found.len();
+    if files.len() >= FILES || *bytes > BYTES {
+        let what = format!(
+            "the configuration for agents in {} is too large to be looked at",
+            root.display()
+        );
+        return Err(Error::new(Kind::Project, what));
+    }
+    if found.is_dir() {
+        // What a package manager put there follows from the files beside it.
+        if at.file_name().is_some_and(|name| name == "node_modules") {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            collect(root, &at.join(name), files, bytes)?;
+        }
+    } else if found.is_file() {
+        files.insert(at.to_owned(), fs::read(&path).map_err(failed)?);
+    } else {
+        // Where a link leads may change without a trace here, so it is told apart from every file and never read.
+        let target = fs::read_link(&path).unwrap_or_default();
+        files.insert(
+            at.to_owned(),
+            [b"link:", target.as_os_str().as_encoded_bytes()].concat(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether the project's configuration may be used: it was approved before, or is now by its digest.
+pub(crate) fn decide(
+    state: &Path,
+    project: &Path,
+    approved: Option<&str>,
+) -> Result<(bool, Option<Found>), Error> {
+    let Some(found) = find(project)? else {
+        return match approved {
+            Some(_) => Err(Error::new(
+                Kind::Usage,
+                "`--trust` was given, and the project has no configuration for agents",
+            )),
+            None => Ok((false, None)),
+        };
+    };
+    let remembered = state.join("trust").join(found.digest.as_str());
+    match approved {
+        Some(digest) if digest != found.digest.as_str() => {
+            let what = format!(
+                "`--trust` names {digest}, and the project's configuration for agents is {}",
+                found.digest
+            );
+            Err(Error::new(Kind::Usage, what).hint(format!(
+                "read {} again before you approve it",
+                found.names.join(", ")
+            )))
+        }
+        Some(_) => {
+            let folder = state.join("trust");
+            let made = fs::create_dir_all(&folder).and_then(|()| fs::write(&remembered, b""));
+            made.map_err(|error| Error::io("write", &remembered, &error))?;
+            Ok((true, Some(found)))
+        }
+        None => Ok((remembered.exists(), Some(found))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_changed_byte_takes_the_approval_away() {
+        let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let decide = |approved: Option<&str>| decide(state.path(), project.path(), approved);
+        assert!(!decide(None).unwrap().0);
+        assert!(decide(Some("x")).is_err(), "there is nothing to trust");
+        fs::create_dir(project.path().join(".opencode")).unwrap();
+        fs::write(project.path().join(".opencode/opencode.json"), "{}").unwrap();
+        let digest = find(project.path()).unwrap().unwrap().digest;
+        assert!(!decide(None).unwrap().0, "nothing is trusted unasked");
+        assert!(
+            decide(Some("0000")).is_err(),
+            "another digest approves nothing"
+        );
+        assert!(decide(Some(digest.as_str())).unwrap().0);
+        assert!(decide(None).unwrap().0, "an approval is remembered");
+        fs::write(project.path().join(".opencode/opencode.json"), "{ }").unwrap();
+        assert!(!decide(None).unwrap().0, "other content was never approved");
+    }
+    #[test]
+    fn what_stands_above_the_folder_is_approved_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let project = root.path().join("app/web");
+        fs::create_dir_all(&project).unwrap();
+        fs::write(project.join("opencode.json"), "{}").unwrap();
+        let alone = find(&project).unwrap().unwrap();
+        assert_eq!(alone.names, ["opencode.json"]);
+        fs::write(root.path().join("opencode.json"), "{}").unwrap();
+        assert_eq!(find(&project).unwrap().unwrap().digest, alone.digest);
+        fs::create_dir(root.path().join(".git")).unwrap();
+        let both = find(&project).unwrap().unwrap();
+        assert_eq!(both.names, ["../../opencode.json", "opencode.json"]);
+        assert_ne!(both.digest, alone.digest);
+    }
+}

@@ -1,0 +1,294 @@
+//! The live view as text: a pure function of the mission, the signs of life, the time and the width.
+
+use super::escape;
+use agents::Sign;
+use mission::event::{Purpose, Turn};
+use mission::ids::{Epoch, TaskId};
+use mission::limits;
+use mission::mission::{GateLease, Lease, Mission, Phase, State};
+use mission::question::Question;
+use mission::time::{Millis, Timestamp};
+use std::collections::BTreeMap;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// A shorter wait is not worth a line.
+const WAIT: Millis = Millis::from_secs(30);
+/// The most columns that a title takes beside what is being done.
+const TITLE: usize = 44;
+/// The widest that the bar becomes.
+const BAR: usize = 24;
+
+/// What was last heard of a turn.
+#[derive(Clone, Debug, Default)]
+struct Life {
+    heard: Option<Timestamp>,
+    doing: String,
+    tokens: Option<u64>,
+    waiting: Option<(String, Timestamp)>,
+}
+
+/// What was last heard of each turn that runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Signs(BTreeMap<Epoch, Life>);
+
+impl Signs {
+    /// Takes a sign of life in.
+    pub(crate) fn hear(&mut self, now: Timestamp, epoch: Epoch, sign: Sign) {
+        let life = self.0.entry(epoch).or_default();
+        life.heard = Some(now);
+        match sign {
+            Sign::Session(_) => {}
+            Sign::Doing(what) => {
+                life.doing = escape::short(&what, 200);
+                life.waiting = None;
+            }
+            Sign::Used(usage) => life.tokens = usage.tokens().or(life.tokens),
+            Sign::Waiting { cause, at_most } => {
+                life.waiting = Some((escape::short(&cause, 200), now + at_most));
+            }
+        }
+    }
+
+    /// Forgets turns that are over.
+    pub(crate) fn keep(&mut self, mission: &Mission) {
+        self.0.retain(|epoch, _| mission.lease(*epoch).is_some());
+    }
+}
+
+/// The mission now, one string for each line, none of them wider than `width`.
+pub(crate) fn frame(mission: &Mission, signs: &Signs, now: Timestamp, width: usize) -> Vec<String> {
+    let mut rows = vec![bar(mission, now, width)];
+    let mut turns: Vec<(Epoch, &Lease)> = mission.leases().collect();
+    turns.sort_by_key(|(_, lease)| (matches!(lease.turn, Turn::Review { .. }), lease.lane));
+    rows.extend(turns.into_iter().map(|(epoch, lease)| {
+        let life = signs.0.get(&epoch).cloned().unwrap_or_default();
+        turn(mission, lease, &life, now, width)
+    }));
+    rows.extend(
+        mission
+            .gate_leases()
+            .map(|(_, lease)| gate(lease, now, width)),
+    );
+    rows.extend(waits(mission, now, width));
+    let questions = mission.questions();
+    rows.extend(questions.map(|(id, question)| {
+        let left = question.deadline.since(now);
+        let right = format!("{left} left");
+        both(&format!("  {id} asks: {}", asked(question)), &right, width)
+    }));
+    rows
+}
+
+/// What there is to type for a question.
+pub(crate) fn choices(question: &Question) -> String {
+    match (&question.about, question.choices.is_empty()) {
+        (mission::question::About::Permission { kind, .. }, true) if kind != "question" => {
+            "a = allow, d = deny".into()
+        }
+        (_, true) => "any text".into(),
+        (_, false) => escape::short(&question.choices.join("/"), 80),
+    }
+}
+
+fn asked(question: &Question) -> String {
+    format!(
+        "{} [{}]",
+        escape::short(&question.text, 400),
+        choices(question)
+    )
+}
+
+fn bar(mission: &Mission, now: Timestamp, width: usize) -> String {
+    let total = mission.tasks().count();
+    let landed = mission
+        .tasks()
+        .filter(|task| task.state == State::Landed)
+        .count();
+    let budget = mission.budget();
+    let time = now.since(mission.opened());
+    let mut parts = Vec::new();
+    if total > 0 {
+        parts.push(format!("{landed} of {total} done"));
+    }
+    let queued = mission
+        .tasks()
+        .filter(|task| matches!(task.state, State::Queued | State::Landing))
+        .count();
+    if queued > 0 {
+        parts.push(format!("{queued} landing"));
+    }
+    parts.push(format!(
+        "{} of {} tokens",
+        count(budget.spent),
+        count(budget.limit)
+    ));
+    parts.push(whole(time));
+    let head = format!("{} {}  ", mission.id(), mission.phase_word());
+    let tail = parts.join(", ");
+    let room = width.saturating_sub(head.width() + tail.width() + 2);
+    let cells = room.min(BAR);
+    if total == 0 || cells < 5 {
+        return fit(&format!("{head}{tail}"), width);
+    }
+    let done = cells * landed / total;
+    let bar = "━".repeat(done) + &"─".repeat(cells - done);
+    fit(&format!("{head}{bar}  {tail}"), width)
+}
+
+fn turn(mission: &Mission, lease: &Lease, life: &Life, now: Timestamp, width: usize) -> String {
+    let title = |id: TaskId| {
+        let title = mission.task(id).map_or("", |task| &task.task.title);
+        cut(&escape::line(title), TITLE.min(width / 3))
+    };
+    let (who, what) = match lease.turn {
+        Turn::Intent { .. } => ("commander".to_owned(), "reads the request".to_owned()),
+        Turn::Plan { .. } => ("planner".to_owned(), "writes the plan".to_owned()),
+        Turn::Work { attempt } => (
+            format!("worker {} {attempt}", lease.lane),
+            title(attempt.task),
+        ),
+        Turn::Review { attempt, .. } => (
+            format!("review {} {attempt}", lease.lane),
+            title(attempt.task),
+        ),
+    };
+    let heard = life.heard.unwrap_or(lease.since).max(lease.since);
+    let doing = match &life.waiting {
+        Some((cause, until)) => {
+            let left = until.since(now);
+            format!("waits up to {} for {cause}", whole(left))
+        }
+        None if life.heard.is_none() => "starts".into(),
+        None => life.doing.clone(),
+    };
+    let tokens = life.tokens.map_or_else(|| "-".to_owned(), count);
+    let right = format!("{:>8}  {tokens:>6}", whole(now.since(heard)));
+    let left = match doing.is_empty() {
+        true => format!("  {who:<15} {what}"),
+        false => format!("  {who:<15} {what}: {doing}"),
+    };
+    both(&left, &right, width)
+}
+
+fn gate(lease: &GateLease, now: Timestamp, width: usize) -> String {
+    let on = match &lease.purpose {
+        Purpose::Baseline => "on your files as they were".to_owned(),
+        Purpose::Landing { n } => format!("on landing {n}"),
+        Purpose::Task { task } => format!("for {task}"),
+        Purpose::Attempt { attempt } => format!("on {attempt}"),
+        Purpose::Before { task } => format!("on what {task} began with"),
+        Purpose::Seal => "on the whole".to_owned(),
+    };
+    let since = lease.deadline - lease.gate.timeout - limits::GATE_GRACE;
+    let name = escape::line(&lease.gate.id);
+    let command = escape::short(&lease.gate.program.to_string(), 200);
+    let right = format!("{:>8}  {:>6}", whole(now.since(since)), "");
+    both(
+        &format!("  {:<15} {name} {on}: {command}", "check"),
+        &right,
+        width,
+    )
+}
+
+/// Who waits for longer than a moment, for what, and for how long at the most.
+fn waits(mission: &Mission, now: Timestamp, width: usize) -> Vec<String> {
+    let row = |who: String, why: &str, until: Timestamp| {
+        let left = until.since(now);
+        (left > WAIT).then(|| {
+            let left = format!("{} at the most", whole(left));
+            both(
+                &format!("  {who:<15} waits: {}", escape::short(why, 200)),
+                &left,
+                width,
+            )
+        })
+    };
+    let mut rows: Vec<String> = mission
+        .tasks()
+        .filter_map(|task| match &task.state {
+            State::Parked { until, why } => row(task.attempt().to_string(), why, *until),
+            State::Judging { from } => row(
+                task.attempt().to_string(),
+                "the next try at its review",
+                *from,
+            ),
+            _ => None,
+        })
+        .collect();
+    let ahead = matches!(mission.phase(), Phase::Reading | Phase::Planning);
+    if ahead && mission.leases().next().is_none() {
+        let until = mission.next_wake(now);
+        rows.extend(until.and_then(|until| {
+            row(
+                mission.phase_word().to_owned(),
+                "the provider or the server, then it is tried again",
+                until,
+            )
+        }));
+    }
+    rows
+}
+
+/// Two texts at the two ends of a line; the left one is cut.
+fn both(left: &str, right: &str, width: usize) -> String {
+    let room = width.saturating_sub(right.width() + 2);
+    if room < 20 {
+        return fit(left, width);
+    }
+    let left = fit(left, room);
+    let pad = room.saturating_sub(left.width()) + 2;
+    format!("{left}{}{right}", " ".repeat(pad))
+        .trim_end()
+        .to_owned()
+}
+
+/// One harmless line, cut to so many columns.
+fn fit(text: &str, width: usize) -> String {
+    let safe: String = escape::text(text)
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect();
+    cut(&safe, width)
+}
+
+/// Cuts to so many columns.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let mut out = String::new();
+    for c in text.chars() {
+        let columns = c.width().unwrap_or(0);
+        if used + columns + 1 > width {
+            break;
+        }
+        used += columns;
+        out.push(c);
+    }
+    if width > 0 {
+        out.push('…');
+    }
+    out
+}
+
+/// A number that a person takes in at a glance.
+fn count(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..10_000 => format!("{}.{}k", n / 1_000, n % 1_000 / 100),
+        10_000..1_000_000 => format!("{}k", n / 1_000),
+        _ => format!("{}.{}M", n / 1_000_000, n % 1_000_000 / 100_000),
+    }
+}
+
+/// A length of time in whole seconds: tenths of them only flicker.
+fn whole(time: Millis) -> String {
+    match time.0 {
+        0..60_000 => format!("{} s", time.0 / 1_000),
+        _ => time.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

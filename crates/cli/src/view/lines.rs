@@ -1,0 +1,219 @@
+//! A mission as plain lines, one for each thing that a person wants to know of as it happens.
+
+use super::escape;
+use mission::event::{Ending, Event, Recorded, Turn};
+use mission::gate::GateResult;
+use mission::mission::Mission;
+use mission::terms::Deliver;
+use mission::turn::Intent;
+
+/// The line for an event; `None` for what only machines want. The mission is as it stands after the event.
+pub(crate) fn line(mission: &Mission, recorded: &Recorded) -> Option<String> {
+    let told = told(mission, &recorded.event)?;
+    let at = recorded.at.since(mission.opened());
+    Some(format!("{:>9}  {}", at.to_string(), escape::line(&told)))
+}
+
+fn told(mission: &Mission, event: &Event) -> Option<String> {
+    let title =
+        |id: mission::ids::TaskId| mission.task(id).map_or("", |task| task.task.title.as_str());
+    Some(match event {
+        Event::Prepared { base, gates, .. } => {
+            let names: Vec<&str> = gates.iter().map(|gate| gate.id.as_str()).collect();
+            let checks = if names.is_empty() {
+                "none found".to_owned()
+            } else {
+                names.join(", ")
+            };
+            format!("base {} prepared; checks: {checks}", base.commit.short())
+        }
+        Event::TurnStarted {
+            turn: Turn::Intent { .. },
+            ..
+        } => "commander reads the request".into(),
+        Event::TurnStarted {
+            turn: Turn::Plan { n },
+            ..
+        } => match n {
+            1 => "planner writes the plan".into(),
+            n => format!("planner writes the plan (try {n})"),
+        },
+        Event::TurnStarted {
+            turn: Turn::Work { attempt },
+            lane,
+            ..
+        } => {
+            format!("{attempt} worker {lane} starts: {}", title(attempt.task))
+        }
+        Event::TurnStarted {
+            turn: Turn::Review { attempt, .. },
+            ..
+        } => format!("{attempt} is reviewed"),
+        Event::TurnEnded { turn, ending, .. } => match ending {
+            Ending::Answered => return None,
+            Ending::Refused { why, until } => {
+                let wait = until.since(mission.last());
+                format!("{turn} is parked for {wait}, no attempt is used up: {why}")
+            }
+            Ending::Failed { why, .. } => format!("{turn} failed: {why}"),
+            Ending::Expired => format!("{turn} ran out of time"),
+            Ending::Overspent => format!("{turn} was ended: the token budget is spent"),
+            Ending::Cancelled => format!("{turn} is cancelled"),
+        },
+        Event::IntentRead { intent } => match intent {
+            Intent::Answer { .. } => "the request is a question".into(),
+            Intent::Small { .. } => "a small change: one task, no planner".into(),
+            Intent::Plan { goal } => format!("goal: {}", escape::short(goal, 160)),
+        },
+        Event::PlanRefused { faults } => format!("the plan is sent back: {}", faults.join("; ")),
+        Event::Planned { plan } => format!("plan: {} tasks", plan.tasks.len()),
+        Event::Worked { attempt, work, .. } => {
+            format!("{attempt} handed in {} changed files", work.files)
+        }
+        Event::Reused { task, attempt } => {
+            format!("{task} reused: the result of {attempt} still fits")
+        }
+        Event::GateStarted { .. } => return None,
+        Event::GateEnded { run, .. } => {
+            let how = match &run.result {
+                GateResult::Passed => "green".to_owned(),
+                GateResult::Failed { exit } => format!("red (exit {exit})"),
+                GateResult::Crashed { signal } => format!("red (signal {signal})"),
+                GateResult::TimedOut => "red (out of time)".into(),
+                GateResult::MissingTool { tool } => format!("cannot run: {tool} is not installed"),
+                GateResult::NeedsService { what } => {
+                    format!("cannot run: it needs a service ({what})")
+                }
+                GateResult::OverLimit { what } => format!("red ({what})"),
+            };
+            format!(
+                "{} on {}: {how}, {}",
+                run.gate,
+                run.tree.short(),
+                run.duration
+            )
+        }
+        Event::GateLost { why, .. } => format!("a check was lost and runs again: {why}"),
+        Event::Rejected { attempt, rejection } => {
+            format!("{attempt} turned down: {}", mission.told(rejection))
+        }
+        Event::Accepted { attempt, by, .. } => format!("{attempt} accepted by {by}"),
+        Event::Parked { task, until, why } => {
+            format!(
+                "{task} waits {} before the next try: {why}",
+                until.since(mission.last())
+            )
+        }
+        Event::TaskFailed { task, why } => format!("{task} failed ({}): {why}", title(*task)),
+        Event::Disputed { attempt, .. } => format!("{attempt} is disputed and left so"),
+        Event::LandingStarted { n, attempts, .. } => {
+            let names: Vec<String> = attempts.iter().map(ToString::to_string).collect();
+            format!("landing {n}: {}", names.join(", "))
+        }
+        Event::Stacked { .. } => return None,
+        Event::LandingFailed { n, gate } => match gate {
+            Some(gate) => format!("landing {n} is red: {gate}"),
+            None => format!("landing {n} is put back"),
+        },
+        Event::Landed { n, commit, .. } => {
+            format!(
+                "landing {n} landed at {}: {} of {} tasks done",
+                commit.short(),
+                mission.landed(),
+                mission.tasks().count()
+            )
+        }
+        Event::TaskDone { task, .. } => format!("{task} done: {}", title(*task)),
+        Event::Asked {
+            id, text, choices, ..
+        } => {
+            let choices = if choices.is_empty() {
+                String::new()
+            } else {
+                format!(" [{}]", choices.join("/"))
+            };
+            format!(
+                "{id} asks: {text}{choices} (orchestrator answer {} {id} …)",
+                mission.id()
+            )
+        }
+        Event::QuestionClosed { id, answered } => {
+            format!("{id} answered by {}: {}", answered.by, answered.text)
+        }
+        Event::TodoEdited { version, by, .. } => {
+            format!("the TODO was changed by {by} (version {version})")
+        }
+        Event::CancelAsked { by } => format!("cancelled by {by}; winding down"),
+        Event::Halted { why } => format!("winding down: {why}"),
+        Event::Sealed { outcome, .. } => format!("sealed: {outcome}"),
+        Event::Resumed { by, .. } => format!("resumed by {by}"),
+        Event::DeliverAsked { form } => format!("delivery asked for ({})", form_word(*form)),
+        Event::DeliveryPlanned { files, .. } => format!("delivery planned: {files} files"),
+        Event::Delivered { place, files } => match files {
+            0 => format!("delivered to {place}"),
+            n => format!("delivered {n} files to {place}"),
+        },
+        Event::DeliveryRefused { why, hint } => {
+            format!("not delivered, nothing was written: {why} (try: {hint})")
+        }
+        Event::UndoAsked { by } => format!("undo asked for by {by}"),
+        Event::Undone { left } if left.is_empty() => "the delivery was undone".into(),
+        Event::Undone { left } => format!(
+            "the delivery was undone; changed since and left: {}",
+            left.join(", ")
+        ),
+        Event::Opened { .. } | Event::Cleaned { .. } | Event::TurnLent { .. } => return None,
+    })
+}
+
+/// The word for a form of delivery.
+pub(crate) fn form_word(form: Deliver) -> &'static str {
+    match form {
+        Deliver::Worktree => "worktree",
+        Deliver::Branch => "branch",
+        Deliver::Commit => "commit",
+        Deliver::None => "none",
+    }
+}
+
+/// The plan as a table.
+pub(crate) fn plan(mission: &Mission) -> String {
+    let rows: Vec<Vec<String>> = mission
+        .tasks()
+        .map(|task| {
+            let list = |words: Vec<String>| {
+                if words.is_empty() {
+                    "-".to_owned()
+                } else {
+                    words.join(", ")
+                }
+            };
+            let needs = task.task.needs.iter().map(|need| {
+                let added = if task.task.added.contains(need) {
+                    "*"
+                } else {
+                    ""
+                };
+                format!("{need}{added}")
+            });
+            let proof = task
+                .task
+                .acceptance
+                .iter()
+                .map(|gate| gate.program.to_string())
+                .collect();
+            vec![
+                task.task.id.to_string(),
+                escape::short(&task.task.title, 44),
+                list(needs.collect()),
+                escape::short(&list(task.task.writes.clone()), 36),
+                escape::short(&list(proof), 48),
+            ]
+        })
+        .collect();
+    let mut text = super::table::table(&["task", "what", "needs", "files", "proof"], &rows);
+    if mission.tasks().any(|task| !task.task.added.is_empty()) {
+        text.push_str("* added by the engine: both write the same files\n");
+    }
+    text
+}

@@ -1,0 +1,114 @@
+//! What a killed program leaves half-done is finished by whichever command comes next.
+
+use crate::project;
+use testkit::world::{Ran, Running, Script, Task, World, append, write};
+
+fn script() -> Script {
+    let task = Task::new("a")
+        .writes("a.txt")
+        .writes("b.txt")
+        .proof("test -f b.txt");
+    Script::plan([task])
+        .worker("a", [append("a.txt", "new\n"), write("b.txt", "new\n")])
+        .reviewed()
+}
+
+fn dies(world: &World, point: &str, words: &[&str]) -> Ran {
+    let mut command = world.command(words);
+    command.env("ORCHESTRATOR_FAULT", point);
+    let ran = Running::new(command).ended();
+    assert_eq!(
+        ran.signal,
+        Some(9),
+        "{point} is not reached: {}",
+        ran.said()
+    );
+    ran
+}
+
+/// A world in which the program died at a point of its first mission.
+fn died_at(point: &str) -> World {
+    let world = project();
+    let agent = world.agent(&script());
+    dies(&world, point, &["task", "x", &agent]);
+    world
+}
+
+#[test]
+fn a_mission_that_was_only_just_opened_goes_on_with_the_agent_that_it_was_begun_with() {
+    let world = died_at("open.after@1");
+    world
+        .run(&["resume", "m1"])
+        .ends(0, &["m1 completed", "delivered as worktree"]);
+}
+
+#[test]
+fn a_delivery_cut_short_is_finished_by_resume() {
+    for point in [
+        "deliver.plan listed@1",
+        "deliver.file after@1",
+        "deliver.after@1",
+    ] {
+        let world = died_at(point);
+        world
+            .run(&["resume", "m1"])
+            .ends(0, &["delivered as worktree"]);
+        assert_eq!(
+            (world.read("a.txt"), world.read("b.txt")),
+            ("old\nnew\n".into(), "new\n".into())
+        );
+        world
+            .run(&["resume", "m1"])
+            .ends(1, &["every task has landed"]);
+    }
+}
+
+#[test]
+fn a_delivery_cut_short_is_finished_before_it_is_taken_back() {
+    let world = died_at("deliver.file after@1");
+    world
+        .run(&["undo", "m1"])
+        .ends(0, &["the delivery was undone"]);
+    assert_eq!(
+        (world.read("a.txt"), world.read("b.txt")),
+        ("old\n".into(), String::new())
+    );
+}
+
+#[test]
+fn an_undo_cut_short_is_finished_by_the_next_command() {
+    for point in ["undo.before@1", "undo.file removed@1", "undo.after@1"] {
+        let world = project();
+        world.task(&script(), &[]).ends(0, &[]);
+        dies(&world, point, &["undo", "m1"]);
+        world
+            .run(&["resume", "m1"])
+            .ends(0, &["the delivery was undone"]);
+        assert_eq!(
+            (world.read("a.txt"), world.read("b.txt")),
+            ("old\n".into(), String::new()),
+            "{point}"
+        );
+    }
+}
+
+#[test]
+fn a_commit_cut_short_is_finished_and_leaves_no_lock() {
+    for point in [
+        "deliver.commit locked@1",
+        "deliver.commit sent@1",
+        "deliver.commit applied@1",
+        "deliver.commit moved@1",
+    ] {
+        let world = project();
+        let agent = world.agent(&script());
+        dies(&world, point, &["task", "x", &agent, "--deliver", "commit"]);
+        world
+            .run(&["resume", "m1"])
+            .ends(0, &["delivered as commit"]);
+        assert_eq!(world.git(&["status", "--porcelain"]), "", "{point}");
+        assert_eq!(world.git(&["rev-list", "--count", "main"]), "2", "{point}");
+        assert_eq!(world.read("b.txt"), "new\n", "{point}");
+        assert!(!world.git_state().contains_key("index.lock"), "{point}");
+    }
+}

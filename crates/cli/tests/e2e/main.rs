@@ -1,0 +1,31 @@
+//! The program from outside: a user, a project, scripted agents, and everything that can happen to them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "these are tests, and their counts are part of what they say"
+)]
+
+#[cfg(feature = "faults")]
+mod cut_short;
+mod honest;
+mod kept;
+#[cfg(feature = "faults")]
+mod kill;
+
+use testkit::world::World;
+
+/// A user with an empty project under git.
+fn world() -> World {
+    World::new(env!("CARGO_BIN_EXE_orchestrator"))
+}
+
+/// A project whose only check is that every file of `checks/` passes.
+fn project() -> World {
+    let makefile = "test:\n\t@for f in checks/*.sh; do sh $$f || exit 1; done\n";
+    world()
+        .file("Makefile", makefile)
+        .file("checks/base.sh", "test -f Makefile\n")
+        .file("a.txt", "old\n")
+        .committed()
+}

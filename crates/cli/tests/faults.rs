@@ -1,0 +1,164 @@
+//! The program with the real OpenCode when one of the two is killed, and when the provider is busy: what was finished
+//! is not asked for again, and nothing is left running.
+#![cfg(test)]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::model::{Gate, Model, Reply, Request};
+use testkit::persona::{Crew, Job, Role};
+use testkit::user::{User, gone};
+
+const PROJECT: &[(&str, &str)] = &[("base.txt", "base\n")];
+
+fn crew() -> Crew {
+    let jobs = vec![
+        Job::word("alpha"),
+        Job::word("beta").needs(&["alpha"]),
+        Job::word("gamma").needs(&["beta"]),
+    ];
+    Crew::new("Add three words, one after the other.", jobs)
+}
+
+fn user(model: &Model) -> User {
+    User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), PROJECT)
+}
+
+/// A request as its role, its task and its step, as in `Worker beta 1`.
+fn told(crew: &Crew, request: &Request) -> String {
+    let role = Role::of(request);
+    let job = crew.job(request).map_or("", Job::name);
+    format!("{role:?} {job} {}", request.step())
+}
+
+/// All requests, sorted, as tasks may run side by side.
+fn all(crew: &Crew, model: &Model) -> Vec<String> {
+    let mut all: Vec<String> = model.log().iter().map(|r| told(crew, r)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Every request of a mission in which nothing goes wrong, and these.
+fn once_each_and(again: &[&str]) -> Vec<String> {
+    let mut all: Vec<String> = ["Commander  0", "Planner  0"].map(str::to_owned).to_vec();
+    for job in ["alpha", "beta", "gamma"] {
+        all.extend([
+            format!("Worker {job} 0"),
+            format!("Worker {job} 1"),
+            format!("Reviewer {job} 0"),
+        ]);
+    }
+    all.extend(again.iter().map(|line| (*line).to_owned()));
+    all.sort_unstable();
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_program_goes_on_and_asks_for_nothing_twice() {
+    let (crew, held) = (Arc::new(crew()), Gate::default());
+    let (script, gate) = (Arc::clone(&crew), held.clone());
+    let model = Model::start(move |request| {
+        let reply = script.answer(request);
+        let last = told(&script, request) == "Worker beta 1";
+        if last { reply.after(&gate) } else { reply }
+    })
+    .await;
+    let user = user(&model);
+    let before = user.files();
+    let first = user.start(&["task", "Add three words", "--allow", "shell"]);
+    model
+        .until(|log| log.iter().any(|r| told(&crew, r) == "Worker beta 1"))
+        .await;
+    first.crash().await;
+    user.deserted().await;
+    assert_eq!(user.files(), before, "nothing is delivered before the end");
+    held.open();
+    let ran = user.run(&["resume", "m1", "--allow", "shell"]).await;
+    println!("{} in {:?}", ran.said, ran.took);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    // Only the step that was cut off is asked for again.
+    assert_eq!(all(&crew, &model), once_each_and(&["Worker beta 1"]));
+    assert!(user.files().contains_key("gamma.txt"), "{}", ran.said);
+    user.deserted().await;
+    let again = user.run(&["resume", "m1"]).await;
+    println!("{}", again.said);
+    assert_eq!(model.log().len(), 12, "a finished mission asks nobody");
+    user.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opencode_server_that_is_killed_again_and_again_costs_no_finished_step() {
+    const CUT: [&str; 4] = [
+        "Planner  0",
+        "Worker alpha 1",
+        "Reviewer beta 0",
+        "Worker gamma 0",
+    ];
+    let crew = Arc::new(crew());
+    let gates: Arc<[Gate; 4]> = Arc::default();
+    let (script, held) = (Arc::clone(&crew), Arc::clone(&gates));
+    let model = Model::start(move |request| {
+        let reply = script.answer(request);
+        let told = told(&script, request);
+        match CUT.iter().position(|cut| *cut == told) {
+            Some(n) => reply.after(&held[n]),
+            None => reply,
+        }
+    })
+    .await;
+    let user = user(&model);
+    let running = user.start(&["task", "Add three words", "--allow", "shell"]);
+    for (cut, gate) in CUT.iter().zip(gates.iter()) {
+        model
+            .until(|log| log.iter().any(|r| told(&crew, r) == *cut))
+            .await;
+        let serving = |line: &str| line.contains(" serve ") && !line.contains("__guard");
+        let servers = user.processes().into_iter();
+        let servers: Vec<u32> = servers
+            .filter(|(_, line)| serving(line))
+            .map(|(pid, _)| pid)
+            .collect();
+        assert_eq!(servers.len(), 1, "{:?}", user.processes());
+        let pid = Pid::from_raw(i32::try_from(servers[0]).unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        gone(servers[0]).await;
+        gate.open();
+    }
+    let ran = running.end().await;
+    println!("{} in {:?}", ran.said, ran.took);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert_eq!(all(&crew, &model), once_each_and(&CUT));
+    user.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
+    let (crew, refused) = (Arc::new(crew()), AtomicUsize::new(0));
+    let script = Arc::clone(&crew);
+    let model = Model::start(move |request| {
+        let worker = told(&script, request) == "Worker alpha 0";
+        if worker && refused.fetch_add(1, Ordering::Relaxed) < 3 {
+            Reply::busy("1")
+        } else {
+            script.answer(request)
+        }
+    })
+    .await;
+    let user = user(&model);
+    let words = [
+        "task",
+        "Add three words",
+        "--allow",
+        "shell",
+        "--attempts",
+        "1",
+    ];
+    let ran = user.run(&words).await;
+    println!("{} in {:?}", ran.said, ran.took);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let parked = "no attempt is used up: Rate limit reached";
+    assert!(ran.said.contains(parked), "{}", ran.said);
+    let again = ["Worker alpha 0"; 3];
+    assert_eq!(all(&crew, &model), once_each_and(&again));
+    user.deserted().await;
+}

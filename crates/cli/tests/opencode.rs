@@ -1,0 +1,113 @@
+//! The program with the real OpenCode and a scripted model: from the request to the user's files.
+#![cfg(test)]
+
+use testkit::model::Model;
+use testkit::persona::{Crew, Job, Role};
+use testkit::user::User;
+
+const PROJECT: &[(&str, &str)] = &[
+    ("math.mjs", "export const add = (a, b) => a + b;\n"),
+    (
+        "math.test.mjs",
+        "import test from 'node:test';\nimport assert from 'node:assert';\n\
+         import { add } from './math.mjs';\n\
+         test('adds', () => assert.equal(add(1, 2), 3));\n",
+    ),
+    (
+        "package.json",
+        "{ \"name\": \"sample\", \"scripts\": { \"test\": \"node --test\" } }\n",
+    ),
+];
+
+/// What proves a task of the sample project.
+fn proof(name: &str, call: &str, result: i32) -> String {
+    format!(
+        "node -e \"import('./{name}.mjs').then(m => process.exit(m.{call} === {result} ? 0 : 1))\""
+    )
+}
+
+/// A crew that does its work well, but for one first attempt.
+fn crew() -> Crew {
+    let module = |name: &str, text: &str, call: &str, result: i32| {
+        let file = format!("{name}.mjs");
+        Job::new(name, &file, text, proof(name, call, result))
+    };
+    let sub = "export const sub = (a, b) => a - b;\n";
+    let mul = "export const mul = (a, b) => a * b;\n";
+    let all = "export * from './sub.mjs';\nexport * from './mul.mjs';\n";
+    let jobs = vec![
+        module("sub", sub, "sub(3,2)", 1).at_first("export const sub = (a, b) => a + b;\n"),
+        module("mul", mul, "mul(3,2)", 6),
+        module("all", all, "mul(3,m.sub(3,1))", 6).needs(&["sub", "mul"]),
+    ];
+    Crew::new("Add sub, mul and a module that exports both.", jobs)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_becomes_verified_work_in_the_users_files() {
+    let crew = crew();
+    let goals: Vec<String> = crew.jobs().iter().map(Job::goal).collect();
+    let model = Model::start(move |request| crew.answer(request)).await;
+    let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), PROJECT);
+    let request = "Add sub and mul, and a module that exports both";
+    let ran = user.run(&["task", request, "--allow", "shell"]).await;
+    let said = &ran.said;
+    println!("{said}");
+    assert_eq!(ran.code, Some(0), "{said}");
+    assert!(
+        said.contains("T1.1 turned down"),
+        "the first attempt at sub is wrong: {said}"
+    );
+    for file in ["sub.mjs", "mul.mjs", "all.mjs"] {
+        assert!(
+            user.files().contains_key(file),
+            "{file} was not delivered: {said}"
+        );
+    }
+    let log = model.log();
+    let calls = |role: Role| log.iter().filter(|r| Role::of(r) == role).count();
+    assert_eq!(calls(Role::Commander), 1, "the intent is one call");
+    assert_eq!(calls(Role::Planner), 1, "the plan is one call");
+    assert_eq!(
+        calls(Role::Reviewer),
+        3,
+        "each attempt that passed is reviewed by one call"
+    );
+    assert_eq!(calls(Role::Worker), 8, "four attempts of two steps");
+    assert_eq!(log.len(), 13, "nothing else asks the model");
+    // A Worker is told of its own task and of what that builds on, and of nothing else in the plan.
+    let mut orders = [0; 3];
+    for request in log.iter().filter(|r| Role::of(r) == Role::Worker) {
+        let body = request.body.to_string();
+        let told: Vec<bool> = goals
+            .iter()
+            .map(|goal| body.contains(goal.as_str()))
+            .collect();
+        assert_eq!(
+            told.iter().filter(|told| **told).count(),
+            1,
+            "a Worker sees one order: {body}"
+        );
+        let own = told.iter().position(|told| *told).expect("one is told");
+        orders[own] += 1;
+        let others = ["sub.mjs", "mul.mjs", "all.mjs"];
+        for (n, other) in others.iter().enumerate() {
+            // Only the last task builds on others; what it writes names them.
+            let may = n == own || own == 2;
+            assert!(
+                may || !body.contains(other),
+                "it is told of {other}: {body}"
+            );
+        }
+        assert!(
+            !body.contains("exports both"),
+            "the request and the goal are the Planner's: {body}"
+        );
+    }
+    assert_eq!(
+        orders,
+        [4, 2, 2],
+        "each request holds the order of its task"
+    );
+    user.deserted().await;
+}
