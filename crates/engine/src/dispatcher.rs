@@ -201,7 +201,7 @@ impl Dispatcher {
     /// # Errors
     /// The journal refused an append. Everything that runs is ended first.
     pub async fn run(mut self) -> Result<Ended, Error> {
-        self.pending.push((Input::Tick, None));
+        self.pending.push((Input::Woke, None));
         loop {
             if let Err(error) = self.turn().await {
                 self.end_performers().await;

@@ -167,12 +167,15 @@ pub fn once(journal: &dyn Journal, mut owned: Owned, input: Input) -> Result<Rep
     // A word to a mission that stands still starts no turn: its time would run while nobody carries it out.
     if matches!(input, Input::Answer { .. } | Input::Edit { .. }) {
         let at = crate::clock::Clock::new().now().max(owned.mission.last());
-        let (events, reply) = owned.mission.decide(at, input);
-        let mut bodies = Vec::new();
-        for event in events {
-            owned.mission.apply(at, &event);
-            let v = mission::event::VERSION;
-            bodies.push(Recorded { v, at, event }.encode());
+        let (mut bodies, mut reply) = (Vec::new(), Reply::Stale);
+        for input in [Input::Woke, input] {
+            let (events, said) = owned.mission.decide(at, input);
+            for event in events {
+                owned.mission.apply(at, &event);
+                let v = mission::event::VERSION;
+                bodies.push(Recorded { v, at, event }.encode());
+            }
+            reply = said;
         }
         if !bodies.is_empty() {
             let status = owned.mission.phase_word();
@@ -183,7 +186,7 @@ pub fn once(journal: &dyn Journal, mut owned: Owned, input: Input) -> Result<Rep
     let mut desk: Desk<()> = Desk::new(owned.mission);
     let now = crate::clock::Clock::new().now();
     let bodies: Vec<Vec<u8>> = desk
-        .take(now, [(input, Some(()))])
+        .take(now, [(Input::Woke, None), (input, Some(()))])
         .iter()
         .map(Recorded::encode)
         .collect();
@@ -266,5 +269,33 @@ mod tests {
         let (mission, last) = load(&journal, id).unwrap();
         assert_eq!(last, Seq(3));
         assert_eq!(mission.leases().count(), 0);
+    }
+
+    #[test]
+    fn a_word_to_a_mission_that_stands_still_costs_it_no_time() {
+        let journal = journal::Memory::new(journal::StoreId([1; 16]));
+        let door = |_| "/nowhere".into();
+        let hour = mission::time::Millis::from_mins(60);
+        let opened = crate::clock::Clock::new().now() - hour;
+        let owned = open_new(
+            &journal,
+            opened,
+            Path::new("/p"),
+            "r",
+            Terms::default(),
+            door,
+            |_| Ok(()),
+        )
+        .unwrap();
+        let (id, deadline) = (owned.mission.id(), owned.mission.deadline());
+        drop(owned);
+        let owned = take(&journal, id, Path::new("/nowhere")).unwrap();
+        let edit = TodoEdit::Propose {
+            text: "and a manual".into(),
+        };
+        let by = "somebody".to_owned();
+        once(&journal, owned, Input::Edit { edit, by }).unwrap();
+        let (mission, _) = load(&journal, id).unwrap();
+        assert!(mission.deadline() >= deadline + hour);
     }
 }

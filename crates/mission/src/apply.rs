@@ -16,7 +16,7 @@ use crate::planted;
 use crate::question::{About, Question};
 use crate::seal::Outcome;
 use crate::terms::Deliver;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Usage};
 use crate::work::Work;
 use std::collections::BTreeSet;
@@ -203,6 +203,7 @@ impl Mission {
                 }
             }
             Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
+            Event::Woke { idle } => self.woke(*idle),
             Event::CancelAsked { .. } => self.cancelled = true,
             Event::Halted { why } => self.halted = Some(why.clone()),
             Event::Sealed {
@@ -270,6 +271,30 @@ impl Mission {
             }
             About::Task { task } => self.set_state(*task, State::Ready),
         }
+    }
+
+    /// Every deadline moves by the time in which nobody could keep it.
+    fn woke(&mut self, idle: Millis) {
+        if planted!("deadlines_strike_unattended") {
+            return;
+        }
+        self.deadline = self.deadline + idle;
+        let leases = self.leases.values_mut().map(|lease| &mut lease.deadline);
+        let gates = self
+            .gate_leases
+            .values_mut()
+            .map(|lease| &mut lease.deadline);
+        let questions = self
+            .questions
+            .values_mut()
+            .map(|question| &mut question.deadline);
+        for deadline in leases.chain(gates).chain(questions) {
+            *deadline = *deadline + idle;
+        }
+        self.deadlines = std::mem::take(&mut self.deadlines)
+            .into_iter()
+            .map(|(at, epoch)| (at + idle, epoch))
+            .collect();
     }
 
     fn want_delivery(&mut self, form: Deliver) {

@@ -40,6 +40,11 @@ impl Mission {
     pub fn decide(&self, now: Timestamp, input: Input) -> Decided {
         match input {
             Input::Tick => done(Vec::new()),
+            Input::Woke => {
+                let idle = now.since(self.last);
+                let wakes = self.outcome.is_none() && idle >= limits::IDLE;
+                done(wakes.then_some(Event::Woke { idle }).into_iter().collect())
+            }
             Input::Prepared {
                 base,
                 gates,

@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::question::{About, Answered, QuestionId};
 use crate::seal::Outcome;
 use crate::terms::{Deliver, Terms};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::todo::TodoEdit;
 use crate::turn::{Failure, Finding, Intent, Report, Usage};
 use crate::work::{Base, Work};
@@ -444,6 +444,12 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// An engine took the mission over that nobody had run for a while. What may take so long, may take that much longer;
+    /// what is to wait until a moment, a provider's for example, waits until that moment.
+    Woke {
+        /// For how long nobody ran it.
+        idle: Millis,
+    },
     /// The mission winds down.
     CancelAsked {
         /// Who asked.
@@ -566,6 +572,7 @@ impl Event {
             Self::Asked { .. } => "asked",
             Self::QuestionClosed { .. } => "question_closed",
             Self::TodoEdited { .. } => "todo_edited",
+            Self::Woke { .. } => "woke",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::Halted { .. } => "halted",
             Self::Sealed { .. } => "sealed",
@@ -581,5 +588,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 37;
+    pub const KINDS: usize = 38;
 }

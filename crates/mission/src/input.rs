@@ -14,6 +14,9 @@ use crate::work::{Base, Work};
 pub enum Input {
     /// Time passed.
     Tick,
+    /// An engine takes the mission over. It is the first thing that a mission is told by an engine: no deadline strikes
+    /// because of time in which nobody could do anything about it.
+    Woke,
     /// The base is pinned and looked at.
     Prepared {
         /// The base.

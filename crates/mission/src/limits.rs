@@ -88,6 +88,10 @@ pub const STEP_TRIES: u32 = 5;
 
 /// The most attempts that land as one stack. With gates of minutes each, larger stacks lose more to bisection.
 pub const STACK: usize = 5;
+/// A shorter time than this without an engine is none: it moves no deadline that matters, and every start of a mission
+/// has one.
+pub const IDLE: Millis = Millis::from_secs(2);
+
 /// How often a red gate is run again on the same tree before red is believed: once tells most flaky tests apart.
 pub const CONFIRMATIONS: u32 = 1;
 

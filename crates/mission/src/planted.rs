@@ -19,6 +19,7 @@ pub const ALL: &[&str] = &[
     "claim_trusted",
     "todo_version_unchecked",
     "deadline_never_strikes",
+    "deadlines_strike_unattended",
     "refusal_uses_up_attempt",
     "question_never_closed",
     "lane_shared",

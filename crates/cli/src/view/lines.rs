@@ -143,6 +143,9 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::TodoEdited { version, by, .. } => {
             format!("the TODO was changed by {by} (version {version})")
         }
+        Event::Woke { idle } => {
+            format!("taken up again after {idle} without an engine; every deadline moves by that")
+        }
         Event::CancelAsked { by } => format!("cancelled by {by}; winding down"),
         Event::Halted { why } => format!("winding down: {why}"),
         Event::Sealed { outcome, .. } => format!("sealed: {outcome}"),

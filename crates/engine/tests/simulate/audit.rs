@@ -33,6 +33,8 @@ pub(crate) struct Audit {
     pub(crate) calm: bool,
     /// When the last event was decided.
     pub(crate) last: Timestamp,
+    /// When an engine last took the mission up again.
+    woke: Option<Timestamp>,
     /// Every lease that ever was.
     pub(crate) leases: BTreeMap<Epoch, Lease>,
     pub(crate) asked: BTreeMap<QuestionId, About>,
@@ -75,6 +77,7 @@ impl Audit {
             step: 0,
             calm: false,
             last: first.at,
+            woke: None,
             leases: BTreeMap::new(),
             asked: BTreeMap::new(),
             goals: scenario.goals.clone(),
@@ -215,6 +218,12 @@ impl Audit {
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }
+        if self.woke == Some(recorded.at) {
+            assert!(
+                !struck(event),
+                "a deadline struck because of time in which no engine ran: {event:?}"
+            );
+        }
         match event {
             Event::TurnStarted { .. } | Event::TurnLent { .. } | Event::TurnEnded { .. } => {
                 self.turn(event);
@@ -240,6 +249,7 @@ impl Audit {
                     "a gate that is lost has a lease"
                 );
             }
+            Event::Woke { .. } => self.woke = Some(recorded.at),
             Event::Asked { id, about, .. } => {
                 assert!(
                     self.asked.insert(*id, about.clone()).is_none(),
@@ -695,5 +705,16 @@ impl Audit {
             self.patience,
             mission.reasons()
         );
+    }
+}
+
+/// Whether a deadline made this happen.
+fn struck(event: &Event) -> bool {
+    match event {
+        Event::TurnEnded { ending, .. } => *ending == Ending::Expired,
+        Event::GateLost { why, .. } => why.ends_with("did not come back in time"),
+        Event::QuestionClosed { answered, .. } => answered.by == "deadline",
+        Event::Halted { why } => why.starts_with("its time of"),
+        _ => false,
     }
 }

@@ -5,7 +5,7 @@ use mission::input::Input;
 use mission::question::QuestionId;
 use mission::seal::Outcome;
 use mission::terms::Terms;
-use mission::time::Millis;
+use mission::time::{Millis, Timestamp};
 use mission::turn::{Answer, Failure, Intent, Outcome as TurnOutcome, Report};
 
 fn refused(wait: Millis) -> TurnOutcome {
@@ -146,4 +146,49 @@ fn a_blocked_task_is_named_once() {
         reason(&story),
         "T1 (Do a) failed: cannot go on: it is blocked: no key"
     );
+}
+
+#[test]
+fn no_deadline_strikes_because_of_time_in_which_no_engine_ran() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &[])]);
+    story.answer(
+        "T2.1",
+        Answer::Report(Report::Blocked {
+            why: "no password".into(),
+        }),
+    );
+    let ends = |story: &Story| -> Vec<Timestamp> {
+        let leases = story.mission.leases().map(|(_, lease)| lease.deadline);
+        let questions = story.mission.questions().map(|(_, asked)| asked.deadline);
+        leases
+            .chain(questions)
+            .chain([story.mission.deadline()])
+            .collect()
+    };
+    let before = ends(&story);
+    assert_eq!(before.len(), 3);
+    let idle = Millis::from_mins(600);
+    story.now = story.now + idle;
+    story.tell(Input::Woke);
+    let moved: Vec<Timestamp> = before.iter().map(|at| *at + idle).collect();
+    assert_eq!(ends(&story), moved);
+    story.epoch("T1.1");
+    // What is left of the time is left, and not a moment more.
+    let left = story.mission.leases().next().unwrap().1.deadline;
+    story.wait(left.since(story.now));
+    assert!(
+        story
+            .mission
+            .leases()
+            .all(|(_, lease)| lease.turn.to_string() != "T1.1")
+    );
+}
+
+#[test]
+fn a_task_that_waits_for_a_provider_waits_no_longer_because_no_engine_ran() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.end("T1.1", refused(Millis::from_secs(60)), None);
+    story.now = story.now + Millis::from_mins(10);
+    story.tell(Input::Woke);
+    story.epoch("T1.1");
 }
