@@ -1,5 +1,6 @@
 //! Folds one recorded fact into the state. Nothing is decided here: an event of a known form always applies.
 
+mod delivery;
 mod landing;
 mod turns;
 
@@ -223,25 +224,13 @@ impl Mission {
                 replan,
                 ..
             } => self.resumed(at, *more_tokens, *replan),
-            Event::DeliverAsked { form } => self.want_delivery(*form),
-            Event::DeliveryPlanned { plan, files } => {
-                if let Delivery::Wanted(form) = self.delivery {
-                    self.delivery = Delivery::Planned {
-                        form,
-                        plan: plan.clone(),
-                        files: *files,
-                    };
-                }
-            }
-            Event::Delivered { .. } => {
-                if let Delivery::Planned { form, .. } = self.delivery {
-                    self.delivery = Delivery::Done { form };
-                    self.delivered.clone_from(&self.head);
-                }
-            }
-            Event::DeliveryRefused { .. } => self.delivery = Delivery::Refused,
-            Event::UndoAsked { .. } => self.delivery = Delivery::Undoing,
-            Event::Undone { .. } => self.delivery = Delivery::Undone,
+            Event::DeliverAsked { .. }
+            | Event::DeliveryPlanned { .. }
+            | Event::Delivered { .. }
+            | Event::DeliveryRefused { .. }
+            | Event::UndoAsked { .. }
+            | Event::Undone { .. }
+            | Event::UndoFailed { .. } => self.delivery_event(event),
             Event::Cleaned { .. } => self.cleaned = true,
         }
     }
@@ -295,11 +284,6 @@ impl Mission {
             .into_iter()
             .map(|(at, epoch)| (at + idle, epoch))
             .collect();
-    }
-
-    fn want_delivery(&mut self, form: Deliver) {
-        self.delivery = Delivery::Wanted(form);
-        self.deliveries += 1;
     }
 
     pub(crate) fn task_mut(&mut self, id: TaskId) -> &mut TaskState {

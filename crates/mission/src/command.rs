@@ -154,7 +154,7 @@ impl Mission {
                 let (form, plan) = (*form, plan.clone());
                 due.push(Command::Deliver { n, form, plan });
             }
-            Delivery::Undoing => due.push(Command::Undo { n }),
+            Delivery::Undoing { .. } => due.push(Command::Undo { n }),
             Delivery::None | Delivery::Refused | Delivery::Done { .. } | Delivery::Undone => {
                 if self.outcome().is_some() && !self.cleaned {
                     due.push(Command::Clean { n: self.seals });

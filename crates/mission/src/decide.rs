@@ -117,7 +117,7 @@ impl Mission {
                 _ => stale(),
             },
             Input::Undone { n, left } => match self.delivery {
-                Delivery::Undoing if self.delivers(n) => done(vec![Event::Undone { left }]),
+                Delivery::Undoing { .. } if self.delivers(n) => done(vec![Event::Undone { left }]),
                 _ => stale(),
             },
             Input::Cleaned { n, rescued } => match self.to_clean(n) {
@@ -213,8 +213,10 @@ impl Mission {
                 let hint = format!("orchestrator deliver {}", self.id);
                 done(vec![Event::DeliveryRefused { why, hint }])
             }
-            Step::Undo if self.delivery == Delivery::Undoing && n == self.deliveries => {
-                done(vec![Event::Undone { left: vec![why] }])
+            Step::Undo
+                if matches!(self.delivery, Delivery::Undoing { .. }) && n == self.deliveries =>
+            {
+                done(vec![Event::UndoFailed { why }])
             }
             Step::Clean if self.to_clean(n) => done(vec![Event::Cleaned { rescued: 0 }]),
             _ => stale(),

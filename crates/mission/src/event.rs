@@ -516,6 +516,11 @@ pub enum Event {
         /// Paths that were left because someone had changed them since.
         left: Vec<String>,
     },
+    /// It could not be taken back; what was handed over still is, as far as nobody changed it.
+    UndoFailed {
+        /// Why.
+        why: String,
+    },
     /// Workspaces are gone and what was not landed is kept under `refs/rescue`.
     Cleaned {
         /// How many pieces of work were kept.
@@ -583,10 +588,11 @@ impl Event {
             Self::DeliveryRefused { .. } => "delivery_refused",
             Self::UndoAsked { .. } => "undo_asked",
             Self::Undone { .. } => "undone",
+            Self::UndoFailed { .. } => "undo_failed",
             Self::Cleaned { .. } => "cleaned",
         }
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 38;
+    pub const KINDS: usize = 39;
 }

@@ -103,7 +103,10 @@ pub enum Delivery {
         form: Deliver,
     },
     /// It is being taken back.
-    Undoing,
+    Undoing {
+        /// The form that it was done in.
+        form: Deliver,
+    },
     /// It was taken back.
     Undone,
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
         }
         let owed = matches!(
             mission.delivery(),
-            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing
+            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing { .. }
         );
         if owed {
             // Its list and the old bytes lie in the folder; without them it could be neither finished nor taken back.

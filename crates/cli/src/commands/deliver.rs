@@ -28,7 +28,7 @@ fn settle(store: &Store, id: MissionId, wish: Wish) -> Result<Exit, Error> {
         host::check_folder(store, &mission)?;
         let cut_short = match mission.delivery() {
             Delivery::Wanted(_) | Delivery::Planned { .. } => matches!(wish, Wish::Deliver { .. }),
-            Delivery::Undoing => wish == Wish::Undo,
+            Delivery::Undoing { .. } => wish == Wish::Undo,
             _ => false,
         };
         // What a process that ended left half-done comes first, and may be all that is wished.
@@ -37,6 +37,7 @@ fn settle(store: &Store, id: MissionId, wish: Wish) -> Result<Exit, Error> {
             Settled::Done => cut_short,
             Settled::Nothing => false,
         };
+        let undoing = wish == Wish::Undo;
         if !meant {
             let (told, mine) = host::wish(store, id, wish).await?;
             host::told(told)?;
@@ -49,7 +50,9 @@ fn settle(store: &Store, id: MissionId, wish: Wish) -> Result<Exit, Error> {
         let (mission, _) = store.load(id)?;
         match mission.delivery() {
             Delivery::Refused => Ok(Exit::Failed),
-            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing => {
+            // It was done, was to be taken back, and still stands: why, the lines above say.
+            Delivery::Done { .. } if undoing => Ok(Exit::Failed),
+            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing { .. } => {
                 view::note(&format!(
                     "under way; look again with: orchestrator status {id}"
                 ));

@@ -165,6 +165,7 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             "the delivery was undone; changed since and left: {}",
             left.join(", ")
         ),
+        Event::UndoFailed { why } => format!("the delivery could not be taken back: {why}"),
         Event::Opened { .. } | Event::Cleaned { .. } | Event::TurnLent { .. } => return None,
     })
 }

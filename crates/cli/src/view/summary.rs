@@ -148,7 +148,8 @@ fn delivery(mission: &Mission) -> String {
         Delivery::Done { form } => format!("delivered as {}", super::lines::form_word(*form)),
         Delivery::Wanted(_) | Delivery::Planned { .. } => "delivery is under way".into(),
         Delivery::Refused => "not delivered; nothing of yours was changed".into(),
-        Delivery::Undoing | Delivery::Undone => "the delivery was taken back".into(),
+        Delivery::Undoing { .. } => "the delivery is being taken back".into(),
+        Delivery::Undone => "the delivery was taken back".into(),
         Delivery::None => "nothing was delivered; your files are as they were".into(),
     }
 }

@@ -161,7 +161,7 @@ impl Mission {
     pub(super) fn delivering(&self) -> bool {
         matches!(
             self.delivery,
-            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing
+            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing { .. }
         )
     }
 

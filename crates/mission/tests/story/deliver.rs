@@ -120,3 +120,23 @@ fn what_was_delivered_can_be_taken_back_and_more_be_delivered_after_a_resume() {
     assert_eq!(story.due(), ["plan delivery 2"]);
     assert_eq!(story.tell(plan(2)), Reply::Done);
 }
+
+#[test]
+fn a_delivery_that_could_not_be_taken_back_stands_and_can_be_taken_back_later() {
+    let mut story = completed();
+    let undo = || Input::Undo { by: "me".into() };
+    for input in [plan(1), delivered(1), undo()] {
+        assert_eq!(story.tell(input), Reply::Done);
+    }
+    let (step, why) = (Step::Undo, "the disk is full".to_owned());
+    assert_eq!(
+        story.tell(Input::StepFailed { step, n: 1, why }),
+        Reply::Done
+    );
+    let form = Deliver::Worktree;
+    assert_eq!(story.mission.delivery(), &Delivery::Done { form });
+    assert_eq!(story.tell(undo()), Reply::Done);
+    let left = Vec::new();
+    assert_eq!(story.tell(Input::Undone { n: 1, left }), Reply::Done);
+    assert_eq!(story.mission.delivery(), &Delivery::Undone);
+}

@@ -1,0 +1,44 @@
+//! The result's way to the user and back.
+
+use super::*;
+
+impl Mission {
+    pub(super) fn delivery_event(&mut self, event: &Event) {
+        match event {
+            Event::DeliverAsked { form } => self.want_delivery(*form),
+            Event::DeliveryPlanned { plan, files } => {
+                if let Delivery::Wanted(form) = self.delivery {
+                    self.delivery = Delivery::Planned {
+                        form,
+                        plan: plan.clone(),
+                        files: *files,
+                    };
+                }
+            }
+            Event::Delivered { .. } => {
+                if let Delivery::Planned { form, .. } = self.delivery {
+                    self.delivery = Delivery::Done { form };
+                    self.delivered.clone_from(&self.head);
+                }
+            }
+            Event::DeliveryRefused { .. } => self.delivery = Delivery::Refused,
+            Event::UndoAsked { .. } => {
+                if let Delivery::Done { form } = self.delivery {
+                    self.delivery = Delivery::Undoing { form };
+                }
+            }
+            Event::Undone { .. } => self.delivery = Delivery::Undone,
+            Event::UndoFailed { .. } => {
+                if let Delivery::Undoing { form } = self.delivery {
+                    self.delivery = Delivery::Done { form };
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn want_delivery(&mut self, form: Deliver) {
+        self.delivery = Delivery::Wanted(form);
+        self.deliveries += 1;
+    }
+}
