@@ -253,9 +253,14 @@ impl Mission {
                 self.set_state(attempt.task, State::Ready);
                 let task = self.task_mut(attempt.task);
                 task.spent = true;
+                // What was handed in and could not be proved is what the next attempt goes on with.
+                if let Some(work) = task.work.take() {
+                    task.from = Some(work.commit);
+                }
                 // What a person says of a task is told to whoever works on it next.
                 if answer != "leave" {
                     task.notes.push(answer.to_owned());
+                    self.forget_what_could_not_run();
                 }
             }
             About::Task { task } => self.set_state(*task, State::Ready),
@@ -439,6 +444,12 @@ impl Mission {
         }
     }
 
+    /// A person may have installed what was missing: what could not run is run again.
+    fn forget_what_could_not_run(&mut self) {
+        self.evidence
+            .retain(|_, evidence| evidence.run.result.conclusive());
+    }
+
     fn resumed(&mut self, at: Timestamp, more_tokens: u64, replan: bool) {
         self.budget.limit = self.budget.limit.saturating_add(more_tokens);
         self.deadline = at + self.terms.mission;
@@ -453,6 +464,7 @@ impl Mission {
         }
         self.cleaned = false;
         self.lost.clear();
+        self.forget_what_could_not_run();
         if planted!("parked_task_forgotten_on_resume") {
             self.parked.clear();
         }

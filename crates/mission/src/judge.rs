@@ -1,6 +1,6 @@
 //! What evidence says: of an attempt, of a combined tree, of the whole. An agent's word is not evidence.
 
-use crate::gate::{Gate, GateKind, GateResult, GateRun};
+use crate::gate::{Gate, GateKind, GateResult, GateRun, Program};
 use crate::ids::{TaskId, TreeId};
 use crate::limits;
 use crate::mission::{Mission, State};
@@ -115,6 +115,19 @@ impl Mission {
             .acceptance
             .iter()
             .find(|gate| self.settled(tree, gate, 0) == Some(false))
+    }
+
+    /// The program that a command begins with, where a run on this tree showed that it is not installed. No attempt can
+    /// mend that: what the command would have said stays unknown. A script of the tree's own is another matter.
+    pub(crate) fn not_installed(&self, tree: &TreeId, gate: &Gate) -> Option<&str> {
+        let first = match &gate.program {
+            Program::Argv(words) => words.first()?,
+            Program::Shell(line) => line.split_whitespace().next()?,
+        };
+        match &self.evidence(tree, &gate.command())?.run.result {
+            GateResult::MissingTool { tool } if tool == first && !tool.contains('/') => Some(tool),
+            _ => None,
+        }
     }
 
     /// The first acceptance command of a task of which it is not known what it says of the attempt's base.

@@ -386,7 +386,7 @@ impl Mission {
         (!what.is_empty()).then_some(Rejection::Bent { what })
     }
 
-    pub(super) fn blocked(&self, now: Timestamp, attempt: AttemptId, why: &str) -> Vec<Event> {
+    pub(crate) fn blocked(&self, now: Timestamp, attempt: AttemptId, why: &str) -> Vec<Event> {
         let id = QuestionId(self.last_question + 1);
         let title = &self.tasks[&attempt.task].task.title;
         vec![Event::Asked {

@@ -48,6 +48,10 @@ impl Mission {
             let Some(work) = &task.work else {
                 return Vec::new();
             };
+            if let Some(tool) = self.not_installed(&work.tree, gate) {
+                let why = format!("`{}` cannot prove it: there is no {tool}", gate.program);
+                return self.blocked(now, task.attempt(), &why);
+            }
             return self.reject(
                 task.attempt(),
                 Rejection::Gate {

@@ -1,6 +1,7 @@
 //! How turns are lent, refused, and end.
 
 use crate::teller::{Story, project_gate, task, used};
+use mission::gate::GateResult;
 use mission::input::Input;
 use mission::question::QuestionId;
 use mission::seal::Outcome;
@@ -146,6 +147,29 @@ fn a_blocked_task_is_named_once() {
         reason(&story),
         "T1 (Do a) failed: cannot go on: it is blocked: no key"
     );
+}
+
+#[test]
+fn a_proof_whose_program_is_not_installed_costs_no_further_attempt_and_is_run_again_on_a_persons_word()
+ {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    let missing = |tool: &str| GateResult::MissingTool { tool: tool.into() };
+    story.gate_ends(missing("check"));
+    let (id, asked) = story.mission.questions().next().unwrap();
+    assert_eq!(
+        asked.text,
+        "T1 (Do a) cannot go on: `check a` cannot prove it: there is no check. A hint for the next try, or `leave`?"
+    );
+    let (text, by) = ("it is installed now".to_owned(), "me".to_owned());
+    story.tell(Input::Answer { id, text, by });
+    story.hand_in("T1.2");
+    let gate = story.mission.gate_leases().next().unwrap().1;
+    assert_eq!(gate.tree, crate::teller::tree("T1.2"));
+    // What a script of the tree misses is the Worker's to mend.
+    story.gate_ends(missing("./check"));
+    assert_eq!(story.mission.questions().count(), 0);
+    story.epoch("T1.3");
 }
 
 #[test]
