@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[command(
     name = "orchestrator",
     version,
-    about,
+    about = "Turns one request into finished, verified work",
     max_term_width = 100,
     disable_help_subcommand = true
 )]

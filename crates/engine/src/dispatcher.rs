@@ -27,7 +27,7 @@ use workbench::fault;
 
 /// Messages that may wait for the loop. A sender beyond it waits.
 const INBOX: usize = 4_096;
-/// Inputs that become one append at the most.
+/// Inputs that become one append at the most, unless a performer ended: then all that it said comes first.
 const BATCH: usize = 1_024;
 /// Things that a slow watcher may lag behind before it is told to read the journal again.
 const FEED: usize = 4_096;
@@ -239,7 +239,7 @@ impl Dispatcher {
             Some(message) = self.inbox.recv() => self.receive(message),
             Some(joined) = self.performers.join_next_with_id() => {
                 // What the performer said before it ended is in the inbox already, and is heard first.
-                self.drain();
+                self.drain(INBOX);
                 self.performed(joined);
             }
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
@@ -247,11 +247,12 @@ impl Dispatcher {
             }
             () = self.stop.cancelled() => {}
         }
-        self.drain();
+        self.drain(BATCH);
     }
 
-    fn drain(&mut self) {
-        while self.pending.len() < BATCH
+    /// Hears what was sent meanwhile, until so much is pending.
+    fn drain(&mut self, most: usize) {
+        while self.pending.len() < most
             && let Ok(message) = self.inbox.try_recv()
         {
             self.receive(message);

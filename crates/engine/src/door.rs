@@ -3,7 +3,7 @@
 //! The folder is 0700 and ours, the socket 0600, and a peer of another user is closed before a byte is read. Only
 //! wishes pass here; what is shown is read from the journal.
 
-use crate::dispatcher::Handle;
+use crate::dispatcher::{Gone, Handle};
 use mission::input::{Input, Reply};
 use mission::question::QuestionId;
 use mission::terms::Deliver;
@@ -159,6 +159,11 @@ pub enum Error {
         "the engine at {0:?} did not answer within {ANSWER:?}; it may be stopped. `orchestrator status` tells its process"
     )]
     Silent(PathBuf),
+    /// The engine ended before it answered.
+    #[error(
+        "the engine at {0:?} ended before it answered; `orchestrator log` tells whether it took effect"
+    )]
+    Ended(PathBuf),
     /// It answered something else.
     #[error("the engine at {path:?} speaks another language: {why}. Is it of another version?")]
     Foreign {
@@ -303,9 +308,8 @@ async fn attend(stream: UnixStream, handle: Handle) {
         let told = match serde_json::from_slice::<Asked>(&line) {
             Ok(asked) if asked.v == TALK => match handle.tell(asked.wish.input(&asked.by)).await {
                 Ok(reply) => reply.into(),
-                Err(gone) => Told::Refused {
-                    why: gone.to_string(),
-                },
+                // Whether it took effect is not known here, so nothing is said of it.
+                Err(Gone) => return,
             },
             Ok(asked) => Told::Refused {
                 why: format!("this engine speaks version {TALK}, not {}", asked.v),
@@ -361,9 +365,33 @@ pub async fn tell(path: &Path, by: &str, wish: Wish) -> Result<Option<Told>, Err
     let read = tokio::time::timeout(ANSWER, reader.read_line(&mut line)).await;
     read.map_err(|_| Error::Silent(path.to_owned()))?
         .map_err(io)?;
+    if !line.ends_with('\n') {
+        return Err(Error::Ended(path.to_owned()));
+    }
     let told = serde_json::from_str(&line).map_err(|error| Error::Foreign {
         path: path.to_owned(),
         why: error.to_string(),
     });
     told.map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_that_ends_before_it_answered_is_not_taken_for_a_foreign_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("door");
+        let listener = UnixListener::bind(&path).unwrap();
+        let engine = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut line = String::new();
+            let mut stream = BufReader::new(stream);
+            stream.read_line(&mut line).await.unwrap();
+            stream.write_all(b"{\"reply\":").await.unwrap();
+        };
+        let (told, ()) = tokio::join!(tell(&path, "me", Wish::Cancel), engine);
+        assert!(matches!(told, Err(Error::Ended(_))), "{told:?}");
+    }
 }

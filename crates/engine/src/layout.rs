@@ -31,13 +31,15 @@ impl Layout {
         }
     }
 
+    /// The folder of all looks at projects without a mission, each in a folder with the number of its process.
+    pub(crate) fn surveys(&self) -> PathBuf {
+        self.root.join("surveys")
+    }
+
     /// A folder for looking at a project's checks without a mission; removed after the look.
     pub fn survey(&self) -> Place {
         Place {
-            root: self
-                .root
-                .join("surveys")
-                .join(std::process::id().to_string()),
+            root: self.surveys().join(std::process::id().to_string()),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::settings::Settings;
 use mission::gate::GateRun;
 use mission::work::Base;
 use std::path::Path;
+use std::{fs, io};
 use tokio_util::sync::CancellationToken;
 use workbench::checks::Detected;
 use workbench::gates::Baseline;
@@ -40,11 +41,33 @@ pub async fn survey(
     cancel: &CancellationToken,
 ) -> Result<Survey, Error> {
     let place = settings.layout.survey();
+    let surveys = settings.layout.surveys();
+    blocking(move || clear(&surveys).map_err(Failed::new)).await?;
     let bench = Bench::at(settings, place);
     let looked = look(&bench, folder, run, cancel).await;
     let root = bench.place.root().to_owned();
-    blocking(move || std::fs::remove_dir_all(&root).map_err(Failed::new)).await?;
+    blocking(move || fs::remove_dir_all(&root).map_err(Failed::new)).await?;
     looked
+}
+
+/// Removes what looks left behind whose process was killed, one of this process's own number included.
+fn clear(surveys: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(surveys) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let pid = entry.file_name().to_string_lossy().parse().ok();
+        let other = pid.filter(|pid| *pid != std::process::id() as i32);
+        let lives = other
+            .and_then(rustix::process::Pid::from_raw)
+            .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
+        if !lives {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 async fn look(
@@ -90,4 +113,26 @@ async fn look(
         notes,
         baselines,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_look_left_is_removed_and_a_running_one_is_left_alone() {
+        let surveys = tempfile::tempdir().unwrap();
+        // No process has this number: the kernel's highest is far below.
+        let dead = surveys.path().join("2000000000");
+        let ours = surveys.path().join(std::process::id().to_string());
+        let parent = surveys
+            .path()
+            .join(std::os::unix::process::parent_id().to_string());
+        for folder in [&dead, &ours, &parent] {
+            fs::create_dir_all(folder.join("lanes")).unwrap();
+        }
+        clear(surveys.path()).unwrap();
+        assert!(!dead.exists() && !ours.exists() && parent.exists());
+        clear(&surveys.path().join("none")).unwrap();
+    }
 }

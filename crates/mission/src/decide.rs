@@ -134,7 +134,7 @@ impl Mission {
             Input::Answer { id, text, by } => self.answer(id, text, by),
             Input::Edit { edit, by } => self.edit(edit, by),
             Input::Cancel { by } => match (self.outcome, self.cancelled) {
-                (Some(_), _) => refused(Refusal::Over),
+                (Some(outcome), _) => refused(Refusal::Over(outcome)),
                 (None, true) => done(Vec::new()),
                 (None, false) => done(vec![Event::CancelAsked { by }]),
             },

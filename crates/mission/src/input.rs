@@ -208,8 +208,8 @@ pub enum Refusal {
         choices: Vec<String>,
     },
     /// The mission is over.
-    #[error("the mission is over; `orchestrator resume` lets it go on")]
-    Over,
+    #[error("the mission is over: it is {0}")]
+    Over(crate::seal::Outcome),
     /// The mission is not over yet.
     #[error("the mission still runs; wait for its end, or end it with `orchestrator cancel`")]
     Running,

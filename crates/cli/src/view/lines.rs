@@ -2,10 +2,11 @@
 
 use super::escape;
 use mission::event::{Ending, Event, Recorded, Turn};
-use mission::gate::GateResult;
+use mission::gate::{Gate, GateResult};
 use mission::mission::Mission;
 use mission::terms::Deliver;
 use mission::turn::Intent;
+use mission::work::Base;
 
 /// The line for an event; `None` for what only machines want. The mission is as it stands after the event.
 pub(crate) fn line(mission: &Mission, recorded: &Recorded) -> Option<String> {
@@ -18,15 +19,9 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
     let title =
         |id: mission::ids::TaskId| mission.task(id).map_or("", |task| task.task.title.as_str());
     Some(match event {
-        Event::Prepared { base, gates, .. } => {
-            let names: Vec<&str> = gates.iter().map(|gate| gate.id.as_str()).collect();
-            let checks = if names.is_empty() {
-                "none found".to_owned()
-            } else {
-                names.join(", ")
-            };
-            format!("base {} prepared; checks: {checks}", base.commit.short())
-        }
+        Event::Prepared {
+            base, gates, notes, ..
+        } => prepared(base, gates, notes),
         Event::TurnStarted {
             turn: Turn::Intent { .. },
             ..
@@ -168,6 +163,33 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::UndoFailed { why } => format!("the delivery could not be taken back: {why}"),
         Event::Opened { .. } | Event::Cleaned { .. } | Event::TurnLent { .. } => return None,
     })
+}
+
+fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
+    let names: Vec<&str> = gates.iter().map(|gate| gate.id.as_str()).collect();
+    let checks = if names.is_empty() {
+        "none found".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let mut told = format!("base {} prepared; checks: {checks}", base.commit.short());
+    if !base.left_out.is_empty() {
+        told.push_str(&format!("; left out: {}", few(&base.left_out)));
+    }
+    if !notes.is_empty() {
+        told.push_str(&format!("; {}", few(notes)));
+    }
+    told
+}
+
+/// The first few of a list, and how many more there are.
+fn few(list: &[String]) -> String {
+    const FEW: usize = 5;
+    let shown = list[..list.len().min(FEW)].join(", ");
+    match list.len().saturating_sub(FEW) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The word for a form of delivery.
