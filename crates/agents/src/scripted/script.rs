@@ -29,7 +29,8 @@ pub struct Scene {
     /// Only when the turn is leased for this time, from 1: a turn that was refused is leased again.
     #[serde(default)]
     pub call: Option<u32>,
-    /// What is done, in order.
+    /// What is done, in order. An agent that is killed before its answer is durable does them again, in the workspace as
+    /// it left it; steps that should come to the same write a file instead of adding to it.
     #[serde(default)]
     pub steps: Vec<Deed>,
     /// Whether the steps are done over and over until somebody stops the turn.
