@@ -110,7 +110,9 @@ impl Config {
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            let what = format!("{}: {}", path.display(), error.to_string().trim());
+            let at = error.span().map_or(0, |span| span.start);
+            let line = text[..at].matches('\n').count() + 1;
+            let what = format!("{}, line {line}: {}", path.display(), error.message());
             Error::new(Kind::Config, what).hint("`orchestrator explain ORC013` lists the keys")
         })?;
         let in_range = |name: &str, value: Option<u32>, least: u32, most: u32| match value {

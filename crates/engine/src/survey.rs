@@ -29,7 +29,8 @@ pub struct Survey {
 #[error(transparent)]
 pub struct Error(#[from] Failed);
 
-/// Looks at the project that a folder belongs to. With `run` every check is run on the base, red ones twice. Nothing
+/// Looks at the project that a folder belongs to. With `run` every check is run on the base, red ones twice; without,
+/// nothing of the project is run, its set-up included. Nothing
 /// of the user's is changed, and what was made for the look is removed.
 ///
 /// # Errors
@@ -89,23 +90,30 @@ async fn look(
         Ok(found)
     })
     .await?;
+    if !run {
+        let (_, detected) = prepare::detect(bench, &base.commit).await?;
+        return Ok(Survey {
+            base,
+            detected,
+            notes,
+            baselines: Vec::new(),
+        });
+    }
     let found = prepare::find_gates(bench, &base.commit, cancel).await?;
     let mut baselines = Vec::new();
-    if run {
-        let runner = gate::runner(bench, &found.detected.recipes);
-        for gate in &found.detected.gates {
-            let ran = runner
-                .baseline(
-                    gate,
-                    &base.tree,
-                    found.workspace.path(),
-                    &found.environment,
-                    cancel,
-                )
-                .await;
-            let (class, runs) = ran.map_err(Failed::new)?;
-            baselines.extend(runs.into_iter().last().map(|run| (class, run)));
-        }
+    let runner = gate::runner(bench, &found.detected.recipes);
+    for gate in &found.detected.gates {
+        let ran = runner
+            .baseline(
+                gate,
+                &base.tree,
+                found.workspace.path(),
+                &found.environment,
+                cancel,
+            )
+            .await;
+        let (class, runs) = ran.map_err(Failed::new)?;
+        baselines.extend(runs.into_iter().last().map(|run| (class, run)));
     }
     Ok(Survey {
         base,

@@ -103,8 +103,13 @@ pub enum End {
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
     /// It is not TOML, or not of this form.
-    #[error("the script cannot be read: {0}")]
-    Form(#[from] toml::de::Error),
+    #[error("the script cannot be read at line {line}: {why}")]
+    Form {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        why: String,
+    },
     /// An answer does not have the form that its role's turns must have.
     #[error("turn {place} of the script ({role}) answers in the wrong form: {why}")]
     Answer {
@@ -123,7 +128,13 @@ impl Script {
     /// # Errors
     /// The first thing that is wrong with it, with its place.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        let script: Self = toml::from_str(text)?;
+        let script: Self = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            ScriptError::Form {
+                line: text[..at].matches('\n').count() + 1,
+                why: error.message().to_owned(),
+            }
+        })?;
         for (place, scene) in (1..).zip(&script.turns) {
             if let End::Answer(value) = &scene.end {
                 let read = read_answer(kind_of(scene.role), value.clone());

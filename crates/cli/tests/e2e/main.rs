@@ -12,6 +12,7 @@ mod honest;
 mod kept;
 #[cfg(feature = "faults")]
 mod kill;
+mod looked;
 
 use testkit::world::World;
 

@@ -135,21 +135,29 @@ pub(crate) struct Found {
     pub(crate) environment: Digest,
 }
 
-/// Finds the project's gates on the base, and runs its set-up there once.
-pub(crate) async fn find_gates(
+/// Checks the base out and reads the project's files for its gates. Nothing of the project is run.
+pub(crate) async fn detect(
     bench: &Bench,
     commit: &CommitId,
-    cancel: &CancellationToken,
-) -> Result<Found, Error> {
+) -> Result<(Workspace, Detected), Error> {
     let (path, at) = (bench.place.lane(LANE), commit.clone());
-    let (workspace, mut detected) = bench
+    bench
         .with_repository(move |repository| {
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
             let workspace = repository.workspace(&path, &at, &[]).map_err(Error::new)?;
             let detected = checks::detect(workspace.path());
             Ok((workspace, detected))
         })
-        .await?;
+        .await
+}
+
+/// Finds the project's gates on the base, and runs its set-up there once.
+pub(crate) async fn find_gates(
+    bench: &Bench,
+    commit: &CommitId,
+    cancel: &CancellationToken,
+) -> Result<Found, Error> {
+    let (workspace, mut detected) = detect(bench, commit).await?;
     let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
     fault::point("prepare.workspace");
     super::deliver::write_durably(&bench.place.recipes(), &recipes)?;

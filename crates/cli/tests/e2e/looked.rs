@@ -1,0 +1,56 @@
+//! A look at a project's checks runs what it says and leaves nothing behind.
+
+use std::os::unix::fs::PermissionsExt as _;
+use testkit::world::World;
+
+/// A project with a lock file, and an `npm` that tells of every call.
+fn world() -> World {
+    let world = super::world()
+        .file(
+            "package.json",
+            r#"{ "name": "p", "version": "1.0.0", "scripts": { "test": "true" }, "dependencies": { "a": "1.0.0" } }"#,
+        )
+        .file(
+            "package-lock.json",
+            r#"{ "name": "p", "lockfileVersion": 3 }"#,
+        )
+        .committed();
+    let bin = world.beside("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let calls = world.beside("calls");
+    let npm = format!("#!/bin/sh\necho \"$*\" >>'{}'\n", calls.display());
+    std::fs::write(bin.join("npm"), npm).unwrap();
+    std::fs::set_permissions(bin.join("npm"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    world
+}
+
+fn look(world: &World, words: &[&str]) -> String {
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", world.beside("bin").display());
+    let output = world.command(words).env("PATH", path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(
+        !world
+            .state()
+            .join("surveys")
+            .read_dir()
+            .unwrap()
+            .any(|_| true)
+    );
+    said
+}
+
+#[test]
+fn a_look_without_a_run_starts_nothing_of_the_project_not_even_its_set_up() {
+    let world = world();
+    let said = look(&world, &["checks", "--no-run"]);
+    assert!(
+        said.contains("npm-test") && said.contains("not run"),
+        "{said}"
+    );
+    assert!(!world.beside("calls").exists());
+    look(&world, &["checks"]);
+    let calls = std::fs::read_to_string(world.beside("calls")).unwrap();
+    assert!(calls.contains("ci ") && calls.contains("test"), "{calls}");
+}
