@@ -15,6 +15,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub struct User {
     home: Home,
     program: PathBuf,
+    alone: bool,
 }
 
 /// How a run of the program ended.
@@ -41,21 +42,27 @@ impl User {
     ///
     /// When the temporary directory cannot be written, or there is no git.
     pub fn new(program: impl Into<PathBuf>, model_url: &str, files: &[(&str, &str)]) -> Self {
+        Self::with(program, model_url, |project| {
+            for (name, text) in files {
+                let path = project.join(name);
+                fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+                fs::write(path, text).expect("a file of the project");
+            }
+            git(project, &["init", "-q", "-b", "main"]);
+            git(project, &["add", "-A"]);
+            let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
+            git(project, &[&who[..], &["commit", "-qm", "base"]].concat());
+        })
+    }
+
+    /// A user whose OpenCode knows one model, with a project that somebody makes in an empty folder.
+    ///
+    /// # Panics
+    ///
+    /// When the temporary directory cannot be written.
+    pub fn with(program: impl Into<PathBuf>, model_url: &str, make: impl FnOnce(&Path)) -> Self {
         let home = Home::new(model_url);
-        let project = home.project();
-        for (name, text) in files {
-            let path = project.join(name);
-            fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
-            fs::write(path, text).expect("a file of the project");
-        }
-        let git = |words: &[&str]| {
-            let ran = Plain::new("git").args(words).current_dir(&project).status();
-            assert!(ran.expect("git runs").success(), "git {words:?}");
-        };
-        git(&["init", "-q", "-b", "main"]);
-        git(&["add", "-A"]);
-        let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
-        git(&[&who[..], &["commit", "-qm", "base"]].concat());
+        make(&home.project());
         let bin = home.path().join("bin");
         fs::create_dir_all(&bin).expect("a folder in the temporary one");
         std::os::unix::fs::symlink(crate::opencode::program(), bin.join("opencode"))
@@ -63,7 +70,27 @@ impl User {
         Self {
             home,
             program: program.into(),
+            alone: false,
         }
+    }
+
+    /// From now on he has these programs and no others, whatever the machine has.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has not got one of them.
+    pub fn has_only(mut self, programs: &[&str]) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        for name in programs {
+            let found = folders.iter().map(|folder| folder.join(name));
+            let found = found.into_iter().find(|path| path.is_file());
+            let found = found.unwrap_or_else(|| panic!("this machine has no {name}"));
+            std::os::unix::fs::symlink(found, self.home.path().join("bin").join(name))
+                .expect("a link in the temporary folder");
+        }
+        self.alone = true;
+        self
     }
 
     /// His project.
@@ -79,7 +106,8 @@ impl User {
     pub fn start(&self, words: &[&str]) -> Running {
         let others = std::env::var_os("PATH").unwrap_or_default();
         let bin = self.home.path().join("bin");
-        let path = std::iter::once(bin).chain(std::env::split_paths(&others));
+        let others = std::env::split_paths(&others).filter(|_| !self.alone);
+        let path = std::iter::once(bin).chain(others);
         let child = Command::new(&self.program)
             .args(words)
             .current_dir(self.project())
@@ -206,6 +234,16 @@ impl Running {
             took: since.elapsed(),
         }
     }
+}
+
+/// Runs git in a folder.
+///
+/// # Panics
+///
+/// When it fails.
+pub fn git(folder: &Path, words: &[&str]) {
+    let ran = Plain::new("git").args(words).current_dir(folder).status();
+    assert!(ran.expect("git runs").success(), "git {words:?}");
 }
 
 /// Waits until a process has ended; one that is not there has.

@@ -115,6 +115,21 @@ pub struct Recipe {
     pub venv: Option<String>,
 }
 
+impl Recipe {
+    /// Names of folders that its tools leave behind wherever they run. Nobody keeps work under them.
+    pub fn litter(&self) -> &'static [&'static str] {
+        match self.ecosystem {
+            Ecosystem::Npm | Ecosystem::Pnpm | Ecosystem::Yarn | Ecosystem::Bun => {
+                &["node_modules"]
+            }
+            Ecosystem::Uv | Ecosystem::Poetry | Ecosystem::Pip => {
+                &["__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"]
+            }
+            _ => &[],
+        }
+    }
+}
+
 /// Why a workspace could not be prepared from another.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

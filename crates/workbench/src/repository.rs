@@ -2,7 +2,8 @@
 //!
 //! It lies in the state directory and reaches the user's objects through `objects/info/alternates`, so that making it
 //! copies nothing. It has no remote, no hook, no filter and none of the user's configuration; the user's ignore rules
-//! that lie outside the project's tree are copied into `info/exclude` when it is made and stay as they were then.
+//! that lie outside the project's tree are copied into `info/exclude` when it is made and stay as they were then; what
+//! set-up makes is added to them.
 //! The one thing that the user's repository gains is a ref that keeps the base from being pruned.
 
 mod project;
@@ -13,7 +14,7 @@ pub use read::{Change, Changed, Content, LineCount, ListedFile};
 pub(crate) use read::{parse_raw, records, split_tab};
 
 use crate::disk::{self, Failure};
-use crate::git::{self, Call, Git};
+use crate::git::{self, Call, Git, RepoPath};
 use mission::ids::{CommitId, TreeId};
 use mission::time::Timestamp;
 use std::path::{Path, PathBuf};
@@ -184,6 +185,30 @@ impl MissionRepository {
         Ok(this)
     }
 
+    /// Keeps out of every later result what set-up makes and tools leave behind: these paths below the root, and folders
+    /// of these names anywhere. What the base holds there stays part of it. The same again changes nothing.
+    ///
+    /// # Errors
+    /// If the rules cannot be read or written.
+    pub fn set_aside(&self, paths: &[RepoPath], names: &[&str]) -> Result<(), Error> {
+        let file = self.store.join("info/exclude");
+        let before = disk::read_if_there(&file)?.unwrap_or_default();
+        let mut rules = before.clone();
+        let own = paths.iter().map(|path| rule_for(path.as_bytes()));
+        let named = names.iter().map(|name| format!("\n{name}/\n").into_bytes());
+        for rule in own.chain(named) {
+            if !rules.windows(rule.len()).any(|there| there == rule) {
+                rules.extend_from_slice(&rule);
+            }
+        }
+        if rules != before {
+            let next = file.with_extension("next");
+            disk::write(&next, &rules)?;
+            std::fs::rename(&next, &file).map_err(disk::failed("put into place", &file))?;
+        }
+        Ok(())
+    }
+
     /// The mission's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -282,11 +307,16 @@ impl MissionRepository {
 /// A rule that ignores the mission's own folder, for a project that holds it (a home folder does).
 fn own_rule(dir: &Path, root: &Path) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
-    let Ok(inside) = dir.strip_prefix(root) else {
-        return Vec::new();
-    };
+    match dir.strip_prefix(root) {
+        Ok(inside) => rule_for(inside.as_os_str().as_bytes()),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// A rule that ignores one path below the root.
+fn rule_for(path: &[u8]) -> Vec<u8> {
     let mut rule = b"\n/".to_vec();
-    for &byte in inside.as_os_str().as_bytes() {
+    for &byte in path {
         match byte {
             b'*' | b'?' | b'[' | b'\\' | b' ' => rule.extend_from_slice(&[b'\\', byte]),
             // A rule cannot name a line end; this matches it and little else.

@@ -15,7 +15,7 @@ const LONG_FILES: &[(&str, usize)] = &[
     ("crates/engine/tests/simulate/world.rs", 720),
     ("crates/mission/src/mission.rs", 640),
     ("crates/workbench/tests/git/snapshot.rs", 740),
-    ("crates/workbench/tests/git/workspace.rs", 660),
+    ("crates/workbench/tests/git/workspace.rs", 680),
 ];
 
 /// Functions that are longer, as file and name, with the most lines that they may have. Looked at on 2026-11-22.

@@ -158,6 +158,18 @@ pub(crate) async fn find_gates(
     cancel: &CancellationToken,
 ) -> Result<Found, Error> {
     let (workspace, mut detected) = detect(bench, commit).await?;
+    // A project need not ignore what set-up makes; no Worker's result may hold it.
+    let aside = ready::kept(&detected.recipes);
+    let litter: Vec<&str> = detected
+        .recipes
+        .iter()
+        .flat_map(|recipe| recipe.litter().iter().copied())
+        .collect();
+    bench
+        .with_repository(move |repository| {
+            repository.set_aside(&aside, &litter).map_err(Error::new)
+        })
+        .await?;
     let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
     fault::point("prepare.workspace");
     super::deliver::write_durably(&bench.place.recipes(), &recipes)?;

@@ -643,3 +643,25 @@ pub(crate) fn make_fifo(at: &Path) {
     let mode = rustix::fs::Mode::from_raw_mode(0o644);
     rustix::fs::mknodat(rustix::fs::CWD, at, rustix::fs::FileType::Fifo, mode, 0).unwrap();
 }
+
+#[test]
+fn what_set_up_makes_is_no_work_although_the_project_does_not_ignore_it() {
+    let world = World::with(&[("a", "a\n"), ("[x] y/kept", "of the base\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let paths = [".venv", "[x] y"].map(path);
+    mission.set_aside(&paths, &["__pycache__"]).unwrap();
+    mission.set_aside(&paths, &["__pycache__"]).unwrap();
+    let root = workspace.path();
+    for made in [
+        ".venv/lib/x.py",
+        "[x] y/made",
+        "sub/__pycache__/x.pyc",
+        "sub/.venv",
+        "new",
+    ] {
+        write_in(root, made, "made\n");
+    }
+    write_in(root, "[x] y/kept", "changed\n");
+    let work = mission.collect(&workspace, &base.commit).unwrap();
+    assert_eq!(touched(&work), ["M [x] y/kept", "A new", "A sub/.venv"]);
+}
