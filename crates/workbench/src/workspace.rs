@@ -122,6 +122,22 @@ impl Workspace {
     }
 }
 
+/// Does two things at once, the first in a thread of its own. What went wrong with the second is told before what went
+/// wrong with the first.
+fn beside<T: Send>(
+    first: impl FnOnce() -> Result<T, Error> + Send,
+    second: impl FnOnce() -> Result<(), Error>,
+) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        second.and(first)
+    })
+}
+
 impl MissionRepository {
     /// Makes a workspace at an absolute path, or sets the one that is there to another commit.
     ///
@@ -152,18 +168,23 @@ impl MissionRepository {
         };
         let workspace = Workspace { path, lane, set };
         disk::remove(&workspace.pointer())?;
-        snapshot::remove_rules(&workspace.path, keep)?;
-        if self.check_out(&workspace).is_err() {
-            // Whatever is in the way, or a damaged index: start from nothing.
-            disk::remove(&workspace.index())?;
-            clean::all_but(&workspace.path, &[], keep)?;
-            self.check_out(&workspace)?;
-        }
-        let listing = self.lane_call(&workspace, "ls-files").arg("-z").bytes()?;
+        // An agent waits for this, so what does not need each other goes on at once.
+        let listing = beside(
+            || self.listing(commit),
+            || {
+                snapshot::remove_rules(&workspace.path, keep)?;
+                self.check_out_whatever_is_there(&workspace, keep)
+            },
+        )?;
         let tracked: Vec<&[u8]> = repository::records(&listing).collect();
-        clean::all_but(&workspace.path, &tracked, keep)?;
-        self.verify(&workspace)?;
-        agent::make(self, &workspace)?;
+        beside(
+            || Ok(agent::make(self, &workspace)?),
+            || {
+                clean::all_but(&workspace.path, &tracked, keep)?;
+                self.verify(&workspace)
+            },
+        )?;
+        agent::point_to(&workspace)?;
         workspace.check_identity()?;
         let text = serde_json::to_vec(&workspace.set).unwrap_or_default();
         let new = state.with_extension("new");
@@ -232,6 +253,27 @@ impl MissionRepository {
         self.call(what)
             .work_tree(&workspace.path)
             .index(&workspace.index())
+    }
+
+    /// The paths of a commit's files, each ended by a zero byte.
+    fn listing(&self, commit: &CommitId) -> Result<Vec<u8>, Error> {
+        let words = ["-r", "-z", "--name-only", "--full-tree"];
+        let call = self.call("ls-tree").args(words);
+        Ok(call.arg(commit.as_str()).bytes()?)
+    }
+
+    fn check_out_whatever_is_there(
+        &self,
+        workspace: &Workspace,
+        keep: &[RepoPath],
+    ) -> Result<(), Error> {
+        if self.check_out(workspace).is_err() {
+            // Whatever is in the way, or a damaged index: start from nothing.
+            disk::remove(&workspace.index())?;
+            clean::all_but(&workspace.path, &[], keep)?;
+            self.check_out(workspace)?;
+        }
+        Ok(())
     }
 
     fn check_out(&self, workspace: &Workspace) -> Result<(), git::Error> {

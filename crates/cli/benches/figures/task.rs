@@ -14,7 +14,8 @@ use workbench::repository::{MissionRepository, Project};
 const FILES: usize = 2_000;
 const TASKS: usize = 30;
 
-/// From the lease of a task to its landing, less its agent's and its gates' time. One Worker, so that nothing waits.
+/// From the lease of a task to its landing, less its gates' time; its agent takes next to none. Each task needs the one
+/// before it, so that none waits for another.
 pub(super) async fn overhead() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("project");
@@ -37,11 +38,7 @@ pub(super) async fn overhead() {
         .env("ORCHESTRATOR_STATE_DIR", folder.path().join("state"))
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{output:?}");
     let mut started = BTreeMap::new();
     let mut gates = BTreeMap::new();
     let mut times = Vec::new();
@@ -87,12 +84,16 @@ pub(super) async fn overhead() {
 
 fn script_text() -> String {
     let mut text = String::from(
-        "[[turn]]\nrole = \"commander\"\nend.answer = { kind = \"plan\", goal = \"files\" }\n\n[[turn]]\nrole = \"planner\"\n[turn.end.answer]\ntasks = [\n",
+        "[[turn]]\nrole = \"commander\"\nusage = { input = 1, output = 1 }\nend.answer = { kind = \"plan\", goal = \"files\" }\n\n[[turn]]\nrole = \"planner\"\nusage = { input = 1, output = 1 }\n[turn.end.answer]\ntasks = [\n",
     );
     for n in 0..TASKS {
+        let needs = match n {
+            0 => String::new(),
+            n => format!("\"t{}\"", n - 1),
+        };
         writeln!(
             text,
-            "  {{ id = \"t{n}\", title = \"Write {n}\", goal = \"g\", writes = [\"new/{n}\"], acceptance = [\"test -e new/{n}\"] }},"
+            "  {{ id = \"t{n}\", title = \"Write {n}\", goal = \"g\", needs = [{needs}], writes = [\"new/{n}\"], acceptance = [\"test -e new/{n}\"] }},"
         )
         .unwrap();
     }
@@ -100,7 +101,7 @@ fn script_text() -> String {
     for n in 0..TASKS {
         writeln!(
             text,
-            "\n[[turn]]\nrole = \"worker\"\ntask = \"t{n}\"\nsteps = [ {{ write = {{ path = \"new/{n}\", text = \"{n}\\n\" }} }} ]\nend.answer = {{ status = \"done\", summary = \"wrote {n}\" }}"
+            "\n[[turn]]\nrole = \"worker\"\ntask = \"t{n}\"\nusage = {{ input = 1, output = 1 }}\nsteps = [ {{ write = {{ path = \"new/{n}\", text = \"{n}\\n\" }} }} ]\nend.answer = {{ status = \"done\", summary = \"wrote {n}\" }}"
         )
         .unwrap();
     }

@@ -43,13 +43,7 @@ pub(super) fn pointer(workspace: &Workspace) -> Vec<u8> {
 pub(super) fn make(mission: &MissionRepository, workspace: &Workspace) -> Result<(), Failure> {
     let dir = workspace.agent_dir();
     disk::remove(&dir)?;
-    for folder in [
-        "objects/info",
-        "objects/pack",
-        "refs/heads",
-        "refs/tags",
-        "info",
-    ] {
+    for folder in ["objects/info", "refs", "info"] {
         disk::make(&dir.join(folder))?;
     }
     let put = |name: &str, bytes: &[u8]| {
@@ -68,11 +62,16 @@ pub(super) fn make(mission: &MissionRepository, workspace: &Workspace) -> Result
         &alternates_line(&mission.store().join("objects")),
     )?;
     for name in ["info/exclude", "info/attributes", "shallow"] {
-        if let Some(bytes) = disk::read_if_there(&mission.store().join(name))? {
+        let bytes = disk::read_if_there(&mission.store().join(name))?;
+        if let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) {
             put(name, &bytes)?;
         }
     }
-    copy_index(&workspace.index(), &dir.join("index"))?;
+    copy_index(&workspace.index(), &dir.join("index"))
+}
+
+/// Puts the `.git` file into a workspace, last of all: while it is there, the workspace was handed out.
+pub(super) fn point_to(workspace: &Workspace) -> Result<(), Failure> {
     let file = workspace.pointer();
     fs::write(&file, pointer(workspace)).map_err(disk::failed("write", &file))
 }
