@@ -152,7 +152,6 @@ impl Dispatcher {
         let (feed, _) = broadcast::channel(FEED);
         let stop = CancellationToken::new();
         let mission = owned.mission.id();
-        let clock = Clock::not_before(owned.mission.last());
         let bench = Arc::new(Bench::new(settings, &owned.mission));
         // Questions of an engine before this one are still open; whoever waited for them will ask again.
         let open: BTreeMap<QuestionId, (Epoch, u64)> = owned
@@ -169,8 +168,8 @@ impl Dispatcher {
             lease: Arc::new(owned.lease),
             head: owned.head,
             desk: Desk::new(owned.mission),
+            clock: bench.clock,
             bench,
-            clock,
             inbox,
             sender: sender.clone(),
             feed: feed.clone(),

@@ -17,10 +17,11 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     let lease = mission.lease(epoch);
     let base = lease.and_then(|lease| lease.base.clone());
     let from = lease.and_then(|lease| lease.from.clone());
-    let limit = lease.map_or(mission::limits::SHORT_TURN, |lease| {
-        let whole = lease.deadline.since(lease.since);
-        mission::time::Millis(whole.0.saturating_sub(mission::limits::TURN_GRACE.0))
-    });
+    let limit = match turn {
+        Turn::Work { .. } => mission.terms().attempt,
+        _ => mission::limits::SHORT_TURN,
+    };
+    let deadline = lease.map_or(mission.deadline(), |lease| lease.deadline);
     let (answer, brief) = match turn {
         Turn::Intent { .. } => (AnswerKind::Intent, Brief::Intent(survey(mission))),
         Turn::Plan { .. } => (AnswerKind::Plan, Brief::Plan(survey(mission))),
@@ -71,6 +72,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             .and_then(|task| task.started)
             .unwrap_or(mission.opened()),
         limit,
+        deadline,
         continues,
     }
 }

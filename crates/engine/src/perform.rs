@@ -13,6 +13,7 @@ mod sample;
 mod tidy;
 pub(crate) mod turn;
 
+use crate::clock::Clock;
 use crate::dispatcher::Message;
 use crate::layout::Place;
 use crate::orders;
@@ -33,6 +34,7 @@ use workbench::repository::MissionRepository;
 pub(crate) struct Bench {
     pub(crate) settings: Settings,
     pub(crate) place: Place,
+    pub(crate) clock: Clock,
     /// Opened once: opening removes the locks that a dead engine left, and must not meet those of a living performer.
     repository: OnceLock<MissionRepository>,
     pub(crate) lanes: lanes::Lanes,
@@ -174,7 +176,11 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
 impl Bench {
     pub(crate) fn new(settings: Settings, mission: &Mission) -> Self {
         let place = settings.layout.mission(&mission.full_name());
-        Self::at(settings, place)
+        let clock = Clock::not_before(mission.last());
+        Self {
+            clock,
+            ..Self::at(settings, place)
+        }
     }
 
     /// A bench at a place of its own.
@@ -182,6 +188,7 @@ impl Bench {
         Self {
             settings,
             place,
+            clock: Clock::new(),
             repository: OnceLock::new(),
             lanes: lanes::Lanes::default(),
             setups: ready::Setups::default(),

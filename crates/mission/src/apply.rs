@@ -115,6 +115,7 @@ impl Mission {
                     tree,
                     purpose: purpose.clone(),
                     deadline: *deadline,
+                    since: at,
                 };
                 self.gate_leases.insert(*epoch, lease);
                 self.deadlines.insert((*deadline, *epoch));

@@ -12,7 +12,7 @@ use crate::plan::TaskKind;
 use crate::planted;
 use crate::question::{About, QuestionId};
 use crate::seal::{Grade, Outcome};
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Role, Usage};
 
 impl Turn {
@@ -194,7 +194,7 @@ impl Mission {
         now: Timestamp,
         turn: Turn,
         reserve: u64,
-        limit: crate::time::Millis,
+        limit: Millis,
         lane: u32,
         base: Option<CommitId>,
         from: Option<CommitId>,
@@ -215,7 +215,11 @@ impl Mission {
             }
             return Vec::new();
         }
-        let deadline = now + limit + limits::TURN_GRACE;
+        let set_up = match turn {
+            Turn::Work { .. } => limits::SET_UP,
+            _ => Millis(0),
+        };
+        let deadline = now + set_up + limit + limits::TURN_GRACE;
         vec![Event::TurnStarted {
             turn,
             epoch: self.next_epoch(),

@@ -95,6 +95,11 @@ pub const IDLE: Millis = Millis::from_secs(2);
 /// How often a red gate is run again on the same tree before red is believed: once tells most flaky tests apart.
 pub const CONFIRMATIONS: u32 = 1;
 
+/// The longest that the set-up of a workspace may take: what a project installs. Leases of Workers and gates cover it, so
+/// that it eats nobody's own time.
+pub const SET_UP: Millis = Millis::from_mins(30);
+/// How often a gate may run under one lease: as the base defines it, and as the change does.
+pub const GATE_RUNS: u64 = 2;
 /// Time beyond a gate's own limit after which its run is given up: the runner did not come back.
 pub const GATE_GRACE: Millis = Millis::from_secs(60);
 /// Time beyond a turn's own limit after which it is given up: its host did not come back.

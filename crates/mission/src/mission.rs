@@ -66,6 +66,8 @@ pub struct GateLease {
     pub purpose: Purpose,
     /// It is given up then.
     pub deadline: Timestamp,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// What is known of one command on one tree.

@@ -56,6 +56,14 @@ impl Sub<Millis> for Timestamp {
     }
 }
 
+impl Add for Millis {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
 impl fmt::Display for Millis {
     /// The two largest units that matter: `340 ms`, `4.2 s`, `3 min 10 s`, `2 h 5 min`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

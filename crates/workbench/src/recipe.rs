@@ -14,9 +14,11 @@
 //! * **Never a symbolic link** to the tree: it is one tree then, not two.
 
 mod bring;
+mod touched;
 mod venv;
 
 pub use bring::{Brought, bring_along};
+pub use touched::state_of;
 pub use venv::move_venv;
 
 use crate::gates::Environment;

@@ -4,7 +4,6 @@ use super::escape;
 use agents::Sign;
 use mission::event::{Purpose, Turn};
 use mission::ids::{Epoch, TaskId};
-use mission::limits;
 use mission::mission::{GateLease, Lease, Mission, Phase, State};
 use mission::question::Question;
 use mission::time::{Millis, Timestamp};
@@ -179,10 +178,9 @@ fn gate(lease: &GateLease, now: Timestamp, width: usize) -> String {
         Purpose::Before { task } => format!("on what {task} began with"),
         Purpose::Seal => "on the whole".to_owned(),
     };
-    let since = lease.deadline - lease.gate.timeout - limits::GATE_GRACE;
     let name = escape::line(&lease.gate.id);
     let command = escape::short(&lease.gate.program.to_string(), 200);
-    let right = format!("{:>8}  {:>6}", whole(now.since(since)), "");
+    let right = format!("{:>8}  {:>6}", whole(now.since(lease.since)), "");
     both(
         &format!("  {:<15} {name} {on}: {command}", "check"),
         &right,

@@ -73,7 +73,8 @@ impl Job {
         fault::point("gate.before");
         let recipes = ready::recipes(bench)?;
         let workspace = self.workspace(bench, &recipes).await?;
-        let setup = ready::make_ready(bench, &recipes, &workspace, LANE, &line.cancel).await;
+        let lane = (LANE, ready::Use::Proof);
+        let setup = ready::make_ready(bench, &recipes, &workspace, lane, &line.cancel).await;
         if line.cancel.is_cancelled() {
             return Ok(None);
         }

@@ -176,7 +176,8 @@ pub(crate) async fn find_gates(
     fault::point("prepare.recipes");
     // The workspace was emptied of all that an earlier try has brought along.
     ready::forget_lane(bench, detected.recipes.len(), LANE)?;
-    for failed in ready::make_ready(bench, &detected.recipes, &workspace, LANE, cancel).await? {
+    let lane = (LANE, ready::Use::Proof);
+    for failed in ready::make_ready(bench, &detected.recipes, &workspace, lane, cancel).await? {
         ready::blame_base(bench, &failed)?;
         let tail = failed.tail.lines().last().unwrap_or_default();
         detected.notes.push(format!(

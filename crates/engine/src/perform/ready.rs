@@ -11,12 +11,9 @@ use tokio_util::sync::CancellationToken;
 use workbench::fault;
 use workbench::git::RepoPath;
 use workbench::process::{self, Command, End, Limits};
-use workbench::recipe::{self, Recipe};
+use workbench::recipe::{self, Means, Recipe};
 use workbench::repository::MissionRepository;
 use workbench::workspace::Workspace;
-
-/// The longest that one set-up may take.
-const SETUP: Duration = Duration::from_secs(30 * 60);
 
 /// A set-up command that failed: what was run and the last that it said.
 #[derive(Clone, Debug)]
@@ -54,19 +51,34 @@ pub(crate) fn kept(recipes: &[Recipe]) -> Vec<RepoPath> {
         .collect()
 }
 
+/// What a lane is for, which decides what may be left in it from one use to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// An agent works there. What it installs stays for whoever works there next.
+    Work,
+    /// Evidence is made there. What was brought along and has been written to since is brought along again: one tree's
+    /// tests must not decide what another tree's tests find. Build caches, which are cloned or not brought at all, stay.
+    Proof,
+}
+
 /// Makes a workspace ready. A set-up that fails leaves its part of the workspace as it is and is told.
 pub(crate) async fn make_ready(
     bench: &Bench,
     recipes: &[Recipe],
     workspace: &Workspace,
-    lane: &str,
+    (lane, purpose): (&str, Use),
     cancel: &CancellationToken,
 ) -> Result<Vec<SetupFailed>, Error> {
     let mut failures = Vec::new();
     for (n, recipe) in recipes.iter().enumerate() {
         let key = recipe::prepared_key(workspace.path(), recipe).map_err(Error::new)?;
         let note = bench.place.lane_note(&format!("{lane}.recipe-{n}"));
-        if std::fs::read_to_string(&note).is_ok_and(|text| text == key.as_str()) {
+        let state = {
+            let (recipe, root, key) = (recipe.clone(), workspace.path().to_owned(), key.clone());
+            move || stands(&root, &recipe, &key, purpose)
+        };
+        let noted = std::fs::read_to_string(&note).ok();
+        if noted.is_some() && noted == blocking(state.clone()).await.ok() {
             continue;
         }
         let prepared = {
@@ -88,10 +100,23 @@ pub(crate) async fn make_ready(
         if let Some(folder) = note.parent() {
             std::fs::create_dir_all(folder).map_err(Error::new)?;
         }
-        std::fs::write(&note, key.as_str()).map_err(Error::new)?;
+        std::fs::write(&note, blocking(state).await?).map_err(Error::new)?;
         fault::point("set-up.noted");
     }
     Ok(failures)
+}
+
+/// What is noted of a recipe whose paths stand in a lane as they were brought.
+fn stands(root: &Path, recipe: &Recipe, key: &Digest, purpose: Use) -> Result<String, Error> {
+    if purpose == Use::Work {
+        return Ok(key.to_string());
+    }
+    let whole = recipe
+        .bring
+        .iter()
+        .filter(|bring| bring.means != Means::CloneOnly);
+    let state = recipe::state_of(root, whole.map(|bring| bring.path.as_str()));
+    Ok(format!("{key} {}", state.map_err(Error::new)?))
 }
 
 /// Forgets what was brought along to a lane, before it is emptied.
@@ -177,7 +202,7 @@ async fn prepared(
                 &variables(std::slice::from_ref(recipe)),
             ),
             limits: Limits {
-                wall: SETUP,
+                wall: Duration::from_millis(mission::limits::SET_UP.0),
                 ..Limits::default()
             },
             spill: None,
@@ -219,12 +244,10 @@ pub(crate) type Setups = Arc<tokio::sync::Mutex<()>>;
 mod tests {
     use super::super::sample;
     use super::*;
-    use workbench::recipe::{Bring, Ecosystem, Means};
+    use workbench::recipe::{Bring, Ecosystem};
 
-    #[tokio::test]
-    async fn what_was_brought_along_in_part_is_brought_again() {
-        let sample = sample::mission(&[("lock", "1"), ("deps/x", "x")]);
-        let recipe = Recipe {
+    fn deps() -> Recipe {
+        Recipe {
             ecosystem: Ecosystem::Npm,
             directory: String::new(),
             setup: None,
@@ -236,8 +259,13 @@ mod tests {
             variables: Vec::new(),
             tools: Vec::new(),
             venv: None,
-        };
-        let (bench, recipes) = (&sample.bench, [recipe]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_brought_along_in_part_is_brought_again() {
+        let sample = sample::mission(&[("lock", "1"), ("deps/x", "x")]);
+        let (bench, recipes) = (&sample.bench, [deps()]);
         let lane = bench.place.lane("gate-1");
         std::fs::create_dir_all(bench.place.lanes()).unwrap();
         let repository = bench.repository().unwrap();
@@ -246,7 +274,8 @@ mod tests {
             .unwrap();
         let (never, cancelled) = (CancellationToken::new(), CancellationToken::new());
         cancelled.cancel();
-        let ready = |cancel| make_ready(bench, &recipes, &workspace, "gate-1", cancel);
+        let lane_of = ("gate-1", Use::Proof);
+        let ready = |cancel| make_ready(bench, &recipes, &workspace, lane_of, cancel);
         ready(&never).await.unwrap();
         std::fs::write(lane.join("lock"), "2").unwrap();
         assert!(ready(&cancelled).await.is_err());
@@ -254,5 +283,42 @@ mod tests {
         std::fs::write(lane.join("lock"), "1").unwrap();
         ready(&never).await.unwrap();
         assert!(lane.join("deps/x").exists());
+    }
+
+    #[tokio::test]
+    async fn what_one_tree_left_in_the_lane_of_gates_is_gone_for_the_next() {
+        let sample = sample::mission(&[("lock", "1")]);
+        let (bench, recipes) = (&sample.bench, [deps()]);
+        std::fs::create_dir_all(bench.place.lanes()).unwrap();
+        let never = CancellationToken::new();
+        let repository = bench.repository().unwrap();
+        for (lane, purpose) in [("gate-1", Use::Proof), ("worker-1", Use::Work)] {
+            let path = bench.place.lane(lane);
+            let keep = kept(&recipes);
+            let workspace = || repository.workspace(&path, &sample.base.commit, &keep);
+            let ready = async |workspace: &Workspace| {
+                make_ready(bench, &recipes, workspace, (lane, purpose), &never)
+                    .await
+                    .unwrap();
+            };
+            // Set-up has run.
+            let first = workspace().unwrap();
+            let key = recipe::prepared_key(first.path(), &recipes[0]).unwrap();
+            let prepared = bench.place.prepared(key.short());
+            std::fs::create_dir_all(prepared.join("deps/made")).unwrap();
+            std::fs::write(prepared.join("deps/made/by"), "set-up").unwrap();
+            std::fs::write(prepared.with_extension("done"), "").unwrap();
+            ready(&first).await;
+            let inode = || {
+                std::os::unix::fs::MetadataExt::ino(&path.join("deps/made/by").metadata().unwrap())
+            };
+            let first = inode();
+            ready(&workspace().unwrap()).await;
+            assert_eq!(inode(), first, "what nobody wrote to stays as it is");
+            std::fs::write(path.join("deps/runner"), "always green").unwrap();
+            ready(&workspace().unwrap()).await;
+            let left = path.join("deps/runner").exists();
+            assert_eq!(left, purpose == Use::Work, "{lane}");
+        }
     }
 }

@@ -46,7 +46,10 @@ pub(crate) struct Job {
     pub(crate) from: Option<CommitId>,
     pub(crate) case_base: Option<CommitId>,
     pub(crate) since: Timestamp,
+    /// The longest that the agent may take.
     pub(crate) limit: Millis,
+    /// When its lease ends, whatever it does.
+    pub(crate) deadline: Timestamp,
     pub(crate) continues: Option<String>,
 }
 
@@ -76,6 +79,11 @@ impl Place {
     }
 }
 
+/// What is left to an agent: its own limit, or what its lease has left where set-up or an earlier engine took more.
+fn left(limit: Millis, deadline: Timestamp, now: Timestamp) -> Millis {
+    limit.min((deadline - mission::limits::TURN_GRACE).since(now))
+}
+
 impl Job {
     pub(crate) async fn perform(self, bench: &Bench, line: Line) -> Result<(), Error> {
         fault::point("turn.before");
@@ -100,7 +108,9 @@ impl Job {
         };
         if matches!(job.turn, Turn::Work { .. }) {
             // A set-up that fails is no reason not to work: the agent sees it, and the checks will say so.
-            ready::make_ready(bench, &recipes, &workspace, &job.lane.name(), &line.cancel).await?;
+            let name = job.lane.name();
+            let lane = (name.as_str(), ready::Use::Work);
+            ready::make_ready(bench, &recipes, &workspace, lane, &line.cancel).await?;
         }
         fault::point("turn.workspace ready");
         let brief = {
@@ -295,7 +305,7 @@ impl Job {
             model: bench.settings.model.clone(),
             shell,
             continues: self.continues.clone(),
-            limit: self.limit,
+            limit: left(self.limit, self.deadline, bench.clock.now()),
             silence: bench.settings.silence,
         }
     }
@@ -403,5 +413,21 @@ impl Watcher for Wire {
             .lock()
             .unwrap_or_else(|broken| broken.into_inner())
             .push(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mission::limits;
+
+    #[test]
+    fn an_agent_has_its_whole_limit_after_set_up_and_never_more_than_its_lease() {
+        let (start, limit) = (Timestamp(1_000_000), Millis::from_mins(10));
+        let deadline = start + limits::SET_UP + limit + limits::TURN_GRACE;
+        assert_eq!(left(limit, deadline, start + limits::SET_UP), limit);
+        let late = start + limits::SET_UP + Millis::from_mins(4);
+        assert_eq!(left(limit, deadline, late), Millis::from_mins(6));
+        assert_eq!(left(limit, deadline, deadline), Millis(0));
     }
 }

@@ -1,6 +1,7 @@
 //! Which gate runs next, and what a task without an agent comes to by its gates.
 
 use super::*;
+use crate::time::Millis;
 
 impl Mission {
     /// A task of kind `gate` is done when its commands are green on the landed line, and failed when one is red.
@@ -67,7 +68,8 @@ impl Mission {
         let Some((gate, commit, tree, purpose)) = self.next_gate() else {
             return Vec::new();
         };
-        let deadline = now + gate.timeout + limits::GATE_GRACE;
+        let runs = Millis(gate.timeout.0.saturating_mul(limits::GATE_RUNS));
+        let deadline = now + limits::SET_UP + runs + limits::GATE_GRACE;
         let (gate, epoch) = (gate.clone(), self.next_epoch());
         vec![Event::GateStarted {
             epoch,

@@ -216,3 +216,15 @@ fn a_task_that_waits_for_a_provider_waits_no_longer_because_no_engine_ran() {
     story.tell(Input::Woke);
     story.epoch("T1.1");
 }
+
+#[test]
+fn a_lease_covers_set_up_and_every_run_that_it_is_for() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    let set_up = Millis::from_mins(30);
+    let lease = story.mission.leases().next().unwrap().1;
+    assert!(lease.deadline.since(story.now) > Terms::default().attempt + set_up);
+    story.hand_in("T1.1");
+    let lease = story.mission.gate_leases().next().unwrap().1;
+    let runs = lease.gate.timeout + lease.gate.timeout;
+    assert!(lease.deadline.since(story.now) > set_up + runs);
+}

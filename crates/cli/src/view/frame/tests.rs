@@ -128,7 +128,7 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
         source: "Cargo.toml".into(),
         defined_by: Vec::new(),
     };
-    let deadline = at(70) + gate.timeout + limits::GATE_GRACE;
+    let deadline = at(70) + gate.timeout;
     let (epoch, purpose) = (Epoch(3), Purpose::Baseline);
     let started = Event::GateStarted {
         epoch,
