@@ -100,13 +100,13 @@ impl Place {
         self.root.join("prepared").join(key)
     }
 
-    /// The list of files of the delivery.
-    pub fn delivery(&self) -> PathBuf {
-        self.root.join("delivery.json")
+    /// The list of files of a delivery, by its number.
+    pub fn delivery(&self, n: u32) -> PathBuf {
+        self.root.join(format!("delivery-{n}.json"))
     }
 
-    /// The old bytes of delivered files.
-    pub fn old(&self) -> PathBuf {
-        self.root.join("old")
+    /// The old bytes of a delivery's files.
+    pub fn old(&self, n: u32) -> PathBuf {
+        self.root.join(format!("old-{n}"))
     }
 }

@@ -10,7 +10,7 @@ use crate::ids::{AttemptId, CommitId, Epoch, TaskId, TreeId};
 use crate::landing::{Landing, StackResult, Stacked};
 use crate::limits;
 use crate::mission::{
-    Delivery, Evidence, Finished, GateLease, Lease, Mission, Phase, Short, State, TaskState,
+    Delivery, Evidence, Finished, GateLease, Handed, Lease, Mission, Phase, Short, State, TaskState,
 };
 use crate::plan::Plan;
 use crate::planted;

@@ -154,7 +154,10 @@ impl Mission {
                 let (form, plan) = (*form, plan.clone());
                 due.push(Command::Deliver { n, form, plan });
             }
-            Delivery::Undoing { .. } => due.push(Command::Undo { n }),
+            Delivery::Undoing { .. } => {
+                let handed = self.handed.last().map(|handed| handed.n);
+                due.extend(handed.map(|n| Command::Undo { n }));
+            }
             Delivery::None | Delivery::Refused | Delivery::Done { .. } | Delivery::Undone => {
                 if self.outcome().is_some() && !self.cleaned {
                     due.push(Command::Clean { n: self.seals });

@@ -117,7 +117,7 @@ impl Mission {
                 _ => stale(),
             },
             Input::Undone { n, left } => match self.delivery {
-                Delivery::Undoing { .. } if self.delivers(n) => done(vec![Event::Undone { left }]),
+                Delivery::Undoing { .. } if self.undoes(n) => done(vec![Event::Undone { left }]),
                 _ => stale(),
             },
             Input::Cleaned { n, rescued } => match self.to_clean(n) {
@@ -144,13 +144,7 @@ impl Mission {
                 replan,
             } => self.resume(by, more_tokens, replan),
             Input::Deliver { form } => self.deliver(form),
-            Input::Undo { by } => match self.delivery {
-                _ if self.outcome.is_none() => refused(Refusal::Running),
-                Delivery::Done { .. } => done(vec![Event::UndoAsked { by }]),
-                _ => refused(Refusal::Delivery(
-                    "nothing is delivered, so there is nothing to undo",
-                )),
-            },
+            Input::Undo { by } => self.undo(by),
         }
     }
 
@@ -173,6 +167,12 @@ impl Mission {
     /// Whether this is the delivery in hand.
     fn delivers(&self, n: u32) -> bool {
         n == self.deliveries || planted!("stale_delivery_accepted")
+    }
+
+    /// Whether this is the delivery that is to be taken back.
+    fn undoes(&self, n: u32) -> bool {
+        self.handed.last().is_some_and(|handed| handed.n == n)
+            || planted!("stale_delivery_accepted")
     }
 
     /// Whether the workspaces are to go because of this very seal.
@@ -213,9 +213,7 @@ impl Mission {
                 let hint = format!("orchestrator deliver {}", self.id);
                 done(vec![Event::DeliveryRefused { why, hint }])
             }
-            Step::Undo
-                if matches!(self.delivery, Delivery::Undoing { .. }) && n == self.deliveries =>
-            {
+            Step::Undo if matches!(self.delivery, Delivery::Undoing { .. }) && self.undoes(n) => {
                 done(vec![Event::UndoFailed { why }])
             }
             Step::Clean if self.to_clean(n) => done(vec![Event::Cleaned { rescued: 0 }]),

@@ -7,6 +7,7 @@
 mod apply;
 pub mod command;
 pub mod decide;
+pub mod delivery;
 pub mod desk;
 pub mod event;
 mod follow;

@@ -104,8 +104,8 @@ pub const GATE_RUNS: u64 = 2;
 pub const GATE_GRACE: Millis = Millis::from_secs(60);
 /// Time beyond a turn's own limit after which it is given up: its host did not come back.
 pub const TURN_GRACE: Millis = Millis::from_secs(30);
-/// How long a step of the engine's own (preparing, stacking, moving, delivering) may take before it is tried anew.
-pub const STEP: Millis = Millis::from_mins(30);
+/// How long a delivery waits for another one into the same project: that one writes files, which takes seconds.
+pub const DELIVERY_WAIT: Millis = Millis::from_mins(10);
 
 /// The most events that one input may make. A resume of the largest plan makes a few hundred; a journal takes this many
 /// at once.

@@ -1,5 +1,6 @@
 //! The fold: what a mission is, as far as its events tell.
 
+pub use crate::delivery::{Delivery, Handed};
 use crate::event::{Event, Purpose, Recorded, Turn, VERSION};
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
@@ -9,7 +10,7 @@ use crate::plan::{Plan, Priority};
 use crate::question::{Question, QuestionId};
 use crate::seal::Outcome;
 pub use crate::task::{State, TaskState};
-use crate::terms::{Deliver, Terms};
+use crate::terms::Terms;
 use crate::time::{Millis, Timestamp};
 use crate::todo::Todo;
 use crate::turn::Intent;
@@ -79,38 +80,6 @@ pub struct Evidence {
     pub runs: u32,
     /// Whether runs on the same tree disagreed.
     pub flaky: bool,
-}
-
-/// Where the result's way to the user is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// Nobody asked for it.
-    None,
-    /// It was asked for.
-    Wanted(Deliver),
-    /// The files are listed.
-    Planned {
-        /// In which form.
-        form: Deliver,
-        /// The digest of the list.
-        plan: Digest,
-        /// How many files.
-        files: u32,
-    },
-    /// It could not be; nothing was written.
-    Refused,
-    /// It is done.
-    Done {
-        /// In which form.
-        form: Deliver,
-    },
-    /// It is being taken back.
-    Undoing {
-        /// The form that it was done in.
-        form: Deliver,
-    },
-    /// It was taken back.
-    Undone,
 }
 
 /// The token budget.
@@ -213,7 +182,8 @@ pub struct Mission {
     pub(crate) sealed_at: Option<Timestamp>,
     pub(crate) delivery: Delivery,
     pub(crate) deliveries: u32,
-    pub(crate) delivered: Option<(CommitId, TreeId)>,
+    /// The last is taken back first.
+    pub(crate) handed: Vec<Handed>,
     pub(crate) seals: u32,
     pub(crate) cleaned: bool,
     pub(crate) landed: u32,
@@ -344,7 +314,7 @@ impl Mission {
             sealed_at: None,
             delivery: Delivery::None,
             deliveries: 0,
-            delivered: None,
+            handed: Vec::new(),
             seals: 0,
             cleaned: false,
             landed: 0,
@@ -561,6 +531,11 @@ impl Mission {
     /// Where the result's way to the user is.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
+    }
+
+    /// The last delivery that was done and not taken back.
+    pub fn handed(&self) -> Option<&Handed> {
+        self.handed.last()
     }
 
     /// Faults of the last refused plan, for its repair.

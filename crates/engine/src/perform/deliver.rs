@@ -8,14 +8,20 @@ use mission::input::Input;
 use mission::mission::Mission;
 use mission::terms::Deliver;
 use mission::time::Timestamp;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use workbench::delivery::{self, DeliveryPlan, Planned, Refusal};
 use workbench::fault;
 use workbench::git::{Git, UserEnvironment};
 use workbench::repository::{MissionRepository, Project};
 use workbench::snapshot::Base;
+
+/// How long a delivery waits for another one into the same project.
+const WAIT: Duration = Duration::from_millis(mission::limits::DELIVERY_WAIT.0);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What every form of delivery needs.
 struct Facts {
@@ -54,6 +60,7 @@ pub(crate) struct Apply {
 /// A delivery to be taken back.
 pub(crate) struct Undo {
     facts: Facts,
+    form: Deliver,
 }
 
 pub(crate) fn plan(mission: &Mission, n: u32, form: Deliver) -> Plan {
@@ -72,8 +79,13 @@ pub(crate) fn apply(mission: &Mission, n: u32, form: Deliver, plan: &Digest) -> 
 }
 
 pub(crate) fn undo(mission: &Mission, n: u32) -> Undo {
+    let handed = mission.handed();
     Undo {
-        facts: facts(mission, n),
+        facts: Facts {
+            commit: handed.and_then(|handed| handed.commit.clone()),
+            ..facts(mission, n)
+        },
+        form: handed.map_or(Deliver::None, |handed| handed.form),
     }
 }
 
@@ -106,8 +118,8 @@ impl Desk {
         })
     }
 
-    fn stored_plan(&self) -> Result<(DeliveryPlan, Digest), Error> {
-        let bytes = std::fs::read(self.place.delivery()).map_err(Error::lasting)?;
+    fn stored_plan(&self, n: u32) -> Result<(DeliveryPlan, Digest), Error> {
+        let bytes = std::fs::read(self.place.delivery(n)).map_err(Error::lasting)?;
         let plan = serde_json::from_slice(&bytes).map_err(Error::lasting)?;
         Ok((plan, Digest::of(&bytes)))
     }
@@ -130,7 +142,7 @@ impl Plan {
             .delivery_lock(&self.facts.project.to_string_lossy());
         let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
         blocking(move || {
-            let _turn = hold(&lock)?;
+            let _turn = hold(&lock, WAIT)?;
             fault::point("deliver.plan before");
             let desk = Desk::open(&self.facts, place, &environment)?;
             let planned = desk.repository.plan_delivery(
@@ -144,11 +156,11 @@ impl Plan {
                 Planned::Refused(refusal) => return Ok(refused(&refusal, &self.facts)),
             };
             desk.repository
-                .keep_old(&desk.project, &plan, &desk.place.old())
+                .keep_old(&desk.project, &plan, &desk.place.old(self.facts.n))
                 .map_err(Error::new)?;
             fault::point("deliver.plan kept");
             let bytes = serde_json::to_vec(&plan).map_err(Error::new)?;
-            write_durably(&desk.place.delivery(), &bytes)?;
+            write_durably(&desk.place.delivery(self.facts.n), &bytes)?;
             fault::point("deliver.plan listed");
             Ok(Input::DeliveryPlanned {
                 n: self.facts.n,
@@ -168,7 +180,7 @@ impl Apply {
             .delivery_lock(&self.facts.project.to_string_lossy());
         let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
         blocking(move || {
-            let _turn = hold(&lock)?;
+            let _turn = hold(&lock, WAIT)?;
             let desk = Desk::open(&self.facts, place, &environment)?;
             fault::point("deliver.before");
             let done = match self.form {
@@ -204,7 +216,7 @@ impl Apply {
     }
 
     fn files(&self, desk: &Desk) -> Result<Input, Error> {
-        let (plan, digest) = desk.stored_plan()?;
+        let (plan, digest) = desk.stored_plan(self.facts.n)?;
         if digest != self.plan {
             return Err(Error::lasting(
                 "the stored list of files is not the one that was journaled; deliver again",
@@ -237,7 +249,7 @@ impl Apply {
                 | delivery::Error::Unstable { .. }),
             ) => {
                 desk.repository
-                    .undo(&desk.project, &plan, &desk.place.old())
+                    .undo(&desk.project, &plan, &desk.place.old(self.facts.n))
                     .map_err(Error::new)?;
                 let hint = format!("orchestrator deliver {}", self.facts.id);
                 Ok(Input::DeliveryRefused {
@@ -259,21 +271,41 @@ impl Undo {
             .delivery_lock(&self.facts.project.to_string_lossy());
         let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
         blocking(move || {
-            let _turn = hold(&lock)?;
+            let _turn = hold(&lock, WAIT)?;
             let desk = Desk::open(&self.facts, place, &environment)?;
-            let (plan, _) = desk.stored_plan()?;
             fault::point("undo.before");
-            let undone = desk
-                .repository
-                .undo(&desk.project, &plan, &desk.place.old())
-                .map_err(Error::new)?;
+            let left = match self.form {
+                Deliver::Branch => self.branch(&desk)?,
+                Deliver::Worktree | Deliver::Commit | Deliver::None => self.files(&desk)?,
+            };
             fault::point("undo.after");
             Ok(Input::Undone {
                 n: self.facts.n,
-                left: undone.kept.iter().map(ToString::to_string).collect(),
+                left,
             })
         })
         .await
+    }
+
+    fn branch(&self, desk: &Desk) -> Result<Vec<String>, Error> {
+        let name = &self.facts.branch;
+        let gone = desk
+            .repository
+            .undo_branch(&desk.project, name, &desk.commit)
+            .map_err(Error::new)?;
+        Ok((!gone)
+            .then(|| format!("branch {name}"))
+            .into_iter()
+            .collect())
+    }
+
+    fn files(&self, desk: &Desk) -> Result<Vec<String>, Error> {
+        let (plan, _) = desk.stored_plan(self.facts.n)?;
+        let undone = desk
+            .repository
+            .undo(&desk.project, &plan, &desk.place.old(self.facts.n))
+            .map_err(Error::new)?;
+        Ok(undone.kept.iter().map(ToString::to_string).collect())
     }
 }
 
@@ -321,7 +353,7 @@ fn refused(refusal: &Refusal, facts: &Facts) -> Input {
 }
 
 /// Waits for the turn of this mission to write into the project. The lock is the kernel's and ends with the process.
-fn hold(lock: &Path) -> Result<File, Error> {
+fn hold(lock: &Path, wait: Duration) -> Result<File, Error> {
     if let Some(folder) = lock.parent() {
         std::fs::create_dir_all(folder).map_err(Error::new)?;
     }
@@ -331,8 +363,20 @@ fn hold(lock: &Path) -> Result<File, Error> {
         .write(true)
         .open(lock)
         .map_err(Error::new)?;
-    file.lock().map_err(Error::new)?;
-    Ok(file)
+    let until = Instant::now() + wait;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => {
+                let why = format!(
+                    "another mission has been writing into this project for {wait:?}; `orchestrator list` names the missions"
+                );
+                return Err(Error::lasting(why));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::new(error)),
+        }
+    }
 }
 
 /// Old or new, never half, and on the disk when it returns.
@@ -347,4 +391,21 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(Error::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_waits_for_another_one_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("deliveries/project.lock");
+        let first = hold(&lock, Duration::ZERO).unwrap();
+        let error = hold(&lock, Duration::ZERO).unwrap_err();
+        assert!(error.is_final(), "{error}");
+        assert!(error.to_string().contains("another mission"), "{error}");
+        drop(first);
+        hold(&lock, Duration::ZERO).unwrap();
+    }
 }

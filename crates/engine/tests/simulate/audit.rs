@@ -139,8 +139,8 @@ impl Audit {
             Input::Moved { n: of, .. } => n != Some((*of, true)),
             Input::DeliveryPlanned { n, .. }
             | Input::Delivered { n, .. }
-            | Input::DeliveryRefused { n, .. }
-            | Input::Undone { n, .. } => *n != self.deliveries,
+            | Input::DeliveryRefused { n, .. } => *n != self.deliveries,
+            Input::Undone { n, .. } => mission.handed().is_none_or(|handed| handed.n != *n),
             Input::Cleaned { n, .. } => *n != self.seals,
             _ => false,
         };

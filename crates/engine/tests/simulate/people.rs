@@ -28,7 +28,7 @@ pub(crate) struct People {
     /// Paths in the user's folder that a delivery wrote.
     pub(crate) delivered: BTreeSet<String>,
     /// The last list that was delivered.
-    pub(crate) last: Option<Digest>,
+    pub(crate) handed: Vec<(u32, Digest)>,
 }
 
 fn me() -> String {

@@ -219,7 +219,7 @@ impl World {
         listing.written = true;
         let files = listing.files.len() as u32;
         self.listings.insert(plan.clone(), listing);
-        self.people.last = Some(plan.clone());
+        self.people.handed.push((n, plan.clone()));
         Input::Delivered {
             n,
             place: "/p".into(),
@@ -228,12 +228,9 @@ impl World {
     }
 
     fn undo(&mut self, n: u32) -> Input {
-        let listing = self
-            .people
-            .last
-            .take()
-            .map(|plan| self.listing(&plan))
-            .unwrap_or_default();
+        let handed = self.people.handed.iter().rev();
+        let plan = handed.clone().find(|(of, _)| *of == n);
+        let listing = plan.map(|(_, plan)| self.listing(plan)).unwrap_or_default();
         let mut left = Vec::new();
         for (path, (old, new)) in &listing.files {
             if self.folder.get(path).copied() == *new {

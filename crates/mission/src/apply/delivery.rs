@@ -18,16 +18,23 @@ impl Mission {
             Event::Delivered { .. } => {
                 if let Delivery::Planned { form, .. } = self.delivery {
                     self.delivery = Delivery::Done { form };
-                    self.delivered.clone_from(&self.head);
+                    self.handed.push(Handed {
+                        n: self.deliveries,
+                        form,
+                        commit: self.head.as_ref().map(|(commit, _)| commit.clone()),
+                    });
                 }
             }
             Event::DeliveryRefused { .. } => self.delivery = Delivery::Refused,
             Event::UndoAsked { .. } => {
-                if let Delivery::Done { form } = self.delivery {
-                    self.delivery = Delivery::Undoing { form };
+                if let Some(Handed { form, .. }) = self.handed.last() {
+                    self.delivery = Delivery::Undoing { form: *form };
                 }
             }
-            Event::Undone { .. } => self.delivery = Delivery::Undone,
+            Event::Undone { .. } => {
+                self.handed.pop();
+                self.delivery = Delivery::Undone;
+            }
             Event::UndoFailed { .. } => {
                 if let Delivery::Undoing { form } = self.delivery {
                     self.delivery = Delivery::Done { form };

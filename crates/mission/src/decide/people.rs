@@ -157,6 +157,14 @@ impl Mission {
         }
     }
 
+    /// Whether what has landed is what was handed over last.
+    fn is_handed_over(&self) -> bool {
+        let head = self.head.as_ref().map(|(commit, _)| commit);
+        self.handed
+            .last()
+            .is_some_and(|handed| handed.commit.as_ref() == head)
+    }
+
     /// Whether the user's files are being written, one way or the other.
     pub(super) fn delivering(&self) -> bool {
         matches!(
@@ -173,10 +181,24 @@ impl Mission {
             }
             _ if self.landed == 0 => refused(Refusal::NothingLanded),
             _ if self.delivering() => refused(Refusal::Delivery("a delivery is under way")),
-            (Delivery::Done { .. }, _) if self.delivered == self.head => {
+            (Delivery::Done { .. }, _) if self.is_handed_over() => {
                 refused(Refusal::Delivery("the result is delivered already"))
             }
             _ => done(vec![Event::DeliverAsked { form }]),
+        }
+    }
+
+    pub(super) fn undo(&self, by: String) -> Decided {
+        if self.outcome.is_none() {
+            refused(Refusal::Running)
+        } else if self.delivering() {
+            refused(Refusal::Delivery("a delivery is under way"))
+        } else if self.handed.is_empty() {
+            refused(Refusal::Delivery(
+                "nothing is delivered, so there is nothing to undo",
+            ))
+        } else {
+            done(vec![Event::UndoAsked { by }])
         }
     }
 }

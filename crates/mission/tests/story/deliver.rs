@@ -140,3 +140,58 @@ fn a_delivery_that_could_not_be_taken_back_stands_and_can_be_taken_back_later() 
     assert_eq!(story.tell(Input::Undone { n: 1, left }), Reply::Done);
     assert_eq!(story.mission.delivery(), &Delivery::Undone);
 }
+
+/// Half of a mission is delivered, the mission goes on, and the rest is to be delivered.
+fn delivered_twice(second: Input) -> Story {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &["a"])]);
+    story.carry("T1.1");
+    story.tell(Input::Cancel { by: "me".into() });
+    let form = Deliver::Worktree;
+    for input in [Input::Deliver { form }, plan(1), delivered(1)] {
+        assert_eq!(story.tell(input), Reply::Done);
+    }
+    story.tell(Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        replan: false,
+    });
+    story.carry("T2.1");
+    assert_eq!(story.tell(plan(2)), Reply::Done);
+    assert_eq!(story.tell(second), Reply::Done);
+    story
+}
+
+#[test]
+fn a_refused_delivery_does_not_hide_the_one_before_it() {
+    let (why, hint) = ("you changed a file".to_owned(), String::new());
+    let mut story = delivered_twice(Input::DeliveryRefused { n: 2, why, hint });
+    assert_eq!(story.mission.delivery(), &Delivery::Refused);
+    let undo = Input::Undo { by: "me".into() };
+    assert_eq!(story.tell(undo), Reply::Done);
+    assert!(
+        story.due().contains(&"undo 1".to_owned()),
+        "{:?}",
+        story.due()
+    );
+}
+
+#[test]
+fn deliveries_are_taken_back_one_by_one_the_last_first() {
+    let mut story = delivered_twice(delivered(2));
+    for n in [2, 1] {
+        let undo = Input::Undo { by: "me".into() };
+        assert_eq!(story.tell(undo), Reply::Done);
+        assert!(
+            story.due().contains(&format!("undo {n}")),
+            "{:?}",
+            story.due()
+        );
+        let left = Vec::new();
+        assert_eq!(story.tell(Input::Undone { n, left }), Reply::Done);
+    }
+    let undo = Input::Undo { by: "me".into() };
+    assert!(matches!(
+        story.tell(undo),
+        Reply::Refused(Refusal::Delivery(_))
+    ));
+}

@@ -56,6 +56,30 @@ impl MissionRepository {
         }
     }
 
+    /// Removes a delivered branch, if it still ends where it was delivered. Tells whether it is gone.
+    ///
+    /// # Errors
+    /// If git refuses.
+    pub fn undo_branch(
+        &self,
+        project: &Project,
+        name: &str,
+        commit: &CommitId,
+    ) -> Result<bool, Error> {
+        let user = project.repository().ok_or(Error::NoGit)?;
+        let name = RefName::branch(name)?;
+        match user.commit_at(name.as_str())? {
+            None => Ok(true),
+            Some(found) if found != *commit => Ok(false),
+            Some(_) => {
+                // Git compares once more while it holds the lock.
+                let words = ["--no-deref", "-d", name.as_str(), commit.as_str()];
+                user.call("update-ref").args(words).run()?;
+                Ok(true)
+            }
+        }
+    }
+
     /// Puts a result on the branch that is checked out: files, branch and index move together.
     ///
     /// It means what a fast-forward means, and is done only where that is safe: the user had nothing uncommitted when
@@ -86,6 +110,14 @@ impl MissionRepository {
         let lock =
             Lock::take(user, commit)?.ok_or_else(|| not("another git command holds the index"))?;
         let (head, at) = crate::snapshot::find_head(user)?;
+        if let Some(at) = &at
+            && head == base.head
+            && at != commit
+            && user.descends(at, commit)?
+        {
+            // It was delivered before a crash, and the user has committed on top of it.
+            return Ok(());
+        }
         if head != base.head || (at.as_ref() != Some(&base.commit) && at.as_ref() != Some(commit)) {
             return Err(not("the branch has moved or another is checked out"));
         }

@@ -285,6 +285,13 @@ impl UserRepository {
         self.commit_at(RefName::below("refs/orchestrator/", name)?.as_str())
     }
 
+    /// Whether a commit has another one among its ancestors, or is it. One that is not there is nobody's ancestor.
+    pub(crate) fn descends(&self, commit: &CommitId, from: &CommitId) -> Result<bool, Error> {
+        let words = ["--is-ancestor", from.as_str(), commit.as_str()];
+        let call = self.call("merge-base").args(words);
+        Ok(call.answers(&[0, 1, 128]).run()?.code == 0)
+    }
+
     /// The commit that a ref or `HEAD` names; nothing if it is unborn or absent.
     pub(crate) fn commit_at(&self, name: &str) -> Result<Option<CommitId>, Error> {
         let words = [

@@ -398,6 +398,14 @@ fn a_result_is_committed_on_the_branch_only_where_that_is_a_fast_forward() {
         .deliver_commit(&project, &base, &plan, &commit)
         .unwrap();
     world.commit_file("b");
+    let on_top = world.git(&["rev-parse", "main"]);
+    mission
+        .deliver_commit(&project, &base, &plan, &commit)
+        .unwrap();
+    assert_eq!(world.git(&["rev-parse", "main"]), on_top);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    world.git(&["reset", "--quiet", "--hard", base.commit.as_str()]);
+    world.commit_file("c");
     let error = mission
         .deliver_commit(&project, &base, &plan, &commit)
         .unwrap_err();
@@ -438,6 +446,24 @@ fn a_file_under_a_filter_is_not_written_and_the_branch_is_still_there_to_have() 
     );
     assert!(!sign.exists());
     assert_eq!(world.read("a"), "a\n");
+}
+
+#[test]
+fn a_delivered_branch_is_taken_back_unless_somebody_went_on_with_it() {
+    let world = World::with(&[("a", "a\n")]);
+    let (mission, _, commit) = result(&world, |root| write_in(root, "a", "result\n"));
+    let project = world.project();
+    mission.deliver_branch(&project, "result", &commit).unwrap();
+    world.git(&["branch", "-f", "other", "result"]);
+    assert!(mission.undo_branch(&project, "result", &commit).unwrap());
+    assert!(mission.undo_branch(&project, "result", &commit).unwrap());
+    assert_eq!(world.git(&["branch", "--list", "result"]), "");
+    world.git(&["branch", "result", "main"]);
+    assert!(!mission.undo_branch(&project, "result", &commit).unwrap());
+    assert_eq!(
+        world.git(&["rev-parse", "result"]),
+        world.git(&["rev-parse", "main"])
+    );
 }
 
 #[test]
