@@ -13,6 +13,7 @@ mod kept;
 #[cfg(feature = "faults")]
 mod kill;
 mod looked;
+mod todo;
 
 use testkit::world::World;
 
