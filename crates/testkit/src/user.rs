@@ -159,27 +159,13 @@ impl User {
 
     /// All living processes that come from this user's runs, with their command lines: those that know his home.
     pub fn processes(&self) -> Vec<(u32, String)> {
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return Vec::new();
-        };
-        let home = self.home.path().to_string_lossy().into_owned();
-        let knows = |dir: &Path| {
-            let holds = |name: &str| {
-                let text = fs::read(dir.join(name)).unwrap_or_default();
-                String::from_utf8_lossy(&text).contains(&home)
-            };
-            let works = fs::read_link(dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home));
-            works || holds("environ") || holds("cmdline")
-        };
-        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        let ours = pids.filter(|pid| *pid != std::process::id());
-        let found = ours.filter_map(|pid: u32| {
-            let dir = PathBuf::from(format!("/proc/{pid}"));
-            let line = || fs::read(dir.join("cmdline")).unwrap_or_default();
-            let told = || String::from_utf8_lossy(&line()).replace('\0', " ");
-            knows(&dir).then(|| (pid, told()))
-        });
-        found.collect()
+        processes_of(self.home.path())
+    }
+
+    /// The same, for somebody who looks while the user is busy.
+    pub fn processes_of(&self) -> impl Fn() -> Vec<(u32, String)> + Send + 'static {
+        let home = self.home.path().to_owned();
+        move || processes_of(&home)
     }
 
     /// Waits until none of them lives.
@@ -234,6 +220,31 @@ impl Running {
             took: since.elapsed(),
         }
     }
+}
+
+/// All living processes that know a home.
+fn processes_of(home: &Path) -> Vec<(u32, String)> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let home = home.to_string_lossy().into_owned();
+    let knows = |dir: &Path| {
+        let holds = |name: &str| {
+            let text = fs::read(dir.join(name)).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(&home)
+        };
+        let works = fs::read_link(dir.join("cwd")).is_ok_and(|cwd| cwd.starts_with(&home));
+        works || holds("environ") || holds("cmdline")
+    };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ours = pids.filter(|pid| *pid != std::process::id());
+    let found = ours.filter_map(|pid: u32| {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
+        let line = || fs::read(dir.join("cmdline")).unwrap_or_default();
+        let told = || String::from_utf8_lossy(&line()).replace('\0', " ");
+        knows(&dir).then(|| (pid, told()))
+    });
+    found.collect()
 }
 
 /// Runs git in a folder.

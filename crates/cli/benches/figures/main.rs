@@ -9,6 +9,7 @@
 )]
 
 mod core;
+mod opencode;
 mod task;
 
 use std::process::Command;
@@ -26,6 +27,7 @@ fn main() {
     runtime.block_on(task::overhead());
     task::warm_workspace();
     program();
+    runtime.block_on(opencode::beside_raw_sessions());
 }
 
 /// One line: what, how much, and what is promised of it.

@@ -1,0 +1,307 @@
+//! What the engine adds to the real OpenCode: a mission beside the same prompts in raw sessions, with a scripted model
+//! that takes a fixed time to answer.
+
+use super::line;
+use mission::event::{Event, Recorded, Turn};
+use mission::time::{Millis, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use testkit::model::{Gate, Model, Reply, Request};
+use testkit::opencode::Home;
+use testkit::persona::{Crew, Job, Role};
+use testkit::user::{User, git};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+/// Sessions at once.
+const SLOTS: usize = 8;
+/// Requests that a Worker makes for a task: it writes its file, and it reports.
+const STEPS: u32 = 2;
+/// Ticks of the kernel's clock in a second, by which it counts a process's time.
+const TICKS: u64 = 100;
+
+/// So many independent tasks, each with so much time of the model, on both sides.
+pub(super) async fn beside_raw_sessions() {
+    for (tasks, model_time) in [(8, Duration::from_secs(2)), (24, Duration::from_secs(1))] {
+        let raw = raw(tasks, model_time).await;
+        let mission = mission(tasks, model_time).await;
+        let what = format!("{tasks} tasks of {model_time:?} of the model at {SLOTS} slots");
+        let ratio = mission.work.as_secs_f64() / raw.work.as_secs_f64();
+        line(
+            &what,
+            &format!("{ratio:.2} of {:.1?}", raw.work),
+            "≤ 1.5 of the same prompts in raw sessions",
+        );
+        line(
+            "  the host's CPU, mission and raw",
+            &format!("{:.1} s, {:.1} s", mission.host, raw.host),
+            "",
+        );
+        line(
+            "  the engine's CPU",
+            &format!("{:.1} s", mission.engine),
+            "",
+        );
+        line(
+            "  model requests beyond the tasks' own",
+            &mission.extra.to_string(),
+            "≤ 4: intent and plan",
+        );
+        line(
+            "  a Worker's first request",
+            &format!("{} bytes", mission.bytes),
+            "",
+        );
+        line(
+            "  last answer → result in the user's files, less checks",
+            &format!("{:?}", mission.report),
+            "≤ 0.3 s",
+        );
+    }
+}
+
+/// What one side took.
+struct Side {
+    work: Duration,
+    /// CPU seconds of OpenCode's server.
+    host: f64,
+    engine: f64,
+    extra: usize,
+    bytes: usize,
+    report: Duration,
+}
+
+fn crew(tasks: usize) -> Crew {
+    let jobs = (0..tasks).map(|n| Job::word(&format!("word{n:02}")));
+    Crew::new("Add some words.", jobs.collect())
+}
+
+/// A model that does what the crew does, and thinks for a while before each step of a task.
+async fn model(tasks: usize, model_time: Duration) -> Model {
+    let crew = crew(tasks);
+    let step = model_time / STEPS;
+    Model::start(move |request| {
+        let about_a_task = !request.tools.is_empty() && crew.job(request).is_some();
+        if !about_a_task {
+            return crew.answer(request);
+        }
+        let gate = Gate::default();
+        let opener = gate.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(step).await;
+            opener.open();
+        });
+        worker(&crew, request).after(&gate)
+    })
+    .await
+}
+
+/// A Worker's steps, also for a session that knows nothing of Workers.
+fn worker(crew: &Crew, request: &Request) -> Reply {
+    let wrote = request.messages.iter().any(|m| !m.calls.is_empty());
+    let job = crew.job(request).filter(|_| !wrote);
+    match job {
+        Some(job) => Reply::call(
+            "write",
+            json!({ "filePath": job.file(), "content": job.text() }),
+        ),
+        None => Reply::fenced(&json!({
+            "status": "done", "summary": "did it", "changed_tests": [], "notes": [],
+        })),
+    }
+}
+
+async fn mission(tasks: usize, model_time: Duration) -> Side {
+    let model = model(tasks, model_time).await;
+    let program = env!("CARGO_BIN_EXE_orchestrator");
+    let user = User::new(program, &model.url(), &[("base.txt", "base\n")]);
+    let times = Times::default();
+    let watched = times.watch(user.processes_of());
+    let words = ["task", "Add some words", "--workers", "8", "--reviews", "0"];
+    let more = ["--allow", "shell", "--json"];
+    let ran = user.run(&[&words[..], &more].concat()).await;
+    watched.abort();
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let events: Vec<Recorded> = ran
+        .said
+        .lines()
+        .filter_map(|text| serde_json::from_str(text).ok())
+        .collect();
+    let at = |wanted: fn(&Event) -> bool| {
+        let fits = events
+            .iter()
+            .filter(move |recorded| wanted(&recorded.event));
+        fits.map(|recorded| recorded.at).collect::<Vec<Timestamp>>()
+    };
+    let starts = at(|event| {
+        matches!(
+            event,
+            Event::TurnStarted {
+                turn: Turn::Work { .. },
+                ..
+            }
+        )
+    });
+    let ends = at(|event| {
+        matches!(
+            event,
+            Event::TurnEnded {
+                turn: Turn::Work { .. },
+                ..
+            }
+        )
+    });
+    let (first, last) = (starts[0], ends[ends.len() - 1]);
+    let done = at(|event| matches!(event, Event::Delivered { .. }))[0];
+    let checks: u64 = events
+        .iter()
+        .filter(|recorded| recorded.at >= last)
+        .filter_map(|recorded| match &recorded.event {
+            Event::GateEnded { run, .. } => Some(run.duration.0),
+            _ => None,
+        })
+        .sum();
+    let log = model.log();
+    let of = |request: &&Request| Role::of(request) == Role::Worker;
+    let own = log.iter().filter(of).count();
+    Side {
+        work: length(last.since(first)),
+        host: times.of("opencode"),
+        engine: times.of("orchestrator"),
+        extra: log.len() - own,
+        bytes: log.iter().find(of).expect("a Worker asked").bytes,
+        report: length(Millis(done.since(last).0.saturating_sub(checks))),
+    }
+}
+
+fn length(millis: Millis) -> Duration {
+    Duration::from_millis(millis.0)
+}
+
+/// The same prompts, each in a session of its own, in folders like the Workers'.
+async fn raw(tasks: usize, model_time: Duration) -> Side {
+    let model = model(tasks, model_time).await;
+    let home = Home::new(&model.url());
+    let folders: Vec<PathBuf> = (0..SLOTS)
+        .map(|n| {
+            let folder = home.workspace(&format!("slot{n}"));
+            std::fs::write(folder.join("base.txt"), "base\n").unwrap();
+            git(&folder, &["init", "-q", "-b", "main"]);
+            git(&folder, &["add", "-A"]);
+            let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
+            git(&folder, &[&who[..], &["commit", "-qm", "base"]].concat());
+            folder
+        })
+        .collect();
+    let mut server = Command::new(testkit::opencode::program())
+        .args(["serve", "--hostname", "127.0.0.1", "--port", "0"])
+        .envs(home.env())
+        .current_dir(home.project())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
+    let url = loop {
+        let text = said.next_line().await.unwrap().expect("the server starts");
+        if let Some((_, url)) = text.split_once("listening on ") {
+            break url.trim().to_owned();
+        }
+    };
+    let prompts = Arc::new(Mutex::new(crew(tasks).jobs().to_vec()));
+    let start = Instant::now();
+    let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
+    futures_util::future::join_all(slots).await;
+    let work = start.elapsed();
+    let pid = server.id().expect("the server runs");
+    let host = seconds(Path::new(&format!("/proc/{pid}"))).unwrap_or(0.0);
+    server.kill().await.unwrap();
+    Side {
+        work,
+        host,
+        engine: 0.0,
+        extra: 0,
+        bytes: 0,
+        report: Duration::ZERO,
+    }
+}
+
+/// Takes one prompt after the other.
+async fn slot(url: &str, folder: &Path, prompts: &Mutex<Vec<Job>>) {
+    let client = reqwest::Client::new();
+    let directory = folder.to_string_lossy().into_owned();
+    let post = async |path: String, body: Value| -> Value {
+        let request = client.post(format!("{url}{path}"));
+        let request = request
+            .header("x-opencode-directory", &directory)
+            .json(&body);
+        let reply = request.send().await.unwrap().error_for_status().unwrap();
+        reply.json().await.unwrap()
+    };
+    loop {
+        let Some(job) = prompts.lock().unwrap().pop() else {
+            return;
+        };
+        let session = post("/session".into(), json!({ "title": job.title() })).await;
+        let id = session["id"].as_str().expect("a session has an id");
+        let text = format!("# {}\n\n{}\n", job.title(), job.goal());
+        let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": text }] });
+        post(format!("/session/{id}/message"), body).await;
+        assert!(
+            folder.join(job.file()).exists(),
+            "{} was not done",
+            job.name()
+        );
+    }
+}
+
+/// CPU times of processes, by their program's name, as they were when last seen.
+#[derive(Clone, Default)]
+struct Times(Arc<Mutex<BTreeMap<(String, u32), f64>>>);
+
+impl Times {
+    /// Looks again and again until it is stopped.
+    fn watch(
+        &self,
+        processes: impl Fn() -> Vec<(u32, String)> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        let times = self.clone();
+        tokio::spawn(async move {
+            loop {
+                for (pid, words) in processes() {
+                    let Some(seconds) = seconds(Path::new(&format!("/proc/{pid}"))) else {
+                        continue;
+                    };
+                    let program = words.split(' ').next().unwrap_or_default();
+                    let name = program.rsplit('/').next().unwrap_or_default().to_owned();
+                    times.0.lock().unwrap().insert((name, pid), seconds);
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        })
+    }
+
+    fn of(&self, name: &str) -> f64 {
+        let times = self.0.lock().unwrap();
+        let of = times.iter().filter(|((program, _), _)| program == name);
+        of.map(|(_, seconds)| seconds).sum()
+    }
+}
+
+/// The CPU time of a process and the children that it has waited for: fields 14 to 17 of its `stat`.
+fn seconds(process: &Path) -> Option<f64> {
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+    let fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Some(ticks as f64 / TICKS as f64)
+}
