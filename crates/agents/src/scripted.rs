@@ -13,12 +13,14 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Usage};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// An agent that follows a script.
@@ -213,12 +215,26 @@ impl Scripted {
             .current_dir(directory)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .kill_on_drop(true);
+            .kill_on_drop(self.guard.is_empty());
         let mut child = command.spawn()?;
-        // The guard reads this pipe; it stays open for as long as the command may run.
+        if self.guard.is_empty() {
+            return child.wait().await.map(|_| ());
+        }
+        // A guard must not be killed: it would leave behind what it guards. When this turn is stopped its pipe closes,
+        // and a task of its own waits until it has ended everything.
         let pipe = child.stdin.take();
-        let ended = child.wait().await;
-        drop(pipe);
+        let (turn, stopped) = oneshot::channel::<Infallible>();
+        let guarded = tokio::spawn(async move {
+            tokio::select! {
+                ended = child.wait() => ended,
+                _ = stopped => {
+                    drop(pipe);
+                    child.wait().await
+                }
+            }
+        });
+        let ended = guarded.await.map_err(std::io::Error::other)?;
+        drop(turn);
         ended.map(|_| ())
     }
 }

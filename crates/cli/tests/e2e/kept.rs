@@ -33,3 +33,18 @@ fn what_a_cancelled_worker_had_written_is_kept_in_the_missions_repository() {
         "nothing of the user's changed"
     );
 }
+
+#[test]
+fn what_a_cancelled_worker_had_started_is_ended_with_it() {
+    let world = project();
+    let meeting = world.meeting();
+    // It hears no gentle word, and is the child of what the Worker started.
+    let line = format!("(trap '' TERM; {}; sleep 1000) & wait", meeting.line());
+    let task = Task::new("a").writes("a.txt").proof("grep -q new a.txt");
+    let script = Script::plan([task]).hangs("a", [run(&line)]);
+    let running = world.start_task(&script, &[]);
+    meeting.come();
+    world.run(&["cancel", "m1"]);
+    running.ended().ends(6, &["sealed: cancelled"]);
+    world.all_gone();
+}

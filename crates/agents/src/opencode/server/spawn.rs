@@ -20,6 +20,8 @@ pub(in crate::opencode) struct Running {
     pub(in crate::opencode) version: String,
     /// Held open: a guard ends everything when it closes.
     stdin: Option<ChildStdin>,
+    /// A guard must not be killed: it would leave behind what it guards. It ends by itself, at the latest with us.
+    guarded: bool,
     said: Said,
     grace: std::time::Duration,
 }
@@ -47,9 +49,12 @@ impl Running {
         if tokio::time::timeout(self.grace, self.child.wait())
             .await
             .is_err()
-            && let Err(error) = self.child.kill().await
         {
-            tracing::warn!(%error, "the OpenCode server could not be killed");
+            if self.guarded {
+                tracing::warn!("the OpenCode server's guard is still ending it");
+            } else if let Err(error) = self.child.kill().await {
+                tracing::warn!(%error, "the OpenCode server could not be killed");
+            }
         }
     }
 }
@@ -66,7 +71,7 @@ pub(super) fn command(program: &Path, settings: &Settings) -> Command {
         .env("OPENCODE_PURE", "1")
         .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
         .current_dir(&settings.directory)
-        .kill_on_drop(true);
+        .kill_on_drop(settings.guard.is_empty());
     if !settings.trusted {
         command.env("OPENCODE_DISABLE_PROJECT_CONFIG", "1");
     }
@@ -124,6 +129,7 @@ async fn once(start: &Start) -> Result<Running, Error> {
                 api: Arc::new(api),
                 version,
                 stdin,
+                guarded: !settings.guard.is_empty(),
                 said,
                 grace: settings.pace.grace,
             };
