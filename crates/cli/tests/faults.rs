@@ -53,36 +53,68 @@ fn once_each_and(again: &[&str]) -> Vec<String> {
     all
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_program_goes_on_and_asks_for_nothing_twice() {
-    let (crew, held) = (Arc::new(crew()), Gate::default());
-    let (script, gate) = (Arc::clone(&crew), held.clone());
+/// A crew's model that holds some requests back, each until its gate is opened.
+async fn holding<const N: usize>(
+    crew: &Arc<Crew>,
+    cuts: [&'static str; N],
+) -> (Model, Arc<[Gate]>) {
+    let gates: Arc<[Gate]> = (0..N).map(|_| Gate::default()).collect();
+    let (script, held) = (Arc::clone(crew), Arc::clone(&gates));
     let model = Model::start(move |request| {
         let reply = script.answer(request);
-        let last = told(&script, request) == "Worker beta 1";
-        if last { reply.after(&gate) } else { reply }
-    })
-    .await;
+        let told = told(&script, request);
+        match cuts.iter().position(|cut| *cut == told) {
+            Some(n) => reply.after(&held[n]),
+            None => reply,
+        }
+    });
+    (model.await, gates)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice() {
+    const CUT: [&str; 10] = [
+        "Commander  0",
+        "Planner  0",
+        "Worker alpha 0",
+        "Worker alpha 1",
+        "Reviewer alpha 0",
+        "Worker beta 0",
+        "Worker beta 1",
+        "Reviewer beta 0",
+        "Worker gamma 0",
+        "Worker gamma 1",
+    ];
+    let crew = Arc::new(crew());
+    let (model, gates) = holding(&crew, CUT).await;
     let user = user(&model);
     let before = user.files();
-    let first = user.start(&["task", "Add three words", "--allow", "shell"]);
-    model
-        .until(|log| log.iter().any(|r| told(&crew, r) == "Worker beta 1"))
-        .await;
-    first.crash().await;
-    user.deserted().await;
-    assert_eq!(user.files(), before, "nothing is delivered before the end");
-    held.open();
-    let ran = user.run(&["resume", "m1", "--allow", "shell"]).await;
+    let resume = ["resume", "m1", "--allow", "shell"];
+    for (n, (cut, gate)) in CUT.iter().zip(gates.iter()).enumerate() {
+        let task = ["task", "Add three words", "--allow", "shell"];
+        let life = user.start(if n == 0 { &task } else { &resume });
+        model
+            .until(|log| log.iter().any(|r| told(&crew, r) == *cut))
+            .await;
+        life.crash().await;
+        user.deserted().await;
+        assert_eq!(user.files(), before, "nothing is delivered before the end");
+        gate.open();
+    }
+    let ran = user.run(&resume).await;
     println!("{} in {:?}", ran.said, ran.took);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
-    // Only the step that was cut off is asked for again.
-    assert_eq!(all(&crew, &model), once_each_and(&["Worker beta 1"]));
-    assert!(user.files().contains_key("gamma.txt"), "{}", ran.said);
+    // Only the steps that were cut off are asked for again.
+    assert_eq!(all(&crew, &model), once_each_and(&CUT));
+    for word in ["alpha", "beta", "gamma"] {
+        let file = user.files().get(&format!("{word}.txt")).cloned();
+        assert_eq!(file, Some(format!("{word}\n")), "{}", ran.said);
+    }
     user.deserted().await;
+    let asked = model.log().len();
     let again = user.run(&["resume", "m1"]).await;
     println!("{}", again.said);
-    assert_eq!(model.log().len(), 12, "a finished mission asks nobody");
+    assert_eq!(model.log().len(), asked, "a finished mission asks nobody");
     user.deserted().await;
 }
 
@@ -95,17 +127,7 @@ async fn an_opencode_server_that_is_killed_again_and_again_costs_no_finished_ste
         "Worker gamma 0",
     ];
     let crew = Arc::new(crew());
-    let gates: Arc<[Gate; 4]> = Arc::default();
-    let (script, held) = (Arc::clone(&crew), Arc::clone(&gates));
-    let model = Model::start(move |request| {
-        let reply = script.answer(request);
-        let told = told(&script, request);
-        match CUT.iter().position(|cut| *cut == told) {
-            Some(n) => reply.after(&held[n]),
-            None => reply,
-        }
-    })
-    .await;
+    let (model, gates) = holding(&crew, CUT).await;
     let user = user(&model);
     let running = user.start(&["task", "Add three words", "--allow", "shell"]);
     for (cut, gate) in CUT.iter().zip(gates.iter()) {

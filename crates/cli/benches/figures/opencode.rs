@@ -27,8 +27,8 @@ const TICKS: u64 = 100;
 /// So many independent tasks, each with so much time of the model, on both sides.
 pub(super) async fn beside_raw_sessions() {
     for (tasks, model_time) in [(8, Duration::from_secs(2)), (24, Duration::from_secs(1))] {
-        let raw = raw(tasks, model_time).await;
-        let mission = mission(tasks, model_time).await;
+        let (mission, prompts) = mission(tasks, model_time).await;
+        let raw = raw(prompts, tasks, model_time).await;
         let what = format!("{tasks} tasks of {model_time:?} of the model at {SLOTS} slots");
         let ratio = mission.work.as_secs_f64() / raw.work.as_secs_f64();
         line(
@@ -115,7 +115,8 @@ fn worker(crew: &Crew, request: &Request) -> Reply {
     }
 }
 
-async fn mission(tasks: usize, model_time: Duration) -> Side {
+/// A mission, from its first Worker's lease to the last one's answer, and what each Worker was told.
+async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
     let model = model(tasks, model_time).await;
     let program = env!("CARGO_BIN_EXE_orchestrator");
     let user = User::new(program, &model.url(), &[("base.txt", "base\n")]);
@@ -168,22 +169,38 @@ async fn mission(tasks: usize, model_time: Duration) -> Side {
     let log = model.log();
     let of = |request: &&Request| Role::of(request) == Role::Worker;
     let own = log.iter().filter(of).count();
-    Side {
+    let crew = crew(tasks);
+    let told = log.iter().filter(of).filter(|request| request.step() == 0);
+    let prompts: Vec<Prompt> = told
+        .map(|request| Prompt {
+            job: crew.job(request).expect("a Worker has a task").clone(),
+            text: request.asked().to_owned(),
+        })
+        .collect();
+    assert_eq!(prompts.len(), tasks, "each Worker was told once");
+    let side = Side {
         work: length(last.since(first)),
         host: times.of("opencode"),
         engine: times.of("orchestrator"),
         extra: log.len() - own,
         bytes: log.iter().find(of).expect("a Worker asked").bytes,
         report: length(Millis(done.since(last).0.saturating_sub(checks))),
-    }
+    };
+    (side, prompts)
 }
 
 fn length(millis: Millis) -> Duration {
     Duration::from_millis(millis.0)
 }
 
-/// The same prompts, each in a session of its own, in folders like the Workers'.
-async fn raw(tasks: usize, model_time: Duration) -> Side {
+/// What a Worker was told.
+struct Prompt {
+    job: Job,
+    text: String,
+}
+
+/// The same prompts, each in a session of its own, in folders like the Workers', once the server stands.
+async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
     let model = model(tasks, model_time).await;
     let home = Home::new(&model.url());
     let folders: Vec<PathBuf> = (0..SLOTS)
@@ -214,7 +231,7 @@ async fn raw(tasks: usize, model_time: Duration) -> Side {
             break url.trim().to_owned();
         }
     };
-    let prompts = Arc::new(Mutex::new(crew(tasks).jobs().to_vec()));
+    let prompts = Mutex::new(prompts);
     let start = Instant::now();
     let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
     futures_util::future::join_all(slots).await;
@@ -233,7 +250,7 @@ async fn raw(tasks: usize, model_time: Duration) -> Side {
 }
 
 /// Takes one prompt after the other.
-async fn slot(url: &str, folder: &Path, prompts: &Mutex<Vec<Job>>) {
+async fn slot(url: &str, folder: &Path, prompts: &Mutex<Vec<Prompt>>) {
     let client = reqwest::Client::new();
     let directory = folder.to_string_lossy().into_owned();
     let post = async |path: String, body: Value| -> Value {
@@ -245,12 +262,11 @@ async fn slot(url: &str, folder: &Path, prompts: &Mutex<Vec<Job>>) {
         reply.json().await.unwrap()
     };
     loop {
-        let Some(job) = prompts.lock().unwrap().pop() else {
+        let Some(Prompt { job, text }) = prompts.lock().unwrap().pop() else {
             return;
         };
         let session = post("/session".into(), json!({ "title": job.title() })).await;
         let id = session["id"].as_str().expect("a session has an id");
-        let text = format!("# {}\n\n{}\n", job.title(), job.goal());
         let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": text }] });
         post(format!("/session/{id}/message"), body).await;
         assert!(
