@@ -171,12 +171,7 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
     let own = log.iter().filter(of).count();
     let crew = crew(tasks);
     let told = log.iter().filter(of).filter(|request| request.step() == 0);
-    let prompts: Vec<Prompt> = told
-        .map(|request| Prompt {
-            job: crew.job(request).expect("a Worker has a task").clone(),
-            text: request.asked().to_owned(),
-        })
-        .collect();
+    let prompts: Vec<Prompt> = told.map(|request| Prompt::of(request, &crew)).collect();
     assert_eq!(prompts.len(), tasks, "each Worker was told once");
     let side = Side {
         work: length(last.since(first)),
@@ -197,6 +192,15 @@ fn length(millis: Millis) -> Duration {
 struct Prompt {
     job: Job,
     text: String,
+}
+
+impl Prompt {
+    fn of(request: &Request, crew: &Crew) -> Self {
+        Self {
+            job: crew.job(request).expect("a Worker has a task").clone(),
+            text: request.asked().to_owned(),
+        }
+    }
 }
 
 /// The same prompts, each in a session of its own, in folders like the Workers', once the server stands.
