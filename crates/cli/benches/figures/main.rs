@@ -12,6 +12,7 @@ mod core;
 mod opencode;
 mod task;
 
+use std::fmt::{self, Display};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -30,23 +31,43 @@ fn main() {
     runtime.block_on(opencode::beside_raw_sessions());
 }
 
-/// One line: what, how much, and what is promised of it.
-fn line(what: &str, figure: &str, promise: &str) {
-    println!("{what:<64} {figure:>24}   {promise}");
+/// One line: what, how much, what is promised of it, and whether that holds here.
+fn line(what: &str, figure: impl Display, promise: &str, holds: bool) {
+    let verdict = if holds { "kept" } else { "MISSED" };
+    println!("{what:<64} {figure:>24}   {verdict:<6}  {promise}");
+}
+
+/// A figure of which nothing is promised.
+fn told(what: &str, figure: impl Display) {
+    println!("{what:<64} {figure:>24}");
+}
+
+/// What half of some times, and all but a hundredth of them, stay below.
+struct Spread {
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("p50 {:.1?}, p99 {:.1?}", self.p50, self.p99))
+    }
+}
+
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
 }
 
 fn percentile(sorted: &[Duration], p: usize) -> Duration {
     sorted[(sorted.len() * p / 100).min(sorted.len() - 1)]
 }
 
-/// p50 and p99 of some times.
-fn spread(times: &mut [Duration]) -> String {
+fn spread(times: &mut [Duration]) -> Spread {
     times.sort_unstable();
-    format!(
-        "p50 {:.1?}, p99 {:.1?}",
-        percentile(times, 50),
-        percentile(times, 99)
-    )
+    Spread {
+        p50: percentile(times, 50),
+        p99: percentile(times, 99),
+    }
 }
 
 /// The program itself: how long it takes to say its version, and to run the demo.
@@ -66,7 +87,9 @@ fn program() {
             start.elapsed()
         })
         .collect();
-    line("orchestrator --version", &spread(&mut times), "≤ 20 ms");
+    let version = spread(&mut times);
+    let holds = version.p50 <= millis(20);
+    line("orchestrator --version", version, "p50 ≤ 20 ms", holds);
     let start = Instant::now();
     let demo = Command::new(program).arg("demo").output().unwrap();
     assert!(
@@ -74,9 +97,7 @@ fn program() {
         "{}",
         String::from_utf8_lossy(&demo.stderr)
     );
-    line(
-        "orchestrator demo",
-        &format!("{:.1?}", start.elapsed()),
-        "< 20 s",
-    );
+    let took = start.elapsed();
+    let holds = took < Duration::from_secs(20);
+    line("orchestrator demo", format!("{took:.1?}"), "< 20 s", holds);
 }

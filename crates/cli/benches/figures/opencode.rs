@@ -1,7 +1,7 @@
 //! What the engine adds to the real OpenCode: a mission beside the same prompts in raw sessions, with a scripted model
 //! that takes a fixed time to answer.
 
-use super::line;
+use super::{line, millis, told};
 use mission::event::{Event, Recorded, Turn};
 use mission::time::{Millis, Timestamp};
 use serde_json::{Value, json};
@@ -33,33 +33,33 @@ pub(super) async fn beside_raw_sessions() {
         let ratio = mission.work.as_secs_f64() / raw.work.as_secs_f64();
         line(
             &what,
-            &format!("{ratio:.2} of {:.1?}", raw.work),
+            format!("{ratio:.2} of {:.1?}", raw.work),
             "≤ 1.5 of the same prompts in raw sessions",
+            ratio <= 1.5,
         );
-        line(
+        told(
             "  the host's CPU, mission and raw",
-            &format!("{:.1} s, {:.1} s", mission.host, raw.host),
-            "",
+            format!("{:.1} s, {:.1} s", mission.host, raw.host),
         );
-        line(
-            "  the engine's CPU",
-            &format!("{:.1} s", mission.engine),
-            "",
+        told(
+            "  the engine's CPU, its git and checks included",
+            format!("{:.1} s", mission.engine),
         );
         line(
             "  model requests beyond the tasks' own",
-            &mission.extra.to_string(),
-            "≤ 4: intent and plan",
+            mission.extra,
+            "≤ 4: intent and plan, without reviews",
+            mission.extra <= 4,
         );
-        line(
+        told(
             "  a Worker's first request",
-            &format!("{} bytes", mission.bytes),
-            "",
+            format!("{} bytes", mission.bytes),
         );
         line(
             "  last answer → result in the user's files, less checks",
-            &format!("{:?}", mission.report),
+            format!("{:?}", mission.report),
             "≤ 0.3 s",
+            mission.report <= millis(300),
         );
     }
 }
