@@ -30,9 +30,20 @@ struct Ground {
     turned_down: &'static str,
 }
 
+impl Ground {
+    fn with_units(mut self) -> Self {
+        for n in 0..UNITS {
+            let name = format!("unit{n:03}");
+            let unit = ((self.file)(&name), (self.text)(&name, false));
+            self.files.push(unit);
+        }
+        self
+    }
+}
+
 /// Two hundred modules of which each knows its number, and a test that goes through all modules there are.
 fn npm() -> Ground {
-    let mut files = vec![
+    let files = vec![
         (
             "package.json".to_owned(),
             r#"{ "name": "units", "version": "1.0.0", "type": "module", "scripts": { "test": "node --test" } }"#.to_owned(),
@@ -53,21 +64,18 @@ fn npm() -> Ground {
         format!("export const name = '{name}';\n")
     };
     let file = |name: &str| format!("src/{name}.js");
-    files.extend((0..UNITS).map(|n| {
-        let name = format!("unit{n:03}");
-        (file(&name), text(&name, false))
-    }));
     Ground {
         files,
         file,
         text,
         turned_down: "`npm test` was red",
     }
+    .with_units()
 }
 
 /// The same in Python, under unittest.
 fn python() -> Ground {
-    let mut files = vec![
+    let files = vec![
         (
             "pyproject.toml".to_owned(),
             "[project]\nname = \"units\"\nversion = \"1.0.0\"\n".to_owned(),
@@ -90,16 +98,13 @@ fn python() -> Ground {
         format!("NAME = \"{name}\"\n")
     };
     let file = |name: &str| format!("units/{name}.py");
-    files.extend((0..UNITS).map(|n| {
-        let name = format!("unit{n:03}");
-        (file(&name), text(&name, false))
-    }));
     Ground {
         files,
         file,
         text,
         turned_down: "unittest",
     }
+    .with_units()
 }
 
 /// This repository as it was last committed. Its own checks need tools that this user has not got, so that only the tasks'

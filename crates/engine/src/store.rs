@@ -214,21 +214,19 @@ mod tests {
     use mission::todo::TodoEdit;
     use mission::work::Base;
 
+    /// A mission that was opened then, and this process its owner.
+    fn opened(at: Timestamp) -> (journal::Memory, Owned) {
+        let journal = journal::Memory::new(journal::StoreId([1; 16]));
+        let (project, terms) = (Path::new("/p"), Terms::default());
+        let door = |_| "/nowhere".into();
+        let owned = open_new(&journal, at, project, "r", terms, door, |_| Ok(()));
+        (journal, owned.unwrap())
+    }
+
     #[test]
     fn a_word_to_a_mission_that_stands_still_starts_no_turn() {
-        let journal = journal::Memory::new(journal::StoreId([1; 16]));
-        let door = |_| "/nowhere".into();
         let now = crate::clock::Clock::new().now();
-        let owned = open_new(
-            &journal,
-            now,
-            Path::new("/p"),
-            "r",
-            Terms::default(),
-            door,
-            |_| Ok(()),
-        )
-        .unwrap();
+        let (journal, owned) = opened(now);
         let id = owned.mission.id();
         let object = Digest::of(b"x");
         let commit: CommitId = object.as_str().parse().unwrap();
@@ -273,20 +271,8 @@ mod tests {
 
     #[test]
     fn a_word_to_a_mission_that_stands_still_costs_it_no_time() {
-        let journal = journal::Memory::new(journal::StoreId([1; 16]));
-        let door = |_| "/nowhere".into();
         let hour = mission::time::Millis::from_mins(60);
-        let opened = crate::clock::Clock::new().now() - hour;
-        let owned = open_new(
-            &journal,
-            opened,
-            Path::new("/p"),
-            "r",
-            Terms::default(),
-            door,
-            |_| Ok(()),
-        )
-        .unwrap();
+        let (journal, owned) = opened(crate::clock::Clock::new().now() - hour);
         let (id, deadline) = (owned.mission.id(), owned.mission.deadline());
         drop(owned);
         let owned = take(&journal, id, Path::new("/nowhere")).unwrap();
