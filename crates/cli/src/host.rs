@@ -474,7 +474,9 @@ pub(crate) async fn wish(store: &Store, id: MissionId, wish: Wish) -> Result<(To
         return Ok((told, false));
     }
     let owned = store::take(&*store.journal, id, &store.door(id))?;
-    let told = store::once(&*store.journal, owned, wish.input(&by))?;
+    let place = store.layout.mission(&owned.mission.full_name());
+    let seen = engine::alive::seen(&place);
+    let told = store::once(&*store.journal, owned, wish.input(&by), seen)?;
     Ok((told.into(), true))
 }
 

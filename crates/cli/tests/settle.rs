@@ -73,7 +73,7 @@ impl World {
     fn wish_and_die(&self, wish: Wish) {
         let journal = journal::Sqlite::open(&self.at("state")).unwrap();
         let owned = store::take(&journal, MissionId(1), Path::new("/nowhere")).unwrap();
-        let reply = store::once(&journal, owned, wish.input("a test")).unwrap();
+        let reply = store::once(&journal, owned, wish.input("a test"), None).unwrap();
         assert_eq!(reply, Reply::Done);
     }
 

@@ -139,6 +139,7 @@ pub struct Dispatcher {
     asked: BTreeMap<(Epoch, u64), oneshot::Sender<agents::Reply>>,
     open: BTreeMap<QuestionId, (Epoch, u64)>,
     last_token: u64,
+    alive: tokio::time::Interval,
     pending: Vec<(Input, Option<oneshot::Sender<Reply>>)>,
 }
 
@@ -162,6 +163,8 @@ impl Dispatcher {
                 _ => None,
             })
             .collect();
+        let mut alive = tokio::time::interval(crate::alive::EVERY);
+        alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let last_token = open.values().map(|(_, token)| *token).max().unwrap_or(0);
         let dispatcher = Self {
             journal,
@@ -182,6 +185,7 @@ impl Dispatcher {
             asked: BTreeMap::new(),
             open,
             last_token,
+            alive,
             pending: Vec::new(),
         };
         (
@@ -200,7 +204,8 @@ impl Dispatcher {
     /// # Errors
     /// The journal refused an append. Everything that runs is ended first.
     pub async fn run(mut self) -> Result<Ended, Error> {
-        self.pending.push((Input::Woke, None));
+        let seen = crate::alive::seen(&self.bench.place);
+        self.pending.push((Input::Woke { seen }, None));
         loop {
             if let Err(error) = self.turn().await {
                 self.end_performers().await;
@@ -244,6 +249,7 @@ impl Dispatcher {
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
                 self.pending.push((Input::Tick, None));
             }
+            _ = self.alive.tick() => crate::alive::note(&self.bench.place, self.clock.now()),
             () = self.stop.cancelled() => {}
         }
         self.drain(BATCH);

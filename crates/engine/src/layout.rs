@@ -80,6 +80,11 @@ impl Place {
         self.root.join("notes").join(name)
     }
 
+    /// When an engine last ran the mission, as a number.
+    pub(crate) fn alive(&self) -> PathBuf {
+        self.root.join("alive")
+    }
+
     /// Where a scripted agent remembers.
     pub fn agent(&self) -> PathBuf {
         self.root.join("agent")

@@ -3,6 +3,7 @@
 //! [`dispatcher`] is the loop; if you read one file, read that one. `perform` turns one command into one future.
 //! [`store`] opens the journal and the missions in it, [`door`] is the private socket of a running engine.
 
+pub mod alive;
 pub mod clock;
 pub mod dispatcher;
 pub mod door;

@@ -1,8 +1,7 @@
 //! The journal and the missions in it, as the engine and every reader use them.
 
 use journal::{Head, Journal, Lease, NewMission, Takeover};
-use mission::desk::Desk;
-use mission::event::{DecodeError, Recorded};
+use mission::event::{DecodeError, Event, Recorded};
 use mission::ids::{MissionId, Seq};
 use mission::input::{Input, Reply};
 use mission::mission::Mission;
@@ -159,56 +158,56 @@ fn nonce() -> Result<String, Error> {
 }
 
 /// Gives one input to a mission that nobody runs and makes what comes of it durable. Nothing is performed; what is
-/// owed because of it is owed when the mission is run next.
+/// owed because of it is owed when the mission is run next. `seen` is when an engine last ran it.
 ///
 /// # Errors
 /// What the journal says; nothing took effect then.
-pub fn once(journal: &dyn Journal, mut owned: Owned, input: Input) -> Result<Reply, Error> {
-    // A word to a mission that stands still starts no turn: its time would run while nobody carries it out.
-    if matches!(input, Input::Answer { .. } | Input::Edit { .. }) {
-        let at = crate::clock::Clock::new().now().max(owned.mission.last());
-        let (mut bodies, mut reply) = (Vec::new(), Reply::Stale);
-        for input in [Input::Woke, input] {
-            let (events, said) = owned.mission.decide(at, input);
-            for event in events {
-                owned.mission.apply(at, &event);
-                let v = mission::event::VERSION;
-                bodies.push(Recorded { v, at, event }.encode());
-            }
-            reply = said;
+pub fn once(
+    journal: &dyn Journal,
+    mut owned: Owned,
+    input: Input,
+    seen: Option<Timestamp>,
+) -> Result<Reply, Error> {
+    let at = crate::clock::Clock::new().now().max(owned.mission.last());
+    let mut bodies = Vec::new();
+    let mut keep = |mission: &mut Mission, events: Vec<Event>| {
+        for event in events {
+            mission.apply(at, &event);
+            let v = mission::event::VERSION;
+            bodies.push(Recorded { v, at, event }.encode());
         }
-        if !bodies.is_empty() {
-            let status = owned.mission.phase_word();
-            journal.append(&owned.lease, &owned.head, &bodies, Some(status))?;
+    };
+    // Nobody carries out what would follow from being awake, and its time and tokens would run meanwhile.
+    let (woke, _) = owned.mission.decide(at, Input::Woke { seen });
+    keep(&mut owned.mission, woke);
+    let ends = !matches!(input, Input::Answer { .. } | Input::Edit { .. });
+    let (decided, reply) = owned.mission.decide(at, input);
+    keep(&mut owned.mission, decided);
+    while ends {
+        // What ends a mission, or wakes it up again, is followed to its end: no turn starts on the way.
+        let follows = owned.mission.follow(at);
+        if follows.is_empty() || follows.iter().any(starts) {
+            break;
         }
-        return Ok(reply);
+        keep(&mut owned.mission, follows);
     }
-    let mut desk: Desk<()> = Desk::new(owned.mission);
-    let now = crate::clock::Clock::new().now();
-    let bodies: Vec<Vec<u8>> = desk
-        .take(now, [(Input::Woke, None), (input, Some(()))])
-        .iter()
-        .map(Recorded::encode)
-        .collect();
     if !bodies.is_empty() {
+        let status = owned.mission.phase_word();
         fault::point("once.append before");
-        journal.append(
-            &owned.lease,
-            &owned.head,
-            &bodies,
-            Some(desk.mission().phase_word()),
-        )?;
+        journal.append(&owned.lease, &owned.head, &bodies, Some(status))?;
         fault::point("once.append after");
     }
-    desk.durable();
-    let reply = desk.replies().into_iter().next().map(|((), reply)| reply);
-    Ok(reply.unwrap_or(Reply::Stale))
+    Ok(reply)
+}
+
+/// Whether this begins something that somebody would have to carry out now.
+fn starts(event: &Event) -> bool {
+    matches!(event, Event::TurnStarted { .. } | Event::GateStarted { .. })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mission::event::Event;
     use mission::gate::Gate;
     use mission::ids::{CommitId, Digest, TreeId};
     use mission::todo::TodoEdit;
@@ -261,7 +260,7 @@ mod tests {
         };
         let by = "somebody".to_owned();
         assert_eq!(
-            once(&journal, owned, Input::Edit { edit, by }).unwrap(),
+            once(&journal, owned, Input::Edit { edit, by }, None).unwrap(),
             Reply::Done
         );
         let (mission, last) = load(&journal, id).unwrap();
@@ -280,7 +279,7 @@ mod tests {
             text: "and a manual".into(),
         };
         let by = "somebody".to_owned();
-        once(&journal, owned, Input::Edit { edit, by }).unwrap();
+        once(&journal, owned, Input::Edit { edit, by }, None).unwrap();
         let (mission, _) = load(&journal, id).unwrap();
         assert!(mission.deadline() >= deadline + hour);
     }

@@ -5,8 +5,8 @@ mod landing;
 mod turns;
 
 use crate::event::{Ending, Event, Purpose, Rejection, Turn};
-use crate::gate::GateRun;
-use crate::ids::{AttemptId, CommitId, Epoch, TaskId, TreeId};
+use crate::gate::{Gate, GateRun};
+use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::landing::{Landing, StackResult, Stacked};
 use crate::limits;
 use crate::mission::{
@@ -18,7 +18,7 @@ use crate::question::{About, Question};
 use crate::seal::Outcome;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
-use crate::turn::{Failure, Intent, Usage};
+use crate::turn::{Failure, Intent, Report, Usage};
 use crate::work::Work;
 use std::collections::BTreeSet;
 
@@ -96,8 +96,7 @@ impl Mission {
                 work,
                 report,
             } => {
-                self.worked(*attempt, work);
-                self.task_mut(attempt.task).report = Some(report.clone());
+                self.worked(*attempt, work, report);
             }
             Event::Reused { task, attempt } => self.reused(at, *task, *attempt),
             Event::GateStarted {
@@ -261,7 +260,8 @@ impl Mission {
                 // What a person says of a task is told to whoever works on it next.
                 if answer != "leave" {
                     task.notes.push(answer.to_owned());
-                    self.forget_what_could_not_run();
+                    let own = task.task.acceptance.iter().map(Gate::command).collect();
+                    self.forget_what_could_not_run(Some(own));
                 }
             }
             About::Task { task } => self.set_state(*task, State::Ready),
@@ -349,10 +349,11 @@ impl Mission {
         self.approval_asked = false;
     }
 
-    fn worked(&mut self, attempt: AttemptId, work: &Work) {
-        self.works.insert(attempt, work.clone());
+    fn worked(&mut self, attempt: AttemptId, work: &Work, report: &Report) {
+        self.works.insert(attempt, (work.clone(), report.clone()));
         let task = self.task_mut(attempt.task);
         task.work = Some(work.clone());
+        task.report = Some(report.clone());
         if task.task.acceptance.is_empty() {
             self.set_state(attempt.task, State::Judging { from: self.last });
         } else {
@@ -363,7 +364,7 @@ impl Mission {
 
     /// The found result becomes the task's own first attempt, so that nothing after this differs from a worked one.
     fn reused(&mut self, at: Timestamp, id: TaskId, attempt: AttemptId) {
-        let Some(work) = self.works.get(&attempt).cloned() else {
+        let Some((work, report)) = self.works.get(&attempt).cloned() else {
             return;
         };
         let found = self
@@ -372,8 +373,10 @@ impl Mission {
             .find(|done| done.attempt == attempt)
             .cloned();
         let own = AttemptId { task: id, n: 1 };
-        self.works.insert(own, work.clone());
+        self.works.insert(own, (work.clone(), report.clone()));
         let task = self.task_mut(id);
+        // What it declared of its tests holds for it under this name too.
+        task.report = Some(report);
         task.n = own.n;
         task.spent = false;
         task.work = Some(work);
@@ -445,10 +448,18 @@ impl Mission {
         }
     }
 
-    /// A person may have installed what was missing: what could not run is run again.
-    fn forget_what_could_not_run(&mut self) {
-        self.evidence
-            .retain(|_, evidence| evidence.run.result.conclusive());
+    /// A person may have installed what was missing: what could not run is run again. While the mission runs, that
+    /// holds for some commands only, and the baseline stays what it is: a landing that is green by it may be moving
+    /// the line at this moment.
+    fn forget_what_could_not_run(&mut self, only: Option<BTreeSet<Digest>>) {
+        let base = self.base.as_ref().map(|base| base.tree.clone());
+        let gates: BTreeSet<Digest> = self.gates.iter().map(Gate::command).collect();
+        self.evidence.retain(|(tree, command), evidence| {
+            let kept = only.as_ref().is_some_and(|only| {
+                !only.contains(command) || (Some(tree) == base.as_ref() && gates.contains(command))
+            });
+            kept || evidence.run.result.conclusive()
+        });
     }
 
     fn resumed(&mut self, at: Timestamp, more_tokens: u64, replan: bool) {
@@ -465,7 +476,7 @@ impl Mission {
         }
         self.cleaned = false;
         self.lost.clear();
-        self.forget_what_could_not_run();
+        self.forget_what_could_not_run(None);
         if planted!("parked_task_forgotten_on_resume") {
             self.parked.clear();
         }
@@ -505,7 +516,7 @@ impl Mission {
 }
 
 impl Short {
-    fn ended(&mut self, at: Timestamp, ending: &Ending) {
+    fn ended(&mut self, at: Timestamp, ending: &Ending, seed: &str) {
         match ending {
             Ending::Answered => (self.faults, self.refusals) = (0, 0),
             Ending::Refused { until, .. } => {
@@ -515,12 +526,7 @@ impl Short {
             Ending::Cancelled => {}
             Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
                 self.faults += 1;
-                self.from = at
-                    + crate::recovery::wait(
-                        limits::BACKOFF_FIRST,
-                        limits::BACKOFF_MOST,
-                        self.faults,
-                    );
+                self.from = at + crate::recovery::after_fault(self.faults, seed);
             }
         }
     }

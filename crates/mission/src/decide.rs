@@ -3,6 +3,8 @@
 mod people;
 mod turns;
 
+pub(crate) use crate::bounds::{cut, cut_to, few};
+
 use crate::event::{Ending, Event, Purpose, Rejection, Step, Turn};
 use crate::gate::GateRun;
 use crate::ids::{AttemptId, Epoch, TaskId};
@@ -10,7 +12,7 @@ use crate::input::{Input, Refusal, Reply};
 use crate::landing::{StackResult, Stacked};
 use crate::limits;
 use crate::mission::{Delivery, Lease, Mission, Phase};
-use crate::plan::{self, Draft, Plan};
+use crate::plan::{self, Fault, Plan};
 use crate::planted;
 use crate::question::{About, Answered, QuestionId};
 use crate::recovery;
@@ -40,8 +42,8 @@ impl Mission {
     pub fn decide(&self, now: Timestamp, input: Input) -> Decided {
         match input {
             Input::Tick => done(Vec::new()),
-            Input::Woke => {
-                let idle = now.since(self.last);
+            Input::Woke { seen } => {
+                let idle = now.since(seen.map_or(self.last, |seen| self.last.max(seen)));
                 let wakes = self.outcome.is_none() && idle >= limits::IDLE;
                 done(wakes.then_some(Event::Woke { idle }).into_iter().collect())
             }
@@ -54,6 +56,7 @@ impl Mission {
                 if self.phase != Phase::Preparing || self.base.is_some() {
                     return stale();
                 }
+                let notes = few(notes, limits::FINDINGS);
                 done(vec![Event::Prepared {
                     base,
                     gates,
@@ -117,7 +120,10 @@ impl Mission {
                 _ => stale(),
             },
             Input::Undone { n, left } => match self.delivery {
-                Delivery::Undoing { .. } if self.undoes(n) => done(vec![Event::Undone { left }]),
+                Delivery::Undoing { .. } if self.undoes(n) => {
+                    let left = few(left, limits::PATHS_TOLD);
+                    done(vec![Event::Undone { left }])
+                }
                 _ => stale(),
             },
             Input::Cleaned { n, rescued } => match self.to_clean(n) {
@@ -131,20 +137,20 @@ impl Mission {
                 text,
                 choices,
             } => self.question(now, epoch, token, kind, text, choices),
-            Input::Answer { id, text, by } => self.answer(id, text, by),
-            Input::Edit { edit, by } => self.edit(edit, by),
+            Input::Answer { id, text, by } => self.answer(id, text, named(&by)),
+            Input::Edit { edit, by } => self.edit(edit, named(&by)),
             Input::Cancel { by } => match (self.outcome, self.cancelled) {
                 (Some(outcome), _) => refused(Refusal::Over(outcome)),
                 (None, true) => done(Vec::new()),
-                (None, false) => done(vec![Event::CancelAsked { by }]),
+                (None, false) => done(vec![Event::CancelAsked { by: named(&by) }]),
             },
             Input::Resume {
                 by,
                 more_tokens,
                 replan,
-            } => self.resume(by, more_tokens, replan),
+            } => self.resume(named(&by), more_tokens, replan),
             Input::Deliver { form } => self.deliver(form),
-            Input::Undo { by } => self.undo(by),
+            Input::Undo { by } => self.undo(named(&by)),
         }
     }
 
@@ -243,7 +249,7 @@ impl Mission {
         let mut events = vec![Event::Rejected { attempt, rejection }];
         events.extend(end.map(|why| Event::TaskFailed {
             task: attempt.task,
-            why,
+            why: cut(&why),
         }));
         events
     }
@@ -314,6 +320,11 @@ impl Mission {
     }
 }
 
+/// Who gave an input, as an event keeps it.
+fn named(by: &str) -> String {
+    cut_to(by, limits::PATH_BYTES)
+}
+
 /// A rejection in a few words.
 pub fn words(rejection: &Rejection) -> String {
     match rejection {
@@ -333,27 +344,11 @@ pub fn words(rejection: &Rejection) -> String {
     }
 }
 
-/// Free text from outside, cut to what an event keeps. The cut is said.
-pub(crate) fn cut(text: &str) -> String {
-    cut_to(text, limits::TEXT_BYTES)
-}
-
 /// A conflict as events keep it.
 fn shortened(mut stacked: Stacked) -> Stacked {
     if let StackResult::Conflict { paths, excerpt } = &mut stacked.result {
-        paths.truncate(limits::FINDINGS);
+        *paths = few(std::mem::take(paths), limits::FINDINGS);
         *excerpt = cut(excerpt);
     }
     stacked
-}
-
-fn cut_to(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let mut end = most;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{} [{} bytes cut]", &text[..end], text.len() - end)
 }

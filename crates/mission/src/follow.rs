@@ -15,6 +15,9 @@ use crate::seal::{Grade, Outcome};
 use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Role, Usage};
 
+/// What a task that asks a person comes to when nobody answers.
+const UNANSWERED: &str = "no answer";
+
 impl Turn {
     /// Who is asked.
     pub fn role(&self) -> Role {
@@ -201,25 +204,33 @@ impl Mission {
     ) -> Vec<Event> {
         // A small budget is lent in quarters, so that a mission with little may still begin.
         let reserved = reserve.min(self.budget.limit / 4).max(1);
-        if self.budget.free() < reserved {
-            // What was paid for already is gated, landed and decided first; none of it needs a token.
+        let left = self.deadline.since(now);
+        let lacks = if self.budget.free() < reserved {
+            let (spent, limit) = (self.budget.spent, self.budget.limit);
+            Some(format!("the token budget is spent: {spent} of {limit}"))
+        } else if left < self.least_time() && !planted!("turn_started_without_time") {
+            Some(format!(
+                "of its time of {} too little is left for another turn",
+                self.terms.mission
+            ))
+        } else {
+            None
+        };
+        if let Some(why) = lacks {
+            // What was paid for already is gated, landed and decided first; none of it needs a token or much time.
             let rests = self.leases.is_empty()
                 && self.gate_leases.is_empty()
                 && self.landing.is_none()
                 && self.questions.is_empty();
-            if rests {
-                let (spent, limit) = (self.budget.spent, self.budget.limit);
-                return vec![Event::Halted {
-                    why: format!("the token budget is spent: {spent} of {limit}"),
-                }];
-            }
-            return Vec::new();
+            return rests.then_some(Event::Halted { why }).into_iter().collect();
         }
         let set_up = match turn {
             Turn::Work { .. } => limits::SET_UP,
             _ => Millis(0),
         };
-        let deadline = now + set_up + limit + limits::TURN_GRACE;
+        // No turn is promised more time than the mission has: it would be cut off, and paid for, with nothing to show.
+        let most = (set_up + limit).min(left);
+        let deadline = now + most + limits::TURN_GRACE;
         vec![Event::TurnStarted {
             turn,
             epoch: self.next_epoch(),
@@ -229,6 +240,11 @@ impl Mission {
             base,
             from,
         }]
+    }
+
+    /// With less time than this no turn is begun; of a short mission it is a small part.
+    fn least_time(&self) -> Millis {
+        Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST)
     }
 
     pub(crate) fn next_epoch(&self) -> Epoch {
@@ -282,7 +298,7 @@ impl Mission {
             about: About::Task { task: task.task.id },
             text: task.task.goal.clone(),
             choices: Vec::new(),
-            default: "no answer".into(),
+            default: UNANSWERED.into(),
             deadline: now + limits::QUESTION,
         }]
     }

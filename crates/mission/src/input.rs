@@ -16,7 +16,10 @@ pub enum Input {
     Tick,
     /// An engine takes the mission over. It is the first thing that a mission is told by an engine: no deadline strikes
     /// because of time in which nobody could do anything about it.
-    Woke,
+    Woke {
+        /// When an engine is known to have run it last, if that is later than its last event.
+        seen: Option<crate::time::Timestamp>,
+    },
     /// The base is pinned and looked at.
     Prepared {
         /// The base.

@@ -3,7 +3,7 @@
 use crate::gate::{Gate, GateKind, GateResult, GateRun, Program};
 use crate::ids::{TaskId, TreeId};
 use crate::limits;
-use crate::mission::{Mission, State};
+use crate::mission::{Mission, State, TaskState};
 use crate::planted;
 use crate::seal::Grade;
 use crate::turn::Report;
@@ -117,15 +117,18 @@ impl Mission {
             .find(|gate| self.settled(tree, gate, 0) == Some(false))
     }
 
-    /// The program that a command begins with, where a run on this tree showed that it is not installed. No attempt can
-    /// mend that: what the command would have said stays unknown. A script of the tree's own is another matter.
+    /// A program that a command names, where a run on this tree showed that it is not installed. No attempt can mend
+    /// that: what the command would have said stays unknown. A script of the tree's own is another matter.
     pub(crate) fn not_installed(&self, tree: &TreeId, gate: &Gate) -> Option<&str> {
-        let first = match &gate.program {
-            Program::Argv(words) => words.first()?,
-            Program::Shell(line) => line.split_whitespace().next()?,
+        let named = |tool: &str| match &gate.program {
+            Program::Argv(words) => words.iter().any(|word| word == tool),
+            Program::Shell(line) => {
+                let between = |c: char| c.is_whitespace() || "&|;()`$".contains(c);
+                line.split(between).any(|word| word == tool)
+            }
         };
         match &self.evidence(tree, &gate.command())?.run.result {
-            GateResult::MissingTool { tool } if tool == first && !tool.contains('/') => Some(tool),
+            GateResult::MissingTool { tool } if !tool.contains('/') && named(tool) => Some(tool),
             _ => None,
         }
     }
@@ -170,8 +173,13 @@ impl Mission {
         match (&base.tests, &now.tests) {
             _ if now.result.passed() => true,
             (Some(before), Some(after)) => {
-                after.failed.iter().all(|name| before.failed.contains(name))
-                    && after.collected() >= before.collected()
+                // A name that is new may be one of those that the list had no room for before.
+                let new = after
+                    .failed
+                    .iter()
+                    .filter(|name| !before.failed.contains(name));
+                let unknown = (new.count() as u32).saturating_add(after.unnamed);
+                unknown <= before.unnamed && after.collected() >= before.collected()
             }
             (Some(_), None) => false,
             (None, _) => true,
@@ -179,7 +187,7 @@ impl Mission {
     }
 
     /// Why the number of tests speaks against a green run: fewer collected or more skipped than on what it stands
-    /// on, and nobody in the stack declared that tests change.
+    /// on, and nobody in the stack changed tests and declared it.
     pub(crate) fn count_fault(&self, tree: &TreeId, gate: &Gate) -> Option<String> {
         if gate.kind != GateKind::Test {
             return None;
@@ -197,12 +205,8 @@ impl Mission {
         let Some(after) = after else {
             return Some("the runner no longer says how many tests it ran".into());
         };
-        let declared = self.landing().is_some_and(|landing| {
-            let report = |attempt: &crate::ids::AttemptId| self.task(attempt.task).and_then(|task| task.report.as_ref());
-            let declares = |report: &Report| matches!(report, Report::Done { changed_tests, .. } if !changed_tests.is_empty());
-            landing.attempts.iter().filter_map(report).any(declares)
-        });
-        if declared {
+        let mut stack = self.landing().into_iter().flat_map(|l| &l.attempts);
+        if stack.any(|attempt| self.declares(attempt.task)) {
             None
         } else if after.collected() < before.collected() {
             Some(format!(
@@ -218,6 +222,28 @@ impl Mission {
         } else {
             None
         }
+    }
+
+    /// Whether what a task handed in removes, changes or skips tests and says so, with a reason.
+    fn declares(&self, task: TaskId) -> bool {
+        let Some(TaskState {
+            work: Some(work),
+            report: Some(Report::Done { changed_tests, .. }),
+            ..
+        }) = self.task(task)
+        else {
+            return false;
+        };
+        let facts = &work.tests;
+        let touched = |path: &String| {
+            let skips = |skip: &String| skip.split(": ").next() == Some(path.as_str());
+            facts.changed.contains(path)
+                || facts.removed.contains(path)
+                || facts.silenced.iter().any(skips)
+        };
+        changed_tests
+            .iter()
+            .any(|change| touched(&change.path) && !change.why.trim().is_empty())
     }
 
     /// The gates of the landing in flight with what each says of its combined tree.

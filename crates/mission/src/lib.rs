@@ -5,6 +5,7 @@
 //! [`mission::Mission::step`].
 
 mod apply;
+mod bounds;
 pub mod command;
 pub mod decide;
 pub mod delivery;

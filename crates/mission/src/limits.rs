@@ -45,6 +45,8 @@ pub const CONFLICTS: u32 = 3;
 pub const ATTEMPT: Millis = Millis::from_mins(60);
 /// The longest that one reading, planning or reviewing turn may take.
 pub const SHORT_TURN: Millis = Millis::from_mins(15);
+/// A turn is not begun with less time than this: what a model needs to read its order, and a short answer.
+pub const TURN_LEAST: Millis = Millis::from_mins(1);
 /// A turn of which nothing was heard for this long is over.
 pub const SILENCE: Millis = Millis::from_mins(5);
 /// The longest that a mission may run between being started (or resumed) and its seal.
@@ -75,7 +77,7 @@ pub const BACKOFF_MOST: Millis = Millis::from_mins(2);
 pub const REFUSAL_FIRST: Millis = Millis::from_secs(5);
 /// The shortest wait after a refusal, whatever the provider said.
 pub const REFUSAL_LEAST: Millis = Millis::from_secs(1);
-/// The longest wait after a refusal, whatever the provider said: after it one more try is cheap.
+/// The longest wait after a refusal, whatever the provider said, before waits are spread: after it one more try is cheap.
 pub const REFUSAL_MOST: Millis = Millis::from_mins(10);
 /// Reading or planning turns that may fail before the mission does.
 pub const PLANNING_TRIES: u32 = 3;
@@ -117,5 +119,11 @@ pub const TODO_PROPOSALS: usize = 200;
 pub const TODO_BYTES: usize = 2 * 1024;
 /// The most findings that are kept of one review.
 pub const FINDINGS: usize = 50;
+/// The most paths that an event lists for people: files that an undo left, for example.
+pub const PATHS_TOLD: usize = 200;
+/// The most bytes of one list of paths of a piece of work that an event keeps. Seven such lists fit an event.
+pub const PATH_LIST_BYTES: usize = 64 * 1024;
+/// The most reasons for an outcome that a seal lists: more than a person reads.
+pub const REASONS: usize = 100;
 /// The longest free text of an agent that an event keeps, in bytes; the rest is cut and said to be.
 pub const TEXT_BYTES: usize = 8 * 1024;

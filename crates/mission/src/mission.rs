@@ -13,7 +13,7 @@ pub use crate::task::{State, TaskState};
 use crate::terms::Terms;
 use crate::time::{Millis, Timestamp};
 use crate::todo::Todo;
-use crate::turn::Intent;
+use crate::turn::{Intent, Report};
 use crate::work::{Base, Work};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -152,7 +152,7 @@ pub struct Mission {
     pub(crate) planning: Short,
     pub(crate) tasks: BTreeMap<TaskId, TaskState>,
     pub(crate) plans: u32,
-    pub(crate) works: BTreeMap<AttemptId, Work>,
+    pub(crate) works: BTreeMap<AttemptId, (Work, Report)>,
     pub(crate) results: BTreeMap<Digest, Finished>,
     pub(crate) ready: BTreeSet<ReadyKey>,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
@@ -453,7 +453,7 @@ impl Mission {
 
     /// What an attempt handed in.
     pub fn work(&self, attempt: AttemptId) -> Option<&Work> {
-        self.works.get(&attempt)
+        self.works.get(&attempt).map(|(work, _)| work)
     }
 
     /// The leases that are out.

@@ -1,6 +1,7 @@
 //! The task graph: what a Planner writes, and what makes it a plan.
 
 mod graph;
+mod shared;
 
 use crate::gate::{Gate, GateKind, Program};
 use crate::ids::{Digest, TaskId};
@@ -9,6 +10,8 @@ use crate::time::Millis;
 use graph::{cycle, depths, separate_overlaps, topological};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use shared::is_shared;
 
 /// How soon a task should run, before the longest remaining path is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -236,6 +239,19 @@ pub enum Fault {
         /// Bytes, characters or entries.
         unit: &'static str,
     },
+    /// A text that holds what no line may.
+    #[error("`{field}` of `{id}` holds {what}; leave it out")]
+    Control {
+        /// The task.
+        id: String,
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        what: &'static str,
+    },
+    /// A small change that is not one task for a Worker.
+    #[error("a small change is exactly one task of kind `agent`; anything else is a plan")]
+    NotSmall,
     /// A path that leaves the root, or is none.
     #[error("`{id}` writes {path:?}: {why}; give paths relative to the root of the repository")]
     BadPath {
@@ -279,12 +295,21 @@ pub fn check(draft: &Draft, acceptance_limit: Millis) -> Result<Plan, Vec<Fault>
         let ids = cycle.iter().map(|i| draft.tasks[*i].id.clone()).collect();
         return Err(vec![Fault::Cycle { ids }]);
     }
-    let added = separate_overlaps(draft, &mut needs);
+    // Edges that the engine adds only order what overlaps; the Planner could not mend a chain of them.
     let depth = depths(&needs).into_iter().max().unwrap_or(0);
     if depth > limits::PLAN_DEPTH {
         return Err(vec![Fault::TooDeep { found: depth }]);
     }
+    let added = separate_overlaps(draft, &mut needs);
     Ok(build(draft, &needs, &added, acceptance_limit))
+}
+
+/// Checks the draft of a small change: one task for one Worker, which needs no Planner.
+pub fn check_small(draft: &Draft, acceptance_limit: Millis) -> Result<Plan, Vec<Fault>> {
+    match draft.tasks.as_slice() {
+        [only] if only.kind == TaskKind::Agent => check(draft, acceptance_limit),
+        _ => Err(vec![Fault::NotSmall]),
+    }
 }
 
 /// Places by name; bad and doubled names become faults.
@@ -359,6 +384,7 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             "bytes",
         );
     }
+    check_characters(task, &id, faults);
     for needs in &task.needs {
         if needs == &task.id {
             faults.push(Fault::Cycle {
@@ -390,6 +416,24 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             id: id.clone(),
             command: command.clone(),
         });
+    }
+}
+
+/// What a title is shown in is one line, and a program can be handed no NUL.
+fn check_characters(task: &TaskDraft, id: &str, faults: &mut Vec<Fault>) {
+    let mut control = |field, what| {
+        faults.push(Fault::Control {
+            id: id.to_owned(),
+            field,
+            what,
+        });
+    };
+    if task.title.trim().contains(char::is_control) {
+        control("title", "a line break or another control character");
+    }
+    let in_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if task.acceptance.iter().any(|line| line.contains(in_command)) {
+        control("acceptance command", "a control character");
     }
 }
 

@@ -17,15 +17,25 @@ pub fn spread(wait: Millis, seed: &str) -> Millis {
     Millis(wait.0 - wait.0 / 4 * draw / u64::from(u32::MAX))
 }
 
-/// The wait after a refusal: what the provider asked for within bounds, or a doubling wait where it named none.
+/// The wait after the `n`th failure in a row of whoever carries turns out.
+pub fn after_fault(n: u32, seed: &str) -> Millis {
+    spread(wait(limits::BACKOFF_FIRST, limits::BACKOFF_MOST, n), seed)
+}
+
+/// The wait after the `n + 1`th refusal in a row: it doubles, is never shorter than what the provider asked for within
+/// bounds, and is spread so that not everybody comes back at one instant: by up to a quarter less where it named no
+/// time, by up to a third more where it did.
 pub fn after_refusal(asked: Option<Millis>, n: u32, seed: &str) -> Millis {
-    match asked {
-        Some(asked) => asked.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST),
-        None => spread(
-            wait(limits::REFUSAL_FIRST, limits::REFUSAL_MOST, n + 1),
-            seed,
-        ),
-    }
+    let doubled = wait(
+        limits::REFUSAL_FIRST,
+        limits::REFUSAL_MOST,
+        n.saturating_add(1),
+    );
+    let Some(asked) = asked else {
+        return spread(doubled, seed);
+    };
+    let least = asked.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
+    spread(doubled.max(Millis(least.0 / 3 * 4)), seed).max(least)
 }
 
 #[cfg(test)]
@@ -53,14 +63,25 @@ mod tests {
 
     #[test]
     fn a_provider_cannot_ask_for_no_wait_or_for_ever() {
-        assert_eq!(
-            after_refusal(Some(Millis(0)), 0, "x"),
-            limits::REFUSAL_LEAST
-        );
-        assert_eq!(
-            after_refusal(Some(Millis(86_400_000)), 0, "x"),
-            limits::REFUSAL_MOST
-        );
-        assert_eq!(after_refusal(Some(Millis(30_000)), 0, "x"), Millis(30_000));
+        assert!(after_refusal(Some(Millis(0)), 0, "x") >= limits::REFUSAL_LEAST);
+        let day = after_refusal(Some(Millis(86_400_000)), 0, "x");
+        assert!(day >= limits::REFUSAL_MOST && day.0 <= limits::REFUSAL_MOST.0 / 3 * 4);
+    }
+
+    #[test]
+    fn whoever_asks_for_a_wait_gets_no_less_and_not_from_everybody_at_once() {
+        let waits: Vec<u64> = (0..100)
+            .map(|n| after_refusal(Some(Millis(30_000)), 0, &format!("m1/T{n}")).0)
+            .collect();
+        assert!(waits.iter().all(|ms| (30_000..=40_000).contains(ms)));
+        assert!(waits.iter().min().unwrap() < &31_500 && waits.iter().max().unwrap() > &38_500);
+    }
+
+    #[test]
+    fn a_provider_that_goes_on_refusing_is_asked_less_and_less_often() {
+        let nth = |n| after_refusal(Some(Millis(1_000)), n, "x");
+        assert!(nth(1) > nth(0) && nth(4) > nth(3));
+        assert!(nth(4) >= Millis(60_000), "{:?}", nth(4));
+        assert!(after_refusal(None, u32::MAX, "x") <= limits::REFUSAL_MOST);
     }
 }

@@ -18,7 +18,7 @@ impl Mission {
         };
         match run {
             Some((gate, run)) => cut(&red(gate, run)),
-            None => words(rejection),
+            None => cut(&words(rejection)),
         }
     }
 

@@ -596,7 +596,7 @@ impl World {
             let wait = self.rng.below(600_000);
             self.after(wait, What::Zombie);
         }
-        self.cycle(vec![(Input::Woke, None)]);
+        self.cycle(vec![(Input::Woke { seen: None }, None)]);
     }
 
     /// An engine that was taken for dead has something to say, and nobody may listen.

@@ -6,6 +6,8 @@ impl Mission {
     pub(super) fn rejected(&mut self, attempt: AttemptId, rejection: &Rejection) {
         self.set_state(attempt.task, State::Ready);
         self.befores.remove(&attempt.task);
+        // What was turned down after all is no finished result that a later plan could find again.
+        self.results.retain(|_, found| found.attempt != attempt);
         let task = self.task_mut(attempt.task);
         let conflict = matches!(rejection, Rejection::Conflict { .. });
         match rejection {

@@ -1,6 +1,7 @@
 //! Leases of turns, handed out and ended.
 
 use super::*;
+use crate::recovery;
 
 impl Mission {
     pub(super) fn turn_started(&mut self, at: Timestamp, epoch: Epoch, lease: Lease) {
@@ -60,16 +61,17 @@ impl Mission {
             .budget
             .micro_usd
             .saturating_add(usage.micro_usd.unwrap_or(0));
+        let seed = format!("{}/{turn}/{}", self.nonce, epoch.0);
         match turn {
-            Turn::Intent { .. } => self.reading.ended(at, ending),
-            Turn::Plan { .. } => self.planning.ended(at, ending),
+            Turn::Intent { .. } => self.reading.ended(at, ending, &seed),
+            Turn::Plan { .. } => self.planning.ended(at, ending, &seed),
             Turn::Work { attempt } => {
                 self.task_mut(attempt.task).tokens += charged;
                 self.work_ended(attempt, ending);
             }
             Turn::Review { attempt, .. } => {
                 self.task_mut(attempt.task).tokens += charged;
-                self.review_ended(at, attempt, ending);
+                self.review_ended(at, attempt, ending, &seed);
             }
         }
     }
@@ -119,22 +121,21 @@ impl Mission {
         }
     }
 
-    pub(super) fn review_ended(&mut self, at: Timestamp, attempt: AttemptId, ending: &Ending) {
+    fn review_ended(&mut self, at: Timestamp, attempt: AttemptId, ending: &Ending, seed: &str) {
         let task = self.task_mut(attempt.task);
         let from = match ending {
             Ending::Answered => {
-                task.review_faults = 0;
+                (task.review_faults, task.refusals) = (0, 0);
                 at
             }
-            Ending::Refused { until, .. } => *until,
+            Ending::Refused { until, .. } => {
+                task.refusals += 1;
+                *until
+            }
             Ending::Cancelled => at,
             Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
                 task.review_faults += 1;
-                at + crate::recovery::wait(
-                    limits::BACKOFF_FIRST,
-                    limits::BACKOFF_MOST,
-                    task.review_faults,
-                )
+                at + recovery::after_fault(task.review_faults, seed)
             }
         };
         self.set_state(attempt.task, State::Judging { from });

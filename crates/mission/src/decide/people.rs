@@ -28,7 +28,7 @@ impl Mission {
         let text = cut(&text);
         let choices = choices.iter().take(limits::FINDINGS);
         let choices = choices
-            .map(|choice| cut_to(choice, limits::PATH_BYTES))
+            .map(|choice| cut_to(choice.trim(), limits::PATH_BYTES))
             .collect();
         let mut events = vec![Event::Asked {
             id,
@@ -118,7 +118,10 @@ impl Mission {
         events
     }
 
-    pub(super) fn edit(&self, edit: TodoEdit, by: String) -> Decided {
+    pub(super) fn edit(&self, mut edit: TodoEdit, by: String) -> Decided {
+        if let TodoEdit::Note { text, .. } | TodoEdit::Propose { text } = &mut edit {
+            *text = text.trim().to_owned();
+        }
         match self
             .todo
             .check(&edit, |task| self.tasks.contains_key(&task))

@@ -36,7 +36,10 @@ impl Mission {
         usage: Usage,
         mut and_then: Vec<Event>,
     ) -> Vec<Event> {
-        let charged = usage.tokens().unwrap_or(lease.reserved);
+        // Whoever was refused before its first call used nothing; any other use that is not known may be all of it.
+        let nothing = matches!(ending, Ending::Refused { .. }) && usage.calls == 0;
+        let unknown = if nothing { 0 } else { lease.reserved };
+        let charged = usage.tokens().unwrap_or(unknown);
         let mut events = vec![Event::TurnEnded {
             turn: lease.turn,
             epoch,
@@ -182,8 +185,7 @@ impl Mission {
                 why: format!("{n} tries failed; the last: {why}"),
             };
         }
-        let wait = recovery::wait(limits::BACKOFF_FIRST, limits::BACKOFF_MOST, n);
-        let until = now + recovery::spread(wait, &format!("{}/{attempt}/{n}", self.nonce));
+        let until = now + recovery::after_fault(n, &format!("{}/{attempt}/{n}", self.nonce));
         Event::Parked {
             task,
             until,
@@ -201,7 +203,9 @@ impl Mission {
     ) -> Option<Vec<Event>> {
         match (turn, answer) {
             (Turn::Intent { .. }, Answer::Intent(intent)) => Some(self.intent_read(intent)),
-            (Turn::Plan { .. }, Answer::Plan(draft)) => Some(self.plan_arrived(&draft)),
+            (Turn::Plan { .. }, Answer::Plan(draft)) => {
+                Some(self.plan_checked(plan::check(&draft, self.terms.acceptance)))
+            }
             (Turn::Work { attempt }, Answer::Report(report)) => {
                 Some(self.reported(now, attempt, report, work))
             }
@@ -220,12 +224,13 @@ impl Mission {
             }
             Intent::Small { plan } => {
                 let draft = std::mem::take(plan);
+                let checked = plan::check_small(&draft, self.terms.acceptance);
                 // A faulty draft is not kept: it may be of any size, and its faults say what was wrong with it.
-                if plan::check(&draft, self.terms.acceptance).is_ok() {
-                    plan.clone_from(&draft);
+                if checked.is_ok() {
+                    *plan = draft;
                 }
                 let mut events = vec![Event::IntentRead { intent }];
-                events.extend(self.plan_arrived(&draft));
+                events.extend(self.plan_checked(checked));
                 events
             }
             Intent::Plan { goal } => {
@@ -235,8 +240,8 @@ impl Mission {
         }
     }
 
-    pub(super) fn plan_arrived(&self, draft: &Draft) -> Vec<Event> {
-        match plan::check(draft, self.terms.acceptance) {
+    fn plan_checked(&self, checked: Result<Plan, Vec<Fault>>) -> Vec<Event> {
+        match checked {
             Ok(plan) => vec![Event::Planned {
                 plan: self.renumbered(plan),
             }],
@@ -244,7 +249,7 @@ impl Mission {
                 let faults: Vec<String> = faults
                     .iter()
                     .take(limits::FINDINGS)
-                    .map(|fault| cut(&fault.to_string()))
+                    .map(|fault| cut_to(&fault.to_string(), limits::TODO_BYTES))
                     .collect();
                 let last = self.planning.repairs >= limits::PLAN_REPAIRS;
                 let why = format!(
@@ -315,6 +320,7 @@ impl Mission {
                     return self.reject(attempt, Rejection::Nothing);
                 };
                 let fault = self.fault_of(&work, &report);
+                let work = crate::bounds::work(work);
                 let mut events = vec![Event::Worked {
                     attempt,
                     work,
@@ -340,7 +346,7 @@ impl Mission {
     pub(super) fn fault_of(&self, work: &Work, report: &Report) -> Option<Rejection> {
         if !work.protected.is_empty() {
             return Some(Rejection::Protected {
-                paths: work.protected.clone(),
+                paths: few(work.protected.clone(), limits::FINDINGS),
             });
         }
         let Report::Done { changed_tests, .. } = report else {
@@ -383,7 +389,9 @@ impl Mission {
                 "{gate} changes what a gate runs and is not among the declared test changes"
             ));
         }
-        (!what.is_empty()).then_some(Rejection::Bent { what })
+        (!what.is_empty()).then(|| Rejection::Bent {
+            what: few(what, limits::FINDINGS),
+        })
     }
 
     pub(crate) fn blocked(&self, now: Timestamp, attempt: AttemptId, why: &str) -> Vec<Event> {
@@ -425,7 +433,9 @@ impl Mission {
                 findings,
             }];
         }
-        if self.tasks[&attempt.task].review_rejections + 1 >= self.terms.review_rounds {
+        let task = &self.tasks[&attempt.task];
+        let last = task.tries + 1 >= self.terms.attempts;
+        if last || task.review_rejections + 1 >= self.terms.review_rounds {
             return self.dispute(
                 now,
                 attempt,

@@ -1,6 +1,7 @@
 //! The end: when nothing can move any more, how it ended, and why not better.
 
 use super::*;
+use crate::bounds::few;
 
 impl Mission {
     /// Whether no task can move any more without a gate of the seal.
@@ -36,6 +37,7 @@ impl Mission {
 
     pub(super) fn sealed(&self) -> Event {
         let (outcome, reasons) = self.verdict();
+        let reasons = few(reasons, limits::REASONS);
         let landed = self.head.as_ref().filter(|_| self.landed > 0);
         let (commit, tree) = (
             landed.map(|(commit, _)| commit.clone()),
@@ -86,20 +88,34 @@ impl Mission {
         if !reasons.is_empty() {
             return (Outcome::Partial, reasons);
         }
-        let claimed = |task: &&TaskState| {
-            task.task.kind == TaskKind::Agent && self.grade(task.task.id) == Grade::Claimed
-        };
-        for task in self.tasks.values().filter(claimed) {
-            reasons.push(format!(
-                "nothing proves {} ({}): its checks were green before the work",
-                task.task.id, task.task.title
-            ));
-        }
+        reasons.extend(self.unproved());
         if reasons.is_empty() {
             (Outcome::Completed, reasons)
         } else {
             (Outcome::Unverified, reasons)
         }
+    }
+
+    /// Why what has landed is not proved, although nothing is red.
+    fn unproved(&self) -> Vec<String> {
+        let named = |task: &TaskState| format!("{} ({})", task.task.id, task.task.title);
+        let of = |kind: TaskKind| self.tasks.values().filter(move |t| t.task.kind == kind);
+        let mut reasons = Vec::new();
+        if of(TaskKind::Agent).next().is_none() {
+            reasons.push("no task changed anything: the plan only looks at what was there".into());
+        }
+        let claimed = of(TaskKind::Agent).filter(|t| self.grade(t.task.id) == Grade::Claimed);
+        for task in claimed {
+            let named = named(task);
+            reasons.push(format!(
+                "nothing proves {named}: its checks were green before the work"
+            ));
+        }
+        let silent = |task: &&TaskState| task.notes.iter().any(|note| note == UNANSWERED);
+        for task in of(TaskKind::Ask).filter(silent) {
+            reasons.push(format!("nobody answered {}", named(task)));
+        }
+        reasons
     }
 
     pub(super) fn why_not_landed(&self, task: &TaskState) -> String {

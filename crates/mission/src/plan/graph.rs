@@ -38,7 +38,8 @@ pub(super) fn separate_overlaps(
     let order = topological(needs);
     let mut added = Vec::new();
     for (place, later) in order.iter().enumerate() {
-        for earlier in &order[..place] {
+        // The nearest first: whatever it waits for needs no edge of its own.
+        for earlier in order[..place].iter().rev() {
             let agents = [later, earlier]
                 .iter()
                 .all(|t| draft.tasks[**t].kind == TaskKind::Agent);
@@ -54,27 +55,41 @@ pub(super) fn separate_overlaps(
     added
 }
 
-/// Whether two forecasts name a common path. A glob is compared by the part before its first wildcard, which errs on
-/// the side of overlap: an edge too many costs time, one too few costs a conflict.
+/// Whether two forecasts name a common path that is no shared one. A glob is compared by the part before its first
+/// wildcard, which errs on the side of overlap: an edge too many costs time, one too few costs a conflict.
 pub(super) fn overlap(a: &[String], b: &[String]) -> bool {
-    let fixed = |path: &str| -> (String, bool) {
-        let path = path.trim_start_matches("./").replace('\\', "/");
-        match path.find(['*', '?', '[', '{']) {
-            Some(at) => (path[..at].to_owned(), true),
-            None => (path.trim_end_matches('/').to_owned(), false),
-        }
-    };
     let covers = |(a, glob): &(String, bool), b: &str| {
-        a == b
+        a.is_empty()
+            || a == b
             || (*glob && b.starts_with(a.as_str()))
             || b.strip_prefix(a.as_str())
                 .is_some_and(|r| r.starts_with('/'))
     };
-    a.iter().map(|path| fixed(path)).any(|left| {
-        b.iter()
-            .map(|path| fixed(path))
-            .any(|right| covers(&left, &right.0) || covers(&right, &left.0))
+    let own = |paths: &[String]| -> Vec<(String, bool)> {
+        let unshared = |path: &&String| {
+            let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+            !is_shared(name)
+        };
+        paths.iter().filter(unshared).map(|p| fixed(p)).collect()
+    };
+    let right = own(b);
+    own(a).iter().any(|left| {
+        right
+            .iter()
+            .any(|right| covers(left, &right.0) || covers(right, &left.0))
     })
+}
+
+/// A path as it is compared: without what means the folder itself, up to its first wildcard, and whether there is one.
+/// Empty for the root.
+fn fixed(path: &str) -> (String, bool) {
+    let parts = path.split(['/', '\\']);
+    let plain: Vec<&str> = parts.filter(|part| !matches!(*part, "" | ".")).collect();
+    let plain = plain.join("/");
+    match plain.find(['*', '?', '[', '{']) {
+        Some(at) => (plain[..at].to_owned(), true),
+        None => (plain, false),
+    }
 }
 
 pub(super) fn reaches(needs: &[BTreeSet<usize>], from: usize, to: usize) -> bool {

@@ -182,3 +182,80 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_limits_of_a_plan_are_what_they_say() {
+    let of = |n: usize| Draft {
+        tasks: (0..n)
+            .map(|n| TaskDraft {
+                id: format!("t{n}"),
+                ..draft("a:").tasks.remove(0)
+            })
+            .collect(),
+    };
+    assert!(check_draft(&of(limits::PLAN_TASKS)).is_empty());
+    assert!(check_draft(&of(limits::PLAN_TASKS + 1))[0].contains("at most 200"));
+    let chain = |n: usize| {
+        let mut chain = of(n);
+        for place in 1..n {
+            chain.tasks[place].needs = vec![format!("t{}", place - 1)];
+        }
+        chain
+    };
+    assert!(check_draft(&chain(limits::PLAN_DEPTH)).is_empty());
+    assert!(check_draft(&chain(limits::PLAN_DEPTH + 1))[0].contains("at most 50"));
+    let mut sized = of(50);
+    let spare = limits::PLAN_BYTES - sized.bytes();
+    for task in &mut sized.tasks {
+        task.goal = "g".repeat(spare / 50);
+    }
+    let spare = limits::PLAN_BYTES - sized.bytes();
+    sized.tasks[0].goal.push_str(&"g".repeat(spare));
+    assert_eq!(sized.bytes(), limits::PLAN_BYTES);
+    assert!(check_draft(&sized).is_empty());
+    sized.tasks[0].goal.push('g');
+    assert!(check_draft(&sized)[0].contains("bytes"));
+}
+
+#[test]
+fn tasks_that_only_share_lock_files_and_changelogs_run_side_by_side() {
+    let sixty: String = (0..60)
+        .map(|n| format!("t{n}: > CHANGELOG.md Cargo.lock src/{n}.rs\n"))
+        .collect();
+    let plan = check(&draft(&sixty), Millis(1)).unwrap();
+    assert!(plan.tasks.iter().all(|task| task.needs.is_empty()));
+}
+
+#[test]
+fn edges_that_the_engine_adds_refuse_no_plan() {
+    let sixty: String = (0..60).map(|n| format!("t{n}: > src/lib.rs\n")).collect();
+    let plan = check(&draft(&sixty), Millis(1)).unwrap();
+    assert_eq!(plan.tasks[59].added, [TaskId(59)]);
+}
+
+#[test]
+fn the_same_path_written_in_another_way_overlaps() {
+    for other in [
+        ".",
+        "./",
+        "src/./lib.rs",
+        "src//lib.rs",
+        "./src",
+        "src\\lib.rs",
+    ] {
+        let plan = check(&draft(&format!("a: > src/lib.rs\nb: > {other}")), Millis(1)).unwrap();
+        assert_eq!(plan.tasks[1].added, [TaskId(1)], "{other}");
+    }
+}
+
+#[test]
+fn a_command_with_a_nul_and_a_title_of_two_lines_are_faults() {
+    let mut bad = draft("a:");
+    bad.tasks[0].acceptance = vec!["test\0 -e a".into()];
+    bad.tasks[0].title = "one\ntwo".into();
+    let told = check_draft(&bad);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    bad.tasks[0].acceptance = vec!["test -e a &&\n\ttest -e b".into()];
+    bad.tasks[0].title = "one".into();
+    assert!(check_draft(&bad).is_empty());
+}

@@ -6,6 +6,7 @@ mod budget;
 mod deliver;
 mod landing;
 mod plan;
+mod proof;
 mod resume;
 mod teller;
 mod turns;

@@ -1,12 +1,17 @@
 //! Plans, and plans after plans.
 
-use crate::teller::{Story, task};
+use crate::teller::{Story, task, used, work};
 use mission::input::{Input, Reply};
+use mission::limits;
 use mission::plan::{Draft, TaskDraft};
 use mission::question::QuestionId;
 use mission::seal::Outcome;
 use mission::terms::Terms;
-use mission::turn::{Answer, Finding, FindingKind, Intent, Report, Verdict};
+use mission::todo::TodoEdit;
+use mission::turn::{
+    Answer, ChangedTest, Finding, FindingKind, Intent, Outcome as TurnOutcome, Report, Verdict,
+};
+use mission::work::{TestFacts, Work};
 
 fn resume(replan: bool) -> Input {
     Input::Resume {
@@ -76,6 +81,10 @@ fn no_answer_of_an_agent_makes_an_event_that_a_journal_refuses() {
         findings: vec![finding; 60],
     };
     story.answer("T1.2/review.1", Answer::Verdict(verdict));
+    assert_fits(&story);
+}
+
+fn assert_fits(story: &Story) {
     let longest = story
         .told
         .iter()
@@ -83,4 +92,88 @@ fn no_answer_of_an_agent_makes_an_event_that_a_journal_refuses() {
         .max()
         .unwrap();
     assert!(longest < 1 << 20, "an event of {longest} bytes");
+}
+
+#[test]
+fn no_work_and_no_word_of_a_person_makes_an_event_that_a_journal_refuses() {
+    let wide = "\u{1}".repeat(300_000);
+    let paths = || -> Vec<String> {
+        (0..5_000)
+            .map(|n| format!("{n}\u{1}{}", "x".repeat(900)))
+            .collect()
+    };
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &[])]);
+    let edit = TodoEdit::Propose {
+        text: format!("{}x", " ".repeat(900_000)),
+    };
+    story.tell(Input::Edit {
+        edit,
+        by: wide.clone(),
+    });
+    for (n, tests) in [
+        TestFacts {
+            removed: paths(),
+            changed: paths(),
+            silenced: paths(),
+            gates: paths(),
+            added: paths(),
+        },
+        TestFacts::default(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let attempt = format!("T1.{}", n + 1);
+        let work = Work {
+            touched: paths(),
+            files: 5_000,
+            protected: if n == 0 { Vec::new() } else { paths() },
+            tests,
+            ..work(&attempt)
+        };
+        let report = Answer::Report(Report::Done {
+            summary: wide.clone(),
+            changed_tests: vec![
+                ChangedTest {
+                    path: wide.clone(),
+                    why: wide.clone()
+                };
+                60
+            ],
+            notes: vec![wide.clone(); 60],
+        });
+        let usage = used(1);
+        let outcome = TurnOutcome::Answered {
+            answer: report,
+            usage,
+        };
+        story.end(&attempt, outcome, Some(work));
+    }
+    let report = Report::Blocked { why: wide.clone() };
+    story.answer("T2.1", Answer::Report(report));
+    story.tell(Input::Cancel { by: wide });
+    assert_fits(&story);
+    assert!(story.mission.reasons().len() <= limits::REASONS + 1);
+}
+
+#[test]
+fn the_reasons_of_two_hundred_failed_tasks_fit_one_event() {
+    let wide = "\u{1}".repeat(30_000);
+    let terms = Terms {
+        attended: false,
+        workers: 32,
+        ..Terms::default()
+    };
+    let tasks = (0..200).map(|n| task(&format!("t{n}"), &[])).collect();
+    let mut story = Story::planned(terms, tasks);
+    let running = |story: &Story| {
+        let (_, lease) = story.mission.leases().next()?;
+        Some(lease.turn.to_string())
+    };
+    while let Some(turn) = running(&story) {
+        let report = Report::Blocked { why: wide.clone() };
+        story.answer(&turn, Answer::Report(report));
+    }
+    assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
+    assert_fits(&story);
 }

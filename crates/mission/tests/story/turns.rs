@@ -3,11 +3,13 @@
 use crate::teller::{Story, project_gate, task, used};
 use mission::gate::GateResult;
 use mission::input::Input;
+use mission::limits;
+use mission::plan::{Priority, TaskDraft};
 use mission::question::QuestionId;
 use mission::seal::Outcome;
 use mission::terms::Terms;
 use mission::time::{Millis, Timestamp};
-use mission::turn::{Answer, Failure, Intent, Outcome as TurnOutcome, Report};
+use mission::turn::{Answer, Failure, Intent, Outcome as TurnOutcome, Report, Usage};
 
 fn refused(wait: Millis) -> TurnOutcome {
     let why = "429".to_owned();
@@ -27,9 +29,10 @@ fn a_parked_task_that_waits_for_a_slot_wakes_nobody() {
     let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &[])]);
     story.end("T1.1", refused(Millis::from_secs(5)), None);
     story.epoch("T2.1");
-    let parked = story.now + Millis::from_secs(5);
-    assert_eq!(story.mission.next_wake(story.now), Some(parked));
-    story.wait(Millis::from_secs(5));
+    let parked = story.mission.next_wake(story.now).unwrap();
+    let wait = parked.since(story.now);
+    assert!(wait >= Millis::from_secs(5), "{wait}");
+    story.wait(wait);
     let wake = story.mission.next_wake(story.now).unwrap();
     assert!(
         wake > parked,
@@ -193,7 +196,7 @@ fn no_deadline_strikes_because_of_time_in_which_no_engine_ran() {
     assert_eq!(before.len(), 3);
     let idle = Millis::from_mins(600);
     story.now = story.now + idle;
-    story.tell(Input::Woke);
+    story.tell(Input::Woke { seen: None });
     let moved: Vec<Timestamp> = before.iter().map(|at| *at + idle).collect();
     assert_eq!(ends(&story), moved);
     story.epoch("T1.1");
@@ -213,7 +216,7 @@ fn a_task_that_waits_for_a_provider_waits_no_longer_because_no_engine_ran() {
     let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
     story.end("T1.1", refused(Millis::from_secs(60)), None);
     story.now = story.now + Millis::from_mins(10);
-    story.tell(Input::Woke);
+    story.tell(Input::Woke { seen: None });
     story.epoch("T1.1");
 }
 
@@ -227,4 +230,121 @@ fn a_lease_covers_set_up_and_every_run_that_it_is_for() {
     let lease = story.mission.gate_leases().next().unwrap().1;
     let runs = lease.gate.timeout + lease.gate.timeout;
     assert!(lease.deadline.since(story.now) > set_up + runs);
+}
+
+/// A refusal before any call: nothing is known of its use, because there was none.
+fn busy() -> TurnOutcome {
+    TurnOutcome::Refused {
+        retry_after: None,
+        why: "429".into(),
+        usage: Usage::default(),
+    }
+}
+
+#[test]
+fn a_provider_that_refuses_all_day_costs_no_token_and_no_attempt() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    let spent = story.mission.budget().spent;
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        story.end("T1.1", busy(), None);
+        let wake = story.mission.next_wake(story.now).unwrap();
+        waits.push(wake.since(story.now));
+        story.wait(wake.since(story.now));
+    }
+    assert_eq!(story.mission.budget().spent, spent);
+    assert!(waits[10] > waits[0], "{waits:?}");
+    story.carry("T1.1");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn a_reviewer_that_is_refused_is_asked_less_and_less_often() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    let mut waits = Vec::new();
+    for n in 1..=6 {
+        story.end(&format!("T1.1/review.{n}"), busy(), None);
+        let wake = story.mission.next_wake(story.now).unwrap();
+        waits.push(wake.since(story.now));
+        story.wait(wake.since(story.now));
+    }
+    assert!(waits[5].0 > 8 * waits[0].0, "{waits:?}");
+}
+
+#[test]
+fn ready_tasks_start_by_priority_and_then_by_the_longest_path() {
+    let one = |key: &str, needs: &[&str], priority| TaskDraft {
+        priority,
+        ..task(key, needs)
+    };
+    let tasks = vec![
+        one("low", &[], Priority::Low),
+        one("short", &[], Priority::Normal),
+        one("long", &[], Priority::Normal),
+        one("high", &[], Priority::High),
+        one("after", &["long"], Priority::Normal),
+    ];
+    let terms = Terms {
+        workers: 1,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, tasks);
+    for attempt in ["T4.1", "T3.1", "T2.1"] {
+        assert_eq!(story.worked().last().map(String::as_str), Some(attempt));
+        story.end(attempt, blocked(), None);
+    }
+    assert_eq!(story.worked().last().map(String::as_str), Some("T1.1"));
+}
+
+fn blocked() -> TurnOutcome {
+    TurnOutcome::Answered {
+        answer: Answer::Report(Report::Blocked { why: "x".into() }),
+        usage: used(1),
+    }
+}
+
+#[test]
+fn no_turn_is_promised_more_time_than_the_mission_has_left() {
+    let terms = Terms {
+        mission: Millis::from_mins(60),
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &["a"])]);
+    let end = story.mission.deadline();
+    story.wait(Millis::from_mins(40));
+    story.carry("T1.1");
+    let lease = story.mission.lease(story.epoch("T2.1")).unwrap();
+    assert_eq!(lease.deadline, end + limits::TURN_GRACE);
+    assert_eq!(story.mission.outcome(), None);
+}
+
+#[test]
+fn a_turn_that_has_no_time_left_is_not_begun() {
+    let terms = Terms {
+        mission: Millis::from_mins(60),
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &["a"])]);
+    story.wait(Millis(Millis::from_mins(60).0 - 30_000));
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    assert_eq!(story.worked(), ["T1.1"]);
+    assert_eq!(story.count("turn_started"), 3);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
+    let told = story.mission.reasons().join("; ");
+    assert!(told.contains("too little is left"), "{told}");
+}
+
+#[test]
+fn time_in_which_an_engine_ran_moves_no_deadline() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    let before = story.mission.lease(story.epoch("T1.1")).unwrap().deadline;
+    let silent = Millis::from_mins(50);
+    story.now = story.now + silent + Millis::from_mins(5);
+    let seen = Some(story.now - Millis::from_mins(5));
+    story.tell(Input::Woke { seen });
+    let after = story.mission.lease(story.epoch("T1.1")).unwrap().deadline;
+    assert_eq!(after.since(before), Millis::from_mins(5));
 }

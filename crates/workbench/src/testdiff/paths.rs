@@ -128,26 +128,6 @@ const DEFINITION_STARTS: [&str; 13] = [
     "babel.config.",
 ];
 
-const SHARED: [&str; 17] = [
-    "package-lock.json",
-    "npm-shrinkwrap.json",
-    "pnpm-lock.yaml",
-    "yarn.lock",
-    "bun.lock",
-    "bun.lockb",
-    "cargo.lock",
-    "uv.lock",
-    "poetry.lock",
-    "pipfile.lock",
-    "pdm.lock",
-    "go.sum",
-    "go.work.sum",
-    "gemfile.lock",
-    "composer.lock",
-    "flake.lock",
-    "go.mod",
-];
-
 /// Says what a path below the root is.
 pub fn classify(path: &str) -> Class {
     let lower = folded(path);
@@ -180,7 +160,7 @@ pub fn classify(path: &str) -> Class {
         || before_the_runner
     {
         Class::GateDefinition
-    } else if SHARED.contains(name) || is_changelog(name) || is_requirements(name) {
+    } else if mission::plan::is_shared(name) {
         Class::Shared
     } else if is_test(name, folders) {
         Class::Test
@@ -210,15 +190,6 @@ fn folded(path: &str) -> String {
         .map(part)
         .collect::<Vec<_>>()
         .join("/")
-}
-
-fn is_changelog(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name);
-    matches!(stem, "changelog" | "changes" | "history" | "news")
-}
-
-fn is_requirements(name: &str) -> bool {
-    name.starts_with("requirements") && name.ends_with(".txt")
 }
 
 fn is_test(name: &str, folders: &[&str]) -> bool {
