@@ -17,12 +17,13 @@ const NAMED: usize = 200;
 /// Longer names are cut to this many characters; they are compared between runs, and kept in the journal.
 const NAME: usize = 300;
 
-/// What one runner said in one gate, several summaries added up.
+/// What one runner said in one gate, several summaries added up. Each number that is read fits 32 bits, whatever a runner
+/// prints, so that no sum of them goes over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Total {
-    passed: u32,
-    failed: u32,
-    skipped: u32,
+    passed: u64,
+    failed: u64,
+    skipped: u64,
 }
 
 /// Reads the output of one runner.
@@ -108,7 +109,9 @@ impl Counts {
         if totals.is_empty() {
             return None;
         }
-        let sum = |part: fn(&Total) -> u32| totals.iter().map(part).fold(0, u32::saturating_add);
+        let sum = |part: fn(&Total) -> u64| {
+            u32::try_from(totals.iter().map(part).sum::<u64>()).unwrap_or(u32::MAX)
+        };
         let failed: Vec<_> = self.names.set.into_iter().collect();
         let named = u32::try_from(failed.len()).unwrap_or(u32::MAX);
         Some(TestCount {
@@ -120,15 +123,20 @@ impl Counts {
     }
 }
 
+/// A number of tests.
+fn number_of(text: &str) -> Option<u64> {
+    text.parse::<u32>().ok().map(u64::from)
+}
+
 /// The number before `word` in lists like `1 failed, 2 passed` or `1 failed | 2 passed (3)`.
-fn number_before(text: &str, word: &str) -> u32 {
+fn number_before(text: &str, word: &str) -> u64 {
     let mut before = "";
     for part in text
         .split([' ', ',', '|', ';', '(', ')'])
         .filter(|part| !part.is_empty())
     {
         if part == word {
-            return before.parse().unwrap_or(0);
+            return number_of(before).unwrap_or(0);
         }
         before = part;
     }
@@ -259,6 +267,16 @@ mod tests {
             read("compiling\n3 passed the bar\nall good, 1 failed attempt\nFAIL: whatever\nOK\n"),
             None
         );
+    }
+
+    #[test]
+    fn absurd_numbers_are_read_without_an_accident() {
+        let most = "4294967295";
+        let line = format!("Tests: {most} failed, {most} skipped, {most} todo, {most} passed\n");
+        let count = read(&line.repeat(3)).unwrap();
+        assert_eq!((count.passed, count.unnamed), (u32::MAX, u32::MAX));
+        let count = read("Tests: 99999999999999999999 failed, 1 passed\n").unwrap();
+        assert_eq!((count.passed, count.unnamed), (1, 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Node's own runner (TAP and spec), Jest, Vitest and Mocha.
 
-use super::{Names, Reader, Total, number_before};
+use super::{Names, Reader, Total, number_before, number_of};
 
 /// The counts that Node's runner prints at its end: `# pass 2` in TAP, `ℹ pass 2` in spec.
 #[derive(Default)]
@@ -13,7 +13,7 @@ impl Numbers {
         let Some((word, number)) = text.split_once(' ') else {
             return;
         };
-        let Ok(n) = number.trim().parse::<u32>() else {
+        let Some(n) = number_of(number.trim()) else {
             return;
         };
         if word == "tests" {
@@ -205,7 +205,7 @@ impl Reader for Mocha {
     fn line(&mut self, line: &str, names: &mut Names) {
         let text = line.trim();
         let (number, rest) = text.split_once(' ').unwrap_or((text, ""));
-        if let Ok(n) = number.parse::<u32>()
+        if let Some(n) = number_of(number)
             && line.starts_with("  ")
         {
             if rest.starts_with("passing (") {

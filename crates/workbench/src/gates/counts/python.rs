@@ -1,6 +1,6 @@
 //! pytest and unittest.
 
-use super::{Names, Reader, Total, number_before};
+use super::{Names, Reader, Total, number_before, number_of};
 
 /// pytest: its last line, with or without the rule around it, and its short summary.
 #[derive(Default)]
@@ -72,7 +72,7 @@ pub(super) struct Unittest {
     /// The last line was the rule that stands above a failure.
     ruled: bool,
     /// How many ran, until the line that says how it went.
-    ran: Option<u32>,
+    ran: Option<u64>,
 }
 
 impl Reader for Unittest {
@@ -89,10 +89,7 @@ impl Reader for Unittest {
             .strip_prefix("Ran ")
             .filter(|rest| rest.contains(" test") && rest.contains(" in "))
         {
-            self.ran = rest
-                .split(' ')
-                .next()
-                .and_then(|number| number.parse().ok());
+            self.ran = rest.split(' ').next().and_then(number_of);
         } else if let Some(ran) = self.ran
             && (line.starts_with("OK") || line.starts_with("FAILED") || line == "NO TESTS RAN")
         {
@@ -103,8 +100,8 @@ impl Reader for Unittest {
                     .filter_map(|part| part.trim().split_once('='));
                 parts
                     .filter(|(name, _)| *name == word)
-                    .filter_map(|(_, n)| n.parse::<u32>().ok())
-                    .sum::<u32>()
+                    .filter_map(|(_, n)| number_of(n))
+                    .sum::<u64>()
             };
             let failed = n("failures") + n("errors") + n("unexpected successes");
             let skipped = n("skipped") + n("expected failures");

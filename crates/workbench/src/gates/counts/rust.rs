@@ -84,7 +84,7 @@ impl Reader for Nextest {
                 let total = self.total.get_or_insert_default();
                 total.passed += number_before(rest, "passed");
                 let bad = ["failed", "exec", "timed"].map(|word| number_before(rest, word));
-                total.failed += bad.iter().sum::<u32>();
+                total.failed += bad.iter().sum::<u64>();
                 total.skipped += number_before(rest, "skipped");
             }
             "FAIL" | "TIMEOUT" | "ABORT" | "XFAIL" => names.add(test(rest)),
