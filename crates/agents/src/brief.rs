@@ -37,6 +37,8 @@ pub struct Survey {
     pub failed: Vec<String>,
     /// What was wrong with the last plan.
     pub faults: Vec<String>,
+    /// Lines that people added to the TODO, and what they wrote beside lines of the plan before.
+    pub proposed: Vec<String>,
 }
 
 /// What a Worker is told.
@@ -117,6 +119,7 @@ impl Survey {
                 &fenced(&self.failed.join("\n")),
             );
         }
+        section(&mut text, "What the user proposes", &list(&self.proposed));
         if !self.faults.is_empty() {
             section(
                 &mut text,

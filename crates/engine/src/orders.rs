@@ -4,9 +4,10 @@
 use crate::perform::turn::{Brief, Job, Place};
 use agents::brief::{self, Assignment, Case, KnownGate, Survey};
 use mission::event::{Rejection, Turn};
-use mission::ids::{AttemptId, Epoch};
+use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
 use mission::mission::{Mission, State, TaskState};
+use mission::todo::{Line, LineId};
 use mission::turn::{AnswerKind, Intent, Report};
 
 /// The most of a failing gate's output that a brief carries, in bytes.
@@ -96,8 +97,24 @@ fn survey(mission: &Mission) -> Survey {
             .collect(),
         failed: failed.collect(),
         faults: mission.plan_faults().to_vec(),
+        proposed: proposed(mission),
         ..Survey::default()
     }
+}
+
+/// What people wrote on the TODO that no Worker is told: lines of their own, and notes beside tasks that have landed.
+fn proposed(mission: &Mission) -> Vec<String> {
+    let landed = |id: TaskId| {
+        let task = mission.task(id);
+        task.filter(|task| task.state == State::Landed)
+    };
+    let told = |(id, line): (LineId, &Line)| match id {
+        LineId::Proposal(_) if line.note.is_empty() => Some(line.text.clone()),
+        LineId::Proposal(_) => Some(format!("{} ({})", line.text, line.note)),
+        LineId::Task(_) if line.note.is_empty() => None,
+        LineId::Task(id) => Some(format!("to {}: {}", landed(id)?.task.title, line.note)),
+    };
+    mission.todo().lines().filter_map(told).collect()
 }
 
 fn gates(mission: &Mission) -> Vec<KnownGate> {
@@ -136,6 +153,8 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         Some(Report::Done { summary, .. }) => summary.clone(),
         _ => need.notes.join("; "),
     };
+    let note = mission.todo().line(LineId::Task(attempt.task)).note;
+    let note = Some(note).filter(|note| !note.is_empty());
     Assignment {
         title: task.task.title.clone(),
         goal: task.task.goal.clone(),
@@ -151,7 +170,7 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
             .map(|(attempt, why)| told(mission, *attempt, why))
             .collect(),
         goes_on: task.from.is_some(),
-        notes: task.notes.clone(),
+        notes: task.notes.iter().cloned().chain(note).collect(),
     }
 }
 
@@ -246,5 +265,94 @@ fn case(mission: &Mission, attempt: AttemptId) -> Case {
         facts: facts.chain(declared).collect(),
         earlier: earlier.flatten().collect(),
         ..Case::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mission::ids::{CommitId, Digest, MissionId, TreeId};
+    use mission::input::Input;
+    use mission::plan::{Draft, TaskDraft};
+    use mission::terms::Terms;
+    use mission::time::Timestamp;
+    use mission::todo::TodoEdit;
+    use mission::turn::{Answer, Outcome, Usage};
+    use mission::work::Base;
+
+    /// A mission whose plan of one task stands.
+    fn planned() -> Mission {
+        let (id, nonce) = (MissionId(1), "n".to_owned());
+        let (project, request) = ("/p".to_owned(), "do it".to_owned());
+        let now = Timestamp(1_000);
+        let (mut mission, _) = Mission::open(now, id, nonce, project, request, Terms::default());
+        let object = Digest::of(b"x");
+        let (commit, tree): (CommitId, TreeId) = (
+            object.as_str().parse().unwrap(),
+            object.as_str().parse().unwrap(),
+        );
+        let base = Base {
+            commit,
+            tree,
+            branch: None,
+            head: None,
+            uncommitted: 0,
+            left_out: Vec::new(),
+        };
+        let prepared = Input::Prepared {
+            base,
+            gates: Vec::new(),
+            environment: object,
+            notes: Vec::new(),
+        };
+        mission.step(now, prepared);
+        let task = TaskDraft {
+            id: "a".into(),
+            title: "Do a".into(),
+            goal: "a is done".into(),
+            acceptance: vec!["test -e a".into()],
+            ..TaskDraft::default()
+        };
+        let plan = Draft { tasks: vec![task] };
+        let (epoch, _) = mission.leases().next().unwrap();
+        let outcome = Outcome::Answered {
+            answer: Answer::Intent(Intent::Small { plan }),
+            usage: Usage::default(),
+        };
+        let work = None;
+        mission.step(
+            now,
+            Input::TurnReplied {
+                epoch,
+                outcome,
+                work,
+            },
+        );
+        mission
+    }
+
+    fn write(mission: &mut Mission, edit: TodoEdit) {
+        let by = "me".to_owned();
+        mission.step(Timestamp(2_000), Input::Edit { edit, by });
+    }
+
+    #[test]
+    fn what_people_write_on_the_todo_reaches_whoever_it_is_for() {
+        let mut mission = planned();
+        let (line, saw) = (LineId::Task(TaskId(1)), 0);
+        let text = "mind the umlauts".to_owned();
+        write(&mut mission, TodoEdit::Note { line, saw, text });
+        let text = "and a manual".to_owned();
+        write(&mut mission, TodoEdit::Propose { text });
+        let attempt = AttemptId {
+            task: TaskId(1),
+            n: 1,
+        };
+        let told = assignment(&mission, attempt).text();
+        assert!(told.contains("- mind the umlauts"), "{told}");
+        assert!(!told.contains("manual"), "{told}");
+        let planner = survey(&mission).for_planner();
+        assert!(planner.contains("- and a manual"), "{planner}");
+        assert!(!planner.contains("umlauts"), "{planner}");
     }
 }
