@@ -102,7 +102,7 @@ impl Scripted {
             let failed = Outcome::Failed {
                 failure: Failure::Fatal,
                 why,
-                usage: Usage::default(),
+                usage: Usage::NOTHING,
             };
             return Ok(Some((failed, false)));
         };
@@ -116,7 +116,7 @@ impl Scripted {
             }
             tokio::task::yield_now().await;
         }
-        let usage = scene.usage;
+        let usage = scene.used();
         let outcome = match &scene.end {
             End::Hang => std::future::pending().await,
             End::Die => return Ok(None),

@@ -153,6 +153,13 @@ async fn an_opencode_server_that_is_killed_again_and_again_costs_no_finished_ste
     user.deserted().await;
 }
 
+/// What the mission has spent, by its own account.
+async fn tokens(user: &User) -> u64 {
+    let ran = user.run(&["status", "--json", "m1"]).await;
+    let status: serde_json::Value = serde_json::from_str(&ran.said).unwrap();
+    status["tokens"].as_u64().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
     let (crew, refused) = (Arc::new(crew()), AtomicUsize::new(0));
@@ -182,5 +189,12 @@ async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
     assert!(ran.said.contains(parked), "{}", ran.said);
     let again = ["Worker alpha 0"; 3];
     assert_eq!(all(&crew, &model), once_each_and(&again));
+    // The crew's model says 1,000 tokens for each of its answers.
+    let answered = all(&crew, &model).len() - again.len();
+    assert_eq!(
+        tokens(&user).await,
+        1000 * answered as u64,
+        "each answer is paid for once, and a refusal not at all"
+    );
     user.deserted().await;
 }

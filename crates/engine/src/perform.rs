@@ -152,11 +152,7 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
             outcome: Outcome::Failed {
                 failure: Failure::Transient,
                 why: why.to_owned(),
-                usage: Usage {
-                    input: Some(0),
-                    output: Some(0),
-                    ..Usage::default()
-                },
+                usage: Usage::NOTHING,
             },
             work: None,
         },

@@ -141,6 +141,15 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What a turn used that made no model call: nothing, which is known.
+    pub const NOTHING: Self = Self {
+        input: Some(0),
+        output: Some(0),
+        cached: Some(0),
+        micro_usd: Some(0),
+        calls: 0,
+    };
+
     /// All tokens, or `None` where the provider did not say.
     pub fn tokens(&self) -> Option<u64> {
         Some(self.input? + self.output? + self.cached.unwrap_or(0))

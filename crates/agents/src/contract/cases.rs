@@ -201,11 +201,17 @@ async fn a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture: &dyn Fixtu
     let outcome = run(fixture, order.clone()).await;
     let Outcome::Refused {
         retry_after: Some(wait),
+        usage,
         ..
     } = outcome
     else {
         panic!("{outcome:?}")
     };
+    assert_eq!(
+        (usage.tokens(), usage.calls),
+        (Some(0), 0),
+        "what was refused is known to have used nothing"
+    );
     assert!(
         (Millis::from_secs(80)..=Millis::from_secs(91)).contains(&wait),
         "{wait}"
@@ -220,15 +226,18 @@ async fn silence_ends_a_turn(fixture: &dyn Fixture) {
     let mut order = order(fixture, Role::Worker, "silence");
     order.silence = Millis(2_500);
     let outcome = run(fixture, order).await;
-    assert!(
-        matches!(
-            outcome,
-            Outcome::Failed {
-                failure: Failure::Silent,
-                ..
-            }
-        ),
-        "{outcome:?}"
+    let Outcome::Failed {
+        failure: Failure::Silent,
+        usage,
+        ..
+    } = outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(
+        usage.tokens(),
+        None,
+        "what a call used that nobody heard the end of is unknown"
     );
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn run(
         poll: now,
         interval: host.pace.poll_least,
         seen: String::new(),
-        usage: Usage::default(),
+        usage: Usage::NOTHING,
         host,
         order,
         watcher: Arc::clone(&watcher),
@@ -265,7 +265,13 @@ impl Turn {
     }
 
     fn outcome(&self, end: End) -> Outcome {
-        let usage = self.usage;
+        let usage = match end {
+            // Its first call was under way: what that used nobody told.
+            End::Failed(Failure::Silent, _) if self.posted.is_some() && self.usage.calls == 0 => {
+                Usage::default()
+            }
+            _ => self.usage,
+        };
         match end {
             End::Answered(answer) => Outcome::Answered { answer, usage },
             End::Refused(retry_after, why) => Outcome::Refused {

@@ -4,14 +4,15 @@ use super::wire::{Message, Part, Speaker, count};
 use mission::turn::Usage;
 use serde_json::Value;
 
-/// What a run of messages used. A number that one of them lacks is unknown for all.
+/// What a run of messages used: nothing where no model call stands behind them. A number that one call lacks is unknown
+/// for all.
 pub(super) fn used(messages: &[Message]) -> Usage {
     let calls = messages
         .iter()
         .filter(|m| m.info.role == Speaker::Assistant && spent(m));
     calls
         .map(|m| call(&m.info.tokens, &m.info.cost))
-        .fold(Usage::default(), plus)
+        .fold(Usage::NOTHING, plus)
 }
 
 /// What one finished step used.
@@ -142,7 +143,16 @@ mod tests {
     fn a_message_that_was_cut_off_before_anything_came_is_no_call() {
         check(
             &json!([{ "info": { "role": "assistant" } }, { "info": { "role": "user" } }]),
-            (None, None, None, None, 0),
+            (Some(0), Some(0), Some(0), Some(0), 0),
+        );
+    }
+
+    #[test]
+    fn a_call_that_was_refused_used_nothing() {
+        let fault = json!({ "name": "APIError", "data": { "statusCode": 429 } });
+        check(
+            &json!([{ "info": { "role": "assistant", "error": fault, "tokens": tokens(json!(0)) } }]),
+            (Some(0), Some(0), Some(0), Some(0), 0),
         );
     }
 }

@@ -38,12 +38,22 @@ pub struct Scene {
     pub forever: bool,
     /// How the turn ends.
     pub end: End,
-    /// What it used; unknown where it is absent.
+    /// What it used. Where it is absent that is unknown, but for a refusal, which uses nothing.
     #[serde(default)]
-    pub usage: Usage,
+    pub usage: Option<Usage>,
     /// Whether the answer is told twice.
     #[serde(default)]
     pub twice: bool,
+}
+
+impl Scene {
+    /// What it used, as far as that is known.
+    pub(super) fn used(&self) -> Usage {
+        self.usage.unwrap_or(match self.end {
+            End::Refuse { .. } => Usage::NOTHING,
+            _ => Usage::default(),
+        })
+    }
 }
 
 /// One thing that a scripted agent does in its workspace.
