@@ -198,3 +198,54 @@ async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
     );
     user.deserted().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_left_running_is_gone_when_the_next_one_has_its_workspace() {
+    let jobs = vec![Job::word("alpha"), Job::word("beta").needs(&["alpha"])];
+    let crew = Arc::new(Crew::new("Add two words, one after the other.", jobs));
+    let (script, held) = (Arc::clone(&crew), Gate::default());
+    let gate = held.clone();
+    let model = Model::start(move |request| {
+        let reply = script.answer(request);
+        match told(&script, request).as_str() {
+            "Worker alpha 0" => {
+                let stray =
+                    "while : stray; do [ ! -e beta.txt ] || echo x > junk; sleep 0.05; done";
+                let command = format!("setsid sh -c '{stray}' > /dev/null 2>&1 & echo left");
+                let bash = serde_json::json!({ "command": command, "description": "leaves" });
+                reply.and_call("bash", bash)
+            }
+            "Worker beta 0" => reply.after(&gate),
+            _ => reply,
+        }
+    })
+    .await;
+    let user = user(&model);
+    let words = [
+        "task",
+        "Add two words",
+        "--allow",
+        "shell",
+        "--workers",
+        "1",
+    ];
+    let running = user.start(&words);
+    let log = model
+        .until(|log| log.iter().any(|r| told(&crew, r) == "Worker beta 0"))
+        .await;
+    let left = log
+        .iter()
+        .any(|r| r.results().iter().any(|said| said.contains("left")));
+    assert!(left, "the first Worker left nothing running");
+    let strays = user.processes().into_iter();
+    let strays: Vec<_> = strays
+        .filter(|(_, line)| line.contains(": stray;"))
+        .collect();
+    held.open();
+    let ran = running.end().await;
+    println!("{} in {:?}", ran.said, ran.took);
+    assert_eq!(strays, [], "they work in the next one's workspace");
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert!(!user.files().contains_key("junk"), "{:?}", user.files());
+    user.deserted().await;
+}

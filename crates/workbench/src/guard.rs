@@ -21,6 +21,7 @@
 //! On other Unix systems there is no subreaper: the guard ends the program's process group, and a process that left
 //! that group lives on.
 
+mod strays;
 mod tree;
 
 use rustix::event::{PollFd, PollFlags};
@@ -40,6 +41,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior};
+
+pub use strays::end_strays;
 
 /// The word on the command line that makes the program a guard.
 pub const WORD: &str = "__guard";

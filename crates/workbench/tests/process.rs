@@ -358,3 +358,44 @@ fn a_guard_without_a_lifeline_refuses() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("standard input must be a pipe"), "{said}");
 }
+
+#[test]
+fn what_was_left_running_in_a_folder_is_ended_and_nothing_else() {
+    let at = folder();
+    for name in ["lane", "other"] {
+        std::fs::create_dir(at.path().join(name)).unwrap();
+    }
+    let script = r#"
+        trap "" TERM HUP
+        (cd lane && exec setsid sh -c 'trap "" TERM HUP; echo $$; while :; do echo x >> junk; done') &
+        (cd lane && mkdir -p deep && cd deep && exec setsid sh -c 'echo $$; exec sleep 1000') &
+        (cd other && exec sh -c 'echo $$; exec sleep 1000') &
+        wait"#;
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .current_dir(at.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let up: Vec<String> = std::io::BufRead::lines(out)
+        .take(3)
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(up.len(), 3);
+    let n = workbench::guard::end_strays(&at.path().join("lane"));
+    assert!(n >= 2, "{n}");
+    let cwd = |pid: &String| std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    let left: Vec<_> = up.iter().filter_map(cwd).collect();
+    let other = at.path().canonicalize().unwrap().join("other");
+    assert_eq!(left, [other]);
+    assert_eq!(workbench::guard::end_strays(&at.path().join("lane")), 0);
+    let junk = std::fs::read(at.path().join("lane/junk")).unwrap();
+    assert_eq!(
+        std::fs::read(at.path().join("lane/junk")).unwrap(),
+        junk,
+        "nobody writes any more"
+    );
+    workbench::guard::end_strays(at.path());
+    child.wait().unwrap();
+}

@@ -130,6 +130,9 @@ impl Job {
             .agent
             .run(order, watcher.clone(), line.cancel.clone())
             .await;
+        if collects {
+            end_strays(&workspace).await?;
+        }
         fault::point("turn.agent after");
         if line.cancel.is_cancelled() {
             return Ok(());
@@ -349,6 +352,20 @@ impl Job {
             protected,
         })
     }
+}
+
+/// Ends what the agent left running: it would go on writing into what is collected now, and into the next turn's
+/// workspace after that.
+async fn end_strays(workspace: &Workspace) -> Result<(), Error> {
+    let path = workspace.path().to_owned();
+    blocking(move || {
+        let n = workbench::guard::end_strays(&path);
+        if n > 0 {
+            tracing::debug!(n, "processes that an agent left running were ended");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// The paths of a change: one, or two for a file that moved.

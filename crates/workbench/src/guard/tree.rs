@@ -62,7 +62,7 @@ mod linux {
             return 0;
         }
         let mut n = 0;
-        descendants(|_| n += 1);
+        descendants(|_, _| n += 1);
         n
     }
 
@@ -72,14 +72,27 @@ mod linux {
     /// which was given away in between never hits a stranger.
     pub(crate) fn kill_all(_main: Pid) -> u32 {
         let mut n = 0;
-        descendants(|process| {
+        descendants(|process, _| {
             n += 1;
-            let _gone = match process {
-                Found::Pinned(fd) => rustix::process::pidfd_send_signal(fd, Signal::KILL),
-                Found::Number(pid) => rustix::process::kill_process(pid, Signal::KILL),
-            };
+            process.kill();
         });
         n
+    }
+
+    /// Sends `SIGKILL` to every descendant that works below a folder, and gives what tells when each has ended.
+    pub(crate) fn kill_inside(folder: &Path) -> Vec<OwnedFd> {
+        let mut killed = Vec::new();
+        descendants(|process, number| {
+            // A process that has ended works nowhere; one of another user does not say where.
+            let at = std::fs::read_link(format!("/proc/{number}/cwd"));
+            if at.is_ok_and(|at| at.starts_with(folder)) {
+                process.kill();
+                if let Found::Pinned(fd) = process {
+                    killed.push(fd);
+                }
+            }
+        });
+        killed
     }
 
     enum Found {
@@ -88,9 +101,18 @@ mod linux {
         Number(Pid),
     }
 
-    /// Calls `with` for every living descendant. `/proc` lists in the order of numbers, and a child mostly has a higher
+    impl Found {
+        fn kill(&self) {
+            let _gone = match self {
+                Self::Pinned(fd) => rustix::process::pidfd_send_signal(fd, Signal::KILL),
+                Self::Number(pid) => rustix::process::kill_process(*pid, Signal::KILL),
+            };
+        }
+    }
+
+    /// Calls `with` for every living descendant and its number. `/proc` lists in the order of numbers, and a child mostly has a higher
     /// one than its parent, so that one pass finds nearly all; whom it misses the next pass finds.
-    fn descendants(mut with: impl FnMut(Found)) {
+    fn descendants(mut with: impl FnMut(Found, i32)) {
         let me = rustix::process::getpid();
         let mut ours = BTreeSet::from([me.as_raw_nonzero().get()]);
         let Ok(entries) = std::fs::read_dir("/proc") else {
@@ -116,8 +138,9 @@ mod linux {
                 Err(Errno::NOSYS) => Found::Number(pid),
                 _ => continue,
             };
-            ours.insert(pid.as_raw_nonzero().get());
-            with(found);
+            let number = pid.as_raw_nonzero().get();
+            ours.insert(number);
+            with(found, number);
         }
     }
 
@@ -142,7 +165,7 @@ mod fallback {
     use rustix::process::{Pid, Signal};
     use std::io;
     use std::os::fd::OwnedFd;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     /// Whether orphans become children of the guard.
     pub(crate) const ADOPTS: bool = false;
@@ -173,6 +196,11 @@ mod fallback {
     /// The tree cannot be counted here, so the limit on processes does not hold.
     pub(crate) fn count(_most: u32) -> u32 {
         0
+    }
+
+    /// Where a process works cannot be asked here.
+    pub(crate) fn kill_inside(_folder: &Path) -> Vec<OwnedFd> {
+        Vec::new()
     }
 
     /// Kills the program's process group.
