@@ -27,8 +27,12 @@ pub struct Order {
     pub nonce: String,
     /// The turn's name, stable across crashes: `intent.1`, `plan.2`, `T3.2`, `T3.2/review.1`.
     pub turn: String,
-    /// The lease under which it runs. A host that already knows a turn of this name goes on with it.
+    /// The lease under which it runs. A host that already knows a turn of this name, in this same workspace, goes on
+    /// with it; what it used under earlier leases was told then and is not told again.
     pub epoch: Epoch,
+    /// The lease under which the workspace was last set to something. When it is another one than before, nothing that
+    /// was done there before is there any more, and the turn begins anew.
+    pub workspace: Epoch,
     /// Who is asked.
     pub role: Role,
     /// The name of the task in the plan, for a Worker or a Reviewer.

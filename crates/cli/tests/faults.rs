@@ -162,14 +162,19 @@ async fn tokens(user: &User) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
-    let (crew, refused) = (Arc::new(crew()), AtomicUsize::new(0));
+    let crew = Arc::new(crew());
+    let (first, second) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let script = Arc::clone(&crew);
     let model = Model::start(move |request| {
-        let worker = told(&script, request) == "Worker alpha 0";
-        if worker && refused.fetch_add(1, Ordering::Relaxed) < 3 {
-            Reply::busy("1")
-        } else {
-            script.answer(request)
+        // Before anything is done, and when a step is done and paid for; each time more often than OpenCode tries.
+        let refused = match told(&script, request).as_str() {
+            "Worker alpha 0" => first.fetch_add(1, Ordering::Relaxed) < 3,
+            "Worker alpha 1" => second.fetch_add(1, Ordering::Relaxed) < 3,
+            _ => false,
+        };
+        match refused {
+            true => Reply::busy("1"),
+            false => script.answer(request),
         }
     })
     .await;
@@ -187,7 +192,7 @@ async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     let parked = "no attempt is used up: Rate limit reached";
     assert!(ran.said.contains(parked), "{}", ran.said);
-    let again = ["Worker alpha 0"; 3];
+    let again = [["Worker alpha 0"; 3], ["Worker alpha 1"; 3]].concat();
     assert_eq!(all(&crew, &model), once_each_and(&again));
     // The crew's model says 1,000 tokens for each of its answers.
     let answered = all(&crew, &model).len() - again.len();

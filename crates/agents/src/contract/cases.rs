@@ -20,6 +20,7 @@ pub async fn check(fixture: &dyn Fixture) {
     every_kind_of_answer_comes_back_as_it_was_given(fixture).await;
     work_is_done_in_the_workspace_of_the_order(fixture).await;
     the_same_order_twice_has_one_effect(fixture).await;
+    a_workspace_that_was_set_anew_begins_a_turn_anew(fixture).await;
     a_turn_goes_on_with_an_earlier_one(fixture).await;
     babble_is_no_answer(fixture).await;
     a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture).await;
@@ -30,11 +31,12 @@ pub async fn check(fixture: &dyn Fixture) {
 
 fn order(fixture: &dyn Fixture, role: Role, key: &str) -> Order {
     Order {
-        key: None,
+        key: Some(key.to_owned()),
         mission: MissionId(1),
         nonce: "contract".to_owned(),
         turn: key.to_owned(),
         epoch: Epoch(1),
+        workspace: Epoch(1),
         role,
         title: format!("contract: {key}"),
         brief: format!("Do what the contract says about {key}."),
@@ -144,13 +146,53 @@ async fn the_same_order_twice_has_one_effect(fixture: &dyn Fixture) {
         },
     )
     .await;
-    assert_eq!(first, second, "the second run finds what the first one did");
+    let (
+        Outcome::Answered { answer, usage },
+        Outcome::Answered {
+            answer: same,
+            usage: more,
+        },
+    ) = (&first, &second)
+    else {
+        panic!("{first:?} {second:?}")
+    };
+    assert_eq!(answer, same, "the second run finds what the first one did");
+    assert!(usage.calls >= 1, "{usage:?}");
+    assert_eq!(
+        (more.tokens(), more.calls),
+        (Some(0), 0),
+        "what the first lease has told is not told again"
+    );
     assert_eq!(
         fixture.asked("twice"),
         asked,
         "the second run asks no model"
     );
     assert_eq!(written(fixture, "twice"), "once\n");
+}
+
+async fn a_workspace_that_was_set_anew_begins_a_turn_anew(fixture: &dyn Fixture) {
+    fixture.behave("anew", append("work"));
+    let order = order(fixture, Role::Worker, "anew");
+    run(fixture, order.clone()).await;
+    assert_eq!(written(fixture, "anew"), "work\n");
+    // As when another turn had the workspace in between: what was done is gone.
+    std::fs::remove_file(fixture.workspace("anew").join("out.txt")).expect("a written file");
+    let again = Order {
+        epoch: Epoch(2),
+        workspace: Epoch(2),
+        ..order
+    };
+    let outcome = run(fixture, again).await;
+    assert!(
+        matches!(&outcome, Outcome::Answered { usage, .. } if usage.calls >= 1),
+        "the agent is asked again: {outcome:?}"
+    );
+    assert_eq!(
+        written(fixture, "anew"),
+        "work\n",
+        "and does the work again"
+    );
 }
 
 async fn a_turn_goes_on_with_an_earlier_one(fixture: &dyn Fixture) {
@@ -165,6 +207,7 @@ async fn a_turn_goes_on_with_an_earlier_one(fixture: &dyn Fixture) {
     );
     let mut second = order(fixture, Role::Planner, "mended-plan");
     second.directory = first.directory;
+    (second.epoch, second.workspace) = (Epoch(2), Epoch(2));
     second.continues = Some(first.turn);
     for _ in 0..2 {
         let outcome = run(fixture, second.clone()).await;
@@ -217,7 +260,11 @@ async fn a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture: &dyn Fixtu
         "{wait}"
     );
     fixture.behave("refusal", Behaviour::Answer(answer(Role::Worker)));
-    let outcome = run(fixture, order).await;
+    let again = Order {
+        epoch: Epoch(2),
+        ..order
+    };
+    let outcome = run(fixture, again).await;
     assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
 }
 

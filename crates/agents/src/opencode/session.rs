@@ -49,10 +49,11 @@ impl Step {
     /// The part of a prompt's id that says whose it is; the same whenever and by whomever it is sent.
     fn mark(self, order: &Order) -> String {
         let text = format!(
-            "{}\n{}\n{}\n{}",
+            "{}\n{}\n{}\n{}\n{}",
             order.nonce,
             order.mission,
             order.turn,
+            order.workspace.0,
             self.name()
         );
         Digest::of(text.as_bytes()).as_str()[..14].to_owned()
@@ -95,22 +96,41 @@ fn title(order: &Order) -> String {
     format!("{title} {}{}]", tag(order), order.turn)
 }
 
-/// Whether a session is the one of a turn.
-fn belongs(session: &Session, order: &Order, turn: &str) -> bool {
-    let ours = &session.metadata["orchestrator"];
-    let turns = ours["turns"].as_array().map_or(&[][..], Vec::as_slice);
-    ours["nonce"] == order.nonce
-        && ours["mission"] == order.mission.to_string()
-        && turns.iter().any(|t| t == turn)
+/// A session that is ready for an order.
+pub(super) struct Opened {
+    pub(super) id: String,
+    /// The last message that an earlier lease of the turn has accounted for.
+    pub(super) counted: Option<String>,
 }
 
-fn metadata(order: &Order, turns: &[&str]) -> Value {
+/// What of ours stands in a session.
+fn ours(session: &Session) -> &Value {
+    &session.metadata["orchestrator"]
+}
+
+fn turns(session: &Session) -> Vec<&str> {
+    let turns = ours(session)["turns"].as_array();
+    let turns = turns.map_or(&[][..], Vec::as_slice);
+    turns.iter().filter_map(Value::as_str).collect()
+}
+
+/// Whether a session is the one of a turn.
+fn belongs(session: &Session, order: &Order, turn: &str) -> bool {
+    let ours = ours(session);
+    ours["nonce"] == order.nonce
+        && ours["mission"] == order.mission.to_string()
+        && turns(session).contains(&turn)
+}
+
+fn metadata(order: &Order, turns: &[&str], counted: Option<&str>) -> Value {
     json!({ "orchestrator": {
         "nonce": order.nonce,
         "mission": order.mission.to_string(),
         "turn": order.turn,
         "turns": turns,
         "epoch": order.epoch.0,
+        "workspace": order.workspace.0,
+        "counted": counted,
         "role": order.role.to_string(),
     } })
 }
@@ -120,37 +140,61 @@ pub(super) async fn open(
     api: &Api,
     order: &Order,
     user: &Permissions,
-) -> Result<String, CallError> {
+) -> Result<Opened, CallError> {
     let rules = roles::rules(order.role, order.shell, user);
     let known = api.sessions(&order.directory, &tag(order)).await?;
     // When an answer was lost there may be two; everybody agrees on the older one.
-    let of = |turn: &str| {
-        let fitting = known.iter().filter(|s| belongs(s, order, turn));
-        fitting.min_by(|a, b| {
+    let oldest = |fits: &dyn Fn(&&Session) -> bool| {
+        known.iter().filter(fits).min_by(|a, b| {
             a.time
                 .created
                 .total_cmp(&b.time.created)
                 .then_with(|| a.id.cmp(&b.id))
         })
     };
-    if let Some(session) = of(&order.turn) {
-        return Ok(session.id.clone());
+    // A conversation about a workspace that was set to something else since speaks of edits that are gone.
+    let its_own =
+        |s: &&Session| belongs(s, order, &order.turn) && ours(s)["workspace"] == order.workspace.0;
+    if let Some(session) = oldest(&its_own) {
+        return again(api, order, session, &rules).await;
     }
-    if let Some(earlier) = order.continues.as_deref().and_then(of) {
-        let turns = earlier.metadata["orchestrator"]["turns"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice);
-        let mut turns: Vec<&str> = turns.iter().filter_map(Value::as_str).collect();
+    let continued = order.continues.as_deref();
+    let earlier = continued.and_then(|turn| oldest(&|s: &&Session| belongs(s, order, turn)));
+    if let Some(earlier) = earlier {
+        let mut turns = turns(earlier);
         turns.push(&order.turn);
-        let change = json!({ "metadata": metadata(order, &turns), "permission": rules });
+        let change = json!({ "metadata": metadata(order, &turns, None), "permission": rules });
         api.change(&order.directory, &earlier.id, &change).await?;
-        return Ok(earlier.id.clone());
+        let id = earlier.id.clone();
+        return Ok(Opened { id, counted: None });
     }
     let body = json!({
         "title": title(order),
         "agent": roles::agent_name(order.role),
-        "metadata": metadata(order, &[&order.turn]),
+        "metadata": metadata(order, &[&order.turn], None),
         "permission": rules,
     });
-    Ok(api.create(&order.directory, &body).await?.id)
+    let id = api.create(&order.directory, &body).await?.id;
+    Ok(Opened { id, counted: None })
+}
+
+/// The session that a turn has already. When it is leased anew, what stands there now was accounted for by the lease
+/// before; the same lease, taken up by another engine, accounts for what that one could not tell.
+async fn again(
+    api: &Api,
+    order: &Order,
+    session: &Session,
+    rules: &Value,
+) -> Result<Opened, CallError> {
+    let (directory, id) = (&order.directory, session.id.clone());
+    if ours(session)["epoch"] == order.epoch.0 {
+        let counted = ours(session)["counted"].as_str().map(str::to_owned);
+        return Ok(Opened { id, counted });
+    }
+    let newest = api.newest(directory, &id).await?;
+    let counted = newest.map(|message| message.info.id);
+    let metadata = metadata(order, &turns(session), counted.as_deref());
+    let change = json!({ "metadata": metadata, "permission": rules });
+    api.change(directory, &id, &change).await?;
+    Ok(Opened { id, counted })
 }

@@ -39,6 +39,7 @@ pub(super) async fn run(
         asks: Asks::new(Arc::clone(&watcher), host.pace.ask),
         model: String::new(),
         session: String::new(),
+        counted: None,
         hints: None,
         posted: None,
         sent: None,
@@ -78,6 +79,8 @@ struct Turn {
     model: String,
     /// Empty until there is one.
     session: String,
+    /// The last message that an earlier lease has accounted for.
+    counted: Option<String>,
     hints: Option<Hints>,
     asks: Asks,
     /// When this run sent its last prompt; an older fault in the session is not this run's.
@@ -200,7 +203,9 @@ impl Turn {
     /// Looks once and does what is to be done.
     async fn advance(&mut self, api: &Api) -> Result<Option<End>, CallError> {
         if self.session.is_empty() {
-            self.session = session::open(api, &self.order, self.host.permissions()).await?;
+            let opened = session::open(api, &self.order, self.host.permissions()).await?;
+            self.session = opened.id;
+            self.counted = opened.counted;
             self.hints = Some(self.host.hub.hear(&self.session));
             self.watcher.sign(Sign::Session(self.session.clone()));
         }
@@ -241,7 +246,7 @@ impl Turn {
             return Ok(View::Unasked);
         };
         let messages = &messages[first..];
-        let used = usage::used(messages);
+        let used = usage::used(self.own(messages));
         if used != self.usage {
             self.usage = used;
             self.watcher.sign(Sign::Used(used));
@@ -262,6 +267,13 @@ impl Turn {
         } else {
             Ok(View::Open(Box::new(prompt)))
         }
+    }
+
+    /// The messages that this lease has to account for.
+    fn own<'a>(&self, messages: &'a [Message]) -> &'a [Message] {
+        let counted = self.counted.as_ref();
+        let counted = counted.and_then(|id| messages.iter().position(|m| m.info.id == *id));
+        counted.map_or(messages, |at| &messages[at + 1..])
     }
 
     fn outcome(&self, end: End) -> Outcome {

@@ -3,7 +3,8 @@
 use crate::world::{World, alone, shared};
 use agents::contract::Recorder;
 use agents::opencode::{Error, OpenCode};
-use agents::{Agent, Question, Reply as Told, ShellRule, Sign};
+use agents::{Agent, Order, Question, Reply as Told, ShellRule, Sign};
+use mission::ids::Epoch;
 use mission::turn::{Failure, Outcome, Role};
 use serde_json::json;
 use std::time::Duration;
@@ -53,6 +54,44 @@ fn a_provider_that_fails_again_and_again_refuses() {
         let outcome = world.run(world.order(Role::Worker, "always-500")).await;
         assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
         assert!(world.log("always-500").len() <= 3);
+    });
+}
+
+#[test]
+fn what_an_earlier_lease_used_is_not_told_again() {
+    shared(async |world| {
+        let steps = |r: &testkit::model::Request, third: Reply| match r.step() {
+            0 => append("one"),
+            1 => append("two"),
+            _ => third,
+        };
+        world
+            .stage
+            .on("leased-twice", move |r| steps(r, Reply::busy("90")));
+        let order = world.order(Role::Worker, "leased-twice");
+        let refused = world.run(order.clone()).await;
+        let Outcome::Refused { usage, .. } = refused else {
+            panic!("{refused:?}")
+        };
+        assert_eq!((usage.tokens(), usage.calls), (Some(220), 2));
+        world.stage.on("leased-twice", move |r| steps(r, report()));
+        for engine in [1, 2] {
+            let again = Order {
+                epoch: Epoch(2),
+                ..order.clone()
+            };
+            let done = world.run(again).await;
+            let Outcome::Answered { usage, .. } = done else {
+                panic!("{done:?}")
+            };
+            assert_eq!(
+                (usage.tokens(), usage.calls),
+                (Some(110), 1),
+                "engine {engine}"
+            );
+        }
+        let out = std::fs::read_to_string(order.directory.join("out.txt")).unwrap();
+        assert_eq!(out, "one\ntwo\n", "and no step is done again");
     });
 }
 

@@ -139,6 +139,7 @@ impl World {
             nonce: "n0".to_owned(),
             turn: key.to_owned(),
             epoch: Epoch(1),
+            workspace: Epoch(1),
             role,
             title: format!("test {key}"),
             brief: format!("Do {key}."),

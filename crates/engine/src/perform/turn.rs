@@ -97,12 +97,13 @@ impl Job {
         };
         let repository = bench.repository()?;
         let recipes = ready::recipes(bench)?;
-        let (workspace, goes_on) = {
+        let ((workspace, set_by), goes_on) = {
             let (job, place, repository) = (job.clone(), bench.place.clone(), repository.clone());
             let (base, kept) = (base.clone(), ready::kept(&recipes));
             blocking(move || {
                 let (start, goes_on) = job.start(&repository, &base)?;
-                Ok((job.workspace(&place, &repository, &start, &kept)?, goes_on))
+                let set = job.workspace(&place, &repository, &start, &kept)?;
+                Ok((set, goes_on))
             })
             .await?
         };
@@ -117,7 +118,7 @@ impl Job {
             let (job, repository) = (job.clone(), repository.clone());
             blocking(move || job.text(&repository, goes_on)).await?
         };
-        let order = job.order(bench, workspace.path().to_owned(), brief);
+        let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
         let watcher = Arc::new(Wire {
             epoch: job.epoch,
@@ -200,25 +201,25 @@ impl Job {
         })
     }
 
-    /// The turn's workspace. One in which this very turn was begun already is taken as it is: the agent goes on in it.
+    /// The turn's workspace, and the lease that set it up. One in which this very turn was begun already is taken as it
+    /// is: the agent goes on in it.
     fn workspace(
         &self,
         place: &crate::layout::Place,
         repository: &MissionRepository,
         start: &CommitId,
         kept: &[RepoPath],
-    ) -> Result<Workspace, Error> {
+    ) -> Result<(Workspace, Epoch), Error> {
         let lane = self.lane.name();
         let path = place.lane(&lane);
         let note = place.lane_note(&lane);
         let begun = format!("{} {start}", self.turn);
         let earlier = std::fs::read_to_string(&note).unwrap_or_default();
-        let handed_in = earlier.strip_suffix(HANDED_IN);
         let left = unkept(&earlier);
-        if handed_in.unwrap_or(&earlier) == begun
+        if let Some(set_by) = set_by(&earlier, &begun)
             && let Some(workspace) = repository.workspace_at(&path).map_err(Error::new)?
         {
-            return Ok(workspace);
+            return Ok((workspace, set_by));
         }
         for folder in [path.parent(), note.parent()].into_iter().flatten() {
             std::fs::create_dir_all(folder).map_err(Error::new)?;
@@ -246,9 +247,9 @@ impl Job {
             .workspace(&path, start, kept)
             .map_err(Error::new)?;
         fault::point("turn.workspace made");
-        std::fs::write(&note, begun).map_err(Error::new)?;
+        std::fs::write(&note, format!("{begun} {}", self.epoch.0)).map_err(Error::new)?;
         fault::point("turn.note written");
-        Ok(workspace)
+        Ok((workspace, self.epoch))
     }
 
     fn text(&self, repository: &MissionRepository, goes_on: bool) -> Result<String, Error> {
@@ -289,7 +290,7 @@ impl Job {
         })
     }
 
-    fn order(&self, bench: &Bench, directory: PathBuf, brief: String) -> Order {
+    fn order(&self, bench: &Bench, directory: PathBuf, workspace: Epoch, brief: String) -> Order {
         let shell = match self.turn {
             Turn::Work { .. } => bench.settings.shell,
             _ => ShellRule::Deny,
@@ -299,6 +300,7 @@ impl Job {
             nonce: self.nonce.clone(),
             turn: self.turn.to_string(),
             epoch: self.epoch,
+            workspace,
             role: self.turn.role(),
             key: self.key.clone(),
             title: self.title.clone(),
@@ -377,6 +379,16 @@ fn sides(touched: &Touched) -> impl Iterator<Item = &RepoPath> {
     std::iter::once(&touched.path).chain(from)
 }
 
+/// The lease under which the workspace was set to what the note says, if the note says that this was begun there. Notes
+/// of earlier versions do not name it.
+fn set_by(note: &str, begun: &str) -> Option<Epoch> {
+    let note = note.strip_suffix(HANDED_IN).unwrap_or(note);
+    match note.strip_prefix(begun)? {
+        "" => Some(Epoch(0)),
+        rest => rest.strip_prefix(' ')?.parse().ok().map(Epoch),
+    }
+}
+
 /// The turn whose work lies in a lane and was never handed in, by the lane's note.
 pub(super) fn unkept(note: &str) -> Option<&str> {
     let turn = note.split(' ').next()?;
@@ -435,8 +447,65 @@ impl Watcher for Wire {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample::{self, Sample};
     use super::*;
+    use mission::ids::AttemptId;
     use mission::limits;
+
+    fn work(sample: &Sample, attempt: &str, epoch: u64) -> Job {
+        let attempt: AttemptId = attempt.parse().unwrap();
+        Job {
+            mission: MissionId(1),
+            nonce: "n".into(),
+            turn: Turn::Work { attempt },
+            epoch: Epoch(epoch),
+            key: None,
+            title: "t".into(),
+            answer: AnswerKind::Report,
+            brief: Brief::Work(Assignment::default()),
+            lane: Place::Worker(1),
+            base: Some(sample.base.commit.clone()),
+            from: None,
+            case_base: None,
+            since: sample::WHEN,
+            limit: Millis::from_mins(10),
+            deadline: sample::WHEN,
+            continues: None,
+        }
+    }
+
+    /// Sets the lane up for an attempt; gives the lease that it was set up under.
+    fn enter(sample: &Sample, attempt: &str, epoch: u64) -> u64 {
+        let job = work(sample, attempt, epoch);
+        let repository = sample.bench.repository().unwrap();
+        let (place, base) = (&sample.bench.place, &sample.base.commit);
+        let set = job.workspace(place, &repository, base, &[]).unwrap();
+        set.1.0
+    }
+
+    #[test]
+    fn an_agent_is_told_when_its_workspace_was_set_to_something_else_in_between() {
+        let sample = sample::mission(&[("a.txt", "a\n")]);
+        let lane = sample.bench.place.lane("worker-1");
+        let begun = lane.join("begun.txt");
+        assert_eq!(enter(&sample, "T1.1", 3), 3);
+        std::fs::write(&begun, "half\n").unwrap();
+        assert_eq!(enter(&sample, "T1.1", 3), 3, "the engine was killed");
+        assert_eq!(enter(&sample, "T1.1", 5), 3, "its provider was busy");
+        assert!(begun.exists(), "the agent goes on in what it has begun");
+        let note = sample.bench.place.lane_note("worker-1");
+        let text = std::fs::read_to_string(&note).unwrap();
+        std::fs::write(&note, text + HANDED_IN).unwrap();
+        assert_eq!(enter(&sample, "T1.1", 6), 3, "its reply was lost");
+        assert_eq!(enter(&sample, "T2.1", 7), 7);
+        assert_eq!(enter(&sample, "T1.1", 8), 8, "another had the lane");
+        assert!(!begun.exists());
+        std::fs::remove_file(&note).unwrap();
+        assert_eq!(enter(&sample, "T1.1", 9), 9, "the mission was tidied");
+        let of_old = format!("T1.1 {}", sample.base.commit);
+        std::fs::write(&note, of_old).unwrap();
+        assert_eq!(enter(&sample, "T1.1", 10), 0, "an earlier version did");
+    }
 
     #[test]
     fn an_agent_has_its_whole_limit_after_set_up_and_never_more_than_its_lease() {

@@ -48,7 +48,7 @@ impl Turn {
             && let Ok(messages) = api.messages(&directory, &self.session, first).await
             && let Some(from) = messages.iter().position(first)
         {
-            self.usage = usage::used(&messages[from..]);
+            self.usage = usage::used(self.own(&messages[from..]));
         }
     }
 
