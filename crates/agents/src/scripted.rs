@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// An agent that follows a script.
 #[derive(Debug)]
@@ -47,24 +48,53 @@ impl Scripted {
         })
     }
 
-    /// Where the agent remembers one lease of a turn; `what` is `started` or `answer`.
-    fn record(&self, order: &Order, what: &str) -> PathBuf {
-        let turn = order.turn.replace('/', "_");
-        self.memory.join(format!(
-            "{}-{}#{}.{what}",
-            order.mission, turn, order.epoch.0
-        ))
+    /// Where the agent remembers that it was given one lease of a turn.
+    fn started(&self, order: &Order) -> PathBuf {
+        let epoch = order.epoch.0;
+        self.memory.join(format!("{}#{epoch}.started", turn(order)))
+    }
+
+    /// Where the agent remembers its answers to a turn in one state of its workspace, each after the lease's number.
+    fn answers(&self, order: &Order) -> String {
+        format!("{}@{}#", turn(order), order.workspace.0)
+    }
+
+    /// What the agent answered already: to this lease, or to an earlier one whose work is still there.
+    fn known(&self, order: &Order) -> std::io::Result<Option<Outcome>> {
+        let read = |name: &str| -> std::io::Result<Outcome> {
+            Ok(serde_json::from_slice(&std::fs::read(
+                self.memory.join(name),
+            )?)?)
+        };
+        let answers = self.answers(order);
+        let mine = format!("{answers}{}.answer", order.epoch.0);
+        if self.memory.join(&mine).exists() {
+            return read(&mine).map(Some);
+        }
+        for entry in std::fs::read_dir(&self.memory)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(&answers)
+                && name.ends_with(".answer")
+                && let Outcome::Answered { answer, .. } = read(&name)?
+            {
+                // What it used was told under the lease that it was used under.
+                let usage = Usage::NOTHING;
+                return Ok(Some(Outcome::Answered { answer, usage }));
+            }
+        }
+        Ok(None)
     }
 
     /// For how many leases of this turn the agent was asked, this one included.
     fn call(&self, order: &Order) -> std::io::Result<u32> {
-        let mine = self.record(order, "started");
+        let mine = self.started(order);
         if !mine.exists() {
             write_durably(&mine, order.turn.as_bytes())?;
             let line = format!("start {} {} {}\n", order.mission, order.turn, order.epoch.0);
             append(&self.memory.join("log"), &line)?;
         }
-        let prefix = format!("{}-{}#", order.mission, order.turn.replace('/', "_"));
+        let prefix = format!("{}#", turn(order));
         let mut n = 0;
         for entry in std::fs::read_dir(&self.memory)? {
             let name = entry?.file_name();
@@ -85,10 +115,10 @@ impl Scripted {
         &self,
         order: &Order,
         watcher: &dyn Watcher,
+        commands: &TaskTracker,
     ) -> std::io::Result<Option<(Outcome, bool)>> {
-        let answered = self.record(order, "answer");
-        if let Ok(bytes) = std::fs::read(&answered) {
-            return Ok(Some((serde_json::from_slice(&bytes)?, false)));
+        if let Some(outcome) = self.known(order)? {
+            return Ok(Some((outcome, false)));
         }
         let call = self.call(order)?;
         let Some(scene) = self
@@ -109,7 +139,7 @@ impl Scripted {
         watcher.sign(Sign::Session(format!("script {}", order.turn)));
         loop {
             for deed in &scene.steps {
-                self.act(deed, order, watcher).await?;
+                self.act(deed, order, watcher, commands).await?;
             }
             if !scene.forever {
                 break;
@@ -139,7 +169,8 @@ impl Scripted {
                 usage,
             },
         };
-        write_durably(&answered, &serde_json::to_vec(&outcome)?)?;
+        let answered = format!("{}{}.answer", self.answers(order), order.epoch.0);
+        write_durably(&self.memory.join(answered), &serde_json::to_vec(&outcome)?)?;
         append(
             &self.memory.join("log"),
             &format!(
@@ -150,7 +181,13 @@ impl Scripted {
         Ok(Some((outcome, scene.twice)))
     }
 
-    async fn act(&self, deed: &Deed, order: &Order, watcher: &dyn Watcher) -> std::io::Result<()> {
+    async fn act(
+        &self,
+        deed: &Deed,
+        order: &Order,
+        watcher: &dyn Watcher,
+        commands: &TaskTracker,
+    ) -> std::io::Result<()> {
         match deed {
             Deed::Write { path, text } => {
                 watcher.sign(Sign::Doing(format!("writes {}", path.display())));
@@ -173,7 +210,7 @@ impl Scripted {
             }
             Deed::Run(line) => {
                 watcher.sign(Sign::Doing(format!("runs {line}")));
-                self.run_line(line, &order.directory).await
+                self.run_line(line, &order.directory, commands).await
             }
             Deed::Think(ms) => {
                 watcher.sign(Sign::Doing("thinks".into()));
@@ -194,7 +231,12 @@ impl Scripted {
         }
     }
 
-    async fn run_line(&self, line: &str, directory: &Path) -> std::io::Result<()> {
+    async fn run_line(
+        &self,
+        line: &str,
+        directory: &Path,
+        commands: &TaskTracker,
+    ) -> std::io::Result<()> {
         let mut words = self.guard.iter().cloned();
         let mut command = match words.next() {
             Some(guard) => {
@@ -224,7 +266,7 @@ impl Scripted {
         // and a task of its own waits until it has ended everything.
         let pipe = child.stdin.take();
         let (turn, stopped) = oneshot::channel::<Infallible>();
-        let guarded = tokio::spawn(async move {
+        let guarded = commands.spawn(async move {
             tokio::select! {
                 ended = child.wait() => ended,
                 _ = stopped => {
@@ -253,13 +295,18 @@ impl Agent for Scripted {
         async move {
             let failed = |failure, why: String| Outcome::Failed { failure, why, usage: Usage::default() };
             let limit = Duration::from_millis(order.limit.0.min(order.silence.0));
+            let commands = TaskTracker::new();
             let played = tokio::select! {
-                played = self.play(&order, &*watcher) => played,
+                played = self.play(&order, &*watcher, &commands) => Some(played),
                 () = tokio::time::sleep(limit) => {
-                    Ok(Some((failed(Failure::Silent, format!("nothing was heard for {}", Millis(limit.as_millis() as u64))), false)))
+                    Some(Ok(Some((failed(Failure::Silent, format!("nothing was heard for {}", Millis(limit.as_millis() as u64))), false))))
                 }
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => None,
             };
+            // What it was running has been told to end; nothing of the turn runs on.
+            commands.close();
+            commands.wait().await;
+            let Some(played) = played else { return };
             match played {
                 Ok(Some((outcome, twice))) => {
                     if twice {
@@ -277,6 +324,11 @@ impl Agent for Scripted {
     fn close(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
     }
+}
+
+/// A turn's name as a file may have it.
+fn turn(order: &Order) -> String {
+    format!("{}-{}", order.mission, order.turn.replace('/', "_"))
 }
 
 fn make_parent(path: &Path) -> std::io::Result<()> {
