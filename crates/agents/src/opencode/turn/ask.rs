@@ -53,6 +53,17 @@ impl Asks {
         self.open.next().await
     }
 
+    /// Takes back an answer that could not be given. One that the server may not have heard is kept and given again; what
+    /// it did not accept is asked anew, if it still asks.
+    pub(super) fn untold(&mut self, answered: Answered, why: &CallError) {
+        match why {
+            CallError::Down(_) => self.open.push(Box::pin(std::future::ready(answered))),
+            _ => {
+                self.known.remove(&answered.id);
+            }
+        }
+    }
+
     /// Puts a permission to the watcher, once.
     pub(super) fn permission(&mut self, asked: Permission) {
         if !self.known.insert(asked.id.clone()) {
@@ -134,5 +145,61 @@ impl Answered {
             Err(CallError::Missing(_)) => Ok(()),
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sign;
+    use mission::turn::Outcome;
+
+    /// Somebody who is asked and never answers.
+    struct Silent;
+
+    impl Watcher for Silent {
+        fn sign(&self, _: Sign) {}
+
+        fn ask(&self, _: Question) -> BoxFuture<'_, Reply> {
+            Box::pin(std::future::pending())
+        }
+
+        fn reply(&self, _: Outcome) {}
+    }
+
+    fn asks() -> Asks {
+        let mut asks = Asks::new(Arc::new(Silent), Duration::ZERO);
+        let asked = serde_json::json!({ "id": "per_1", "permission": "bash" });
+        asks.permission(serde_json::from_value(asked).unwrap());
+        asks
+    }
+
+    #[tokio::test]
+    async fn what_nobody_answers_in_time_is_denied() {
+        let mut asks = asks();
+        let asked = serde_json::json!({ "id": "que_1", "questions": [{ "question": "Why?" }] });
+        asks.question(serde_json::from_value(asked).unwrap());
+        for _ in 0..2 {
+            let said = match asks.next().await.unwrap().how {
+                How::Permission(refusal) => refusal.unwrap(),
+                How::Question(answers) => answers[0].clone(),
+            };
+            assert!(said.contains("nobody answered in time"), "{said}");
+        }
+        assert!(!asks.open());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_could_not_be_given_is_kept_or_asked_for_again() {
+        let mut asks = asks();
+        let answered = asks.next().await.unwrap();
+        asks.untold(answered, &CallError::Down("gone".into()));
+        let again = asks.next().await.unwrap();
+        assert_eq!(again.id, "per_1", "nobody is asked a second time");
+        asks.untold(again, &CallError::Refused(500, "no".into()));
+        assert!(!asks.open());
+        let asked = serde_json::json!({ "id": "per_1" });
+        asks.permission(serde_json::from_value(asked).unwrap());
+        assert!(asks.open(), "what is still open is asked anew");
     }
 }

@@ -27,8 +27,11 @@ impl Turn {
                 hint = hints.next() => if let Some(ready) = self.heard(hint) { return Ok(ready) },
                 answered = self.asks.next() => {
                     self.heard = Instant::now();
-                    if let Some(answered) = answered {
-                        answered.tell(api, &self.order.directory).await?;
+                    if let Some(answered) = answered
+                        && let Err(error) = answered.tell(api, &self.order.directory).await
+                    {
+                        self.asks.untold(answered, &error);
+                        return Err(error);
                     }
                 }
                 () = tokio::time::sleep_until(deadline) => {
