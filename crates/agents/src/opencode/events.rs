@@ -46,8 +46,8 @@ pub(super) enum Hint {
     Idle,
     /// Something failed; terminal if it is not busy.
     Fault(wire::Fault),
-    /// One model call is over, and used this much.
-    Step(Usage),
+    /// One model call is over.
+    Step(Step),
     /// It asks for a permission.
     Permission(wire::Permission),
     /// It asks a question.
@@ -65,6 +65,15 @@ pub(super) struct Did {
     pub(super) trace: u64,
     /// The call in one line.
     pub(super) what: String,
+}
+
+/// A finished model call.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// Which one: the end of a call may be told more than once.
+    pub(super) part: String,
+    /// What it used.
+    pub(super) used: Usage,
 }
 
 /// Who wants to hear of which session.
@@ -246,7 +255,10 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Option<T> {
 
 fn part_hint(part: &wire::Part) -> Hint {
     match part.r#type.as_str() {
-        "step-finish" => Hint::Step(usage::step(part)),
+        "step-finish" => Hint::Step(Step {
+            part: part.id.clone(),
+            used: usage::step(part),
+        }),
         "tool" if part.state.status == "running" => {
             doing(&part.tool, &part.state.input).map_or(Hint::Progress, Hint::Doing)
         }

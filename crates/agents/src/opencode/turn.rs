@@ -53,6 +53,7 @@ pub(super) async fn run(
         interval: host.pace.poll_least,
         seen: String::new(),
         usage: Usage::NOTHING,
+        steps: usage::Steps::default(),
         host,
         order,
         watcher: Arc::clone(&watcher),
@@ -102,6 +103,8 @@ struct Turn {
     /// What the newest message looked like.
     seen: String,
     usage: Usage,
+    /// Which calls that counts.
+    steps: usage::Steps,
 }
 
 /// A prompt as it was sent, to send it again if it never arrived.
@@ -246,6 +249,7 @@ impl Turn {
             return Ok(View::Unasked);
         };
         let messages = &messages[first..];
+        self.steps.stand_in(messages);
         let used = usage::used(self.own(messages));
         if used != self.usage {
             self.usage = used;

@@ -3,6 +3,7 @@
 use super::wire::{Message, Part, Speaker, count};
 use mission::turn::Usage;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// What a run of messages used: nothing where no model call stands behind them. A number that one call lacks is unknown
 /// for all.
@@ -13,6 +14,28 @@ pub(super) fn used(messages: &[Message]) -> Usage {
     calls
         .map(|m| call(&m.info.tokens, &m.info.cost))
         .fold(Usage::NOTHING, plus)
+}
+
+/// The most steps that are counted by their events. A turn with more is counted when its messages are read.
+const STEPS: usize = 4096;
+
+/// The finished steps that a turn has counted.
+#[derive(Default)]
+pub(super) struct Steps(HashSet<String>);
+
+impl Steps {
+    /// Whether a step is to be counted now.
+    pub(super) fn is_new(&mut self, part: &str) -> bool {
+        self.0.len() < STEPS && self.0.insert(part.to_owned())
+    }
+
+    /// Takes the steps that stand in these messages as counted.
+    pub(super) fn stand_in(&mut self, messages: &[Message]) {
+        let parts = messages.iter().flat_map(|m| &m.parts);
+        for part in parts.filter(|p| p.r#type == "step-finish") {
+            self.is_new(&part.id);
+        }
+    }
 }
 
 /// What one finished step used.
@@ -145,6 +168,18 @@ mod tests {
             &json!([{ "info": { "role": "assistant" } }, { "info": { "role": "user" } }]),
             (Some(0), Some(0), Some(0), Some(0), 0),
         );
+    }
+
+    #[test]
+    fn a_step_that_is_told_twice_is_counted_once() {
+        let read = json!([{ "parts": [
+            { "id": "prt_1", "type": "step-finish" },
+            { "id": "prt_2", "type": "text" },
+        ] }]);
+        let mut steps = Steps::default();
+        steps.stand_in(&serde_json::from_value::<Vec<Message>>(read).unwrap());
+        let told = ["prt_1", "prt_2", "prt_2"].map(|part| steps.is_new(part));
+        assert_eq!(told, [false, true, false]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn word(line: &str) -> String {
                 } => format!("retry {attempt}: {message}"),
                 Hint::Idle => "idle".to_owned(),
                 Hint::Fault(fault) => format!("{} {:?}", fault.name, fault.data.status_code),
-                Hint::Step(usage) => format!("step of {:?} tokens", usage.tokens()),
+                Hint::Step(step) => format!("step of {:?} tokens", step.used.tokens()),
                 Hint::Permission(asked) => format!("{} {:?}", asked.permission, asked.patterns),
                 Hint::Question(asked) => asked.questions[0].question.clone(),
                 Hint::Look => "look".to_owned(),

@@ -68,9 +68,12 @@ impl Turn {
                 Some(Some(End::Failed(Failure::NoAnswer, end::shown(&why))))
             }
             Hint::Idle | Hint::Look => Some(None),
-            Hint::Step(usage) => {
-                self.usage = usage::plus(self.usage, usage);
-                self.watcher.sign(Sign::Used(self.usage));
+            Hint::Step(step) => {
+                self.fault = None;
+                if self.steps.is_new(&step.part) {
+                    self.usage = usage::plus(self.usage, step.used);
+                    self.watcher.sign(Sign::Used(self.usage));
+                }
                 Some(None)
             }
             Hint::Fault(fault) => {
