@@ -116,8 +116,8 @@ struct Sent {
 
 /// Where a session stands.
 enum View {
-    /// It does not hold the order yet.
-    Unasked,
+    /// It does not hold the order yet; its newest message, where it holds an earlier turn.
+    Unasked(Option<Box<Message>>),
     /// It does not hold the last prompt, or not yet.
     Lost(Sent),
     /// It is at work.
@@ -213,9 +213,9 @@ impl Turn {
             self.watcher.sign(Sign::Session(self.session.clone()));
         }
         match self.look(api).await? {
-            View::Unasked => {
+            View::Unasked(newest) => {
                 let brief = self.order.brief.clone();
-                self.send(api, Step::Work, brief, None).await
+                self.send(api, Step::Work, brief, newest.as_deref()).await
             }
             View::Lost(sent) => self.again(api, sent).await,
             View::Busy(status) => match self.parked(&status) {
@@ -246,7 +246,8 @@ impl Turn {
             return Ok(View::Lost(sent));
         }
         let Some(first) = messages.iter().position(is_first) else {
-            return Ok(View::Unasked);
+            let newest = messages.last().cloned();
+            return Ok(View::Unasked(newest.map(Box::new)));
         };
         let messages = &messages[first..];
         self.steps.stand_in(messages);
@@ -263,7 +264,7 @@ impl Turn {
             .filter_map(|m| Some((Step::of(m, order)?, m)));
         let (sent, prompts): (Vec<Step>, Vec<&Message>) = prompts.unzip();
         let (Some(prompt), Some(last)) = (prompts.last(), messages.last()) else {
-            return Ok(View::Unasked);
+            return Ok(View::Unasked(None));
         };
         let (prompt, last) = ((*prompt).clone(), last.clone());
         if last.info.role == Speaker::Assistant && closed(&last) {
