@@ -81,6 +81,9 @@ pub struct Pace {
     pub ready: Duration,
     /// Any other call.
     pub call: Duration,
+    /// How long a session may take to be stopped. One that is not stopped by then is ended with its server, which is
+    /// started again for the others.
+    pub quiet: Duration,
     /// How long a server may take to end by itself.
     pub grace: Duration,
     /// How often a server is asked for a sign of life.
@@ -120,6 +123,8 @@ impl Default for Pace {
             start: secs(30),
             ready: secs(1),
             call: secs(30),
+            // With `grace` it is less than what a lease leaves beyond its turn's limit.
+            quiet: secs(20),
             grace: secs(5),
             probe_every: secs(10),
             probe_deadline: secs(10),

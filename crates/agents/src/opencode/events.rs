@@ -145,7 +145,7 @@ impl Hub {
         loop {
             let up = match &*live.borrow_and_update() {
                 Live::Up(api) => Some(Arc::clone(api)),
-                Live::Down => None,
+                Live::Down | Live::Ending => None,
                 Live::Gone(_) => {
                     self.tell_all();
                     return;

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub(super) enum Live {
     /// A server that answers.
     Up(Arc<Api>),
+    /// One that is no use any more and is being ended.
+    Ending,
     /// None at the moment; one is being started.
     Down,
     /// None, and none will come.
@@ -30,6 +32,8 @@ pub(super) enum Live {
 /// A server that is kept alive.
 pub(super) struct Server {
     live: watch::Receiver<Live>,
+    /// The last server that did not do what it was told.
+    useless: watch::Sender<Option<Arc<Api>>>,
     version: String,
     process: Arc<Mutex<Option<u32>>>,
     ending: CancellationToken,
@@ -52,7 +56,9 @@ impl Server {
         let process = Arc::new(Mutex::new(first.child.id()));
         let (tell, live) = watch::channel(Live::Up(Arc::clone(&first.api)));
         let ending = CancellationToken::new();
+        let (useless, told) = watch::channel(None);
         let keeper = Keeper {
+            useless: told,
             start,
             tell,
             process: Arc::clone(&process),
@@ -61,6 +67,7 @@ impl Server {
         let keeper = tokio::spawn(keeper.keep(first));
         Ok(Self {
             live,
+            useless,
             version,
             process,
             ending,
@@ -89,12 +96,25 @@ impl Server {
             match &*live.borrow_and_update() {
                 Live::Up(api) => return Ok(Arc::clone(api)),
                 Live::Gone(why) => return Err(why.clone()),
-                Live::Down => {}
+                Live::Down | Live::Ending => {}
             }
             if live.changed().await.is_err() {
                 return Err("the OpenCode server was ended".to_owned());
             }
         }
+    }
+
+    /// Has a server replaced that does not do what it is told, and waits until it has ended.
+    pub(super) async fn replace(&self, api: &Arc<Api>) {
+        self.useless.send_replace(Some(Arc::clone(api)));
+        let ended = |live: &Live| match live {
+            Live::Up(up) => !Arc::ptr_eq(up, api),
+            Live::Ending => false,
+            Live::Down | Live::Gone(_) => true,
+        };
+        let mut live = self.live.clone();
+        // Without a keeper there is no server any more.
+        let _gone = live.wait_for(ended).await.is_err();
     }
 
     /// Ends the server and waits until it has ended.
@@ -123,6 +143,7 @@ impl Drop for Server {
 struct Keeper {
     start: Start,
     tell: watch::Sender<Live>,
+    useless: watch::Receiver<Option<Arc<Api>>>,
     process: Arc<Mutex<Option<u32>>>,
     ending: CancellationToken,
 }
@@ -132,12 +153,15 @@ impl Keeper {
         let mut running = first;
         let mut restarts = Restarts::default();
         loop {
+            let api = Arc::clone(&running.api);
             let why = tokio::select! {
                 () = self.ending.cancelled() => None,
                 why = self.died(&mut running) => Some(why),
+                () = self.found_useless(&api) => Some("it does not stop a session".to_owned()),
             };
-            self.tell.send_replace(Live::Down);
+            self.tell.send_replace(Live::Ending);
             running.end().await;
+            self.tell.send_replace(Live::Down);
             let Some(why) = why else {
                 self.set_process(None);
                 self.tell
@@ -149,6 +173,15 @@ impl Keeper {
                 Some(next) => running = next,
                 None => return,
             }
+        }
+    }
+
+    /// Waits until somebody found this server useless.
+    async fn found_useless(&self, api: &Arc<Api>) {
+        let mut useless = self.useless.clone();
+        let this = |told: &Option<Arc<Api>>| told.as_ref().is_some_and(|it| Arc::ptr_eq(it, api));
+        if useless.wait_for(this).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -162,7 +162,15 @@ impl Turn {
                     Err(why) => return End::Failed(Failure::Transient, why),
                 },
             };
-            match self.advance(&api).await {
+            // A call that hangs must not outlive what the turn may take.
+            let (stop, limit) = (self.stop.clone(), self.limit);
+            let advanced = tokio::select! {
+                biased;
+                advanced = self.advance(&api) => advanced,
+                () = stop.cancelled() => return End::Stopped,
+                () = tokio::time::sleep_until(limit) => continue,
+            };
+            match advanced {
                 Ok(Some(end)) => return end,
                 Ok(None) => self.refusals = 0,
                 Err(error) => {

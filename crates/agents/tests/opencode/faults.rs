@@ -5,6 +5,7 @@ use agents::contract::Recorder;
 use agents::opencode::{Error, OpenCode};
 use agents::{Agent, Order, Question, Reply as Told, ShellRule, Sign};
 use mission::ids::Epoch;
+use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Role};
 use serde_json::json;
 use std::time::Duration;
@@ -363,6 +364,42 @@ fn a_server_that_hangs_is_replaced() {
     });
 }
 
+#[test]
+fn a_session_that_cannot_be_stopped_is_ended_with_its_server() {
+    alone(async {
+        let world = World::with(
+            |_| {},
+            |settings| {
+                settings.guard = Vec::new();
+                // Nothing but the turn itself may find out that the server hangs.
+                settings.pace.probe_every = Duration::from_secs(3600);
+                settings.pace.call = Duration::from_secs(3600);
+                settings.pace.quiet = Duration::from_millis(500);
+                settings.pace.grace = Duration::from_millis(200);
+            },
+        )
+        .await;
+        world.stage.on("unstoppable", |_| Reply::hang());
+        let mut order = world.order(Role::Worker, "unstoppable");
+        order.limit = Millis(5_000);
+        let recorder = Recorder::new();
+        let hanging = async {
+            world.model.until(|log| log.len() == 1).await;
+            let server = world.opencode.process().expect("a server runs");
+            signal(&world, rustix::process::Signal::STOP);
+            server
+        };
+        let ((), server) = tokio::join!(world.watched(order, &recorder), hanging);
+        assert_eq!(failure(&recorder.outcome()), Failure::Silent);
+        let process = format!("/proc/{server}");
+        assert!(
+            !std::path::Path::new(&process).exists(),
+            "the turn is over, and its session may go on"
+        );
+        world.opencode.close().await;
+    });
+}
+
 /// Sends a signal to the server.
 fn signal(world: &World, signal: rustix::process::Signal) {
     let server = world.opencode.process().expect("a server runs");
@@ -400,61 +437,6 @@ fn a_turn_ends_without_any_event() {
             recorder.seen().questions.len(),
             1,
             "what is asked is found by looking"
-        );
-        world.opencode.close().await;
-    });
-}
-
-#[test]
-fn nothing_of_the_user_is_started_for_eight_workers() {
-    alone(async {
-        let canary = |home: &Home| home.path().join("canary");
-        let world = World::with(
-            |home| {
-                let touch = format!("echo x >> {}", canary(home).display());
-                let plugin = home.path().join("plugin.js");
-                let code = format!(
-                    "import fs from 'fs'\nexport default {{ id: 'c', server: async () => {{ fs.appendFileSync({:?}, 'x'); return {{}} }} }}",
-                    canary(home)
-                );
-                std::fs::write(&plugin, code).unwrap();
-                std::fs::create_dir_all(home.data_dir()).unwrap();
-                let login = json!({ "anthropic": { "type": "api", "key": "none" } });
-                std::fs::write(home.data_dir().join("auth.json"), login.to_string()).unwrap();
-                let before = std::fs::read(home.config_dir().join("opencode.json")).unwrap();
-                let mut config: serde_json::Value = serde_json::from_slice(&before).unwrap();
-                config["plugin"] = json!([format!("file://{}", plugin.display())]);
-                config["mcp"] = json!({
-                    "one": { "type": "local", "command": ["sh", "-c", touch] },
-                    "two": { "type": "local", "command": ["sh", "-c", touch], "enabled": true },
-                });
-                home.configure(&config);
-            },
-            |_| {},
-        )
-        .await;
-        let probe = world
-            .opencode
-            .probe(&world.home.project(), Role::Worker, None)
-            .await
-            .unwrap();
-        assert_eq!(
-            (probe.model.as_str(), probe.because),
-            ("mock/m1", "set in the configuration")
-        );
-        assert_eq!(probe.mcp_off, ["one", "two"]);
-        world.stage.on(
-            "eight-",
-            |r| if r.step() == 0 { append("x") } else { report() },
-        );
-        let orders = (0..8).map(|n| world.order(Role::Worker, &format!("eight-{n}")));
-        let outcomes = futures_util::future::join_all(orders.map(|order| world.run(order))).await;
-        for outcome in outcomes {
-            assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
-        }
-        assert!(
-            !canary(&world.home).exists(),
-            "an MCP server or a plugin of the user was started"
         );
         world.opencode.close().await;
     });

@@ -12,16 +12,22 @@ impl Turn {
         if self.session.is_empty() {
             return;
         }
-        let most = self.host.pace.call;
-        if tokio::time::timeout(most, self.quieted()).await.is_err() {
-            tracing::warn!(
-                session = self.session,
-                "a session of OpenCode could not be stopped"
-            );
+        let host = Arc::clone(&self.host);
+        let mut told = None;
+        let most = host.pace.quiet;
+        if tokio::time::timeout(most, self.quieted(&mut told))
+            .await
+            .is_err()
+            && let Some(api) = told
+        {
+            let session = &self.session;
+            tracing::warn!(session, "a session is ended with its OpenCode server");
+            host.server.replace(&api).await;
         }
     }
 
-    async fn quieted(&mut self) {
+    /// `told` is the server that was told last.
+    async fn quieted(&mut self, told: &mut Option<Arc<Api>>) {
         let host = Arc::clone(&self.host);
         let directory = self.order.directory.clone();
         let mut idle = 0;
@@ -31,6 +37,7 @@ impl Turn {
             let Ok(api) = host.server.up().await else {
                 return;
             };
+            *told = Some(Arc::clone(&api));
             if idle == 0
                 && let Err(error) = api.abort(&directory, &self.session).await
             {
