@@ -84,6 +84,7 @@ pub(super) struct Hub(Arc<Mutex<HashMap<String, mpsc::Sender<Hint>>>>);
 pub(super) struct Hints {
     session: String,
     hub: Weak<Mutex<HashMap<String, mpsc::Sender<Hint>>>>,
+    sender: mpsc::WeakSender<Hint>,
     receiver: mpsc::Receiver<Hint>,
 }
 
@@ -100,9 +101,16 @@ impl Hints {
 impl Drop for Hints {
     fn drop(&mut self) {
         if let Some(hub) = self.hub.upgrade() {
-            hub.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&self.session);
+            let mut hub = hub.lock().unwrap_or_else(PoisonError::into_inner);
+            // Somebody else may hear of the session by now.
+            let ours = self.sender.upgrade();
+            let ours = ours.as_ref();
+            if hub
+                .get(&self.session)
+                .is_some_and(|it| ours.is_some_and(|ours| it.same_channel(ours)))
+            {
+                hub.remove(&self.session);
+            }
         }
     }
 }
@@ -114,9 +122,10 @@ impl Hub {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(session.to_owned(), sender);
+            .insert(session.to_owned(), sender.clone());
         Hints {
             session: session.to_owned(),
+            sender: sender.downgrade(),
             hub: Arc::downgrade(&self.0),
             receiver,
         }

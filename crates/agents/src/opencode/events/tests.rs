@@ -1,5 +1,5 @@
 use super::*;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 
 #[tokio::test]
 async fn of_an_endless_line_only_the_beginning_is_kept() {
@@ -21,6 +21,19 @@ async fn of_an_endless_line_only_the_beginning_is_kept() {
         passed.last().map(AsRef::as_ref),
         Some(&b"\n\ndata: b\n\n"[..])
     );
+}
+
+#[tokio::test]
+async fn who_leaves_late_takes_nobody_s_place() {
+    let hub = Hub::default();
+    let earlier = hub.hear("ses_1");
+    let mut later = hub.hear("ses_1");
+    drop(earlier);
+    hub.tell("ses_1", Hint::Busy);
+    let heard = later.next().now_or_never();
+    assert!(matches!(heard, Some(Hint::Busy)), "{heard:?}");
+    drop(later);
+    assert!(hub.0.lock().unwrap().is_empty());
 }
 
 /// What is made of a frame, in one word.

@@ -56,7 +56,12 @@ impl Turn {
             self.soon();
         }
         match hint {
-            Hint::Progress | Hint::Busy => None,
+            Hint::Progress => None,
+            Hint::Busy => {
+                // It went on all the same.
+                self.fault = None;
+                None
+            }
             Hint::Doing(what) => {
                 self.doing = Some(what.clone());
                 self.watcher.sign(Sign::Doing(what));
