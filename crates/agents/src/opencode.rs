@@ -40,8 +40,9 @@ pub struct Settings {
     pub env: Vec<(OsString, OsString)>,
     /// Where the server is started. The user's configuration is resolved here.
     pub directory: PathBuf,
-    /// Whether configuration in the project may be used. It can name programs, so somebody has to have read it.
-    pub trusted: bool,
+    /// The project's configuration that somebody has read and approved: it can name programs. What stands in projects
+    /// and workspaces themselves is never read, since it may have changed since.
+    pub trusted: Option<Approved>,
     /// How long things may take.
     pub pace: Pace,
 }
@@ -54,7 +55,7 @@ impl Settings {
             guard: Vec::new(),
             env: Vec::new(),
             directory: directory.into(),
-            trusted: false,
+            trusted: None,
             pace: Pace::default(),
         }
     }
@@ -70,6 +71,16 @@ impl Settings {
         set.or_else(|| std::env::var_os(name))
             .filter(|value| !value.is_empty())
     }
+}
+
+/// Configuration of a project that was approved.
+#[derive(Clone, Debug)]
+pub struct Approved {
+    /// A folder that stands for the project: a copy of what was approved lies there, and above it as above the project.
+    /// It is read once, at the start.
+    pub copy: PathBuf,
+    /// Where to keep what it comes to. It is read again whenever the server starts, and may hold secrets.
+    pub settled: PathBuf,
 }
 
 /// How long things may take, and how often they are tried. Tests use shorter ones.
@@ -224,6 +235,7 @@ impl OpenCode {
     pub async fn start(settings: Settings) -> Result<Self, Error> {
         let program = server::locate(&settings)?;
         let config = Resolved::ask(&program, &settings).await?;
+        config.settle(&settings)?;
         let content = roles::content(server::content_before(&settings), &config.mcp());
         let last_used = server::last_used(&settings);
         let pace = settings.pace.clone();

@@ -4,6 +4,7 @@ use crate::args::Allowed;
 use crate::config::Resolved;
 use crate::error::{Error, Exit, Kind};
 use crate::show::Show;
+use crate::trust::Trusted;
 use crate::view::{self, Style, summary};
 use agents::opencode::{OpenCode, Probe};
 use agents::scripted::{Script, Scripted};
@@ -148,7 +149,7 @@ pub(crate) async fn ready(
     chosen: Chosen,
     project: &Path,
     wanted: &Resolved,
-    trusted: bool,
+    trusted: Option<&Trusted>,
 ) -> Result<Ready, Error> {
     match chosen {
         Chosen::Scripted { script, text } => Ok(Ready {
@@ -158,7 +159,7 @@ pub(crate) async fn ready(
         Chosen::OpenCode => {
             let mut settings = agents::opencode::Settings::new(project);
             settings.guard = guard_words()?;
-            settings.trusted = trusted;
+            settings.trusted = trusted.map(|trusted| trusted.approved.clone());
             let host = OpenCode::start(settings).await.map_err(agent_error)?;
             let probed = host
                 .probe(project, Role::Worker, wanted.model.as_deref())

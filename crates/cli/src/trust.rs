@@ -3,12 +3,17 @@
 //! A project can name programs there (plugins, MCP servers, hooks), so it is not used until somebody has read it and
 //! said so. What was approved is remembered outside the project, under a digest of its content: one changed byte, and
 //! it is not approved any more.
+//!
+//! Agents are never shown the project's own files, nor those of a workspace: what is used is a copy of exactly the bytes
+//! that were looked at.
 
 use crate::error::{Error, Kind};
+use agents::opencode::Approved;
 use mission::ids::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use tempfile::TempDir;
 
 /// What OpenCode reads in a project and obeys.
 const NAMES: [&str; 3] = ["opencode.json", "opencode.jsonc", ".opencode"];
@@ -24,6 +29,16 @@ pub(crate) struct Found {
     pub(crate) names: Vec<String>,
     /// The digest of all of it.
     pub(crate) digest: Digest,
+    /// The files, by their path from the project.
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// What is a link: what it leads to may change without a trace here.
+    links: Vec<PathBuf>,
+}
+
+/// A copy of approved configuration, as long as it is needed.
+pub(crate) struct Trusted {
+    pub(crate) approved: Approved,
+    _copy: TempDir,
 }
 
 /// What the project has, if it has anything.
@@ -60,10 +75,44 @@ pub(crate) fn find(project: &Path) -> Result<Option<Found>, Error> {
     };
     let names: BTreeSet<String> = files.keys().map(top_of).collect();
     let names = names.into_iter().collect();
+    let is_link = |path: &&PathBuf| project.join(path).is_symlink();
     Ok(Some(Found {
         names,
         digest: Digest::of(&all),
+        links: files.keys().filter(is_link).cloned().collect(),
+        files,
     }))
+}
+
+impl Found {
+    /// Copies what was found, so that it lies around a folder as it lies around the project.
+    fn copied(&self, trust: &Path) -> std::io::Result<Trusted> {
+        let copy = tempfile::Builder::new().prefix("copy").tempdir_in(trust)?;
+        let above = |path: &Path| path.iter().take_while(|part| *part == "..").count();
+        let deepest = self.files.keys().map(|path| above(path)).max();
+        let project = (0..deepest.unwrap_or(0)).fold(copy.path().to_owned(), |at, _| at.join("a"));
+        // Configuration is looked for up to the top of a repository.
+        for folder in ["objects", "refs"] {
+            fs::create_dir_all(copy.path().join(".git").join(folder))?;
+        }
+        fs::write(copy.path().join(".git/HEAD"), "ref: refs/heads/main\n")?;
+        fs::create_dir_all(&project)?;
+        for (path, content) in &self.files {
+            let top = project.ancestors().nth(above(path)).unwrap_or(&project);
+            let below = path.components().filter(|c| *c != Component::ParentDir);
+            let to = top.join(below.collect::<PathBuf>());
+            to.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::write(to, content)?;
+        }
+        let settled = trust.join(format!("{}.json", self.digest.as_str()));
+        Ok(Trusted {
+            approved: Approved {
+                copy: project,
+                settled,
+            },
+            _copy: copy,
+        })
+    }
 }
 
 fn collect(
@@ -107,41 +156,53 @@ fn collect(
     Ok(())
 }
 
-/// Whether the project's configuration may be used: it was approved before, or is now by its digest.
+/// The project's configuration, if it may be used: it was approved before, or is now by its digest.
 pub(crate) fn decide(
     state: &Path,
     project: &Path,
     approved: Option<&str>,
-) -> Result<(bool, Option<Found>), Error> {
+) -> Result<(Option<Trusted>, Option<Found>), Error> {
     let Some(found) = find(project)? else {
         return match approved {
             Some(_) => Err(Error::new(
                 Kind::Usage,
                 "`--trust` was given, and the project has no configuration for agents",
             )),
-            None => Ok((false, None)),
+            None => Ok((None, None)),
         };
     };
-    let remembered = state.join("trust").join(found.digest.as_str());
+    let trust = state.join("trust");
+    let remembered = trust.join(found.digest.as_str());
     match approved {
         Some(digest) if digest != found.digest.as_str() => {
             let what = format!(
                 "`--trust` names {digest}, and the project's configuration for agents is {}",
                 found.digest
             );
-            Err(Error::new(Kind::Usage, what).hint(format!(
+            return Err(Error::new(Kind::Usage, what).hint(format!(
                 "read {} again before you approve it",
                 found.names.join(", ")
-            )))
+            )));
+        }
+        Some(_) if !found.links.is_empty() => {
+            let what = format!(
+                "{} is a link, and what it leads to may change after you have read it",
+                found.links[0].display()
+            );
+            return Err(
+                Error::new(Kind::Usage, what).hint("put a file in its place, or go without")
+            );
         }
         Some(_) => {
-            let folder = state.join("trust");
-            let made = fs::create_dir_all(&folder).and_then(|()| fs::write(&remembered, b""));
+            let made = fs::create_dir_all(&trust).and_then(|()| fs::write(&remembered, b""));
             made.map_err(|error| Error::io("write", &remembered, &error))?;
-            Ok((true, Some(found)))
         }
-        None => Ok((remembered.exists(), Some(found))),
+        None if !remembered.exists() || !found.links.is_empty() => return Ok((None, Some(found))),
+        None => {}
     }
+    let copied = found.copied(&trust);
+    let trusted = copied.map_err(|error| Error::io("write", &trust, &error))?;
+    Ok((Some(trusted), Some(found)))
 }
 
 #[cfg(test)]
@@ -152,21 +213,47 @@ mod tests {
     fn one_changed_byte_takes_the_approval_away() {
         let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let decide = |approved: Option<&str>| decide(state.path(), project.path(), approved);
-        assert!(!decide(None).unwrap().0);
+        assert!(decide(None).unwrap().0.is_none());
         assert!(decide(Some("x")).is_err(), "there is nothing to trust");
         fs::create_dir(project.path().join(".opencode")).unwrap();
         fs::write(project.path().join(".opencode/opencode.json"), "{}").unwrap();
         let digest = find(project.path()).unwrap().unwrap().digest;
-        assert!(!decide(None).unwrap().0, "nothing is trusted unasked");
+        assert!(
+            decide(None).unwrap().0.is_none(),
+            "nothing is trusted unasked"
+        );
         assert!(
             decide(Some("0000")).is_err(),
             "another digest approves nothing"
         );
-        assert!(decide(Some(digest.as_str())).unwrap().0);
-        assert!(decide(None).unwrap().0, "an approval is remembered");
+        assert!(decide(Some(digest.as_str())).unwrap().0.is_some());
+        let (trusted, _) = decide(None).unwrap();
+        let trusted = trusted.expect("an approval is remembered");
+        let copy = trusted.approved.copy.join(".opencode/opencode.json");
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
         fs::write(project.path().join(".opencode/opencode.json"), "{ }").unwrap();
-        assert!(!decide(None).unwrap().0, "other content was never approved");
+        assert!(
+            decide(None).unwrap().0.is_none(),
+            "other content was never approved"
+        );
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
+        drop(trusted);
+        assert!(!copy.exists());
     }
+
+    #[test]
+    fn a_link_is_never_trusted() {
+        let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let decide = |approved: Option<&str>| decide(state.path(), project.path(), approved);
+        let target = state.path().join("elsewhere.json");
+        fs::write(&target, "{}").unwrap();
+        std::os::unix::fs::symlink(&target, project.path().join("opencode.json")).unwrap();
+        let digest = find(project.path()).unwrap().unwrap().digest;
+        let why = decide(Some(digest.as_str())).err().unwrap().to_string();
+        assert!(why.contains("opencode.json is a link"), "{why}");
+        assert!(decide(None).unwrap().0.is_none());
+    }
+
     #[test]
     fn what_stands_above_the_folder_is_approved_with_it() {
         let root = tempfile::tempdir().unwrap();
@@ -181,5 +268,9 @@ mod tests {
         let both = find(&project).unwrap().unwrap();
         assert_eq!(both.names, ["../../opencode.json", "opencode.json"]);
         assert_ne!(both.digest, alone.digest);
+        let copied = both.copied(root.path()).unwrap();
+        let at = |up: &str| copied.approved.copy.join(up).join("opencode.json");
+        assert!(at("").is_file() && at("../..").is_file() && !at("..").exists());
+        assert!(copied.approved.copy.join("../../.git").exists());
     }
 }

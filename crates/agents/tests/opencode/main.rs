@@ -3,5 +3,6 @@
 mod answers;
 mod contract;
 mod faults;
+mod trust;
 mod turns;
 mod world;

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         let project = Path::new(mission.project());
         let (trusted, _) =
             trust::decide(store.layout.root(), project, args.agent.trust.as_deref())?;
-        let ready = host::ready(chosen, project, &wanted, trusted).await?;
+        let ready = host::ready(chosen, project, &wanted, trusted.as_ref()).await?;
         if mission.outcome().is_some() {
             let wish = Wish::Resume {
                 more_tokens: args.tokens,

@@ -24,7 +24,7 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
     let chosen = Chosen::read(&wanted, None)?;
     let state = places::layout()?;
     let (trusted, found) = trust::decide(state.root(), &project, args.agent.trust.as_deref())?;
-    if let Some(found) = found.filter(|_| !trusted && matches!(chosen, Chosen::OpenCode)) {
+    if let Some(found) = found.filter(|_| trusted.is_none() && matches!(chosen, Chosen::OpenCode)) {
         view::note(&format!(
             "the project's own configuration for agents ({}) is not used; read it, then: --trust {}",
             found.names.join(", "),
@@ -32,7 +32,7 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
         ));
     }
     host::block_on(async {
-        let ready = host::ready(chosen, &project, &wanted, trusted).await?;
+        let ready = host::ready(chosen, &project, &wanted, trusted.as_ref()).await?;
         let store = Store::open()?;
         let now = Clock::new().now();
         let owned = store::open_new(

@@ -19,7 +19,21 @@ pub(in crate::opencode) struct Resolved {
     agent: BTreeMap<String, Agent>,
     mcp: BTreeMap<String, IgnoredAny>,
     pub(in crate::opencode) permission: Permissions,
+    /// All of it, where something of a project was approved.
+    #[serde(skip)]
+    whole: Value,
 }
+
+/// What of a project's configuration is passed on to the server. Its programs (MCP servers, plugins, formatters) stay
+/// off like the user's; its models and its denials are read from what all configuration comes to.
+const PASSED: [&str; 6] = [
+    "provider",
+    "enabled_providers",
+    "disabled_providers",
+    "small_model",
+    "instructions",
+    "compaction",
+];
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -35,6 +49,12 @@ impl Resolved {
         settings: &Settings,
     ) -> Result<Self, Error> {
         let mut command = command(program, settings);
+        if let Some(approved) = &settings.trusted {
+            command
+                .env_remove("OPENCODE_DISABLE_PROJECT_CONFIG")
+                .current_dir(&approved.copy)
+                .env("PWD", &approved.copy);
+        }
         command
             .args(["debug", "config"])
             .stdin(Stdio::piped())
@@ -51,9 +71,38 @@ impl Resolved {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(Error::Configuration(uncoloured(&said)));
         }
-        serde_json::from_slice(&output.stdout).map_err(|e| {
+        let unreadable = |e: serde_json::Error| {
             Error::Configuration(format!("`opencode debug config` cannot be read: {e}"))
-        })
+        };
+        let mut resolved: Self = serde_json::from_slice(&output.stdout).map_err(unreadable)?;
+        if settings.trusted.is_some() {
+            resolved.whole = serde_json::from_slice(&output.stdout).map_err(unreadable)?;
+        }
+        Ok(resolved)
+    }
+
+    /// Keeps what the approved configuration comes to where the server reads it. It goes by a file and not by a
+    /// variable, as the shells of agents see variables and it may name keys.
+    pub(in crate::opencode) fn settle(&self, settings: &Settings) -> Result<(), Error> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let Some(approved) = &settings.trusted else {
+            return Ok(());
+        };
+        let passed = PASSED
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), self.whole.get(key)?.clone())));
+        let text = Value::Object(passed.collect()).to_string();
+        let write = || {
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            // Another mission may be reading the last one.
+            let next = format!("{}.next", std::process::id());
+            let next = approved.settled.with_extension(next);
+            options.open(&next)?.write_all(text.as_bytes())?;
+            std::fs::rename(next, &approved.settled)
+        };
+        write().map_err(|e| Error::Start(format!("{}: {e}", approved.settled.display())))
     }
 
     /// The names of all MCP servers.

@@ -70,11 +70,12 @@ pub(super) fn command(program: &Path, settings: &Settings) -> Command {
         .env("ORCHESTRATOR_ENGINE", "1")
         .env("OPENCODE_PURE", "1")
         .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
+        // What lies in projects and workspaces is written by anybody. What of it was approved is passed on by itself.
+        .env("OPENCODE_DISABLE_PROJECT_CONFIG", "1")
         .current_dir(&settings.directory)
+        // Some of OpenCode's commands believe this more than where they are.
+        .env("PWD", &settings.directory)
         .kill_on_drop(settings.guard.is_empty());
-    if !settings.trusted {
-        command.env("OPENCODE_DISABLE_PROJECT_CONFIG", "1");
-    }
     command
 }
 
@@ -109,6 +110,9 @@ async fn once(start: &Start) -> Result<Running, Error> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if let Some(approved) = &settings.trusted {
+        command.env("OPENCODE_CONFIG", &approved.settled);
+    }
     let mut child = command.spawn().map_err(failed)?;
     let stdin = child.stdin.take();
     let said = Said::default();
