@@ -74,18 +74,15 @@ fn a_faulty_answer_is_repaired_with_the_exact_reason_and_twice_at_the_most() {
             why,
             "at `accept`: invalid type: string \"perhaps\", expected a boolean"
         );
-        assert_eq!(usage.calls, 4);
+        assert_eq!(usage.calls, 3);
         let asked = asked(world, "perhaps-three");
-        assert_eq!(
-            asked.len(),
-            4,
-            "the order, one question for the answer, two repairs"
-        );
-        assert!(
-            asked[3].starts_with("Your last answer cannot be used: at `accept`"),
-            "{}",
-            asked[3]
-        );
+        assert_eq!(asked.len(), 3, "the order and two repairs");
+        for repair in &asked[1..] {
+            assert!(
+                repair.starts_with("Your last answer cannot be used: at `accept`"),
+                "{repair}"
+            );
+        }
     });
 }
 

@@ -133,9 +133,11 @@ impl Turn {
         unread: &Unread,
         closed: &Closed,
     ) -> Result<Option<End>, CallError> {
-        let steps = [Step::Answer]
-            .into_iter()
-            .chain((1..=REPAIRS).map(Step::Repair));
+        // One that came and is faulty needs no asking for, only mending.
+        let mended = closed.sent.contains(&Step::Repair(1));
+        let asks = matches!(unread, Unread::Absent) && !mended;
+        let asked = asks.then_some(Step::Answer).into_iter();
+        let steps = asked.chain((1..=REPAIRS).map(Step::Repair));
         let Some(step) = closed.unsent(steps) else {
             let why = match unread {
                 Unread::Absent => said_instead(&text_of(&closed.last)),
@@ -151,8 +153,8 @@ impl Turn {
         // A Worker that only says what it is about to do, or asks back, has not worked yet.
         let before = match (self.order.answer, unread) {
             (AnswerKind::Report, Unread::Absent) if step == Step::Answer => {
-                "Your turn ends only with a report. Nobody answers questions: decide yourself. If something of the \
-                 task is not done yet, do it now, with your tools, and do not only say so. Then give"
+                "Your turn ends only with a report. Nobody answers what you ask in a message: decide yourself. If \
+                 something of the task is not done yet, do it now, with your tools, and do not only say so. Then give"
             }
             _ => "Do no further work. Give now",
         };
