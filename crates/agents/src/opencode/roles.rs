@@ -208,6 +208,27 @@ mod tests {
         assert_eq!(shown.collect::<Vec<_>>().join("; "), expected);
     }
 
+    #[test]
+    fn every_role_is_told_its_tools_how_it_is_checked_when_to_stop_and_what_if_it_cannot() {
+        for (role, way_out) in [
+            (Role::Commander, "the request cannot be done"),
+            (Role::Planner, "the goal cannot be planned"),
+            (Role::Worker, "report `spec_wrong`"),
+            (Role::Reviewer, "you cannot judge it"),
+        ] {
+            let told = instructions(role);
+            for part in ["tools", "How it will be checked\n", "When to stop", way_out] {
+                assert!(told.contains(part), "{role} is not told: {part}");
+            }
+        }
+        let tools = rules(Role::Worker, ShellRule::Ask, &Permissions::default());
+        let tools = tools.to_string();
+        for tool in ["bash", "question"] {
+            assert!(tools.contains(tool), "{tools}");
+            assert!(instructions(Role::Worker).contains(&format!("`{tool}`")));
+        }
+    }
+
     const READS: &str = "* * deny; read * allow; grep * allow; glob * allow; list * allow";
     const SECRETS: &str = "read *.env deny; read *.env.* deny; read *.env.example allow";
 
