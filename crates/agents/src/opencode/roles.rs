@@ -121,7 +121,7 @@ impl Permissions {
     fn forbidden(&self, tool: &str, ours: &str) -> Vec<Value> {
         let mut found = Vec::new();
         for (what, pattern, action) in &self.0 {
-            if what != "*" && what != tool {
+            if !fits(what, tool) {
                 continue;
             }
             if action == "deny" {
@@ -131,6 +131,23 @@ impl Permissions {
             }
         }
         found
+    }
+}
+
+/// Whether a tool has a name that a pattern with `*` and `?` names, as OpenCode reads them.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            ends.any(|at| fits(rest.as_str(), &name[at..]))
+        }
+        Some(first) => {
+            let mut name = name.chars();
+            name.next()
+                .is_some_and(|c| (first == '?' || first == c) && fits(rest.as_str(), name.as_str()))
+        }
     }
 }
 
@@ -268,5 +285,9 @@ mod tests {
         let nothing =
             format!("{READS}; {SECRETS}; read * deny; grep * deny; glob * deny; list * deny");
         check(r#""deny""#, Role::Planner, ShellRule::Deny, &nothing);
+        let no_edits = format!("{base}; {SECRETS}; edit * deny");
+        for some in [r#"{"ed*": "deny"}"#, r#"{"e??t": "deny", "we*": "deny"}"#] {
+            check(some, Role::Worker, ShellRule::Deny, &no_edits);
+        }
     }
 }
