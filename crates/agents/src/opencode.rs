@@ -236,7 +236,7 @@ impl OpenCode {
         let program = server::locate(&settings)?;
         let config = Resolved::ask(&program, &settings).await?;
         config.settle(&settings)?;
-        let content = roles::content(server::content_before(&settings), &config.mcp());
+        let content = roles::content(server::content_before(&settings)?, &config.mcp());
         let last_used = server::last_used(&settings);
         let pace = settings.pace.clone();
         let server = Server::start(Start {

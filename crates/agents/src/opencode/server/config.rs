@@ -174,7 +174,37 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// What stands in `OPENCODE_CONFIG_CONTENT` already.
-pub(in crate::opencode) fn content_before(settings: &Settings) -> Option<Value> {
-    let content = settings.variable("OPENCODE_CONFIG_CONTENT")?;
-    serde_json::from_slice(OsStr::as_encoded_bytes(&content)).ok()
+pub(in crate::opencode) fn content_before(settings: &Settings) -> Result<Option<Value>, Error> {
+    let Some(content) = settings.variable("OPENCODE_CONFIG_CONTENT") else {
+        return Ok(None);
+    };
+    // OpenCode would read comments here too. What we could not read we would take away from the user without a word.
+    serde_json::from_slice(OsStr::as_encoded_bytes(&content))
+        .map(Some)
+        .map_err(|e| {
+            Error::Configuration(format!(
+                "OPENCODE_CONFIG_CONTENT is not plain JSON, without comments: {e}"
+            ))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configuration_in_a_variable_is_kept_or_complained_of() {
+        let mut settings = Settings::new("/");
+        let mut read = |content: &str| {
+            settings
+                .env
+                .push(("OPENCODE_CONFIG_CONTENT".into(), content.into()));
+            content_before(&settings)
+        };
+        let kept = read(r#"{ "small_model": "a/b" }"#).unwrap();
+        assert_eq!(kept, Some(serde_json::json!({ "small_model": "a/b" })));
+        let error = read("{ /* mine */ }").unwrap_err().to_string();
+        assert!(error.contains("without comments"), "{error}");
+        assert_eq!(read("").unwrap(), None);
+    }
 }
