@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub(super) enum CallError {
     /// The answer cannot be read.
     #[error("the OpenCode server's answer cannot be read: {0}")]
     Shape(String),
+    /// The answer is longer than what is read.
+    #[error("the OpenCode server's answer is longer than {1} bytes: {0}")]
+    Long(String, usize),
 }
 
 /// One server, as long as it lives.
@@ -38,6 +42,8 @@ pub(super) struct Api {
     base: String,
     password: String,
     deadline: Duration,
+    /// The most that one answer may be long.
+    most: usize,
 }
 
 /// A prompt to send. Sent twice with the same id it is one prompt: the message and its part are named by us.
@@ -63,6 +69,7 @@ impl Api {
             base: format!("http://127.0.0.1:{port}"),
             password,
             deadline,
+            most: MAX_BODY,
         })
     }
 
@@ -101,10 +108,8 @@ impl Api {
             let mut stream = response.bytes_stream();
             while let Some(chunk) = stream.next().await {
                 body.extend_from_slice(&chunk.map_err(|e| CallError::Down(why(&e)))?);
-                if body.len() > MAX_BODY {
-                    return Err(CallError::Shape(format!(
-                        "{what} is longer than {MAX_BODY} bytes"
-                    )));
+                if body.len() > self.most {
+                    return Err(CallError::Long(what.to_owned(), self.most));
                 }
             }
             match status.as_u16() {
@@ -252,18 +257,28 @@ impl Api {
     ) -> Result<Vec<wire::Message>, CallError> {
         let mut all: Vec<wire::Message> = Vec::new();
         let mut before: Option<String> = None;
+        let mut seen = HashSet::new();
+        let mut limit = PAGE;
         loop {
-            let mut path = format!("/session/{session}/message?limit={PAGE}");
+            let mut path = format!("/session/{session}/message?limit={limit}");
             if let Some(cursor) = &before {
                 path.push_str("&before=");
                 path.push_str(&percent(cursor));
             }
-            let (page, next) = self.page(&path, directory).await?;
+            let (page, next) = match self.page(&path, directory).await {
+                // Many long messages at once; each of them may be read alone.
+                Err(CallError::Long(..)) if limit > 1 => {
+                    limit /= 2;
+                    continue;
+                }
+                other => other?,
+            };
             let found = page.iter().any(&back_to);
-            let full = page.len() >= PAGE;
+            let full = page.len() >= limit;
             all.splice(0..0, page);
             match next {
-                Some(cursor) if full && !found && Some(&cursor) != before.as_ref() => {
+                // A cursor that was followed already leads in a circle.
+                Some(cursor) if full && !found && seen.insert(cursor.clone()) => {
                     before = Some(cursor);
                 }
                 _ => return Ok(all),
@@ -405,3 +420,6 @@ fn percent(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests;
