@@ -50,6 +50,10 @@ pub struct Assignment {
     pub goal: String,
     /// Where it is expected to write.
     pub writes: Vec<String>,
+    /// Files of the repository that have to do with that.
+    pub files: Vec<String>,
+    /// What the project asks of agents: the file's name and what stands in it.
+    pub habits: Option<(String, String)>,
     /// What will be run to prove it.
     pub acceptance: Vec<String>,
     /// What it builds upon: titles and what their Workers said of them.
@@ -150,6 +154,18 @@ impl Assignment {
     pub fn text(&self) -> String {
         let mut text = format!("# {}\n\n{}\n", one_line(&self.title), self.goal.trim());
         section(&mut text, "Expected to change", &list(&self.writes));
+        section(
+            &mut text,
+            "Files that are there and may matter",
+            &list(&self.files),
+        );
+        if let Some((name, habits)) = &self.habits {
+            section(
+                &mut text,
+                &format!("What the project asks of agents, in {name}"),
+                &fenced(habits),
+            );
+        }
         section(
             &mut text,
             "Will be run to prove it",
@@ -282,6 +298,31 @@ mod tests {
             text.starts_with("`````text\n") && text.ends_with("\n`````"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_assignment_says_what_was_red_before_and_which_files_matter() {
+        let text = Assignment {
+            title: "Add login".into(),
+            writes: vec!["src/login.rs".into()],
+            files: vec!["src/main.rs".into()],
+            habits: Some(("AGENTS.md".into(), "```\nUse tabs.".into())),
+            gates: vec![KnownGate {
+                name: "npm-test".into(),
+                command: "npm test".into(),
+                baseline: "red",
+                failing: vec!["logout works".into()],
+            }],
+            ..Assignment::default()
+        }
+        .text();
+        let told =
+            "- npm-test: `npm test` is red on the base; fails before your work: logout works";
+        assert!(text.contains(told), "{text}");
+        assert!(text.contains("- src/main.rs"), "{text}");
+        let habits =
+            "## What the project asks of agents, in AGENTS.md\n\n````text\n```\nUse tabs.\n````";
+        assert!(text.contains(habits), "{text}");
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         brief,
         lane,
         base,
+        origin: mission.base().map(|base| base.commit.clone()),
         from,
         case_base: task
             .and_then(|task| task.base.clone())
@@ -159,6 +160,8 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         title: task.task.title.clone(),
         goal: task.task.goal.clone(),
         writes: task.task.writes.clone(),
+        files: Vec::new(),
+        habits: None,
         acceptance: task.task.acceptance.iter().map(brief::command).collect(),
         builds_on: needs
             .map(|need| (need.task.title.clone(), said(need)))

@@ -1,6 +1,7 @@
 //! Performs commands. A job is plain data taken from the mission when its command starts; performing it reads the
 //! mission no more. Every performer first asks the world whether its work is done already.
 
+mod context;
 mod deliver;
 mod facts;
 pub(crate) mod gate;

@@ -1,6 +1,6 @@
 //! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
 
-use super::{Bench, Error, Line, blocking, facts, ready};
+use super::{Bench, Error, Line, blocking, context, facts, ready};
 use crate::dispatcher::Message;
 use agents::brief::{Assignment, Case, Survey};
 use agents::{Order, Question, Reply, ShellRule, Sign, Watcher};
@@ -43,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) brief: Brief,
     pub(crate) lane: Place,
     pub(crate) base: Option<CommitId>,
+    /// The mission's own base.
+    pub(crate) origin: Option<CommitId>,
     pub(crate) from: Option<CommitId>,
     pub(crate) case_base: Option<CommitId>,
     pub(crate) since: Timestamp,
@@ -269,11 +271,21 @@ impl Job {
         Ok(match &self.brief {
             Brief::Intent(survey) => files(survey)?.for_commander(),
             Brief::Plan(survey) => files(survey)?.for_planner(),
-            Brief::Work(assignment) => Assignment {
-                goes_on,
-                ..assignment.clone()
+            Brief::Work(assignment) => {
+                let (files, habits) = match (&self.base, &self.origin) {
+                    (Some(base), Some(origin)) => {
+                        context::of(repository, base, origin, assignment)?
+                    }
+                    _ => Default::default(),
+                };
+                Assignment {
+                    files,
+                    habits,
+                    goes_on,
+                    ..assignment.clone()
+                }
+                .text()
             }
-            .text(),
             Brief::Review(case) => match (&self.case_base, &self.base) {
                 (Some(base), Some(commit)) => {
                     let (diff, more) = repository.diff(base, commit, DIFF).map_err(Error::new)?;
@@ -465,6 +477,7 @@ mod tests {
             brief: Brief::Work(Assignment::default()),
             lane: Place::Worker(1),
             base: Some(sample.base.commit.clone()),
+            origin: Some(sample.base.commit.clone()),
             from: None,
             case_base: None,
             since: sample::WHEN,

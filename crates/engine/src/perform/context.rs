@@ -1,0 +1,149 @@
+//! What of the repository a Worker's brief carries: the files around its task, and what the project asks of agents.
+
+use super::Error;
+use agents::brief::Assignment;
+use mission::ids::{CommitId, TreeId};
+use std::collections::BTreeSet;
+use workbench::git::RepoPath;
+use workbench::repository::{Content, MissionRepository};
+
+/// The most files of a repository that are looked at.
+const LOOKED_AT: usize = 20_000;
+/// The most files that a brief names; an agent looks for the others itself.
+const NAMED: usize = 60;
+/// The most of the project's instructions to agents that a brief carries, in bytes.
+const HABITS: usize = 8_000;
+/// Where projects write down what they ask of agents, the most common first. OpenCode reads none of them for us: the
+/// project's own configuration is off.
+const HABITS_IN: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
+
+/// Files that matter to a task, and what the project asks of agents: the file's name and its text.
+type Context = (Vec<String>, Option<(String, String)>);
+
+/// What a Worker should know of the commit that it stands on. What other tasks have landed since the mission's own base
+/// is no part of it: an agent is told of what it builds on, and not of its siblings.
+pub(super) fn of(
+    repository: &MissionRepository,
+    base: &CommitId,
+    origin: &CommitId,
+    assignment: &Assignment,
+) -> Result<Context, Error> {
+    let first = repository.tree_of(origin).map_err(Error::new)?;
+    let files = |tree: &TreeId| -> Result<Vec<String>, Error> {
+        let listed = repository.list_files(tree, LOOKED_AT);
+        let (files, _) = listed.map_err(Error::new)?;
+        Ok(files.iter().map(|file| file.path.to_string()).collect())
+    };
+    let mut there = files(&first)?;
+    if base != origin {
+        let now = files(&repository.tree_of(base).map_err(Error::new)?)?;
+        let now: BTreeSet<String> = now.into_iter().collect();
+        there.retain(|file| now.contains(file));
+    }
+    let named = around(there, &assignment.writes, &assignment.goal);
+    for name in HABITS_IN {
+        let path = RepoPath::new(name).map_err(Error::new)?;
+        let found = repository.read_file(&first, &path, HABITS);
+        if let Some(Content::File { bytes, cut, .. }) = found.map_err(Error::new)? {
+            let mut text = String::from_utf8_lossy(&bytes).into_owned();
+            if cut {
+                text.push_str("\n… and more; read the file.");
+            }
+            return Ok((named, Some((name.to_owned(), text))));
+        }
+    }
+    Ok((named, None))
+}
+
+/// The files that the task names, then those beside the ones that it is expected to write.
+fn around(files: impl IntoIterator<Item = String>, writes: &[String], goal: &str) -> Vec<String> {
+    // A forecast is a path or a pattern; where a pattern begins to be one, the folder before it is meant.
+    let folders: Vec<&str> = writes
+        .iter()
+        .map(|path| {
+            let plain = path.split(['*', '?', '[', '{']).next().unwrap_or_default();
+            plain.rsplit_once('/').map_or("", |(folder, _)| folder)
+        })
+        .collect();
+    let words: Vec<&str> = goal
+        .split(|c: char| c.is_whitespace() || "`'\"(),;:".contains(c))
+        .map(|word| word.trim_end_matches('.'))
+        .collect();
+    let (mut named, mut beside) = (Vec::new(), Vec::new());
+    for file in files {
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        if writes.contains(&file) || words.contains(&file.as_str()) {
+            named.push(file);
+        } else if folders.contains(&folder) && beside.len() < NAMED {
+            beside.push(file);
+        }
+    }
+    named.append(&mut beside);
+    named.truncate(NAMED);
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_worker_is_told_which_files_are_there_around_its_task() {
+        let files = [
+            "a.md",
+            "src/login.rs",
+            "src/main.rs",
+            "src/deep/x.rs",
+            "tests/t.rs",
+        ];
+        let files = files.iter().map(|file| (*file).to_owned());
+        let goal = "As `tests/t.rs` shows.";
+        let told = around(files, &["src/login.rs".into(), "src/*.rs".into()], goal);
+        assert_eq!(told, ["src/login.rs", "tests/t.rs", "src/main.rs"]);
+        let many = (0..1000).map(|n| format!("f{n}"));
+        assert_eq!(around(many, &["new".into()], "").len(), NAMED);
+    }
+
+    #[test]
+    fn a_worker_is_not_told_what_others_have_landed() {
+        let sample = sample::mission(&[("a.txt", "a\n"), ("b.txt", "b\n")]);
+        let repository = sample.bench.repository().unwrap();
+        let base = &sample.base.commit;
+        std::fs::create_dir_all(sample.bench.place.lanes()).unwrap();
+        let lane = sample.bench.place.lane("worker-1");
+        let workspace = repository.workspace(&lane, base, &[]).unwrap();
+        std::fs::remove_file(lane.join("b.txt")).unwrap();
+        std::fs::write(lane.join("AGENTS.md"), "Obey.\n").unwrap();
+        std::fs::write(lane.join("c.txt"), "c\n").unwrap();
+        let tree = repository.collect(&workspace, base).unwrap().tree;
+        let landed = repository
+            .commit_attempt(base, &tree, "landed\n", sample::WHEN)
+            .unwrap();
+        let asks = Assignment {
+            writes: vec!["d.txt".into()],
+            ..Assignment::default()
+        };
+        let told = of(&repository, &landed, base, &asks).unwrap();
+        assert_eq!(told, (vec!["a.txt".to_owned()], None));
+    }
+
+    #[test]
+    fn what_the_project_asks_of_agents_is_passed_on_bounded() {
+        let long = "x".repeat(HABITS + 1);
+        for (text, told) in [
+            ("Use tabs.\n", "Use tabs.\n".to_owned()),
+            (
+                &long,
+                format!("{}\n… and more; read the file.", "x".repeat(HABITS)),
+            ),
+        ] {
+            let sample = sample::mission(&[("a.txt", "a\n"), ("CLAUDE.md", text)]);
+            let repository = sample.bench.repository().unwrap();
+            let base = &sample.base.commit;
+            let (files, habits) = of(&repository, base, base, &Assignment::default()).unwrap();
+            assert_eq!(files, [""; 0]);
+            assert_eq!(habits, Some(("CLAUDE.md".into(), told)));
+        }
+    }
+}
