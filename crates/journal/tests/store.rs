@@ -143,17 +143,17 @@ fn an_empty_or_zero_filled_file_is_made_anew_and_it_is_said() {
 
 #[test]
 fn a_log_without_its_store_is_kept_for_a_person_to_look_at() {
-    for empty in [true, false] {
+    for left in [None, Some(0), Some(512), Some(40_000)] {
         let dir = tempfile::tempdir().unwrap();
-        if empty {
-            fs::write(dir.path().join("journal.db"), "").unwrap();
+        if let Some(zeros) = left {
+            fs::write(dir.path().join("journal.db"), vec![0; zeros]).unwrap();
         }
         let log = dir.path().join("journal.db-wal");
         fs::write(&log, "acknowledged").unwrap();
         let error = refused(dir.path()).to_string();
         assert!(
             error.contains("its log `journal.db-wal` is still there"),
-            "{error}"
+            "{left:?}: {error}"
         );
         assert_eq!(fs::read(&log).unwrap(), b"acknowledged");
     }

@@ -150,13 +150,20 @@ fn look(file: &Path) -> Result<Look, Error> {
             Look::Empty
         }
     };
-    // A log without its file may hold events that were acknowledged. A new file beside it would swallow or lose them.
-    let log = beside(file, "-wal");
-    match fs::symlink_metadata(&log) {
-        Ok(metadata) if metadata.len() > 0 => Err(not(
-            "it is gone or empty, but its log `journal.db-wal` is still there and may hold what was lost",
-        )),
-        _ => Ok(look),
+    without_log(file)?;
+    Ok(look)
+}
+
+/// Refuses where there is a log without its file: it may hold events that were acknowledged, and a new file beside it
+/// would swallow or lose them.
+fn without_log(file: &Path) -> Result<(), Error> {
+    match fs::symlink_metadata(beside(file, "-wal")) {
+        Ok(metadata) if metadata.len() > 0 => Err(Error::NotAJournal {
+            path: file.to_owned(),
+            found: "it is gone or empty, but its log `journal.db-wal` is still there and may hold what was lost"
+                .to_owned(),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -252,6 +259,7 @@ fn check(file: &Path) -> Result<Found, Error> {
                     "it is not a database, or its beginning is damaged".to_owned()
                 ));
             }
+            without_log(file)?;
             place(file)?;
             Ok(Found::Empty)
         }
