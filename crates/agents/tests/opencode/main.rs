@@ -5,4 +5,5 @@ mod contract;
 mod faults;
 mod trust;
 mod turns;
+mod user;
 mod world;

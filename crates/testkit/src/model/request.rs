@@ -8,6 +8,8 @@ pub struct Request {
     pub session: Option<String>,
     /// Its parent session, from `x-parent-session-id`.
     pub parent: Option<String>,
+    /// The key that it shows, from `authorization`.
+    pub authorization: Option<String>,
     /// The model's name.
     pub model: String,
     /// All system texts, joined by blank lines.
@@ -52,6 +54,7 @@ impl Request {
         Self {
             session: header("x-session-id"),
             parent: header("x-parent-session-id"),
+            authorization: header("authorization"),
             model: text(&json["model"]),
             system: system
                 .into_iter()

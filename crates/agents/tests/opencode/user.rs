@@ -1,0 +1,150 @@
+//! What the user has: his logins count, his programs stay off, and nobody but us talks to our server.
+
+use crate::world::{World, alone, shared};
+use agents::Agent as _;
+use mission::turn::{Outcome, Role};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Stdio;
+use testkit::model::Reply;
+use testkit::opencode::Home;
+
+fn report() -> Reply {
+    Reply::fenced(&json!({ "status": "done", "summary": "did it" }))
+}
+
+fn write(file: &str) -> Reply {
+    Reply::call("write", json!({ "filePath": file, "content": "x\n" }))
+}
+
+/// What a program of the user leaves behind when it runs.
+fn canary(home: &Home, name: &str) -> PathBuf {
+    home.path().join(format!("canary-{name}"))
+}
+
+const PROGRAMS: [&str; 4] = ["mcp", "mcp2", "plugin", "formatter"];
+
+/// Two MCP servers, a plugin and a formatter, each of which leaves a trace.
+fn programs(home: &Home) {
+    let touch = |name: &str| format!("echo x >> {}", canary(home, name).display());
+    let plugin = home.path().join("plugin.js");
+    let code = format!(
+        "import fs from 'fs'\nexport default {{ id: 'c', server: async () => {{ fs.appendFileSync({:?}, 'x'); return {{}} }} }}",
+        canary(home, "plugin")
+    );
+    std::fs::write(&plugin, code).unwrap();
+    let mut config = configured(home);
+    config["plugin"] = json!([format!("file://{}", plugin.display())]);
+    config["mcp"] = json!({
+        "one": { "type": "local", "command": ["sh", "-c", touch("mcp")] },
+        "two": { "type": "local", "command": ["sh", "-c", touch("mcp2")], "enabled": true },
+    });
+    config["formatter"] = json!({
+        "mine": { "command": ["sh", "-c", touch("formatter"), "$FILE"], "extensions": [".txt"] },
+    });
+    home.configure(&config);
+}
+
+fn configured(home: &Home) -> Value {
+    let before = std::fs::read(home.config_dir().join("opencode.json")).unwrap();
+    serde_json::from_slice(&before).unwrap()
+}
+
+#[test]
+fn nothing_of_the_user_is_started_for_eight_workers() {
+    alone(async {
+        let world = World::with(programs, |_| {}).await;
+        let probe = world
+            .opencode
+            .probe(&world.home.project(), Role::Worker, None)
+            .await
+            .unwrap();
+        assert_eq!(
+            (probe.model.as_str(), probe.because),
+            ("mock/m1", "set in the configuration")
+        );
+        assert_eq!(probe.mcp_off, ["one", "two"]);
+        world.stage.on("eight-", |r| match r.step() {
+            0 => write("x.txt"),
+            _ => report(),
+        });
+        let orders = (0..8).map(|n| world.order(Role::Worker, &format!("eight-{n}")));
+        let outcomes = futures_util::future::join_all(orders.map(|order| world.run(order))).await;
+        for outcome in outcomes {
+            assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+        }
+        let left = |world: &World| PROGRAMS.map(|name| canary(&world.home, name).exists());
+        assert_eq!(left(&world), [false; 4], "of {PROGRAMS:?}");
+        world.opencode.close().await;
+        // The same user without us: all of them are found and started.
+        world.stage.on("control", |r| match r.step() {
+            0 => write("y.txt"),
+            _ => Reply::text("Done."),
+        });
+        let ran = tokio::process::Command::new(testkit::opencode::program())
+            .args(["run", "control"])
+            .envs(world.home.env())
+            .current_dir(world.home.project())
+            // It believes this more than where it is.
+            .env("PWD", world.home.project())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .unwrap();
+        assert_eq!(left(&world), [true; 4], "of {PROGRAMS:?}: {ran:?}");
+    });
+}
+
+#[test]
+fn a_login_of_the_user_is_used() {
+    alone(async {
+        let world = World::with(
+            |home| {
+                std::fs::create_dir_all(home.data_dir()).unwrap();
+                let login = json!({ "mock": { "type": "api", "key": "key-of-his-login" } });
+                std::fs::write(home.data_dir().join("auth.json"), login.to_string()).unwrap();
+                let mut config = configured(home);
+                let options = &mut config["provider"]["mock"]["options"];
+                options.as_object_mut().unwrap().remove("apiKey");
+                home.configure(&config);
+            },
+            |_| {},
+        )
+        .await;
+        world.stage.on("logged-in", |_| report());
+        let outcome = world.run(world.order(Role::Worker, "logged-in")).await;
+        assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+        let shown = world.log("logged-in")[0].authorization.clone();
+        assert_eq!(shown.as_deref(), Some("Bearer key-of-his-login"));
+        world.opencode.close().await;
+    });
+}
+
+#[test]
+fn nobody_without_our_password_is_served() {
+    shared(async |world| {
+        let server = world.opencode.process().expect("a server runs");
+        let line = std::fs::read(format!("/proc/{server}/cmdline")).unwrap();
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        let at = words.iter().position(|word| *word == b"--port").unwrap();
+        let port = String::from_utf8_lossy(words[at + 1]).into_owned();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        for path in [
+            "/global/health",
+            "/global/event",
+            "/event",
+            "/session",
+            "/doc",
+        ] {
+            let url = format!("http://127.0.0.1:{port}{path}");
+            for password in [None, Some("opencode")] {
+                let mut asked = http.get(&url);
+                if let Some(password) = password {
+                    asked = asked.basic_auth("opencode", Some(password));
+                }
+                let answer = asked.send().await.unwrap();
+                assert_eq!(answer.status(), 401, "{path} {password:?}");
+            }
+        }
+    });
+}
