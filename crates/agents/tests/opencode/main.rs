@@ -3,6 +3,7 @@
 mod answers;
 mod contract;
 mod faults;
+mod lost;
 mod trust;
 mod turns;
 mod user;

@@ -1,0 +1,115 @@
+"""Stands between us and an OpenCode server, writes down what is asked, and loses what it is told to lose.
+
+The folder in BETWEEN holds `faults`, a line for each call that is to go wrong, once: method, pattern of the path, and
+`cut` (not carried out, no answer), `lose` (carried out, no answer), `hold` (carried out, the answer never comes) or
+`double` (carried out twice).
+"""
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+real, folder = os.environ["BETWEEN_REAL"], os.environ["BETWEEN"]
+words = sys.argv[1:]
+if words[0] != "serve":
+    os.execv(real, [real, *words])
+
+at = words.index("--port") + 1
+port = int(words[at])
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    behind = free.getsockname()[1]
+words[at] = str(behind)
+server = subprocess.Popen([real, *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+lock = threading.Lock()
+
+
+def stop(*_):
+    server.kill()
+    os._exit(0)
+
+
+signal.signal(signal.SIGTERM, stop)
+
+
+def fault(method, path):
+    with lock:
+        with open(f"{folder}/log", "a") as log:
+            log.write(f"{method} {path}\n")
+        with open(f"{folder}/faults") as told:
+            lines = told.read().splitlines()
+        for n, line in enumerate(lines):
+            verb, pattern, kind = line.split(" ")
+            if verb == method and re.search(pattern, path):
+                with open(f"{folder}/faults", "w") as left:
+                    left.write("\n".join(lines[:n] + lines[n + 1:]))
+                return kind
+    return None
+
+
+class Between(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def pass_on(self, body):
+        link = http.client.HTTPConnection("127.0.0.1", behind)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        link.request(self.command, self.path, body, headers)
+        return link.getresponse()
+
+    def any(self):
+        self.close_connection = True
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        kind = fault(self.command, self.path.split("?")[0])
+        if kind == "cut":
+            return
+        answer = self.pass_on(body)
+        if kind == "double":
+            answer.read()
+            answer = self.pass_on(body)
+        if kind in ("lose", "hold"):
+            answer.read()
+            if kind == "hold":
+                self.connection.recv(1)
+            return
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                self.send_header(name, value)
+        self.send_header("connection", "close")
+        self.end_headers()
+        while chunk := answer.read1(65536):
+            self.wfile.write(chunk)
+            self.wfile.flush()
+
+    do_GET = do_POST = do_PATCH = do_DELETE = any
+
+    def log_message(self, *_):
+        pass
+
+    def handle(self):
+        try:
+            super().handle()
+        except OSError:
+            pass
+
+
+class Threads(ThreadingHTTPServer):
+    request_queue_size = 64
+    daemon_threads = True
+
+
+for line in server.stdout:
+    if "listening on" in line:
+        break
+else:
+    sys.exit(server.wait())
+front = Threads(("127.0.0.1", port), Between)
+threading.Thread(target=front.serve_forever, daemon=True).start()
+threading.Thread(target=server.stdout.read, daemon=True).start()
+print(f"opencode server listening on http://127.0.0.1:{port}", flush=True)
+sys.exit(server.wait())
