@@ -23,9 +23,14 @@ struct Story {
 
 /// Lets a persona carry a mission of these tasks out. Limits are small: whatever it does, it is over soon.
 async fn play(name: &str, jobs: &[&str], more: &[&str]) -> Story {
+    play_in(PROJECT, name, jobs, more).await
+}
+
+/// The same in a project of its own.
+async fn play_in(project: &[(&str, &str)], name: &str, jobs: &[&str], more: &[&str]) -> Story {
     let persona = Persona::named(name);
     let model = Model::start(|_| unreachable!("there is a script before the first call")).await;
-    let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), PROJECT);
+    let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), project);
     let jobs = jobs.iter().map(|job| Job::word(job)).collect();
     let crew = Arc::new(Crew::new("Add some words.", jobs).beside(&user.project()));
     model.script(move |request| persona.answer(&crew, request));
@@ -102,8 +107,12 @@ impl Story {
 #[test]
 fn every_persona_is_played_here() {
     for persona in Persona::all() {
-        let played = format!("play(\"{}\",", persona.name);
-        assert!(include_str!("personas.rs").contains(&played), "{played}");
+        let played = [
+            format!("play(\"{}\",", persona.name),
+            format!("play_in(CHECKED, \"{}\",", persona.name),
+        ];
+        let here = include_str!("personas.rs");
+        assert!(played.iter().any(|play| here.contains(play)), "{played:?}");
     }
 }
 
@@ -323,6 +332,24 @@ async fn what_a_liar_says_is_not_what_his_work_shows() {
         &["m1 failed", "`grep -q alpha alpha.txt` was red (exit 1)"],
         8,
     );
+    story.untouched();
+}
+
+/// The same with a check of its own.
+const CHECKED: &[(&str, &str)] = &[
+    ("base.txt", "base\n"),
+    ("tests/base.sh", "grep -q base base.txt\n"),
+    ("Makefile", "test:\n\tsh tests/base.sh\n"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reviewer_accepts_and_its_own_proof_shows_still_has_to_leave_the_rest_whole() {
+    let story = play_in(CHECKED, "yes-man", &["alpha"], &[]).await;
+    assert_eq!(story.ran.code, Some(1), "{}", story.ran.said);
+    for said in ["m1 failed", "accepted by reviewer", "`make test` was red"] {
+        assert!(story.ran.said.contains(said), "{said}: {}", story.ran.said);
+    }
+    assert!(story.calls(Role::Reviewer) >= 1, "{}", story.ran.said);
     story.untouched();
 }
 

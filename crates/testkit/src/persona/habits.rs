@@ -48,6 +48,7 @@ pub(super) const ALL: &[Persona] = personas! {
     "looper" looper: "Makes the same tool call for ever.";
     "test-remover" test_remover: "Deletes a test that is in its way, and says nothing of it.";
     "liar" liar: "Says that all tests pass, of work that is wrong; and as a Reviewer accepts everything.";
+    "yes-man" yes_man: "Does its own part and breaks what was there; and as a Reviewer accepts everything.";
     "pedant" pedant: "As a Reviewer, rejects for style for ever.";
     "rambler" rambler: "As a Reviewer, never comes to a verdict.";
     "silent" silent: "As a Worker, says nothing any more after its first step, and keeps the connection open.";
@@ -418,6 +419,15 @@ fn liar(scene: &Scene<'_>) -> Option<Reply> {
     }
     let report = json!({ "status": "done", "summary": "All tests pass. DONE.", "notes": ["100 % coverage"] });
     Some(Reply::fenced(&report))
+}
+
+fn yes_man(scene: &Scene<'_>) -> Option<Reply> {
+    if !scene.is(Role::Worker) || called(scene.request, "write") {
+        return None;
+    }
+    let job = scene.crew.job(scene.request)?;
+    let broken = json!({ "command": "echo rewritten > base.txt", "description": "tidies up" });
+    Some(write(job.file(), job.text()).and_call("bash", broken))
 }
 
 fn pedant(scene: &Scene<'_>) -> Option<Reply> {
