@@ -8,7 +8,13 @@ use journal::Hold;
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let rows = store.journal.missions()?;
+    let mut rows = store.journal.missions()?;
+    // The word is only derived, and may have been dropped with all that is: then the events say it.
+    for row in rows.iter_mut().filter(|row| row.status.is_empty()) {
+        if let Ok((mission, _)) = store.load(row.mission) {
+            mission.phase_word().clone_into(&mut row.status);
+        }
+    }
     if args.json {
         for row in rows {
             let live = row.lease.is_some_and(|lease| lease.hold == Hold::Live);

@@ -1,7 +1,7 @@
 //! A look at a project's checks runs what it says and leaves nothing behind.
 
 use std::os::unix::fs::PermissionsExt as _;
-use testkit::world::World;
+use testkit::world::{Script, World};
 
 /// A project with a lock file, and an `npm` that tells of every call.
 fn world() -> World {
@@ -53,4 +53,15 @@ fn a_look_without_a_run_starts_nothing_of_the_project_not_even_its_set_up() {
     look(&world, &["checks"]);
     let calls = std::fs::read_to_string(world.beside("calls")).unwrap();
     assert!(calls.contains("ci ") && calls.contains("test"), "{calls}");
+}
+
+#[test]
+fn a_list_says_how_missions_stand_also_when_all_that_is_derived_was_dropped() {
+    let world = super::project();
+    world.task(&Script::answer("It is."), &[]).ends(0, &[]);
+    let list = world.run(&["list"]).ends(0, &["answered"]);
+    let store = journal::Sqlite::open(&world.state()).unwrap();
+    journal::Journal::rebuild(&store).unwrap();
+    drop(store);
+    assert_eq!(world.run(&["list"]).ends(0, &[]).out, list.out);
 }
