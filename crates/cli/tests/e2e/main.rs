@@ -14,6 +14,7 @@ mod kept;
 mod kill;
 mod looked;
 mod todo;
+mod two;
 
 use testkit::world::World;
 
