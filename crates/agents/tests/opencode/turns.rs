@@ -5,7 +5,7 @@ use agents::Sign;
 use agents::contract::Recorder;
 use mission::turn::{Answer, Outcome, Report, Role};
 use serde_json::json;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use testkit::model::Reply;
 
 #[test]
@@ -72,5 +72,76 @@ fn a_worker_works_and_reports() {
         println!("a turn of one call: {:?}", started.elapsed());
         assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
         assert_eq!(world.log("T1.2")[0].tools, ["glob", "grep", "read"]);
+    });
+}
+
+#[test]
+fn the_prompt_of_a_continued_session_comes_after_all_that_is_there() {
+    shared(async |world| {
+        let plan = |name: &str| json!({ "tasks": [{ "id": name, "title": name, "goal": name }] });
+        world
+            .stage
+            .on("plan-one", move |_| Reply::fenced(&plan("one")));
+        world
+            .stage
+            .on("plan-two", move |_| Reply::fenced(&plan("two")));
+        let first = world.order(Role::Planner, "plan-one");
+        let recorder = Recorder::new();
+        world.watched(first.clone(), &recorder).await;
+        let Some(Sign::Session(session)) = recorder.seen().signs.into_iter().next() else {
+            panic!("a turn has a session")
+        };
+        // A message from an hour ahead, as before the clock was set back.
+        let ahead = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis()
+            + 3_600_000;
+        let id = format!(
+            "msg_{:012x}00aaaaaaaaaaaa",
+            (ahead * 0x1000) & 0xffff_ffff_ffff
+        );
+        let (port, password) = world.door();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("http://127.0.0.1:{port}/session/{session}/message");
+        let sent = http
+            .post(&url)
+            .basic_auth("opencode", Some(&password))
+            .header("x-opencode-directory", first.directory.to_str().unwrap())
+            .json(
+                &json!({ "messageID": id, "noReply": true, "agent": "orchestrator-planner",
+                "parts": [{ "type": "text", "text": "later" }] }),
+            )
+            .send()
+            .await
+            .unwrap();
+        assert!(sent.status().is_success(), "{}", sent.text().await.unwrap());
+        let mut second = world.order(Role::Planner, "plan-two");
+        let directory = first.directory.clone();
+        second.directory = first.directory;
+        second.continues = Some(first.turn);
+        let outcome = world.run(second).await;
+        let Outcome::Answered {
+            answer: Answer::Plan(plan),
+            usage,
+        } = outcome
+        else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((plan.tasks[0].id.as_str(), usage.calls), ("two", 1));
+        let log = world.log("plan-two");
+        let last = log[0].asked();
+        assert!(last.contains("plan-two"), "the last thing asked is {last}");
+        let all = http
+            .get(&url)
+            .basic_auth("opencode", Some(&password))
+            .header("x-opencode-directory", directory.to_str().unwrap())
+            .send()
+            .await
+            .unwrap();
+        let all: Vec<serde_json::Value> = serde_json::from_str(&all.text().await.unwrap()).unwrap();
+        let prompt = all.iter().find(|m| m.to_string().contains("Do plan-two."));
+        let named = prompt.unwrap()["info"]["id"].as_str().unwrap();
+        assert!(named > id.as_str(), "{named} sorts before {id}");
     });
 }

@@ -171,6 +171,28 @@ impl World {
             .await;
     }
 
+    /// The port of the server and the password that it wants, as whoever started it knows them.
+    pub(crate) fn door(&self) -> (u16, String) {
+        let server = self.opencode.process().expect("a server runs");
+        let read = |name: &str| {
+            let bytes = std::fs::read(format!("/proc/{server}/{name}")).expect("our own process");
+            let words: Vec<String> = bytes
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            words
+        };
+        let words = read("cmdline");
+        let at = words.iter().position(|word| word == "--port");
+        let port = words[at.expect("it is told its port") + 1].parse();
+        let variables = read("environ");
+        let mut passwords = variables
+            .iter()
+            .filter_map(|it| it.strip_prefix("OPENCODE_SERVER_PASSWORD="));
+        let password = passwords.next().expect("it is told a password");
+        (port.expect("a port"), password.to_owned())
+    }
+
     /// What the model was asked in turns that hold the key.
     pub(crate) fn log(&self, key: &str) -> Vec<Request> {
         let holds = |r: &Request| {
