@@ -120,6 +120,30 @@ fn an_answer_that_breaks_off_is_asked_for_again_by_the_host() {
 }
 
 #[test]
+fn an_answer_that_ends_too_early_is_no_answer() {
+    shared(async |world| {
+        world
+            .stage
+            .on("cut-short", |_| Reply::text("half").end(End::Truncated));
+        let outcome = world.run(world.order(Role::Worker, "cut-short")).await;
+        println!("{outcome:?} after {} calls", world.log("cut-short").len());
+        assert!(!matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+        assert!(world.log("cut-short").len() <= 16, "it comes to an end");
+    });
+}
+
+#[test]
+fn an_answer_that_is_garbled_may_be_asked_for_again() {
+    shared(async |world| {
+        world
+            .stage
+            .on("garbled", |_| Reply::text("half").end(End::Malformed));
+        let outcome = world.run(world.order(Role::Worker, "garbled")).await;
+        assert_eq!(failure(&outcome), Failure::Transient, "{outcome:?}");
+    });
+}
+
+#[test]
 fn a_context_that_overflows_even_when_compacted_is_an_overflow() {
     shared(async |world| {
         world.stage.on("overflow", |_| Reply::overflow());
