@@ -1,7 +1,7 @@
 //! The program with the real OpenCode and a scripted model: from the request to the user's files.
 #![cfg(test)]
 
-use testkit::model::Model;
+use testkit::model::{Gate, Model, Request};
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::User;
 
@@ -109,5 +109,75 @@ async fn a_request_becomes_verified_work_in_the_users_files() {
         [4, 2, 2],
         "each request holds the order of its task"
     );
+    user.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_workers_of_a_user_with_mcp_servers_a_plugin_and_a_login_start_none_of_his_programs()
+{
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|name| format!("word-{name}"));
+    let jobs = names.iter().map(|name| Job::word(name)).collect();
+    let crew = Crew::new("Add eight words.", jobs);
+    let all = Gate::default();
+    let held = all.clone();
+    let model = Model::start(move |request| match Role::of(request) {
+        // No Worker goes on before all of them are there.
+        Role::Worker if request.step() == 0 => crew.answer(request).after(&held),
+        _ => crew.answer(request),
+    })
+    .await;
+    let user = User::new(
+        env!("CARGO_BIN_EXE_orchestrator"),
+        &model.url(),
+        &[("base.txt", "base\n")],
+    );
+    let home = user.project().parent().unwrap().to_owned();
+    let canary = home.join("canary");
+    let touch = format!("echo x >> {}", canary.display());
+    let config = home.join("config/opencode/opencode.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    value["mcp"] = serde_json::json!({
+        "one": { "type": "local", "command": ["sh", "-c", touch] },
+        "two": { "type": "local", "command": ["sh", "-c", touch], "enabled": true },
+    });
+    let plugin = home.join("plugin.js");
+    let code = format!(
+        "import fs from 'fs'\nexport default {{ id: 'c', server: async () => {{ fs.appendFileSync({canary:?}, 'x'); return {{}} }} }}"
+    );
+    std::fs::write(&plugin, code).unwrap();
+    value["plugin"] = serde_json::json!([format!("file://{}", plugin.display())]);
+    // The key stands in his login and nowhere else.
+    let options = value["provider"]["mock"]["options"].as_object_mut();
+    options.unwrap().remove("apiKey");
+    std::fs::write(&config, value.to_string()).unwrap();
+    let data = home.join("data/opencode");
+    std::fs::create_dir_all(&data).unwrap();
+    let login = r#"{ "mock": { "type": "api", "key": "key-of-his-login" } }"#;
+    std::fs::write(data.join("auth.json"), login).unwrap();
+
+    let words = [
+        "task",
+        "Add eight words",
+        "--allow",
+        "shell",
+        "--workers",
+        "8",
+    ];
+    let running = user.start(&words);
+    let workers = |log: &[Request]| log.iter().filter(|r| Role::of(r) == Role::Worker).count();
+    model.until(|log| workers(log) == 8).await;
+    all.open();
+    let ran = running.end().await;
+    println!("{} in {:?}", ran.said, ran.took);
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert!(!canary.exists(), "a program of the user ran: {}", ran.said);
+    let keys = model.log().into_iter().map(|r| r.authorization);
+    let keys: std::collections::BTreeSet<_> = keys.collect();
+    assert_eq!(keys, [Some("Bearer key-of-his-login".to_owned())].into());
+    for name in &names {
+        let file = format!("{name}.txt");
+        assert!(user.files().contains_key(&file), "{file}: {}", ran.said);
+    }
     user.deserted().await;
 }
