@@ -76,6 +76,11 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         limit,
         deadline,
         continues,
+        definitions: mission
+            .gates()
+            .iter()
+            .flat_map(|gate| gate.defined_by.clone())
+            .collect(),
     }
 }
 
@@ -265,7 +270,10 @@ fn case(mission: &Mission, attempt: AttemptId) -> Case {
         title: task.task.title.clone(),
         goal: task.task.goal.clone(),
         evidence: task.task.acceptance.iter().map(ran).collect(),
-        facts: facts.chain(declared).collect(),
+        facts: facts
+            .chain(declared)
+            .chain(mission.tests_told(attempt.task))
+            .collect(),
         earlier: earlier.flatten().collect(),
         ..Case::default()
     }

@@ -5,6 +5,7 @@ mod context;
 mod deliver;
 mod facts;
 pub(crate) mod gate;
+mod judges;
 mod land;
 mod lanes;
 pub(crate) mod prepare;
@@ -104,8 +105,9 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
             gate,
             commit,
             tree,
+            purpose,
             ..
-        } => Job::Gate(gate::job(mission, *epoch, gate, commit, tree)),
+        } => Job::Gate(gate::job(mission, *epoch, (gate, purpose), commit, tree)),
         Command::Stack { n, onto, attempts } => {
             Job::Stack(land::stack(mission, *n, onto, attempts))
         }

@@ -48,6 +48,7 @@ pub(crate) fn work(mut work: Work) -> Work {
         &mut work.touched,
         &mut work.protected,
         &mut tests.added,
+        &mut tests.grown,
         &mut tests.changed,
         &mut tests.removed,
         &mut tests.silenced,

@@ -317,7 +317,8 @@ impl Mission {
                 gate: Some(red.id.clone()),
             }];
             if let ([only], Some((_, tree))) = (landing.attempts.as_slice(), &landing.top) {
-                let rejection = match self.count_fault(tree, red) {
+                let fault = self.count_fault(tree, red);
+                let rejection = match fault.or_else(|| self.bent_tests(tree, red)) {
                     Some(fault) => Rejection::Bent {
                         what: vec![format!("{}: {fault}", red.id)],
                     },

@@ -183,8 +183,30 @@ pub struct GateRun {
     /// What the test runner counted, where it is one we read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCount>,
+    /// What the same command said of the same tree with the tests as they were before the change; only where the change
+    /// touches tests that were there, and the engine asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_before: Option<AsBefore>,
     /// How long it took.
     pub duration: Millis,
+}
+
+/// A gate's second run on a tree whose change touches what judges it: with the base's version of those files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsBefore {
+    /// The files that were put back, at most 50.
+    pub files: Vec<String>,
+    /// Those of them whose change nobody declared, if the run ends no better with these alone put back; at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared: Vec<String>,
+    /// How the run ended.
+    pub result: GateResult,
+    /// What the test runner counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCount>,
+    /// Tests that were there before, fail as they were, and do not fail as the change has them; sorted, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
 }
 
 impl GateRun {

@@ -1,5 +1,7 @@
 //! What evidence says: of an attempt, of a combined tree, of the whole. An agent's word is not evidence.
 
+mod as_before;
+
 use crate::gate::{Gate, GateKind, GateResult, GateRun, Program};
 use crate::ids::{TaskId, TreeId};
 use crate::limits;
@@ -22,21 +24,26 @@ pub enum Baseline {
     Unusable,
 }
 
-/// Whether it was the work that turned a red command green. Where tests had failed, more of them must pass now, and
-/// something besides tests must have changed: a runner that falls silent, a test that is skipped, removed or bent is
-/// green as well, whoever declared it.
-fn turned_by_work(before: &GateRun, after: Option<&GateRun>, work: &Work) -> bool {
+/// Whether it was the work that turned a red command green; nothing where that cannot be told. Where tests had failed,
+/// more of them must pass now, they must pass as they were written before the work, and something besides tests must
+/// have changed: a runner that falls silent, a test that is skipped, removed or bent is green as well, whoever declared
+/// it. A command that names no tests and is as red as before with the tests as they were tells nothing: it may look at
+/// the new test alone.
+fn turned_by_work(before: &GateRun, after: Option<&GateRun>, work: &Work) -> Option<bool> {
     let failing = |run: &GateRun| {
         let tests = run.tests.as_ref();
         tests
             .filter(|tests| !tests.failed.is_empty() || tests.unnamed > 0)
             .map(|tests| tests.passed)
     };
+    let old = after.and_then(|run| run.as_before.as_ref());
     let Some(passed) = failing(before) else {
-        return true;
+        return old.is_none_or(|old| old.result.passed()).then_some(true);
     };
     let tests = &work.tests;
-    let bent = !tests.changed.is_empty() || !tests.removed.is_empty();
+    let bent = [&tests.changed, &tests.removed, &tests.grown]
+        .into_iter()
+        .any(|list| !list.is_empty());
     let is_test = |path: &String| {
         let lists = [&tests.changed, &tests.removed, &tests.added];
         lists.iter().any(|list| list.contains(path))
@@ -44,7 +51,8 @@ fn turned_by_work(before: &GateRun, after: Option<&GateRun>, work: &Work) -> boo
     let more = after
         .and_then(|run| run.tests.as_ref())
         .is_some_and(|tests| tests.passed > passed);
-    more && !(bent && work.touched.iter().all(is_test))
+    let only_tests = bent && work.touched.iter().all(is_test);
+    Some(more && !only_tests && !old.is_some_and(as_before::contradicts))
 }
 
 impl Mission {
@@ -95,15 +103,21 @@ impl Mission {
             .acceptance
             .iter()
             .all(|gate| self.settled(&work.tree, gate, 0) == Some(true))
+            && self
+                .tests_before_review(id)
+                .all(|gate| self.settled(&work.tree, gate, 0).is_some())
+            && self.bent_attempt(id).is_empty()
     }
 
-    /// The first acceptance command of a task that has not run on its attempt's tree, unless one was red already.
+    /// The first command that has not run on an attempt's tree and must before its review: an acceptance command, or,
+    /// where it changes tests, the project's own tests. Whether one was red already is asked before.
     pub(crate) fn next_acceptance(&self, id: TaskId) -> Option<&Gate> {
         let task = &self.tasks[&id];
         let tree = &task.work.as_ref()?.tree;
         task.task
             .acceptance
             .iter()
+            .chain(self.tests_before_review(id))
             .find(|gate| self.settled(tree, gate, 0).is_none())
     }
 
@@ -257,7 +271,13 @@ impl Mission {
         let project = self
             .gates
             .iter()
-            .map(|gate| (gate, self.project_gate_allows(tree, gate)));
+            .map(|gate| (gate, self.project_gate_allows(tree, gate)))
+            .map(|(gate, allows)| {
+                (
+                    gate,
+                    allows.map(|yes| yes && self.bent_tests(tree, gate).is_none()),
+                )
+            });
         let tasks = landing
             .attempts
             .iter()
@@ -383,11 +403,11 @@ impl Mission {
                 })
                 .map(|evidence| turned_by_work(&evidence.run, run_on(&work.tree, gate), work))
         };
-        let turned: Vec<bool> = own.iter().filter_map(red_before).collect();
-        if turned.contains(&false) {
+        let turned: Vec<Option<bool>> = own.iter().filter_map(red_before).collect();
+        if turned.contains(&Some(false)) {
             return Grade::Claimed;
         }
-        if turned.contains(&true) {
+        if turned.contains(&Some(true)) {
             return if landed {
                 Grade::Landed
             } else {
@@ -396,8 +416,11 @@ impl Mission {
         }
         let tests_something =
             |run: &GateRun| run.tests.as_ref().is_some_and(|tests| tests.passed > 0);
+        // Where the tests alone may have turned a command green, no linter stands for them.
+        let untold = turned.contains(&None);
         let guarded = |gate: &Gate| {
-            self.baseline(gate) == Some(Baseline::Green)
+            (gate.kind == GateKind::Test || !untold)
+                && self.baseline(gate) == Some(Baseline::Green)
                 && head.is_some_and(|tree| green_on(tree, gate))
         };
         let looks = own

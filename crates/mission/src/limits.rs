@@ -100,8 +100,9 @@ pub const CONFIRMATIONS: u32 = 1;
 /// The longest that the set-up of a workspace may take: what a project installs. Leases of Workers and gates cover it, so
 /// that it eats nobody's own time.
 pub const SET_UP: Millis = Millis::from_mins(30);
-/// How often a gate may run under one lease: as the base defines it, and as the change does.
-pub const GATE_RUNS: u64 = 2;
+/// How often a gate may run under one lease: as the base defines it, as the change does, and with the tests as they
+/// were; and each of the first and the last once more where it speaks against the work, and to see whose change it is.
+pub const GATE_RUNS: u64 = 6;
 /// Time beyond a gate's own limit after which its run is given up: the runner did not come back.
 pub const GATE_GRACE: Millis = Millis::from_secs(60);
 /// Time beyond a turn's own limit after which it is given up: its host did not come back.
@@ -121,7 +122,7 @@ pub const TODO_BYTES: usize = 2 * 1024;
 pub const FINDINGS: usize = 50;
 /// The most paths that an event lists for people: files that an undo left, for example.
 pub const PATHS_TOLD: usize = 200;
-/// The most bytes of one list of paths of a piece of work that an event keeps. Seven such lists fit an event.
+/// The most bytes of one list of paths of a piece of work that an event keeps. Eight such lists fit an event.
 pub const PATH_LIST_BYTES: usize = 64 * 1024;
 /// The most reasons for an outcome that a seal lists: more than a person reads.
 pub const REASONS: usize = 100;

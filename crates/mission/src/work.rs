@@ -43,9 +43,15 @@ pub struct Work {
 /// What a diff does to what judges it. Facts, not judgements.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestFacts {
-    /// Test files that are new.
+    /// Test files that are new, or lost no line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<String>,
+    /// Those of the added that were there before: they lost no line and gained some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grown: Vec<String>,
+    /// How many tests more are written in the added files, as far as they can be counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub written: u32,
     /// Test files that the base has and that differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
@@ -58,6 +64,10 @@ pub struct TestFacts {
     /// Gate definitions that differ, as `file: what`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// What a finished result is found again by: what was asked, of whom, on top of which results. The base tree and the

@@ -120,6 +120,7 @@ impl Runner {
             output: finished.output.digest,
             tail: finished.output.tail,
             tests: counts.finish(),
+            as_before: None,
             duration: Millis(u64::try_from(finished.duration.as_millis()).unwrap_or(u64::MAX)),
         })
     }

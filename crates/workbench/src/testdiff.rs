@@ -6,7 +6,7 @@
 mod paths;
 mod scan;
 
-pub use paths::{Class, classify};
+pub use paths::{Class, classify, configures_a_runner};
 
 use scan::Marks;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,9 @@ pub struct TestFacts {
     pub runner_bent: Vec<String>,
     /// Lock files, module lists and changelogs, which several tasks may touch.
     pub shared_touched: Vec<String>,
+    /// How many tests more than before are written in test files, as far as they can be counted.
+    #[serde(default)]
+    pub written: u32,
 }
 
 /// Marks of one kind that were added to one file.
@@ -74,6 +77,15 @@ pub struct Fewer {
     pub after: u32,
 }
 
+/// Whether [`facts`] looks into the content of a path, or only at its name.
+pub fn looks_into(path: &str, class: Class) -> bool {
+    match class {
+        Class::Test | Class::GateDefinition => true,
+        Class::Source => scan::has_tests(path),
+        Class::Protected | Class::Shared => false,
+    }
+}
+
 /// Looks at a change. A file that moved is one path that is gone and one that is new.
 pub fn facts<'a>(touched: impl IntoIterator<Item = Touched<'a>>) -> TestFacts {
     let mut facts = TestFacts::default();
@@ -92,11 +104,15 @@ fn look(one: &Touched<'_>, facts: &mut TestFacts) {
     let (before, after) = (Marks::of(one.path, &base), Marks::of(one.path, &new));
     let class = classify(one.path);
     match class {
-        Class::Test => match (one.base, one.new) {
-            (None, _) => facts.added.push(path.clone()),
-            (_, None) => facts.removed.push(path.clone()),
-            _ => facts.changed.push(path.clone()),
-        },
+        Class::Test => {
+            let more = after.tests.saturating_sub(before.tests);
+            facts.written = facts.written.saturating_add(more);
+            match (one.base, one.new) {
+                (None, _) => facts.added.push(path.clone()),
+                (_, None) => facts.removed.push(path.clone()),
+                _ => facts.changed.push(path.clone()),
+            }
+        }
         // Tests beside the code: adding some is welcome, changing what is there is not unseen.
         Class::Source if before.tests_lost(&after) => facts.changed.push(path.clone()),
         Class::Source => {}
@@ -183,6 +199,7 @@ impl TestFacts {
             gate_definitions_changed,
             runner_bent,
             shared_touched: _,
+            written: _,
         } = self;
         let none = [
             changed,

@@ -12,7 +12,7 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     if args.json {
         let tasks: Vec<serde_json::Value> = mission
             .tasks()
-            .map(|task| serde_json::json!({ "task": task.task, "state": task.state.word(), "work": task.work, "report": task.report }))
+            .map(|task| serde_json::json!({ "task": task.task, "state": task.state.word(), "work": task.work, "report": task.report, "tests": mission.tests_told(task.task.id) }))
             .collect();
         view::data(&serde_json::json!({ "mission": mission.id(), "base": mission.base(), "gates": mission.gates(), "tasks": tasks }).to_string());
         return Ok(Exit::Good);
@@ -65,6 +65,9 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
         .ok();
         for gate in &task.task.acceptance {
             writeln!(out, "  proof: {}", escape::line(&gate.program.to_string())).ok();
+        }
+        for told in mission.tests_told(task.task.id) {
+            writeln!(out, "  tests: {}", escape::line(&told)).ok();
         }
         for (attempt, why) in &task.history {
             writeln!(

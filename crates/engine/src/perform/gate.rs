@@ -1,28 +1,29 @@
 //! Runs a gate on a clean checkout of the exact commit. Its outcome is the evidence.
+//!
+//! Where the change touches what judges it, the gate runs more than once: as the base defines it, as the change does, and
+//! with the tests as they were before.
 
+use super::judges::{self, Judges, Put};
 use super::{Bench, Error, Line, ready};
-use mission::gate::{Gate, GateResult, GateRun};
-use mission::ids::{CommitId, Digest, Epoch, TreeId};
+use mission::event::Purpose;
+use mission::gate::{AsBefore, Gate, GateKind, GateResult, GateRun, TestCount};
+use mission::ids::{AttemptId, CommitId, Digest, Epoch, TreeId};
 use mission::input::Input;
 use mission::mission::Mission;
 use mission::time::Millis;
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use mission::turn::Report;
+use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
 use workbench::fault;
 use workbench::gates::Runner;
-use workbench::git::RepoPath;
 use workbench::process;
 use workbench::recipe::Recipe;
-use workbench::repository::Content;
-use workbench::testdiff;
 use workbench::workspace::Workspace;
 
-/// The largest file that may define a gate, in bytes.
-const DEFINITION: usize = 4 << 20;
 /// The lane in which gates run. There is one: gates run one at a time.
 const LANE: &str = "gate-1";
+/// The most files and names that evidence lists of what was put back.
+const LISTED: usize = 50;
 
 /// A gate to be run.
 pub(crate) struct Job {
@@ -32,15 +33,30 @@ pub(crate) struct Job {
     tree: TreeId,
     environment: Digest,
     base: CommitId,
+    /// Where the work under judgement began, if it is work.
+    since: Option<CommitId>,
+    /// The test files of which it was said that they change.
+    declared: BTreeSet<String>,
+    /// The files that define the project's gates.
+    definitions: BTreeSet<String>,
 }
 
 pub(crate) fn job(
     mission: &Mission,
     epoch: Epoch,
-    gate: &Gate,
+    (gate, purpose): (&Gate, &Purpose),
     commit: &CommitId,
     tree: &TreeId,
 ) -> Job {
+    let (since, attempts) = judged(mission, purpose);
+    let reports = attempts
+        .iter()
+        .filter_map(|attempt| mission.task(attempt.task)?.report.as_ref());
+    let declared = reports.flat_map(|report| match report {
+        Report::Done { changed_tests, .. } => changed_tests.as_slice(),
+        _ => &[],
+    });
+    let definitions = mission.gates().iter().flat_map(|gate| &gate.defined_by);
     Job {
         epoch,
         gate: gate.clone(),
@@ -53,7 +69,42 @@ pub(crate) fn job(
         base: mission
             .base()
             .map_or_else(|| commit.clone(), |base| base.commit.clone()),
+        since,
+        declared: declared
+            .filter(|change| !change.why.trim().is_empty())
+            .map(|change| change.path.clone())
+            .collect(),
+        definitions: definitions.cloned().collect(),
     }
+}
+
+/// Where the work that a gate judges began, and whose work it is.
+fn judged(mission: &Mission, purpose: &Purpose) -> (Option<CommitId>, Vec<AttemptId>) {
+    match purpose {
+        Purpose::Attempt { attempt } => {
+            let base = mission
+                .task(attempt.task)
+                .and_then(|task| task.base.clone());
+            (base.map(|(commit, _)| commit), vec![*attempt])
+        }
+        Purpose::Landing { .. } => match mission.landing() {
+            Some(landing) => (Some(landing.onto.clone()), landing.attempts.clone()),
+            None => (None, Vec::new()),
+        },
+        Purpose::Baseline | Purpose::Task { .. } | Purpose::Before { .. } | Purpose::Seal => {
+            (None, Vec::new())
+        }
+    }
+}
+
+/// A count with no more names than are listed; the rest is still counted.
+fn fewer_names(mut tests: TestCount) -> TestCount {
+    let more = tests.failed.len().saturating_sub(LISTED);
+    tests.failed.truncate(LISTED);
+    tests.unnamed = tests
+        .unnamed
+        .saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+    tests
 }
 
 /// What gates are run with.
@@ -71,11 +122,161 @@ impl Job {
             return Ok(None);
         };
         fault::point("gate.before");
+        let judges = self.judges(bench).await?;
+        fault::point("gate.run before");
+        let ran = self.judge(bench, &judges, &line.cancel).await?;
+        fault::point("gate.run after");
+        if line.cancel.is_cancelled() {
+            return Ok(None);
+        }
+        Ok(ran.map(|run| Input::GateRan {
+            epoch: self.epoch,
+            run,
+        }))
+    }
+
+    async fn judges(&self, bench: &Bench) -> Result<Judges, Error> {
+        let (gate, base, since) = (self.gate.clone(), self.base.clone(), self.since.clone());
+        let (commit, tree) = (self.commit.clone(), self.tree.clone());
+        let definitions = self.definitions.clone();
+        bench
+            .with_repository(move |repository| {
+                let ask = judges::Ask {
+                    gate: &gate,
+                    definitions: &definitions,
+                    base: &base,
+                    since: since.as_ref(),
+                    commit: &commit,
+                    tree: &tree,
+                };
+                judges::of(repository, &ask)
+            })
+            .await
+    }
+
+    /// Whether it belongs to one task, which may want to change what it looks at.
+    fn is_of_a_task(&self) -> bool {
+        self.gate.kind == GateKind::Acceptance
+    }
+
+    /// Every run that the gate needs; nothing if it was cancelled.
+    async fn judge(
+        &self,
+        bench: &Bench,
+        judges: &Judges,
+        cancel: &CancellationToken,
+    ) -> Result<Option<GateRun>, Error> {
+        let run = async |put: &[&[Put]]| self.once(bench, put, cancel).await;
+        let defined = judges.definitions.as_slice();
+        if !self.is_of_a_task() && !defined.is_empty() {
+            let Some(as_defined) = run(&[defined]).await? else {
+                return Ok(None);
+            };
+            if !as_defined.result.passed() {
+                // New tests may need what is newly defined. Then all that judged before must be green together.
+                let (tests, new) = (judges.tests.as_slice(), judges.new_tests.as_slice());
+                if tests.is_empty() && new.is_empty() {
+                    return Ok(Some(as_defined));
+                }
+                match run(&[defined, tests, new]).await? {
+                    Some(before) if before.result.passed() => {}
+                    Some(_) => return Ok(Some(as_defined)),
+                    None => return Ok(None),
+                }
+            }
+        }
+        // Green as the base defines the gate; now as the change defines it.
+        let Some(mut ran) = run(&[]).await? else {
+            return Ok(None);
+        };
+        let touched = !judges.tests.is_empty() || (self.is_of_a_task() && !defined.is_empty());
+        let is_of_tests = matches!(self.gate.kind, GateKind::Test | GateKind::Acceptance);
+        if touched && is_of_tests && (ran.result.passed() || ran.tests.is_some()) {
+            let Some(as_before) = self.as_before(bench, judges, &ran, cancel).await? else {
+                return Ok(None);
+            };
+            ran.as_before = Some(as_before);
+        }
+        Ok(Some(ran))
+    }
+
+    /// The same with the tests as they were. What speaks against the work is believed if it is said twice.
+    async fn as_before(
+        &self,
+        bench: &Bench,
+        judges: &Judges,
+        ran: &GateRun,
+        cancel: &CancellationToken,
+    ) -> Result<Option<AsBefore>, Error> {
+        let (tests, defined) = (judges.tests.as_slice(), judges.definitions.as_slice());
+        // A task's own command may name a new test file; the project's run whatever there is.
+        let new: &[Put] = match self.is_of_a_task() {
+            true => &[],
+            false => &judges.new_tests,
+        };
+        let broken = |old: &GateRun| judges.broken(ran, old, self.is_of_a_task());
+        let worse = |old: &GateRun| !broken(old).is_empty() || judges::falls_silent(ran, old);
+        let Some(mut old) = self.once(bench, &[tests, defined, new], cancel).await? else {
+            return Ok(None);
+        };
+        let first = broken(&old);
+        if worse(&old) {
+            let Some(again) = self.once(bench, &[tests, defined, new], cancel).await? else {
+                return Ok(None);
+            };
+            old = again;
+        }
+        let names = |put: &[Put]| {
+            put.iter()
+                .map(|put| put.name.clone())
+                .take(LISTED)
+                .collect()
+        };
+        let undeclared: Vec<Put> = tests
+            .iter()
+            .filter(|put| !self.declared.contains(&put.name))
+            .cloned()
+            .collect();
+        let is_undeclared = match worse(&old) {
+            false => false,
+            true if undeclared.is_empty() => false,
+            true if undeclared.len() == tests.len() => true,
+            true => match self
+                .once(bench, &[&undeclared, defined, new], cancel)
+                .await?
+            {
+                Some(alone) => worse(&alone),
+                None => return Ok(None),
+            },
+        };
+        let mut broken = broken(&old);
+        broken.retain(|name| first.contains(name));
+        broken.truncate(LISTED);
+        Ok(Some(AsBefore {
+            files: names(&[tests, if self.is_of_a_task() { defined } else { &[] }].concat()),
+            undeclared: if is_undeclared {
+                names(&undeclared)
+            } else {
+                Vec::new()
+            },
+            broken,
+            result: old.result,
+            tests: old.tests.map(fewer_names),
+        }))
+    }
+
+    /// One run on a clean checkout in which some files are as they were; nothing if it was cancelled.
+    async fn once(
+        &self,
+        bench: &Bench,
+        put: &[&[Put]],
+        cancel: &CancellationToken,
+    ) -> Result<Option<GateRun>, Error> {
         let recipes = ready::recipes(bench)?;
         let workspace = self.workspace(bench, &recipes).await?;
         let lane = (LANE, ready::Use::Proof);
-        let setup = ready::make_ready(bench, &recipes, &workspace, lane, &line.cancel).await;
-        if line.cancel.is_cancelled() {
+        let setup = ready::make_ready(bench, &recipes, &workspace, lane, cancel).await;
+        if cancel.is_cancelled() {
             return Ok(None);
         }
         let fault = setup?
@@ -86,45 +287,23 @@ impl Job {
         {
             // The base's own set-up is a matter of the machine and was told when the mission was prepared; one that
             // only this tree breaks is a fault of this tree.
-            return Ok(Some(Input::GateRan {
-                epoch: self.epoch,
-                run: self.broken_setup(failed),
-            }));
+            return Ok(Some(self.broken_setup(failed)));
         }
-        let runner = runner(bench, &recipes);
-        let pinned = self.pin_definitions(bench, &workspace).await?;
-        fault::point("gate.run before");
-        let mut ran = runner
+        let (root, put) = (workspace.path().to_owned(), put.concat());
+        super::blocking(move || judges::put_back(&root, &put).map_err(Error::new)).await?;
+        let ran = runner(bench, &recipes)
             .run(
                 &self.gate,
                 &self.tree,
                 workspace.path(),
                 &self.environment,
-                &line.cancel,
+                cancel,
             )
             .await;
-        if pinned && ran.as_ref().is_ok_and(|run| run.result.passed()) {
-            // Green as the base defines the gate; now as the change defines it.
-            let workspace = self.workspace(bench, &recipes).await?;
-            ran = runner
-                .run(
-                    &self.gate,
-                    &self.tree,
-                    workspace.path(),
-                    &self.environment,
-                    &line.cancel,
-                )
-                .await;
-        }
-        fault::point("gate.run after");
-        if line.cancel.is_cancelled() {
+        if cancel.is_cancelled() {
             return Ok(None);
         }
-        let run = ran.map_err(Error::new)?;
-        Ok(Some(Input::GateRan {
-            epoch: self.epoch,
-            run,
-        }))
+        ran.map(Some).map_err(Error::new)
     }
 
     async fn workspace(&self, bench: &Bench, recipes: &[Recipe]) -> Result<Workspace, Error> {
@@ -143,60 +322,6 @@ impl Job {
             .await
     }
 
-    /// Puts back what defines the gate as the base has it, where the change defines it otherwise. Tells whether it did.
-    async fn pin_definitions(&self, bench: &Bench, workspace: &Workspace) -> Result<bool, Error> {
-        if self.gate.defined_by.is_empty() || self.commit == self.base {
-            return Ok(false);
-        }
-        let (base, tree, root) = (
-            self.base.clone(),
-            self.tree.clone(),
-            workspace.path().to_owned(),
-        );
-        let paths = self.gate.defined_by.clone();
-        bench
-            .with_repository(move |repository| {
-                let before = repository.tree_of(&base).map_err(Error::new)?;
-                let mut pinned = false;
-                for name in &paths {
-                    let Ok(path) = RepoPath::new(name.as_bytes()) else {
-                        continue;
-                    };
-                    let read = |tree: &TreeId| {
-                        repository
-                            .read_file(tree, &path, DEFINITION)
-                            .map_err(Error::new)
-                    };
-                    let (
-                        Some(Content::File {
-                            bytes: old,
-                            executable,
-                            ..
-                        }),
-                        now,
-                    ) = (read(&before)?, read(&tree)?)
-                    else {
-                        continue;
-                    };
-                    let new = match &now {
-                        Some(Content::File { bytes, .. }) => Some(bytes.as_slice()),
-                        _ => None,
-                    };
-                    let facts = testdiff::facts([testdiff::Touched {
-                        path: name,
-                        base: Some(&old),
-                        new,
-                    }]);
-                    if !facts.gate_definitions_changed.is_empty() || !facts.runner_bent.is_empty() {
-                        put_back(&root, name, &old, executable).map_err(Error::new)?;
-                        pinned = true;
-                    }
-                }
-                Ok(pinned)
-            })
-            .await
-    }
-
     fn broken_setup(&self, failed: ready::SetupFailed) -> GateRun {
         GateRun {
             gate: self.gate.id.clone(),
@@ -210,60 +335,8 @@ impl Job {
                 failed.command, failed.tail
             ),
             tests: None,
+            as_before: None,
             duration: Millis(0),
         }
-    }
-}
-
-/// Writes a file anew in a workspace. Whatever stands in its way goes, links above all: the work under judgement chose
-/// where they lead.
-fn put_back(root: &Path, name: &str, bytes: &[u8], executable: bool) -> io::Result<()> {
-    let mut path = root.to_owned();
-    let mut parts = Path::new(name).components().peekable();
-    while let Some(part) = parts.next() {
-        path.push(part);
-        let found = std::fs::symlink_metadata(&path);
-        let is_folder = found.as_ref().is_ok_and(std::fs::Metadata::is_dir);
-        let above = parts.peek().is_some();
-        match found {
-            Ok(_) if is_folder && !above => std::fs::remove_dir_all(&path)?,
-            Ok(_) if !is_folder => std::fs::remove_file(&path)?,
-            _ => {}
-        }
-        if above && !is_folder {
-            std::fs::create_dir(&path)?;
-        }
-    }
-    let mode = if executable { 0o755 } else { 0o644 };
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&path)?;
-    file.write_all(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_definition_is_put_back_in_the_workspace_and_nowhere_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
-        for folder in [&root, &outside] {
-            std::fs::create_dir(folder).unwrap();
-        }
-        let theirs = outside.join("package.json");
-        std::fs::write(&theirs, "theirs").unwrap();
-        std::os::unix::fs::symlink(&theirs, root.join("package.json")).unwrap();
-        std::os::unix::fs::symlink(&outside, root.join("web")).unwrap();
-        std::fs::create_dir(root.join("Makefile")).unwrap();
-        for name in ["package.json", "web/package.json", "Makefile", "a/b/test"] {
-            put_back(&root, name, b"base", name.ends_with("test")).unwrap();
-            assert_eq!(std::fs::read(root.join(name)).unwrap(), b"base");
-        }
-        assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
-        assert!(!root.join("web").is_symlink());
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Job {
     /// When its lease ends, whatever it does.
     pub(crate) deadline: Timestamp,
     pub(crate) continues: Option<String>,
+    /// The files that define the project's checks.
+    pub(crate) definitions: BTreeSet<String>,
 }
 
 /// Where a turn works.
@@ -349,7 +351,7 @@ impl Job {
         let changed: Vec<&RepoPath> = changed.into_iter().collect();
         let touched: Vec<String> = changed.iter().map(ToString::to_string).collect();
         let files = touched.len() as u32;
-        let (tests, mut protected) = facts::of(repository, base, &commit, &found.tree, &changed)?;
+        let (tests, mut protected) = facts::of(repository, base, &commit, &self.definitions)?;
         protected.extend(found.tampering.map(|_| ".git".to_owned()));
         let note = place.lane_note(&self.lane.name());
         let begun = std::fs::read_to_string(&note).unwrap_or_default();

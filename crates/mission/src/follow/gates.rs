@@ -61,6 +61,11 @@ impl Mission {
                 },
             );
         }
+        let checking = self.checking.iter().filter(|_| self.running());
+        let bent = checking.map(|id| (*id, self.bent_attempt(*id)));
+        if let Some((id, what)) = bent.into_iter().find(|(_, what)| !what.is_empty()) {
+            return self.reject(self.tasks[&id].attempt(), Rejection::Bent { what });
+        }
         let most = limits::GATES as usize + usize::from(planted!("gates_overbooked"));
         if self.gate_leases.len() >= most {
             return Vec::new();

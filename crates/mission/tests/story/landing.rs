@@ -102,3 +102,67 @@ fn a_run_before_the_work_that_the_machine_keeps_losing_does_not_hold_the_seal_up
     story.land();
     assert_eq!(story.mission.outcome(), Some(Outcome::Unverified));
 }
+
+#[test]
+fn the_good_part_of_a_red_stack_lands_and_what_is_red_is_found() {
+    let keys = ["a", "b", "c", "d"];
+    let terms = Terms {
+        workers: 4,
+        ..Terms::default()
+    };
+    let mut story = Story::open(terms);
+    story.prepare(vec![project_gate("test")]);
+    story.gates(|_, _| false);
+    let goal = "all of it".to_owned();
+    story.answer(
+        "intent.1",
+        Answer::Intent(mission::turn::Intent::Plan { goal }),
+    );
+    let tasks = keys.map(|key| task(key, &[])).to_vec();
+    story.answer("plan.1", Answer::Plan(mission::plan::Draft { tasks }));
+    for n in 1..=4 {
+        story.hand_in(&format!("T{n}.1"));
+    }
+    story.gates(|_, _| false);
+    for n in 1..=4 {
+        story.review(&format!("T{n}.1/review.1"), true);
+    }
+    // What holds the third attempt is red together with anything, and alone.
+    let mut stacks = Vec::new();
+    while story.due().iter().any(|due| due.starts_with("stack")) {
+        let due = story.mission.due();
+        let held = due.iter().find_map(|command| match command {
+            mission::command::Command::Stack { attempts, .. } => Some(
+                attempts
+                    .iter()
+                    .map(|(attempt, _)| attempt.to_string())
+                    .collect::<Vec<_>>(),
+            ),
+            _ => None,
+        });
+        let held = held.unwrap();
+        let red = held.iter().any(|attempt| attempt == "T3.1");
+        story.stack();
+        let landing = story.mission.landing().cloned();
+        let top = landing.and_then(|landing| landing.top).unwrap().1;
+        story.gates(|_, on| red && *on == top);
+        if !red {
+            story.move_line();
+        }
+        stacks.push(held.len());
+    }
+    for (n, landed) in [(1, true), (2, true), (3, false), (4, true)] {
+        let is_landed = matches!(story.state(n), State::Landed);
+        assert_eq!(
+            is_landed,
+            landed,
+            "T{n} is {:?}; stacks {stacks:?}",
+            story.state(n)
+        );
+    }
+    assert_eq!(stacks.iter().max(), Some(&3), "{stacks:?}");
+    assert!(
+        matches!(story.state(3), State::Working { .. }),
+        "it is tried again"
+    );
+}

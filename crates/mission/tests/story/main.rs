@@ -4,6 +4,7 @@
 
 mod budget;
 mod deliver;
+mod judges;
 mod landing;
 mod plan;
 mod proof;

@@ -116,7 +116,9 @@ fn no_work_and_no_word_of_a_person_makes_an_event_that_a_journal_refuses() {
             changed: paths(),
             silenced: paths(),
             gates: paths(),
+            written: u32::MAX,
             added: paths(),
+            grown: paths(),
         },
         TestFacts::default(),
     ]

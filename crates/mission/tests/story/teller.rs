@@ -304,6 +304,7 @@ pub(crate) fn run_of(gate: &Gate, tree: &TreeId, green: bool) -> GateRun {
         output: Digest::of(b""),
         tail: String::new(),
         tests: None,
+        as_before: None,
         duration: Millis(1),
     }
 }

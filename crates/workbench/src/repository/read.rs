@@ -138,7 +138,10 @@ impl MissionRepository {
     }
 
     /// The bytes of a blob up to a limit, and whether there is more.
-    pub(crate) fn blob(&self, id: &Digest, limit: usize) -> Result<(Vec<u8>, bool), Error> {
+    ///
+    /// # Errors
+    /// If there is no such blob.
+    pub fn blob(&self, id: &Digest, limit: usize) -> Result<(Vec<u8>, bool), Error> {
         let output = self
             .call("cat-file")
             .args(["blob", id.as_str()])
@@ -270,6 +273,14 @@ impl MissionRepository {
             .zip(said.lines())
             .filter(|(change, id)| change.old.as_str() == *id);
         Ok(same.map(|(change, _)| change.path.clone()).collect())
+    }
+
+    /// The paths that differ between two commits; one that moved is gone in one place and new in another.
+    ///
+    /// # Errors
+    /// If a commit is not there.
+    pub fn changed_files(&self, from: &CommitId, to: &CommitId) -> Result<Vec<Change>, Error> {
+        self.changes(from.as_str(), to.as_str(), false)
     }
 
     /// The paths that differ between two trees (or commits).

@@ -169,6 +169,17 @@ pub fn classify(path: &str) -> Class {
     }
 }
 
+/// Whether a file of this name decides how a runner runs what is there already, and is no manifest that new code may
+/// need: a new `jest.config.js` bends the tests that there are, a new `Cargo.toml` brings a package.
+pub fn configures_a_runner(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let is_manifest = matches!(
+        name.as_str(),
+        "package.json" | "pyproject.toml" | "cargo.toml" | "build.rs"
+    );
+    classify(path) == Class::GateDefinition && !is_manifest
+}
+
 /// Lower case, and without what some file systems drop or ignore: zero-width characters (HFS+), and blanks and dots at
 /// the end of a name (NTFS), or a stream behind a colon.
 fn folded(path: &str) -> String {

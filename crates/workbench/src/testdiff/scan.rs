@@ -53,6 +53,16 @@ const JAVASCRIPT: [&str; 19] = [
 ];
 const GO: [&str; 4] = ["t.Skip(", "t.Skipf(", "t.SkipNow(", "//go:build ignore"];
 
+/// Whether tests can be seen in a file of this name.
+pub(super) fn has_tests(path: &str) -> bool {
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+    let ending = ending.unwrap_or_default().to_ascii_lowercase();
+    matches!(
+        ending.as_str(),
+        "rs" | "py" | "go" | "js" | "jsx" | "ts" | "tsx" | "mjs" | "cjs" | "mts" | "cts"
+    )
+}
+
 impl Marks {
     pub(super) fn of(path: &str, text: &str) -> Self {
         let ending = path
