@@ -6,6 +6,7 @@
 
 use crate::git::RefName;
 use crate::repository::{self, MissionRepository, Signature};
+use crate::snapshot;
 use crate::workspace::{Error, Workspace};
 use mission::ids::CommitId;
 use mission::time::Timestamp;
@@ -36,7 +37,14 @@ impl MissionRepository {
     ) -> Result<Option<CommitId>, Error> {
         let name = RefName::below("refs/rescue/", name).map_err(repository::Error::from)?;
         let base = workspace.commit();
-        let work = self.collect(workspace, base)?;
+        let work = match self.collect(workspace, base) {
+            // A pipe holds no work, and must not keep the rest from being kept.
+            Err(Error::Snapshot(snapshot::Error::SpecialRules { .. })) => {
+                snapshot::remove_rules(workspace.path(), &[])?;
+                self.collect(workspace, base)?
+            }
+            other => other?,
+        };
         let own = self.own_commits(workspace)?;
         if own.is_empty() && work.tree == self.tree_of(base)? {
             return Ok(None);

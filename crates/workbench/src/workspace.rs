@@ -67,6 +67,29 @@ pub enum Error {
     Replaced(PathBuf),
 }
 
+impl Error {
+    /// What whoever worked in a workspace did to it so that its content cannot be told; nothing if it was not they. No
+    /// other try mends it, and what is wrong goes when the workspace is set to something else.
+    pub fn spoiled(&self) -> Option<String> {
+        match self {
+            Self::Replaced(_) => Some("the folder of its workspace".to_owned()),
+            Self::Snapshot(snapshot::Error::SpecialRules { path }) => Some(path.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Removes what stands in a workspace's place and is no folder: an agent may have put a link there.
+///
+/// # Errors
+/// If the file system refuses.
+pub fn clear_the_way(path: &Path) -> Result<(), Error> {
+    if fs::symlink_metadata(path).is_ok_and(|data| !data.is_dir()) {
+        disk::remove(path)?;
+    }
+    Ok(())
+}
+
 /// A workspace that was set to a commit and checked.
 #[derive(Clone, Debug)]
 pub struct Workspace {

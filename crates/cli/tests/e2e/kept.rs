@@ -48,3 +48,39 @@ fn what_a_cancelled_worker_had_started_is_ended_with_it() {
     running.ended().ends(6, &["sealed: cancelled"]);
     world.all_gone();
 }
+
+#[test]
+fn what_one_worker_does_to_its_workspace_is_no_matter_of_those_after_it() {
+    for (line, said) in [
+        ("rm -f .gitignore; mkfifo .gitignore", "it wrote .gitignore"),
+        (
+            "p=$PWD; mv $p $p.x; cp -r $p.x $p",
+            "it wrote the folder of its workspace",
+        ),
+        (
+            "p=$PWD; mv $p $p.x; ln -s / $p",
+            "it wrote the folder of its workspace",
+        ),
+    ] {
+        let world = project();
+        let task = |name: &str| Task::new(name).proof(&format!("test -f {name}.txt"));
+        let script = Script::plan(["bad", "good", "late"].map(task))
+            .worker("bad", [write("bad.txt", "x\n"), run(line)])
+            .worker("good", [write("good.txt", "x\n")])
+            .worker("late", [write("late.txt", "x\n")])
+            .reviewed();
+        let words = ["--workers", "1", "--attempts", "1", "--deliver", "none"];
+        let ran = world.task(&script, &words);
+        let told = ran.said();
+        assert!(told.contains(said), "{line}:\n{told}");
+        assert_eq!(world.state_of("m1"), "partial", "{line}:\n{told}");
+        let landed = world.mission_git("m1", &["ls-tree", "--name-only", "landed"]);
+        let has = |name: &str| landed.lines().any(|line| line == name);
+        assert!(
+            has("good.txt") && has("late.txt") && !has("bad.txt"),
+            "{landed}"
+        );
+        let lanes = std::fs::read_dir(world.place("m1").join("lanes"));
+        assert_eq!(lanes.map_or(0, Iterator::count), 0, "{line}");
+    }
+}

@@ -8,6 +8,8 @@ use mission::mission::{Mission, State};
 use mission::time::Timestamp;
 use workbench::fault;
 use workbench::git::RefName;
+use workbench::repository::MissionRepository;
+use workbench::workspace::Workspace;
 
 /// A mission to be tidied.
 pub(crate) struct Job {
@@ -67,6 +69,7 @@ impl Job {
                     }
                 }
                 for lane in all.iter().filter(|lane| is_workspace(lane)) {
+                    workbench::workspace::clear_the_way(lane).map_err(Error::new)?;
                     let Some(workspace) = repository.workspace_at(lane).map_err(Error::new)? else {
                         continue;
                     };
@@ -77,10 +80,7 @@ impl Job {
                     if name.starts_with("worker-") && !handed_in {
                         // Named by the seal too: a mission that goes on and ends again keeps both.
                         let name = format!("{name}-{n}");
-                        let kept = repository
-                            .rescue(&workspace, &name, self.when)
-                            .map_err(Error::new)?;
-                        rescued += u32::from(kept.is_some());
+                        rescued += kept(repository, &workspace, &name, self.when)?;
                         fault::point("tidy.lane rescued");
                     }
                     repository.remove(&workspace).map_err(Error::new)?;
@@ -98,6 +98,22 @@ impl Job {
             })
             .await?;
         Ok(Input::Cleaned { n, rescued })
+    }
+}
+
+/// Keeps what a workspace holds, and tells how much was kept. What its agent did to it must not keep it from going.
+fn kept(
+    repository: &MissionRepository,
+    workspace: &Workspace,
+    name: &str,
+    when: Timestamp,
+) -> Result<u32, Error> {
+    match repository.rescue(workspace, name, when) {
+        Err(error) if error.spoiled().is_some() => {
+            tracing::warn!(%error, "nothing could be kept");
+            Ok(0)
+        }
+        kept => Ok(u32::from(kept.map_err(Error::new)?.is_some())),
     }
 }
 

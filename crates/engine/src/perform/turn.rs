@@ -7,10 +7,11 @@ use agents::{Order, Question, Reply, ShellRule, Sign, Watcher};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mission::event::Turn;
-use mission::ids::{CommitId, Epoch, MissionId};
+use mission::ids::{CommitId, Epoch, MissionId, TreeId};
 use mission::input::Input;
 use mission::time::{Millis, Timestamp};
 use mission::turn::{Answer, AnswerKind, Outcome, Report};
+use mission::work::TestFacts;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -220,6 +221,7 @@ impl Job {
         let begun = format!("{} {start}", self.turn);
         let earlier = std::fs::read_to_string(&note).unwrap_or_default();
         let left = unkept(&earlier);
+        workbench::workspace::clear_the_way(&path).map_err(Error::new)?;
         if let Some(set_by) = set_by(&earlier, &begun)
             && let Some(workspace) = repository.workspace_at(&path).map_err(Error::new)?
         {
@@ -234,9 +236,15 @@ impl Job {
         {
             // Named by the lease that takes the lane too, so that the same turn, cut short twice, is kept twice.
             let name = format!("{turn}-before-{}", self.epoch.0);
-            repository
-                .rescue(&workspace, &name, self.since)
-                .map_err(Error::new)?;
+            match repository.rescue(&workspace, &name, self.since) {
+                // One agent's mischief must not keep the lane from everybody after it.
+                Err(error) if error.spoiled().is_some() => {
+                    tracing::warn!(%error, "nothing could be kept");
+                }
+                kept => {
+                    kept.map_err(Error::new)?;
+                }
+            }
             fault::point("turn.rescued");
         }
         // The note goes first: a workspace whose set-up was cut short belongs to no turn.
@@ -339,7 +347,13 @@ impl Job {
         base: &CommitId,
     ) -> Result<mission::work::Work, Error> {
         fault::point("turn.collect before");
-        let found = repository.collect(workspace, base).map_err(Error::new)?;
+        let found = match repository.collect(workspace, base) {
+            Err(error) => match error.spoiled() {
+                Some(what) => return spoiled(base, repository.tree_of(base), what),
+                None => return Err(Error::new(error)),
+            },
+            Ok(found) => found,
+        };
         fault::point("turn.collect tree");
         let message = format!("{}\n", self.title);
         let commit = repository
@@ -382,6 +396,22 @@ async fn end_strays(workspace: &Workspace) -> Result<(), Error> {
         Ok(())
     })
     .await
+}
+
+/// What is told of a workspace whose content cannot be told because of what its agent did to it: nothing but that.
+fn spoiled(
+    base: &CommitId,
+    tree: Result<TreeId, workbench::repository::Error>,
+    what: String,
+) -> Result<mission::work::Work, Error> {
+    Ok(mission::work::Work {
+        commit: base.clone(),
+        tree: tree.map_err(Error::new)?,
+        touched: vec![what.clone()],
+        files: 1,
+        tests: TestFacts::default(),
+        protected: vec![what],
+    })
 }
 
 /// The paths of a change: one, or two for a file that moved.
