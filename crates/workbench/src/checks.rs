@@ -1,6 +1,5 @@
 //! Finding the checks of a project: which gates it has, and how its workspaces are prepared.
 //!
-//! Files are read, nothing of the repository is run. A gate is found only where the project itself says so: a script (of
 //! Files are read, nothing of the repository is run. A gate is found only where the project itself says so: a script
 //! (of `package.json`, or the executable `script/test`), a target, a test folder, a linter's configuration. For each
 //! ecosystem the root comes first; where it has no gate of that ecosystem, the packages below it are looked at, so that
@@ -11,6 +10,7 @@ mod node;
 mod others;
 mod python;
 mod rust;
+mod scripts;
 
 use crate::recipe::Recipe;
 use files::Files;
@@ -119,6 +119,15 @@ fn at(folder: &str, name: &str) -> String {
 
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
+}
+
+/// Adds the scripts that a gate's own text runs to what defines it.
+fn defined_too(gate: &mut Gate, files: &Files, text: &str) {
+    for script in scripts::run_by(files, &gate.directory, text) {
+        if !gate.defined_by.contains(&script) {
+            gate.defined_by.push(script);
+        }
+    }
 }
 
 /// A gate in `folder`. `defined_by` names files in that folder; those that are not there are left out.

@@ -398,3 +398,111 @@ async fn a_recipe_that_was_found_sets_its_workspace_up() {
     );
     assert!(at.path().join(&detected.recipes[0].bring[0].path).is_dir());
 }
+
+#[test]
+fn every_ecosystem_is_set_up_by_what_it_locks() {
+    let package = (
+        "package.json",
+        r#"{"scripts":{"test":"x"},"dependencies":{"a":"1"}}"#,
+    );
+    let crate_ = (
+        "Cargo.toml",
+        "[package]\nname = \"a\"\nversion = \"0.1.0\"\n",
+    );
+    let python = ("pyproject.toml", "[tool.pytest.ini_options]\n");
+    let module = ("go.mod", "module a\n");
+    let all: [(&[(&str, &str)], &str); 11] = [
+        (
+            &[package, ("pnpm-lock.yaml", "")],
+            "pnpm install --frozen-lockfile | pnpm-lock.yaml",
+        ),
+        (
+            &[package, ("yarn.lock", "")],
+            "yarn install --frozen-lockfile | yarn.lock",
+        ),
+        (
+            &[package, ("bun.lock", "")],
+            "bun install --frozen-lockfile | bun.lock",
+        ),
+        (
+            &[package, ("npm-shrinkwrap.json", "{}")],
+            "npm ci --no-audit --no-fund | npm-shrinkwrap.json",
+        ),
+        (&[python, ("uv.lock", "")], "uv sync --frozen | uv.lock"),
+        (
+            &[python, ("poetry.lock", "")],
+            "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --no-interaction | poetry.lock",
+        ),
+        (
+            &[
+                (
+                    "pyproject.toml",
+                    "[project]\nname = \"a\"\n[project.optional-dependencies]\ntest = []\n",
+                ),
+                ("test_a.py", ""),
+            ],
+            "python3 -m venv .venv && .venv/bin/python -m pip install --disable-pip-version-check -e '.[test]' | pyproject.toml",
+        ),
+        (
+            &[crate_, ("Cargo.lock", "")],
+            "cargo fetch --locked | Cargo.lock",
+        ),
+        (&[crate_], "cargo fetch | Cargo.toml"),
+        (&[module, ("go.sum", "")], "go mod download | go.sum"),
+        (&[module], "go mod download | go.mod"),
+    ];
+    for (files, line) in all {
+        assert_eq!(setups(files), [line], "{files:?}");
+    }
+    let unlocked = ["pnpm@9", "yarn@1", "bun@1"].map(|manager| {
+        let text = format!(r#"{{"packageManager":"{manager}","dependencies":{{"a":"1"}}}}"#);
+        setups(&[("package.json", &text)]).concat()
+    });
+    assert_eq!(
+        unlocked,
+        [
+            "pnpm install --no-lockfile | package.json",
+            "yarn install | package.json",
+            "bun install --no-save | package.json"
+        ]
+    );
+}
+
+#[test]
+fn scripts_that_a_check_runs_define_it_and_what_they_run_in_turn_does_not() {
+    let defined = |files: &[(&str, &str)]| {
+        let (_at, detected) = project(files);
+        detected.gates[0].defined_by.join(" ")
+    };
+    let makefile = "all:\n\tsh other.sh\ntest: all\n\t@sh -e run-checks.sh --all src.sh\n\tCI=1 ./more.sh && $(PYTHON) ci/x.py\n";
+    assert_eq!(
+        defined(&[
+            ("Makefile", makefile),
+            ("run-checks.sh", "sh sub.sh\n"),
+            ("more.sh", ""),
+            ("ci/x.py", ""),
+            ("other.sh", ""),
+            ("sub.sh", ""),
+            ("src.sh", ""),
+        ]),
+        "Makefile ci/x.py more.sh run-checks.sh"
+    );
+    let package = r#"{"scripts":{"pretest":"node prepare.js","test":"npm run unit -- x.js",
+        "unit":"node --import ./setup.mjs run.js math.js && sh tests/all.sh"}}"#;
+    assert_eq!(
+        defined(&[
+            ("package.json", package),
+            ("prepare.js", ""),
+            ("setup.mjs", ""),
+            ("run.js", ""),
+            ("math.js", ""),
+            ("x.js", ""),
+            ("tests/all.sh", ""),
+        ]),
+        "package.json prepare.js run.js setup.mjs"
+    );
+    assert_eq!(
+        defined(&[("justfile", "@test:\n  bash ci.sh\n"), ("ci.sh", "")]),
+        "justfile ci.sh"
+    );
+}

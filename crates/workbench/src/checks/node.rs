@@ -32,6 +32,9 @@ const TEST_CONFIGURATION: [&str; 12] = [
     ".mocharc.yml",
 ];
 
+/// Scripts that run scripts are followed this deep.
+const SCRIPT_DEPTH: usize = 3;
+
 pub(super) fn detect(files: &mut Files, folder: &str, detected: &mut Detected) {
     let manifest = at(folder, "package.json");
     let Some(package) = files.json(&manifest) else {
@@ -194,16 +197,27 @@ impl Scripts<'_> {
         };
         let source = format!("`scripts.{name}` in {}", self.manifest);
         let id = format!("{}-{}", self.manager, name.replace(':', "-"));
-        detected.gates.push(gate(
-            files,
-            self.folder,
-            &id,
-            kind,
-            self.run(name),
-            source,
-            defined_by,
-        ));
+        let argv = self.run(name);
+        let mut found = gate(files, self.folder, &id, kind, argv, source, defined_by);
+        super::defined_too(&mut found, files, &self.lines(name, SCRIPT_DEPTH));
+        detected.gates.push(found);
         true
+    }
+
+    /// The text of a script, of those that run before and after it, and of those that it runs by their names.
+    fn lines(&self, name: &str, depth: usize) -> String {
+        let all = [format!("pre{name}"), name.to_owned(), format!("post{name}")];
+        let mut lines = String::new();
+        for text in all.iter().filter_map(|name| self.script(name)) {
+            lines.push_str(text);
+            lines.push('\n');
+            let words: Vec<&str> = text.split([' ', '&', '|', ';']).collect();
+            let named = words.windows(2).filter(|pair| pair[0] == "run");
+            for pair in named.take_while(|_| depth > 0) {
+                lines.push_str(&self.lines(pair[1], depth - 1));
+            }
+        }
+        lines
     }
 
     fn test(&self, files: &mut Files, detected: &mut Detected) {

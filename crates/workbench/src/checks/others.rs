@@ -72,8 +72,8 @@ pub(super) fn make(files: &mut Files, detected: &mut Detected) {
         return;
     };
     let text = files.maybe(name).unwrap_or_default();
-    let has = |target: &str| text.lines().any(|line| is_target(line, target));
-    targets(files, detected, "make", name, has);
+    let is = |line: &str, target: &str| is_target(line, target);
+    targets(files, detected, ("make", name), &text, is);
 }
 
 /// Recipes of a justfile, under the same rule.
@@ -82,11 +82,8 @@ pub(super) fn just(files: &mut Files, detected: &mut Detected) {
         return;
     };
     let text = files.maybe(name).unwrap_or_default();
-    let has = |target: &str| {
-        text.lines()
-            .any(|line| is_target(line.trim_start_matches('@'), target))
-    };
-    targets(files, detected, "just", name, has);
+    let is = |line: &str, target: &str| is_target(line.trim_start_matches('@'), target);
+    targets(files, detected, ("just", name), &text, is);
 }
 
 /// The executable `script/test`, where nothing else gave tests. "Scripts to rule them all" is a convention that many
@@ -104,24 +101,30 @@ pub(super) fn script(files: &mut Files, detected: &mut Detected) {
         detected.notes.push(note);
         return;
     }
-    detected.gates.push(gate(
+    let source = format!("the script {SCRIPT}");
+    let argv = words(SCRIPT);
+    let text = files.maybe(SCRIPT).unwrap_or_default();
+    let mut found = gate(
         files,
         "",
         "script-test",
         GateKind::Test,
-        words(SCRIPT),
-        format!("the script {SCRIPT}"),
+        argv,
+        source,
         &[SCRIPT],
-    ));
+    );
+    super::defined_too(&mut found, files, &text);
+    detected.gates.push(found);
 }
 
 fn targets(
     files: &mut Files,
     detected: &mut Detected,
-    program: &str,
-    file: &str,
-    has: impl Fn(&str) -> bool,
+    (program, file): (&str, &str),
+    text: &str,
+    is: impl Fn(&str, &str) -> bool,
 ) {
+    let has = |target: &str| text.lines().any(|line| is(line, target));
     for (kind, names) in [
         (GateKind::Test, ["test", "check"].as_slice()),
         (GateKind::Lint, &["lint"]),
@@ -133,15 +136,11 @@ fn targets(
         if let Some(target) = names.iter().find(|target| has(target)) {
             let source = format!("target `{target}` in {file}");
             let argv = words(&format!("{program} {target}"));
-            detected.gates.push(gate(
-                files,
-                "",
-                &format!("{program}-{target}"),
-                kind,
-                argv,
-                source,
-                &[file],
-            ));
+            let id = format!("{program}-{target}");
+            let mut found = gate(files, "", &id, kind, argv, source, &[file]);
+            let lines = super::scripts::recipe_of(text, |line| is(line, target));
+            super::defined_too(&mut found, files, &lines);
+            detected.gates.push(found);
         }
     }
 }
