@@ -160,7 +160,11 @@ fn service(line: &str) -> Option<String> {
             .next()
     })
     .any(|host| SERVICE_HOSTS.contains(&host));
-    let found = docker || (local && refused && known_port()) || unknown_host;
+    // A port that the check must have is somebody else's: a server that runs on this machine, as a rule.
+    let taken = ["eaddrinuse", "address already in use", "addrinuse"]
+        .iter()
+        .any(|sign| lower.contains(sign));
+    let found = docker || (local && refused && known_port()) || unknown_host || taken;
     found.then(|| line.chars().filter(|c| !c.is_control()).take(200).collect())
 }
 
@@ -245,6 +249,10 @@ mod tests {
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
             "Error: getaddrinfo ENOTFOUND postgres",
             "could not translate host name \"db\" to address: Name or service not known",
+            "Error: listen EADDRINUSE: address already in use 127.0.0.1:3000",
+            "OSError: [Errno 98] Address already in use",
+            "listen tcp :8080: bind: address already in use",
+            "called `Result::unwrap()` on an `Err` value: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
         ] {
             assert!(signs(text).service().is_some(), "{text}");
         }
