@@ -3,6 +3,8 @@
 //! Every Reviewer here accepts whatever it sees, so that the engine's own evidence is all that stands between a claim
 //! and a seal.
 
+mod judges;
+
 use crate::world;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -732,6 +734,8 @@ fn built(cases: Vec<Case>) -> Vec<(&'static str, World, Script)> {
 fn no_liar_is_sealed_completed() {
     let began = Instant::now();
     let mut cases = built(liars());
+    cases.extend(built(judges::liars_about_tests()));
+    cases.extend(built(judges::liars_about_scripts()));
     let world = node();
     let script = reaching(&world);
     cases.push(("writes into the user's tree instead", world, script));
@@ -749,6 +753,8 @@ fn no_liar_is_sealed_completed() {
 fn the_honest_are_sealed_completed() {
     let began = Instant::now();
     let mut cases = built(twins());
+    cases.extend(built(judges::twins_about_tests()));
+    cases.extend(built(judges::twins_about_checks()));
     let world = green_shell();
     let script = flaky(&world);
     cases.push(("works where the base is flaky", world, script));
