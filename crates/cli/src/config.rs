@@ -5,10 +5,12 @@
 
 use crate::args::{AgentArgs, Allowed, Form, LimitArgs, parse_count, parse_time};
 use crate::error::{Error, Kind};
+use mission::gate::Program;
 use mission::limits;
 use mission::time::Millis;
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
+use workbench::recipe::{Bring, Ecosystem, Means, Recipe};
 
 /// The file as it is written. A key that is not known is an error that names it: a misspelt limit must not be no limit.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +23,87 @@ pub(crate) struct Config {
     deliver: Option<Form>,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    set_up: Vec<SetUp>,
+}
+
+/// How workspaces of one project are prepared, where its files do not say it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetUp {
+    /// The project's folder.
+    project: PathBuf,
+    /// The folder below it in which the command runs.
+    #[serde(default)]
+    directory: String,
+    /// A line of shell that runs once for each content of `keyed_by`.
+    command: Option<String>,
+    #[serde(default)]
+    keyed_by: Vec<String>,
+    /// Ignored paths that the command makes and every workspace gets.
+    #[serde(default)]
+    bring: Vec<String>,
+    /// The same by hard links.
+    #[serde(default)]
+    link: Vec<String>,
+    /// Files of the project's folder that every workspace gets: environment files.
+    #[serde(default)]
+    files: Vec<String>,
+    /// Variables of the environment that the command and the checks get.
+    #[serde(default)]
+    variables: Vec<String>,
+    /// Programs whose versions the evidence depends on.
+    #[serde(default)]
+    tools: Vec<String>,
+}
+
+impl SetUp {
+    fn recipe(&self) -> (PathBuf, Recipe) {
+        let by = |means: Means| {
+            move |path: &String| Bring {
+                path: path.clone(),
+                means,
+            }
+        };
+        let copied = self.bring.iter().chain(&self.files);
+        let bring = copied
+            .map(by(Means::CloneOrCopy))
+            .chain(self.link.iter().map(by(Means::HardLink)));
+        let recipe = Recipe {
+            ecosystem: Ecosystem::Own,
+            directory: self.directory.clone(),
+            setup: self.command.clone().map(Program::Shell),
+            keyed_by: self.keyed_by.clone(),
+            bring: bring.collect(),
+            variables: self.variables.clone(),
+            tools: self.tools.clone(),
+            files_from: (!self.files.is_empty()).then(|| self.project.clone()),
+            files: self.files.clone(),
+            venv: None,
+        };
+        (self.project.clone(), recipe)
+    }
+
+    /// The first path that does not stay below the project, with its key.
+    fn outside(&self) -> Option<(&'static str, &str)> {
+        let lists = [
+            ("keyed_by", &self.keyed_by),
+            ("bring", &self.bring),
+            ("link", &self.link),
+            ("files", &self.files),
+        ];
+        let stays = |path: &str| {
+            let mut parts = Path::new(path).components();
+            !path.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
+        };
+        if !self.directory.is_empty() && !stays(&self.directory) {
+            return Some(("directory", &self.directory));
+        }
+        lists.into_iter().find_map(|(key, list)| {
+            let path = list.iter().find(|path| !stays(path))?;
+            Some((key, path.as_str()))
+        })
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +163,8 @@ pub(crate) struct Resolved {
     pub(crate) model: Option<String>,
     /// What agents may do without being asked.
     pub(crate) allow: Vec<Allowed>,
+    /// How workspaces of the user's projects are prepared, by the project's folder.
+    pub(crate) recipes: Vec<(PathBuf, Recipe)>,
     /// A turn of which nothing is heard for this long is over.
     pub(crate) silence: Millis,
 }
@@ -128,7 +213,27 @@ impl Config {
         in_range("workers", config.limits.workers, 1, limits::WORKERS_CAP)?;
         in_range("attempts", config.limits.attempts, 1, 10)?;
         in_range("reviews", config.limits.reviews, 0, 10)?;
+        for set_up in &config.set_up {
+            let wrong = |what: String| {
+                let what = format!("{}: {what}", path.display());
+                Err(Error::new(Kind::Config, what))
+            };
+            if !set_up.project.is_absolute() {
+                let named = set_up.project.display();
+                return wrong(format!("`set_up.project` is {named}; name the whole path"));
+            }
+            if let Some((key, outside)) = set_up.outside() {
+                return wrong(format!(
+                    "`set_up.{key}` has {outside:?}; name a path below the project"
+                ));
+            }
+        }
         Ok(config)
+    }
+
+    /// How workspaces of the user's projects are prepared, by the project's folder.
+    pub(crate) fn recipes(&self) -> Vec<(PathBuf, Recipe)> {
+        self.set_up.iter().map(SetUp::recipe).collect()
     }
 
     /// How agents run.
@@ -142,6 +247,7 @@ impl Config {
             agent: args.agent.clone().or_else(|| self.agent.clone()),
             model: args.model.clone().or_else(|| self.model.clone()),
             allow,
+            recipes: self.recipes(),
             silence: args
                 .silence
                 .or(self.limits.silence.map(|time| time.0))
@@ -234,5 +340,36 @@ mod tests {
                 .unwrap_err()
                 .contains("1 to 32")
         );
+    }
+
+    #[test]
+    fn a_set_up_names_its_project_and_stays_in_it() {
+        let text = "[[set_up]]\nproject = '/p'\ncommand = 'make deps'\nkeyed_by = ['deps.lock']\nbring = ['deps']\nlink = ['data']\nfiles = ['.env']\n";
+        let (project, recipe) = parse(text).unwrap().recipes().remove(0);
+        let brought: Vec<_> = recipe
+            .bring
+            .iter()
+            .map(|bring| (bring.path.as_str(), bring.means))
+            .collect();
+        assert_eq!(project, Path::new("/p"));
+        assert_eq!(recipe.setup, Some(Program::Shell("make deps".into())));
+        assert_eq!(
+            brought,
+            [
+                ("deps", Means::CloneOrCopy),
+                (".env", Means::CloneOrCopy),
+                ("data", Means::HardLink)
+            ]
+        );
+        assert_eq!(recipe.files_from.as_deref(), Some(Path::new("/p")));
+        for (line, word) in [
+            ("project = 'p'", "whole path"),
+            ("project = '/p'\nbring = ['../x']", "set_up.bring"),
+            ("project = '/p'\nfiles = ['/etc/passwd']", "set_up.files"),
+            ("project = '/p'\ncomand = 'x'", "comand"),
+        ] {
+            let error = parse(&format!("[[set_up]]\n{line}\n")).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
     }
 }

@@ -214,6 +214,7 @@ pub(crate) fn settings(
     Ok(Settings {
         shell,
         model: args.model.clone(),
+        recipes: args.recipes.clone(),
         silence: args.silence,
         ..common
     })
@@ -259,6 +260,7 @@ pub(crate) fn engine_settings(
         git: crate::places::git(),
         shell: ShellRule::Deny,
         model: None,
+        recipes: Vec::new(),
         silence: mission::limits::SILENCE,
     })
 }

@@ -100,6 +100,11 @@ impl Place {
         self.root.join("recipes.json")
     }
 
+    /// How workspaces are prepared for what work has added since.
+    pub fn later_recipes(&self) -> PathBuf {
+        self.root.join("recipes-later.json")
+    }
+
     /// The workspace in which set-up ran, by the digest of what decides its outcome.
     pub fn prepared(&self, key: &str) -> PathBuf {
         self.root.join("prepared").join(key)

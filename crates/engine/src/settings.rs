@@ -5,9 +5,11 @@ use agents::{Agent, ShellRule};
 use mission::time::Millis;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use workbench::git::UserEnvironment;
 use workbench::guard::Guard;
+use workbench::recipe::Recipe;
 
 /// What an engine works with.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub struct Settings {
     pub shell: ShellRule,
     /// The model to ask for, if the user named one.
     pub model: Option<String>,
+    /// How the user has workspaces of their projects prepared, by the project's folder.
+    pub recipes: Vec<(PathBuf, Recipe)>,
     /// A turn of which nothing was heard for this long is over.
     pub silence: Millis,
 }

@@ -91,7 +91,7 @@ async fn look(
     })
     .await?;
     if !run {
-        let (_, detected) = prepare::detect(bench, &base.commit).await?;
+        let (_, detected) = prepare::detect(bench, &base.commit, folder).await?;
         return Ok(Survey {
             base,
             detected,
@@ -99,7 +99,7 @@ async fn look(
             baselines: Vec::new(),
         });
     }
-    let found = prepare::find_gates(bench, &base.commit, cancel).await?;
+    let found = prepare::find_gates(bench, &base.commit, folder, cancel).await?;
     let mut baselines = Vec::new();
     let runner = gate::runner(bench, &found.detected.recipes);
     for gate in &found.detected.gates {

@@ -53,6 +53,8 @@ pub enum Ecosystem {
     Cargo,
     /// Go.
     Go,
+    /// Nobody's: the user's own set-up, from their configuration.
+    Own,
 }
 
 impl fmt::Display for Ecosystem {
@@ -68,6 +70,7 @@ impl fmt::Display for Ecosystem {
             Self::Pip => "pip",
             Self::Cargo => "cargo",
             Self::Go => "go",
+            Self::Own => "your configuration",
         })
     }
 }
@@ -112,6 +115,13 @@ pub struct Recipe {
     pub variables: Vec<String>,
     /// Programs whose versions belong to the environment of its gates.
     pub tools: Vec<String>,
+    /// Files of the user's folder, below the root, that the prepared workspace gets before set-up runs: environment files
+    /// that a configuration names. They are among [`Recipe::bring`], too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// The user's folder, where there are such files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_from: Option<PathBuf>,
     /// A Python environment among [`Recipe::bring`] that [`move_venv`] must correct after it was brought along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venv: Option<String>,
@@ -130,6 +140,42 @@ impl Recipe {
             _ => &[],
         }
     }
+}
+
+/// The recipes of a tree under the user's own: one that runs a command takes the place of those that were detected for
+/// its folder.
+pub fn under(detected: Vec<Recipe>, own: &[Recipe]) -> Vec<Recipe> {
+    let replaced = |recipe: &Recipe| {
+        let same = |own: &Recipe| own.setup.is_some() && own.directory == recipe.directory;
+        own.iter().any(same)
+    };
+    let kept = detected.into_iter().filter(|recipe| !replaced(recipe));
+    kept.chain(own.iter().cloned()).collect()
+}
+
+/// Whether a file of this name can say how a workspace is set up.
+pub fn is_manifest(name: &str) -> bool {
+    matches!(
+        name,
+        "package.json"
+            | "package-lock.json"
+            | "npm-shrinkwrap.json"
+            | "pnpm-lock.yaml"
+            | "pnpm-workspace.yaml"
+            | "yarn.lock"
+            | ".yarnrc.yml"
+            | "bun.lock"
+            | "bun.lockb"
+            | "pyproject.toml"
+            | "setup.py"
+            | "setup.cfg"
+            | "uv.lock"
+            | "poetry.lock"
+            | "Cargo.toml"
+            | "Cargo.lock"
+            | "go.mod"
+            | "go.sum"
+    ) || (name.starts_with("requirements") && name.ends_with(".txt"))
 }
 
 /// Why a workspace could not be prepared from another.
@@ -205,6 +251,13 @@ pub fn prepared_key(root: &Path, recipe: &Recipe) -> Result<Digest, Error> {
     for path in &recipe.keyed_by {
         part(path);
         part(locks.get(path).map_or("absent", Digest::as_str));
+    }
+    if let Some(from) = &recipe.files_from {
+        let files = Environment::locks(from, &recipe.files).map_err(system("read", from))?;
+        for path in &recipe.files {
+            part(path);
+            part(files.get(path).map_or("absent", Digest::as_str));
+        }
     }
     Ok(digest(hash))
 }

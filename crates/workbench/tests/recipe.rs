@@ -179,6 +179,8 @@ fn a_prepared_workspace_is_keyed_by_its_lock_files_and_set_up() {
         bring: Vec::new(),
         variables: Vec::new(),
         tools: Vec::new(),
+        files: Vec::new(),
+        files_from: None,
         venv: None,
     };
     write(&from, "package-lock.json", "{}");

@@ -348,6 +348,7 @@ fn settings(folder: &Path) -> Settings {
         git: UserEnvironment::default(),
         shell: agents::ShellRule::Allow,
         model: None,
+        recipes: Vec::new(),
         silence: Millis::from_mins(60),
     }
 }

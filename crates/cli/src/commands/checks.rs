@@ -2,10 +2,12 @@
 
 use super::task;
 use crate::args::ChecksArgs;
+use crate::config::Config;
 use crate::error::{Error, Exit, Kind};
 use crate::host::{self, Starting, Store};
 use crate::view::{self, escape, table};
 use agents::scripted::Script;
+use engine::settings::Settings;
 use engine::survey::{self, Survey};
 use std::fmt::Write as _;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +21,10 @@ pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
         script: Script { turns: Vec::new() },
         text: String::new(),
     };
-    let settings = host::engine_settings(&store, &nobody, &place)?;
+    let settings = Settings {
+        recipes: Config::read()?.recipes(),
+        ..host::engine_settings(&store, &nobody, &place)?
+    };
     let found = host::block_on(async {
         let cancel = CancellationToken::new();
         let stop = cancel.clone();

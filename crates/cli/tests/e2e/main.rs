@@ -13,6 +13,7 @@ mod kept;
 #[cfg(feature = "faults")]
 mod kill;
 mod looked;
+mod set_ups;
 mod todo;
 mod two;
 

@@ -10,13 +10,13 @@ use mission::mission::Mission;
 use mission::time::Timestamp;
 use mission::work::Base;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use workbench::checks::{self, Detected};
 use workbench::fault;
 use workbench::gates::{Environment, Locks};
 use workbench::git::{Git, UserEnvironment};
-use workbench::recipe::Recipe;
+use workbench::recipe::{self, Recipe};
 use workbench::repository::{MissionRepository, Project};
 use workbench::snapshot::Head;
 use workbench::workspace::Workspace;
@@ -51,8 +51,9 @@ impl Job {
     ) -> Result<Input, Error> {
         let place = bench.place.clone();
         let environment = bench.settings.git.clone();
+        let project = self.project.clone();
         let (base, notes) = blocking(move || self.pin(&place, &environment)).await?;
-        let found = find_gates(bench, &base.commit, cancel).await?;
+        let found = find_gates(bench, &base.commit, &project, cancel).await?;
         let notes = notes
             .into_iter()
             .chain(found.detected.notes)
@@ -139,36 +140,46 @@ pub(crate) struct Found {
 pub(crate) async fn detect(
     bench: &Bench,
     commit: &CommitId,
+    project: &Path,
 ) -> Result<(Workspace, Detected), Error> {
     let (path, at) = (bench.place.lane(LANE), commit.clone());
+    let own = own_recipes(bench, project);
     bench
         .with_repository(move |repository| {
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
             let workspace = repository.workspace(&path, &at, &[]).map_err(Error::new)?;
-            let detected = checks::detect(workspace.path());
+            let mut detected = checks::detect(workspace.path());
+            if !own.is_empty() {
+                let why = format!("{} set-up is named in your configuration", own.len());
+                detected.why.push(why);
+            }
+            detected.recipes = recipe::under(detected.recipes, &own);
             Ok((workspace, detected))
         })
         .await
+}
+
+/// The set-up that the user's configuration names for a project.
+fn own_recipes(bench: &Bench, project: &Path) -> Vec<Recipe> {
+    let of_this = |(folder, _): &&(PathBuf, Recipe)| {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        project.starts_with(folder)
+    };
+    let own = bench.settings.recipes.iter().filter(of_this);
+    own.map(|(_, recipe)| recipe.clone()).collect()
 }
 
 /// Finds the project's gates on the base, and runs its set-up there once.
 pub(crate) async fn find_gates(
     bench: &Bench,
     commit: &CommitId,
+    project: &Path,
     cancel: &CancellationToken,
 ) -> Result<Found, Error> {
-    let (workspace, mut detected) = detect(bench, commit).await?;
-    // A project need not ignore what set-up makes; no Worker's result may hold it.
-    let aside = ready::kept(&detected.recipes);
-    let litter: Vec<&str> = detected
-        .recipes
-        .iter()
-        .flat_map(|recipe| recipe.litter().iter().copied())
-        .collect();
+    let (workspace, mut detected) = detect(bench, commit, project).await?;
+    let aside = detected.recipes.clone();
     bench
-        .with_repository(move |repository| {
-            repository.set_aside(&aside, &litter).map_err(Error::new)
-        })
+        .with_repository(move |repository| ready::set_aside(repository, &aside))
         .await?;
     let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
     fault::point("prepare.workspace");
@@ -200,7 +211,7 @@ pub(crate) async fn find_gates(
 async fn environment(
     bench: &Bench,
     recipes: &[Recipe],
-    workspace: &std::path::Path,
+    workspace: &Path,
     cancel: &CancellationToken,
 ) -> Result<Digest, Error> {
     let tools: BTreeSet<String> = recipes

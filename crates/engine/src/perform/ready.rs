@@ -2,16 +2,18 @@
 //! state of the lock files, in a workspace of its own, and brought along to the others.
 
 use super::{Bench, Error, blocking};
+use crate::layout::Place;
 use mission::ids::{CommitId, Digest};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use workbench::checks;
 use workbench::fault;
 use workbench::git::RepoPath;
 use workbench::process::{self, Command, End, Limits};
-use workbench::recipe::{self, Means, Recipe};
+use workbench::recipe::{self, Ecosystem, Means, Recipe};
 use workbench::repository::MissionRepository;
 use workbench::workspace::Workspace;
 
@@ -24,13 +26,97 @@ pub(crate) struct SetupFailed {
     pub(crate) tail: String,
 }
 
-/// The recipes that the mission was prepared with; none before.
+/// Every recipe that this mission knows: those that it was prepared with, none before, and those that work brought
+/// since. A recipe keeps its place among them.
 pub(crate) fn recipes(bench: &Bench) -> Result<Vec<Recipe>, Error> {
-    match std::fs::read(bench.place.recipes()) {
+    let mut all = read(&bench.place.recipes())?;
+    all.extend(read(&bench.place.later_recipes())?);
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<Vec<Recipe>, Error> {
+    match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(Error::lasting),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(Error::new(error)),
     }
+}
+
+/// The recipes of what lies in a folder, with those among them learned that nobody knew: what they make is no work of
+/// anybody. A first task may bring the manifest that all after it are set up by.
+pub(crate) fn learn(
+    place: &Place,
+    repository: &MissionRepository,
+    root: &Path,
+) -> Result<Vec<Recipe>, Error> {
+    let first = read(&place.recipes())?;
+    let own: Vec<Recipe> = first
+        .iter()
+        .filter(|recipe| recipe.ecosystem == Ecosystem::Own)
+        .cloned()
+        .collect();
+    let here = recipe::under(checks::detect(root).recipes, &own);
+    let mut later = read(&place.later_recipes())?;
+    let known = later.len();
+    for recipe in &here {
+        if !first.contains(recipe) && !later.contains(recipe) && later.len() < LATER {
+            later.push(recipe.clone());
+        }
+    }
+    if later.len() > known {
+        set_aside(repository, &later)?;
+        let bytes = serde_json::to_vec(&later).map_err(Error::new)?;
+        super::deliver::write_durably(&place.later_recipes(), &bytes)?;
+    }
+    Ok(here)
+}
+
+/// Keeps what recipes make out of everybody's work: a project need not ignore it.
+pub(crate) fn set_aside(repository: &MissionRepository, recipes: &[Recipe]) -> Result<(), Error> {
+    let litter: Vec<&str> = recipes
+        .iter()
+        .flat_map(|recipe| recipe.litter().iter().copied())
+        .collect();
+    repository
+        .set_aside(&kept(recipes), &litter)
+        .map_err(Error::new)
+}
+
+/// The recipes of a workspace's commit: those of the base, unless the commit has other manifests.
+async fn recipes_at(bench: &Bench, workspace: &Workspace) -> Result<Vec<Recipe>, Error> {
+    let first = read(&bench.place.recipes())?;
+    let Some(base) = base(bench)? else {
+        return Ok(first);
+    };
+    let (place, workspace) = (bench.place.clone(), workspace.clone());
+    // One at a time: two would write the list of later recipes over each other.
+    let _turn = bench.setups.lock().await;
+    bench
+        .with_repository(move |repository| {
+            let changes = repository
+                .changed_files(&base, workspace.commit())
+                .map_err(Error::new)?;
+            let is_manifest = |change: &workbench::repository::Change| {
+                let name = change.path.to_string();
+                recipe::is_manifest(name.rsplit('/').next().unwrap_or(&name))
+            };
+            match changes.iter().any(is_manifest) {
+                true => learn(&place, repository, workspace.path()),
+                false => Ok(first),
+            }
+        })
+        .await
+}
+
+/// What the mission started from; nothing before it is known.
+fn base(bench: &Bench) -> Result<Option<CommitId>, Error> {
+    let bytes = match std::fs::read(bench.place.base()) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(Error::new)?,
+    };
+    let snapshot: workbench::snapshot::Base =
+        serde_json::from_slice(&bytes).map_err(Error::lasting)?;
+    Ok(Some(snapshot.commit))
 }
 
 /// Variables that the recipes' tools need.
@@ -51,6 +137,9 @@ pub(crate) fn kept(recipes: &[Recipe]) -> Vec<RepoPath> {
         .collect()
 }
 
+/// The most recipes that are learned after the base's: what work adds is set up, what it invents over and over is not.
+const LATER: usize = 50;
+
 /// What a lane is for, which decides what may be left in it from one use to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -70,7 +159,15 @@ pub(crate) async fn make_ready(
     cancel: &CancellationToken,
 ) -> Result<Vec<SetupFailed>, Error> {
     let mut failures = Vec::new();
-    for (n, recipe) in recipes.iter().enumerate() {
+    let here = recipes_at(bench, workspace).await?;
+    let known = self::recipes(bench)?;
+    let all = if known.is_empty() { recipes } else { &known };
+    for (n, recipe) in all.iter().enumerate() {
+        if !known.is_empty() && !here.contains(recipe) {
+            // What another tree was set up with must not decide what this one's tests find.
+            leave_out(bench, workspace, (lane, n), recipe)?;
+            continue;
+        }
         let key = recipe::prepared_key(workspace.path(), recipe).map_err(Error::new)?;
         let note = bench.place.lane_note(&format!("{lane}.recipe-{n}"));
         let state = {
@@ -104,6 +201,21 @@ pub(crate) async fn make_ready(
         fault::point("set-up.noted");
     }
     Ok(failures)
+}
+
+/// Takes away what was brought along for a tree that was set up otherwise.
+fn leave_out(
+    bench: &Bench,
+    workspace: &Workspace,
+    (lane, n): (&str, usize),
+    recipe: &Recipe,
+) -> Result<(), Error> {
+    let note = bench.place.lane_note(&format!("{lane}.recipe-{n}"));
+    if note.exists() {
+        clear(workspace.path(), recipe)?;
+        forget(&note)?;
+    }
+    Ok(())
 }
 
 /// What is noted of a recipe whose paths stand in a lane as they were brought.
@@ -149,19 +261,49 @@ fn of_base(bench: &Bench, failed: &SetupFailed) -> PathBuf {
 }
 
 fn bring(from: &Path, to: &Path, recipe: &Recipe, cancel: &CancellationToken) -> Result<(), Error> {
+    clear(to, recipe)?;
+    recipe::bring_along(from, to, &recipe.bring, cancel).map_err(Error::new)?;
+    if let Some(venv) = &recipe.venv
+        && to.join(venv).exists()
+    {
+        recipe::move_venv(from, to, venv).map_err(Error::new)?;
+    }
+    Ok(())
+}
+
+fn clear(root: &Path, recipe: &Recipe) -> Result<(), Error> {
     for bring in &recipe.bring {
-        let old = to.join(&bring.path);
+        let old = root.join(&bring.path);
         match std::fs::symlink_metadata(&old) {
             Ok(found) if found.is_dir() => std::fs::remove_dir_all(&old).map_err(Error::new)?,
             Ok(_) => std::fs::remove_file(&old).map_err(Error::new)?,
             Err(_) => {}
         }
     }
-    recipe::bring_along(from, to, &recipe.bring, cancel).map_err(Error::new)?;
-    if let Some(venv) = &recipe.venv
-        && to.join(venv).exists()
-    {
-        recipe::move_venv(from, to, venv).map_err(Error::new)?;
+    Ok(())
+}
+
+/// Gives a prepared workspace the files of the user's folder that their configuration names.
+async fn give_files(
+    recipe: &Recipe,
+    folder: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), Error> {
+    if let Some(from) = recipe.files_from.clone() {
+        let named = recipe.files.iter().map(|path| recipe::Bring {
+            path: path.clone(),
+            means: Means::CloneOrCopy,
+        });
+        let (named, to, cancel) = (named.collect::<Vec<_>>(), folder.to_owned(), cancel.clone());
+        blocking(move || {
+            // A file that is part of the project is there already.
+            let missing: Vec<_> = named
+                .into_iter()
+                .filter(|file| to.join(&file.path).symlink_metadata().is_err())
+                .collect();
+            recipe::bring_along(&from, &to, &missing, &cancel).map_err(Error::new)
+        })
+        .await?;
     }
     Ok(())
 }
@@ -192,6 +334,7 @@ async fn prepared(
             .map_err(Error::new)
     })
     .await?;
+    give_files(recipe, &folder, cancel).await?;
     fault::point("set-up.before");
     if let Some(setup) = &recipe.setup {
         let command = Command {
@@ -244,7 +387,7 @@ pub(crate) type Setups = Arc<tokio::sync::Mutex<()>>;
 mod tests {
     use super::super::sample;
     use super::*;
-    use workbench::recipe::{Bring, Ecosystem};
+    use workbench::recipe::Bring;
 
     fn deps() -> Recipe {
         Recipe {
@@ -258,6 +401,8 @@ mod tests {
             }],
             variables: Vec::new(),
             tools: Vec::new(),
+            files: Vec::new(),
+            files_from: None,
             venv: None,
         }
     }

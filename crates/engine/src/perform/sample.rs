@@ -64,6 +64,7 @@ pub(super) fn mission(files: &[(&str, &str)]) -> Sample {
         git: git.clone(),
         shell: ShellRule::Deny,
         model: None,
+        recipes: Vec::new(),
         silence: Millis(1_000),
     };
     let place = settings.layout.mission("m1-test");

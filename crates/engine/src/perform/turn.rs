@@ -347,7 +347,7 @@ impl Job {
         base: &CommitId,
     ) -> Result<mission::work::Work, Error> {
         fault::point("turn.collect before");
-        let found = match repository.collect(workspace, base) {
+        let found = match self.taken(place, repository, workspace, base) {
             Err(error) => match error.spoiled() {
                 Some(what) => return spoiled(base, repository.tree_of(base), what),
                 None => return Err(Error::new(error)),
@@ -396,6 +396,34 @@ async fn end_strays(workspace: &Workspace) -> Result<(), Error> {
         Ok(())
     })
     .await
+}
+
+impl Job {
+    /// The content of the workspace. What brings the manifest of a set-up may have been set up by hand already, and what
+    /// that made is no work.
+    fn taken(
+        &self,
+        place: &crate::layout::Place,
+        repository: &MissionRepository,
+        workspace: &Workspace,
+        base: &CommitId,
+    ) -> Result<workbench::workspace::Work, workbench::workspace::Error> {
+        let found = repository.collect(workspace, base)?;
+        let is_manifest = |touched: &Touched| {
+            let name = String::from_utf8_lossy(touched.path.name()).into_owned();
+            workbench::recipe::is_manifest(&name)
+        };
+        if !found.touched.iter().any(is_manifest) {
+            return Ok(found);
+        }
+        match ready::learn(place, repository, workspace.path()) {
+            Ok(_) => repository.collect(workspace, base),
+            Err(error) => {
+                tracing::warn!(%error, "what set-up makes may be taken for work");
+                Ok(found)
+            }
+        }
+    }
 }
 
 /// What is told of a workspace whose content cannot be told because of what its agent did to it: nothing but that.

@@ -385,6 +385,8 @@ fn recipe(files: &mut Files, folder: &str, manager: Ecosystem, package: &Value) 
         } else {
             vec!["node".to_owned(), manager.to_string()]
         },
+        files: Vec::new(),
+        files_from: None,
         venv: None,
     })
 }

@@ -62,6 +62,8 @@ pub(super) fn go(files: &mut Files, folder: &str, detected: &mut Detected) {
             .map(str::to_owned)
             .to_vec(),
         tools: words("go"),
+        files: Vec::new(),
+        files_from: None,
         venv: None,
     });
 }

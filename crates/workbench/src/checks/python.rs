@@ -303,6 +303,8 @@ fn recipe(files: &Files, folder: &str, project: &Project) -> Option<Recipe> {
             .map(str::to_owned)
             .to_vec(),
         tools: words("python3"),
+        files: Vec::new(),
+        files_from: None,
         venv: Some(at(folder, ".venv")),
     };
     if files.is_file(&at(folder, "uv.lock")) {

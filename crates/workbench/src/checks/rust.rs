@@ -147,6 +147,8 @@ fn recipe(files: &Files, folder: &str) -> Recipe {
             .map(str::to_owned)
             .to_vec(),
         tools: words("cargo rustc"),
+        files: Vec::new(),
+        files_from: None,
         venv: None,
     }
 }
