@@ -543,6 +543,7 @@ mod tests {
             since: sample::WHEN,
             limit: Millis::from_mins(10),
             deadline: sample::WHEN,
+            definitions: BTreeSet::new(),
             continues: None,
         }
     }
