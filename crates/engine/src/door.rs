@@ -4,35 +4,27 @@
 //! wishes pass here; what is shown is read from the journal.
 
 use crate::dispatcher::{Gone, Handle};
+use crate::socket::{self, Socket};
 use mission::input::{Input, Reply};
 use mission::question::QuestionId;
 use mission::terms::Deliver;
 use mission::todo::TodoEdit;
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The longest line that is read, in bytes.
-const LINE: u64 = 1 << 20;
 /// Connections at once; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
 /// How long a connection may be silent.
 const IDLE: Duration = Duration::from_secs(10);
-/// The wait after a connection that could not be accepted.
-const RETRY: Duration = Duration::from_millis(100);
 /// How long an engine may take to answer.
 const ANSWER: Duration = Duration::from_secs(30);
-/// The longest path that a socket can be bound to, in bytes.
-const PATH: usize = 107;
 
 /// What somebody wants of a mission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,27 +125,9 @@ impl From<Reply> for Told {
 /// Why a door cannot be opened or reached.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder is not safe.
-    #[error("{folder:?} {why}; remove it, or name another state directory")]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// The path is too long for a socket.
-    #[error(
-        "{0:?} is longer than the {PATH} bytes that a socket may have; name a state directory with a shorter path"
-    )]
-    Long(PathBuf),
-    /// The system said no.
-    #[error("the socket {path:?} cannot be used: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// The socket.
+    #[error(transparent)]
+    Socket(#[from] socket::Error),
     /// The engine did not answer.
     #[error(
         "the engine at {0:?} did not answer within {ANSWER:?}; it may be stopped. `orchestrator status` tells its process"
@@ -176,41 +150,7 @@ pub enum Error {
 
 /// An open door. Closed when it is dropped.
 #[derive(Debug)]
-pub struct Door {
-    path: PathBuf,
-    listener: UnixListener,
-}
-
-/// Makes the folder of doors, or checks the one that is there: a real folder, ours, closed to others.
-fn check_folder(folder: &Path) -> Result<(), Error> {
-    let wrong = |why| Error::Folder {
-        folder: folder.to_owned(),
-        why,
-    };
-    let io = |source| Error::Io {
-        path: folder.to_owned(),
-        source,
-    };
-    match fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-    {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(io(error)),
-        _ => {}
-    }
-    let found = fs::symlink_metadata(folder).map_err(io)?;
-    if !found.is_dir() {
-        return Err(wrong("is not a folder"));
-    }
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(wrong("belongs to another user"));
-    }
-    if found.mode() & 0o077 != 0 {
-        return Err(wrong("is open to other users"));
-    }
-    Ok(())
-}
+pub struct Door(Socket);
 
 impl Door {
     /// Opens a door at a path whose folder is made if it is not there. What an engine that was killed left there is
@@ -219,32 +159,7 @@ impl Door {
     /// # Errors
     /// See [`Error`]; nothing was changed.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if path.as_os_str().len() > PATH {
-            return Err(Error::Long(path.to_owned()));
-        }
-        check_folder(path.parent().unwrap_or(Path::new("/")))?;
-        let io = |source| Error::Io {
-            path: path.to_owned(),
-            source,
-        };
-        match fs::symlink_metadata(path) {
-            Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => {
-                fs::remove_file(path).map_err(io)?;
-            }
-            Ok(_) => {
-                return Err(Error::Folder {
-                    folder: path.to_owned(),
-                    why: "is not a socket",
-                });
-            }
-            Err(_) => {}
-        }
-        let listener = UnixListener::bind(path).map_err(io)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(io)?;
-        Ok(Self {
-            path: path.to_owned(),
-            listener,
-        })
+        Ok(Self(Socket::open(path)?))
     }
 
     /// Answers until it is told to stop.
@@ -256,23 +171,9 @@ impl Door {
                 break;
             };
             let stream = tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection was not accepted");
-                        // Too many open files, mostly: trying again at once would only burn time.
-                        tokio::time::sleep(RETRY).await;
-                        continue;
-                    }
-                },
+                stream = self.0.accept() => stream,
                 () = stop.cancelled() => break,
             };
-            let ours = stream
-                .peer_cred()
-                .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw());
-            if !ours {
-                continue;
-            }
             let (handle, stop) = (handle.clone(), stop.clone());
             guests.spawn(async move {
                 tokio::select! {
@@ -287,24 +188,14 @@ impl Door {
     }
 }
 
-impl Drop for Door {
-    fn drop(&mut self) {
-        // Whoever finds the file later finds nobody behind it, which is told apart from an engine anyway.
-        fs::remove_file(&self.path).ok();
-    }
-}
-
 /// Answers one guest, line by line.
 async fn attend(stream: UnixStream, handle: Handle) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
-        let mut line = Vec::new();
-        let mut bounded = (&mut reader).take(LINE);
-        match tokio::time::timeout(IDLE, bounded.read_until(b'\n', &mut line)).await {
-            Ok(Ok(n)) if n > 0 => {}
-            _ => return,
-        }
+        let Some(line) = socket::line(&mut reader, IDLE).await else {
+            return;
+        };
         let told = match serde_json::from_slice::<Asked>(&line) {
             Ok(asked) if asked.v == TALK => match handle.tell(asked.wish.input(&asked.by)).await {
                 Ok(reply) => reply.into(),
@@ -336,21 +227,9 @@ async fn attend(stream: UnixStream, handle: Handle) {
 /// Somebody is there and the wish did not reach it, or its answer did not come back: whether it took effect, the
 /// journal says.
 pub async fn tell(path: &Path, by: &str, wish: Wish) -> Result<Option<Told>, Error> {
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut stream = match UnixStream::connect(path).await {
-        Ok(stream) => stream,
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(io(error)),
+    let io = |error| Error::from(socket::Error::io(path)(error));
+    let Some(mut stream) = socket::connect(path).await? else {
+        return Ok(None);
     };
     let asked = Asked {
         v: TALK,
@@ -360,15 +239,12 @@ pub async fn tell(path: &Path, by: &str, wish: Wish) -> Result<Option<Told>, Err
     let mut bytes = serde_json::to_vec(&asked).map_err(|error| io(error.into()))?;
     bytes.push(b'\n');
     stream.write_all(&bytes).await.map_err(io)?;
-    let mut line = String::new();
-    let mut reader = BufReader::new(stream).take(LINE);
-    let read = tokio::time::timeout(ANSWER, reader.read_line(&mut line)).await;
-    read.map_err(|_| Error::Silent(path.to_owned()))?
-        .map_err(io)?;
-    if !line.ends_with('\n') {
+    let mut reader = BufReader::new(stream);
+    let read = tokio::time::timeout(ANSWER, socket::line(&mut reader, ANSWER * 2)).await;
+    let Some(line) = read.map_err(|_| Error::Silent(path.to_owned()))? else {
         return Err(Error::Ended(path.to_owned()));
-    }
-    let told = serde_json::from_str(&line).map_err(|error| Error::Foreign {
+    };
+    let told = serde_json::from_slice(&line).map_err(|error| Error::Foreign {
         path: path.to_owned(),
         why: error.to_string(),
     });
@@ -378,6 +254,8 @@ pub async fn tell(path: &Path, by: &str, wish: Wish) -> Result<Option<Told>, Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncBufReadExt as _;
+    use tokio::net::UnixListener;
 
     #[tokio::test]
     async fn an_engine_that_ends_before_it_answered_is_not_taken_for_a_foreign_one() {

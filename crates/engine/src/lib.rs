@@ -12,5 +12,6 @@ mod orders;
 pub mod owner;
 mod perform;
 pub mod settings;
+pub mod socket;
 pub mod store;
 pub mod survey;

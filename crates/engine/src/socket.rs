@@ -1,0 +1,187 @@
+//! Private unix sockets: a folder that is 0700 and ours, a socket that is 0600, guests of our own user, bounded lines.
+//!
+//! What is said over them stands in [`crate::door`].
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use tokio::net::{UnixListener, UnixStream};
+
+/// The longest line that is read, in bytes.
+const LINE: u64 = 1 << 20;
+/// The wait after a connection that could not be accepted.
+const RETRY: Duration = Duration::from_millis(100);
+/// The longest path that a socket can be bound to, in bytes.
+const PATH: usize = 107;
+
+/// Why a socket cannot be opened or reached.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder is not safe.
+    #[error("{folder:?} {why}; remove it, or name another state directory")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The path is too long for a socket.
+    #[error(
+        "{0:?} is longer than the {PATH} bytes that a socket may have; name a state directory with a shorter path"
+    )]
+    Long(PathBuf),
+    /// The system said no.
+    #[error("the socket {path:?} cannot be used: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The system's no, for a path.
+    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Makes the folder of sockets, or checks the one that is there: a real folder, ours, closed to others.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), Error> {
+    let wrong = |why| Error::Folder {
+        folder: folder.to_owned(),
+        why,
+    };
+    match fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+    {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(Error::io(folder)(error));
+        }
+        _ => {}
+    }
+    let found = fs::symlink_metadata(folder).map_err(Error::io(folder))?;
+    if !found.is_dir() {
+        return Err(wrong("is not a folder"));
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(wrong("belongs to another user"));
+    }
+    if found.mode() & 0o077 != 0 {
+        return Err(wrong("is open to other users"));
+    }
+    Ok(())
+}
+
+/// An open socket. Its file is removed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Socket {
+    /// Opens a socket at a path whose folder is made if it is not there. What a process that was killed left there is
+    /// replaced; anything that is not a socket is left alone.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing was changed.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        if path.as_os_str().len() > PATH {
+            return Err(Error::Long(path.to_owned()));
+        }
+        check_folder(path.parent().unwrap_or(Path::new("/")))?;
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.file_type().is_socket() => {
+                fs::remove_file(path).map_err(Error::io(path))?;
+            }
+            Ok(_) => {
+                return Err(Error::Folder {
+                    folder: path.to_owned(),
+                    why: "is not a socket",
+                });
+            }
+            Err(_) => {}
+        }
+        let listener = UnixListener::bind(path).map_err(Error::io(path))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Error::io(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            listener,
+        })
+    }
+
+    /// The next guest of our own user; one of another user is closed before a byte is read.
+    pub(crate) async fn accept(&self) -> UnixStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) if is_ours(&stream) => return stream,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    // Too many open files, mostly: trying again at once would only burn time.
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Whoever finds the file later finds nobody behind it, which is told apart from an engine anyway.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+fn is_ours(stream: &UnixStream) -> bool {
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
+}
+
+/// The next line; `None` if there is none, if it is not there within the time, or if it is longer than a line may be.
+pub(crate) async fn line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    within: Duration,
+) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut bounded = reader.take(LINE);
+    match tokio::time::timeout(within, bounded.read_until(b'\n', &mut line)).await {
+        Ok(Ok(_)) if line.ends_with(b"\n") => Some(line),
+        _ => None,
+    }
+}
+
+/// A connection to whoever listens at a path. `None` if nobody does.
+///
+/// # Errors
+/// Somebody may be there and cannot be reached.
+pub(crate) async fn connect(path: &Path) -> Result<Option<UnixStream>, Error> {
+    match UnixStream::connect(path).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(Error::io(path)(error)),
+    }
+}
