@@ -6,6 +6,7 @@
 
 mod api;
 mod events;
+pub mod front;
 mod roles;
 mod server;
 mod session;

@@ -40,10 +40,22 @@ pub(super) enum CallError {
 pub(super) struct Api {
     http: reqwest::Client,
     base: String,
-    password: String,
+    password: Option<String>,
     deadline: Duration,
     /// The most that one answer may be long.
     most: usize,
+}
+
+/// A client of exactly one server: neither a proxy nor another host may see the password.
+fn client(
+    at: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, CallError> {
+    at(reqwest::Client::builder())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(2))
+        .build()
+        .map_err(|e| CallError::Down(e.to_string()))
 }
 
 /// A prompt to send. Sent twice with the same id it is one prompt: the message and its part are named by us.
@@ -55,19 +67,34 @@ pub(super) struct Prompt<'a> {
     pub(super) text: &'a str,
 }
 
+/// A message that nobody answers: one text part.
+pub(super) struct Note<'a> {
+    /// `msg_…`
+    pub(super) id: &'a str,
+    pub(super) text: &'a str,
+    /// Shown, and never sent to a model.
+    pub(super) ignored: bool,
+    pub(super) agent: Option<String>,
+    /// Provider and model.
+    pub(super) model: Option<(String, String)>,
+}
+
 impl Api {
     pub(super) fn new(port: u16, password: String, deadline: Duration) -> Result<Self, CallError> {
-        let http = reqwest::Client::builder()
-            // Neither a proxy nor another host may see the password.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(2))
-            .build()
-            .map_err(|e| CallError::Down(e.to_string()))?;
         Ok(Self {
-            http,
+            http: client(|builder| builder)?,
             base: format!("http://127.0.0.1:{port}"),
-            password,
+            password: Some(password),
+            deadline,
+        })
+    }
+
+    /// A server behind a private socket, which needs no password.
+    pub(super) fn over(socket: &Path, deadline: Duration) -> Result<Self, CallError> {
+        Ok(Self {
+            http: client(|builder| builder.unix_socket(socket))?,
+            base: "http://localhost".to_owned(),
+            password: None,
             deadline,
             most: MAX_BODY,
         })
@@ -80,10 +107,10 @@ impl Api {
         directory: Option<&Path>,
     ) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.base);
-        let request = self
-            .http
-            .request(method, url)
-            .basic_auth("opencode", Some(&self.password));
+        let mut request = self.http.request(method, url);
+        if let Some(password) = &self.password {
+            request = request.basic_auth("opencode", Some(password));
+        }
         match directory {
             Some(directory) => request.header(
                 "x-opencode-directory",
@@ -305,7 +332,7 @@ impl Api {
         p: &Prompt<'_>,
     ) -> Result<(), CallError> {
         let (provider, model) = p.model.split_once('/').unwrap_or((p.model, ""));
-        let part = p.id.replacen("msg_", "prt_", 1);
+        let part = part_id(p.id);
         let body = json!({
             "messageID": p.id,
             "agent": p.agent,
@@ -319,6 +346,61 @@ impl Api {
         )
         .await
         .map(drop)
+    }
+
+    /// Puts a message into a session that nobody answers. Sent twice with the same id it is one message.
+    pub(super) async fn note(
+        &self,
+        directory: &Path,
+        session: &str,
+        note: &Note<'_>,
+    ) -> Result<(), CallError> {
+        let mut body = json!({
+            "messageID": note.id,
+            "noReply": true,
+            "parts": [{ "id": part_id(note.id), "type": "text", "text": note.text, "ignored": note.ignored }],
+        });
+        // Without them the message would be one of the default agent and model, and the user's choice with it.
+        if let Some(agent) = &note.agent {
+            body["agent"] = json!(agent);
+        }
+        if let Some((provider, model)) = &note.model {
+            body["model"] = json!({ "providerID": provider, "modelID": model });
+        }
+        self.post(&format!("/session/{session}/message"), directory, &body)
+            .await
+            .map(drop)
+    }
+
+    /// Writes the one part of a note anew.
+    pub(super) async fn rewrite(
+        &self,
+        directory: &Path,
+        session: &str,
+        note: &Note<'_>,
+    ) -> Result<(), CallError> {
+        let part = part_id(note.id);
+        let path = format!("/session/{session}/message/{}/part/{part}", note.id);
+        let body = json!({
+            "id": part, "messageID": note.id, "sessionID": session,
+            "type": "text", "text": note.text, "ignored": note.ignored,
+        });
+        let request = self
+            .request(Method::PATCH, &path, Some(directory))
+            .json(&body);
+        self.bytes(request, &path).await.map(drop)
+    }
+
+    /// Asks a terminal view of the server for something: a toast, a text in its prompt.
+    pub(super) async fn tui(
+        &self,
+        directory: &Path,
+        what: &str,
+        body: &Value,
+    ) -> Result<(), CallError> {
+        self.post(&format!("/tui/{what}"), directory, body)
+            .await
+            .map(drop)
     }
 
     pub(super) async fn abort(&self, directory: &Path, session: &str) -> Result<(), CallError> {
@@ -392,6 +474,11 @@ impl Api {
             ))
         }
     }
+}
+
+/// The id of the one part of a message that we name.
+fn part_id(message: &str) -> String {
+    message.replacen("msg_", "prt_", 1)
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {

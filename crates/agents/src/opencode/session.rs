@@ -70,15 +70,20 @@ impl Step {
 
     /// An id for the prompt that sorts after a message, as OpenCode's own ids do: the time, then the mark.
     pub(super) fn id(self, order: &Order, after: Option<&Message>) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |t| t.as_millis());
-        let now = u64::try_from(now).unwrap_or(0).wrapping_mul(0x1000) & 0xffff_ffff_ffff;
-        let last = after
-            .and_then(|m| u64::from_str_radix(m.info.id.get(4..16)?, 16).ok())
-            .unwrap_or(0);
-        format!("msg_{:012x}{}", now.max(last + 1), self.mark(order))
+        message_id(&self.mark(order), after)
     }
+}
+
+/// An id that sorts after a message, as OpenCode's own ids do: the time, then whose it is.
+pub(super) fn message_id(mark: &str, after: Option<&Message>) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |t| t.as_millis());
+    let now = u64::try_from(now).unwrap_or(0).wrapping_mul(0x1000) & 0xffff_ffff_ffff;
+    let last = after
+        .and_then(|m| u64::from_str_radix(m.info.id.get(4..16)?, 16).ok())
+        .unwrap_or(0);
+    format!("msg_{:012x}{mark}", now.max(last + 1))
 }
 
 /// What a person sees in lists of sessions, and what we search for.

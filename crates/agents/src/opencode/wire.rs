@@ -49,6 +49,25 @@ pub(super) struct Info {
     pub(super) cost: Value,
     #[serde(rename = "sessionID")]
     pub(super) session: String,
+    pub(super) agent: Option<String>,
+    /// Of an answer.
+    #[serde(rename = "providerID")]
+    pub(super) provider: Option<String>,
+    /// Of an answer.
+    #[serde(rename = "modelID")]
+    pub(super) model_name: Option<String>,
+    /// Of what a user said.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) model: Option<Model>,
+}
+
+/// A model as it stands in what a user said.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Model {
+    #[serde(rename = "providerID")]
+    pub(super) provider: String,
+    #[serde(rename = "modelID")]
+    pub(super) model: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

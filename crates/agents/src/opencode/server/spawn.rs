@@ -67,7 +67,8 @@ pub(super) fn command(program: &Path, settings: &Settings) -> Command {
     command.args(&argv[1..]);
     command.envs(settings.env.iter().map(|(name, value)| (name, value)));
     command
-        .env("ORCHESTRATOR_ENGINE", "1")
+        // Our plugin does nothing where it sees this: a mission must not begin missions.
+        .env("ORCHESTRATOR_INSIDE", "1")
         .env("OPENCODE_PURE", "1")
         .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
         // What lies in projects and workspaces is written by anybody. What of it was approved is passed on by itself.
