@@ -1,6 +1,7 @@
 //! Hosts an engine in this process, or follows one elsewhere, and shows what happens.
 
 use crate::args::Allowed;
+use crate::begin::Means;
 use crate::config::Resolved;
 use crate::error::{Error, Exit, Kind};
 use crate::show::Show;
@@ -30,6 +31,7 @@ const SCRIPT: &str = "script.toml";
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The store of this user.
+#[derive(Clone)]
 pub(crate) struct Store {
     pub(crate) layout: Layout,
     pub(crate) journal: Shared,
@@ -140,20 +142,20 @@ pub(crate) struct Ready {
 
 /// An agent before its mission has a place.
 pub(crate) enum Starting {
-    Scripted { script: Script, text: String },
+    Scripted(Script),
     OpenCode(Arc<OpenCode>),
 }
 
 /// Starts the agent's host, before anything is created and before any token is spent.
 pub(crate) async fn ready(
-    chosen: Chosen,
+    chosen: &Chosen,
     project: &Path,
     wanted: &Resolved,
     trusted: Option<&Trusted>,
 ) -> Result<Ready, Error> {
     match chosen {
-        Chosen::Scripted { script, text } => Ok(Ready {
-            agent: Starting::Scripted { script, text },
+        Chosen::Scripted { script, .. } => Ok(Ready {
+            agent: Starting::Scripted(script.clone()),
             told: "scripted, no model".into(),
         }),
         Chosen::OpenCode => {
@@ -203,11 +205,13 @@ pub(crate) fn settings(
     store: &Store,
     ready: &Starting,
     place: &Place,
-    args: &Resolved,
+    means: &Means,
+    attended: bool,
 ) -> Result<Settings, Error> {
+    let args = &means.wanted;
     let shell = match (args.allow.contains(&Allowed::Shell), ready) {
-        (true, _) | (_, Starting::Scripted { .. }) => ShellRule::Allow,
-        (false, Starting::OpenCode(_)) if crate::places::attended() => ShellRule::Ask,
+        (true, _) | (_, Starting::Scripted(_)) => ShellRule::Allow,
+        (false, Starting::OpenCode(_)) if attended => ShellRule::Ask,
         (false, Starting::OpenCode(_)) => ShellRule::Deny,
     };
     let common = engine_settings(store, ready, place)?;
@@ -222,18 +226,23 @@ pub(crate) fn settings(
 
 /// Keeps what a mission was begun with, so that it goes on with the same: without it a scripted mission that was killed
 /// early would be resumed by a real model.
-pub(crate) fn keep_agent(ready: &Starting, place: &Place) -> std::io::Result<()> {
-    let Starting::Scripted { text, .. } = ready else {
-        return Ok(());
-    };
-    let (kept, next) = (place.root().join(SCRIPT), place.root().join("script.next"));
-    if kept.exists() {
-        return Ok(());
+pub(crate) fn keep_agent(chosen: &Chosen, place: &Place) -> std::io::Result<()> {
+    let kept = place.root().join(SCRIPT);
+    match chosen {
+        Chosen::Scripted { text, .. } if !kept.exists() => keep(&kept, text),
+        _ => Ok(()),
     }
-    std::fs::create_dir_all(place.root())?;
+}
+
+/// Writes a file so that after a crash it is there as a whole, or as it was.
+pub(crate) fn keep(file: &Path, text: &str) -> std::io::Result<()> {
+    let next = file.with_extension("next");
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder)?;
     std::fs::write(&next, text)?;
     std::fs::File::open(&next)?.sync_all()?;
-    std::fs::rename(&next, &kept)
+    std::fs::rename(&next, file)?;
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// What an engine needs for work that asks no agent.
@@ -244,7 +253,7 @@ pub(crate) fn engine_settings(
 ) -> Result<Settings, Error> {
     let agent: Arc<dyn Agent> = match ready {
         Starting::OpenCode(host) => host.clone(),
-        Starting::Scripted { script, .. } => {
+        Starting::Scripted(script) => {
             std::fs::create_dir_all(place.root())
                 .map_err(|error| Error::io("make", place.root(), &error))?;
             let memory = place.agent();
@@ -323,34 +332,47 @@ pub(crate) async fn drive(
     after: Seq,
 ) -> Result<Ran, Error> {
     let id = owned.mission.id();
+    let (ended, (shown, heard)) = carry(store, owned, settings, |handle, closed| {
+        let (seen, show) = (handle.watch(), Show::new(store, id, style, after));
+        let (watched, until) = (handle.clone(), closed.clone());
+        let here = tokio::runtime::Handle::current();
+        let watch = move || here.block_on(show.watch(seen, watched, until));
+        let shown = tokio::task::spawn_blocking(watch);
+        (shown, tokio::spawn(signals(handle, closed)))
+    })
+    .await?;
+    let shown = match shown.await {
+        Ok(shown) => shown?,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    };
+    heard.await.ok();
+    Ok(Ran {
+        ended: ended?,
+        deserted: shown.deserted,
+    })
+}
+
+/// Carries a mission that this process owns out until nothing is owed any more, with its door open. `watch` begins to
+/// look at it before it goes on, and is told when that is over.
+pub(crate) async fn carry<T>(
+    store: &Store,
+    owned: Owned,
+    settings: Settings,
+    watch: impl FnOnce(Handle, CancellationToken) -> T,
+) -> Result<(Result<Ended, engine::dispatcher::Error>, T), Error> {
     let agent = settings.agent.clone();
-    let door = Door::open(&store.door(id))?;
+    let door = Door::open(&store.door(owned.mission.id()))?;
     let (dispatcher, handle) = Dispatcher::new(store.journal.clone(), owned, settings);
     let closed = CancellationToken::new();
-    let seen = handle.watch();
-    let shown = {
-        let show = Show::new(store, id, style, after);
-        let (handle, closed) = (handle.clone(), closed.clone());
-        let here = tokio::runtime::Handle::current();
-        tokio::task::spawn_blocking(move || here.block_on(show.watch(seen, handle, closed)))
-    };
-    let heard = tokio::spawn(signals(handle.clone(), closed.clone()));
+    let watching = watch(handle.clone(), closed.clone());
     let work = async {
         let ended = dispatcher.run().await;
         closed.cancel();
         ended
     };
     let (ended, ()) = tokio::join!(work, door.serve(handle, closed.clone()));
-    let shown = match shown.await {
-        Ok(shown) => shown?,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    };
-    heard.await.ok();
     agent.close().await;
-    Ok(Ran {
-        ended: ended?,
-        deserted: shown.deserted,
-    })
+    Ok((ended, watching))
 }
 
 /// What became of what a mission that is over still owed.
@@ -372,10 +394,7 @@ pub(crate) async fn settle(store: &Store, id: MissionId, style: Style) -> Result
     }
     let owned = store::take(&*store.journal, id, &store.door(id))?;
     let place = store.layout.mission(&owned.mission.full_name());
-    let nobody = Starting::Scripted {
-        script: Script { turns: Vec::new() },
-        text: String::new(),
-    };
+    let nobody = Starting::Scripted(Script { turns: Vec::new() });
     let settings = engine_settings(store, &nobody, &place)?;
     let shown = owned.head.seq;
     Ok(

@@ -1,6 +1,7 @@
 //! The `orchestrator` program. Everything a person sees is here; everything that decides is not.
 
 mod args;
+mod begin;
 mod commands;
 mod config;
 mod demo;

@@ -86,6 +86,7 @@ impl Api {
             base: format!("http://127.0.0.1:{port}"),
             password: Some(password),
             deadline,
+            most: MAX_BODY,
         })
     }
 

@@ -1,7 +1,7 @@
 //! `orchestrator checks`: what would prove work in this project, why, and what it says now.
 
-use super::task;
 use crate::args::ChecksArgs;
+use crate::begin;
 use crate::config::Config;
 use crate::error::{Error, Exit, Kind};
 use crate::host::{self, Starting, Store};
@@ -10,17 +10,15 @@ use agents::scripted::Script;
 use engine::settings::Settings;
 use engine::survey::{self, Survey};
 use std::fmt::Write as _;
+use std::path::Path;
 use tokio_util::sync::CancellationToken;
 use workbench::gates::Baseline;
 
 pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
-    let folder = task::project(args.directory.as_deref())?;
+    let folder = begin::project(args.directory.as_deref().unwrap_or(Path::new(".")))?;
     let store = Store::open()?;
     let place = store.layout.survey();
-    let nobody = Starting::Scripted {
-        script: Script { turns: Vec::new() },
-        text: String::new(),
-    };
+    let nobody = Starting::Scripted(Script { turns: Vec::new() });
     let settings = Settings {
         recipes: Config::read()?.recipes(),
         ..host::engine_settings(&store, &nobody, &place)?

@@ -3,7 +3,7 @@
 use crate::args::DemoArgs;
 use crate::demo;
 use crate::error::{Error, Exit};
-use crate::host::{self, Starting, Store};
+use crate::host::{self, Chosen, Starting, Store};
 use crate::leave;
 use crate::view::{self, escape, mishaps, summary};
 use agents::ShellRule;
@@ -113,8 +113,8 @@ async fn play(args: &DemoArgs, ground: &Ground, interrupt: &mut Signal) -> Resul
         ..Terms::default()
     };
     let now = Clock::new().now();
-    let crew = Starting::Scripted {
-        script,
+    let chosen = Chosen::Scripted {
+        script: script.clone(),
         text: demo::SCRIPT.to_owned(),
     };
     let owned = store::open_new(
@@ -124,13 +124,13 @@ async fn play(args: &DemoArgs, ground: &Ground, interrupt: &mut Signal) -> Resul
         demo::REQUEST,
         terms,
         |id| store.door(id),
-        |mission| host::keep_agent(&crew, &store.layout.mission(&mission.full_name())),
+        |mission| host::keep_agent(&chosen, &store.layout.mission(&mission.full_name())),
     )?;
     let id = owned.mission.id();
     let place = store.layout.mission(&owned.mission.full_name());
     let settings = Settings {
         shell: ShellRule::Allow,
-        ..host::engine_settings(store, &crew, &place)?
+        ..host::engine_settings(store, &Starting::Scripted(script), &place)?
     };
     if !args.json {
         header(&owned.mission, &ground.project);

@@ -1,10 +1,10 @@
 //! `orchestrator resume`: goes on where a mission stopped, for whatever reason it did.
 
 use crate::args::ResumeArgs;
+use crate::begin::Means;
 use crate::config::Config;
 use crate::error::{Error, Exit};
-use crate::host::{self, Chosen, Settled, Store};
-use crate::trust;
+use crate::host::{self, Settled, Store};
 use crate::view;
 use engine::door::Wish;
 use engine::store;
@@ -40,12 +40,15 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
             ));
         }
         let place = store.layout.mission(&mission.full_name());
-        let wanted = Config::read()?.agent(&args.agent);
-        let chosen = Chosen::read(&wanted, Some(&place))?;
         let project = Path::new(mission.project());
-        let (trusted, _) =
-            trust::decide(store.layout.root(), project, args.agent.trust.as_deref())?;
-        let ready = host::ready(chosen, project, &wanted, trusted.as_ref()).await?;
+        let means = Means::read(
+            &store.layout,
+            project,
+            Some(&place),
+            &Config::read()?,
+            &args.agent,
+        )?;
+        let ready = means.ready().await?;
         if mission.outcome().is_some() {
             let wish = Wish::Resume {
                 more_tokens: args.tokens,
@@ -54,10 +57,16 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
             let (told, _) = host::wish(&store, id, wish).await?;
             host::told(told)?;
         }
-        host::keep_agent(&ready.agent, &place)
+        host::keep_agent(&means.chosen, &place)
             .map_err(|error| Error::io("write", place.root(), &error))?;
         let owned = store::take(&*store.journal, id, &store.door(id))?;
-        let settings = host::settings(&store, &ready.agent, &place, &wanted)?;
+        let settings = host::settings(
+            &store,
+            &ready.agent,
+            &place,
+            &means,
+            crate::places::attended(),
+        )?;
         host::run(&store, owned, settings, style, seq).await
     })
 }

@@ -1,30 +1,27 @@
 //! `orchestrator task`: from the request to the summary.
 
 use crate::args::TaskArgs;
+use crate::begin::{self, Means};
 use crate::config::Config;
-use crate::error::{Error, Exit, Kind};
-use crate::host::{self, Chosen, Store};
+use crate::error::{Error, Exit};
+use crate::host::{self, Store};
 use crate::places;
-use crate::trust;
 use crate::view;
-use engine::clock::Clock;
-use engine::store;
 use mission::ids::Seq;
 use mission::limits;
-use mission::terms::Terms;
 use std::io::{IsTerminal as _, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
     let request = request(&args)?;
-    let project = project(args.directory.as_deref())?;
+    let project = begin::project(args.directory.as_deref().unwrap_or(Path::new(".")))?;
     let config = Config::read()?;
-    let terms = terms(&args, &config)?;
-    let wanted = config.agent(&args.agent);
-    let chosen = Chosen::read(&wanted, None)?;
-    let state = places::layout()?;
-    let (trusted, found) = trust::decide(state.root(), &project, args.agent.trust.as_deref())?;
-    if let Some(found) = found.filter(|_| trusted.is_none() && matches!(chosen, Chosen::OpenCode)) {
+    // Whoever wants to see the plan first wants to be asked, from wherever that may be answered.
+    let attended = (places::attended() || args.approve) && !args.yes;
+    let approve = args.approve && !args.yes;
+    let terms = begin::terms(&config, &args.limits, args.deliver, approve, attended)?;
+    let means = Means::read(&places::layout()?, &project, None, &config, &args.agent)?;
+    if let Some(found) = &means.unused {
         view::note(&format!(
             "the project's own configuration for agents ({}) is not used; read it, then: --trust {}",
             found.names.join(", "),
@@ -32,20 +29,11 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
         ));
     }
     host::block_on(async {
-        let ready = host::ready(chosen, &project, &wanted, trusted.as_ref()).await?;
+        let ready = means.ready().await?;
         let store = Store::open()?;
-        let now = Clock::new().now();
-        let owned = store::open_new(
-            &*store.journal,
-            now,
-            &project,
-            &request,
-            terms,
-            |id| store.door(id),
-            |mission| host::keep_agent(&ready.agent, &store.layout.mission(&mission.full_name())),
-        )?;
+        let owned = means.open(&store, &request, terms, |_| Ok(()))?;
         let place = store.layout.mission(&owned.mission.full_name());
-        let settings = host::settings(&store, &ready.agent, &place, &wanted)?;
+        let settings = host::settings(&store, &ready.agent, &place, &means, places::attended())?;
         if !args.json {
             header(&owned.mission, &ready.told, &project, place.root());
         }
@@ -100,59 +88,10 @@ fn request(args: &TaskArgs) -> Result<String, Error> {
         (None, None) if !std::io::stdin().is_terminal() => from_stdin()?,
         (None, None) => String::new(),
     };
-    let text = text.trim().to_owned();
-    if text.is_empty() {
-        return Err(Error::new(Kind::Usage, "there is no request")
+    begin::request(&text).map_err(|error| match text.trim() {
+        "" => error
             .hint("say what you want: orchestrator task \"Add a health check\"")
-            .hint("or read it from a file: orchestrator task --file request.md"));
-    }
-    if text.len() > limits::REQUEST_BYTES {
-        let what = format!(
-            "the request has {} bytes; at most {} are taken",
-            text.len(),
-            limits::REQUEST_BYTES
-        );
-        return Err(Error::new(Kind::Usage, what)
-            .hint("put details into a file of the project and name it in the request"));
-    }
-    Ok(text)
-}
-
-/// The folder to work on, absolute.
-pub(super) fn project(named: Option<&Path>) -> Result<PathBuf, Error> {
-    let folder = named.unwrap_or(Path::new("."));
-    let found = folder
-        .canonicalize()
-        .map_err(|error| Error::io("find", folder, &error))?;
-    if !found.is_dir() {
-        return Err(Error::new(
-            Kind::Project,
-            format!("{} is not a folder", found.display()),
-        ));
-    }
-    Ok(found)
-}
-
-fn terms(args: &TaskArgs, config: &Config) -> Result<Terms, Error> {
-    let limits = config.limits(&args.limits);
-    // Whoever wants to see the plan first wants to be asked, from wherever that may be answered.
-    let attended = (places::attended() || args.approve) && !args.yes;
-    if limits.tokens == 0 {
-        return Err(
-            Error::new(Kind::Usage, "a mission without tokens can do nothing")
-                .hint("for example --tokens 500k"),
-        );
-    }
-    Ok(Terms {
-        workers: limits.workers,
-        attempts: limits.attempts,
-        review_rounds: limits.reviews,
-        tokens: limits.tokens,
-        attempt: limits.attempt_time,
-        mission: limits.time,
-        approve: args.approve && !args.yes,
-        attended,
-        deliver: config.deliver(args.deliver).into(),
-        ..Terms::default()
+            .hint("or read it from a file: orchestrator task --file request.md"),
+        _ => error,
     })
 }

@@ -1,0 +1,134 @@
+//! From a request to a mission that can be run: one way, for a terminal and for OpenCode.
+
+use crate::args::{AgentArgs, Form, LimitArgs};
+use crate::config::{Config, Resolved};
+use crate::error::{Error, Kind};
+use crate::host::{self, Chosen, Ready, Store};
+use crate::trust::{self, Found, Trusted};
+use engine::clock::Clock;
+use engine::layout::{Layout, Place};
+use engine::store::{self, Owned};
+use mission::limits;
+use mission::mission::Mission;
+use mission::terms::Terms;
+use std::path::{Path, PathBuf};
+
+/// Who carries a mission out, and what they may use.
+pub(crate) struct Means {
+    pub(crate) project: PathBuf,
+    pub(crate) chosen: Chosen,
+    pub(crate) wanted: Resolved,
+    /// The project's own configuration for agents, where it was approved.
+    pub(crate) trusted: Option<Trusted>,
+    /// The project's own configuration for agents, where it is there and nobody approved it.
+    pub(crate) unused: Option<Found>,
+}
+
+impl Means {
+    /// What was chosen for a project: now, or when its mission began.
+    pub(crate) fn read(
+        layout: &Layout,
+        project: &Path,
+        begun: Option<&Place>,
+        config: &Config,
+        args: &AgentArgs,
+    ) -> Result<Self, Error> {
+        let wanted = config.agent(args);
+        let chosen = Chosen::read(&wanted, begun)?;
+        let (trusted, found) = trust::decide(layout.root(), project, args.trust.as_deref())?;
+        let unused = found.filter(|_| trusted.is_none() && matches!(chosen, Chosen::OpenCode));
+        Ok(Self {
+            project: project.to_owned(),
+            chosen,
+            wanted,
+            trusted,
+            unused,
+        })
+    }
+
+    /// Starts the agent's host, before any token is spent.
+    pub(crate) async fn ready(&self) -> Result<Ready, Error> {
+        let trusted = self.trusted.as_ref();
+        host::ready(&self.chosen, &self.project, &self.wanted, trusted).await
+    }
+
+    /// Opens a mission. `also` keeps what else has to be known of it after a crash, before its first event.
+    pub(crate) fn open(
+        &self,
+        store: &Store,
+        request: &str,
+        terms: Terms,
+        also: impl FnOnce(&Mission) -> std::io::Result<()>,
+    ) -> Result<Owned, Error> {
+        let keep = |mission: &Mission| {
+            host::keep_agent(&self.chosen, &store.layout.mission(&mission.full_name()))?;
+            also(mission)
+        };
+        let (now, door) = (Clock::new().now(), |id| store.door(id));
+        let (journal, project) = (&*store.journal, self.project.as_path());
+        Ok(store::open_new(
+            journal, now, project, request, terms, door, keep,
+        )?)
+    }
+}
+
+/// A request as it is taken: not empty, not too long.
+pub(crate) fn request(text: &str) -> Result<String, Error> {
+    let text = text.trim().to_owned();
+    if text.is_empty() {
+        return Err(Error::new(Kind::Usage, "there is no request"));
+    }
+    if text.len() > limits::REQUEST_BYTES {
+        let what = format!(
+            "the request has {} bytes; at most {} are taken",
+            text.len(),
+            limits::REQUEST_BYTES
+        );
+        return Err(Error::new(Kind::Usage, what)
+            .hint("put details into a file of the project and name it in the request"));
+    }
+    Ok(text)
+}
+
+/// What a mission may use: what was asked for, else what the user's file says.
+pub(crate) fn terms(
+    config: &Config,
+    args: &LimitArgs,
+    deliver: Option<Form>,
+    approve: bool,
+    attended: bool,
+) -> Result<Terms, Error> {
+    let limits = config.limits(args);
+    if limits.tokens == 0 {
+        return Err(
+            Error::new(Kind::Usage, "a mission without tokens can do nothing")
+                .hint("for example --tokens 500k"),
+        );
+    }
+    Ok(Terms {
+        workers: limits.workers,
+        attempts: limits.attempts,
+        review_rounds: limits.reviews,
+        tokens: limits.tokens,
+        attempt: limits.attempt_time,
+        mission: limits.time,
+        approve,
+        attended,
+        deliver: config.deliver(deliver).into(),
+        ..Terms::default()
+    })
+}
+
+/// The folder to work on, absolute.
+pub(crate) fn project(folder: &Path) -> Result<PathBuf, Error> {
+    let found = folder
+        .canonicalize()
+        .map_err(|error| Error::io("find", folder, &error))?;
+    if !found.is_dir() {
+        return Err(Error::new(
+            Kind::Project,
+            format!("{} is not a folder", found.display()),
+        ));
+    }
+    Ok(found)
+}
