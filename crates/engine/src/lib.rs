@@ -11,6 +11,7 @@ pub mod layout;
 mod orders;
 pub mod owner;
 mod perform;
+pub mod reception;
 pub mod settings;
 pub mod socket;
 pub mod store;
