@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Answer(AnswerArgs),
     /// Prints a mission's summary.
     Summary(OneOrLast),
+    /// Runs missions for OpenCode in the background; started on demand.
+    Serve(ServeArgs),
     /// Removes what is kept of missions that are over.
     Clean(CleanArgs),
     /// Explains an error code.
@@ -75,7 +77,7 @@ pub(crate) struct OneOrLast {
 }
 
 /// What a mission may use.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct LimitArgs {
     /// Workers at once [default: 3].
     #[arg(long, value_name = "N", env = "ORCHESTRATOR_WORKERS", value_parser = clap::value_parser!(u32).range(1..=i64::from(mission::limits::WORKERS_CAP)))]
@@ -98,7 +100,7 @@ pub(crate) struct LimitArgs {
 }
 
 /// How agents run.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct AgentArgs {
     /// Who carries turns out: `opencode`, or `scripted:FILE` to follow a script [default: opencode].
     #[arg(long, value_name = "AGENT", env = "ORCHESTRATOR_AGENT")]
@@ -299,6 +301,18 @@ pub(crate) struct AnswerArgs {
     pub(crate) question: String,
     /// The answer.
     pub(crate) text: String,
+}
+
+/// `orchestrator serve`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// End when nothing has run and nobody has asked for this long.
+    #[arg(long, value_name = "TIME", env = "ORCHESTRATOR_IDLE", default_value = "10m", value_parser = parse_time)]
+    pub(crate) idle: mission::time::Millis,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// `orchestrator clean`.

@@ -11,6 +11,7 @@ mod explain;
 mod list;
 mod log;
 mod resume;
+mod serve;
 mod show;
 mod status;
 mod task;
@@ -62,6 +63,7 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Cancel(args) => cancel::run(&args),
         Command::Answer(args) => answer::run(&args),
         Command::Summary(args) => show::summary(&args),
+        Command::Serve(args) => serve::run(args),
         Command::Clean(args) => clean::run(&args),
         Command::Explain { code } => explain::run(&code),
     }

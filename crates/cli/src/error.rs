@@ -199,6 +199,12 @@ impl From<engine::door::Error> for Error {
     }
 }
 
+impl From<engine::socket::Error> for Error {
+    fn from(error: engine::socket::Error) -> Self {
+        Self::new(Kind::Door, error)
+    }
+}
+
 impl From<engine::dispatcher::Error> for Error {
     fn from(error: engine::dispatcher::Error) -> Self {
         Self::new(Kind::Store, error)

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod error;
 mod host;
+mod hosting;
 mod leave;
 mod places;
 mod show;

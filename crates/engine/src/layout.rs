@@ -24,6 +24,16 @@ impl Layout {
         self.root.join("run")
     }
 
+    /// The folder of what is known of conversations in which missions are shown.
+    pub fn fronts(&self) -> PathBuf {
+        self.root.join("fronts")
+    }
+
+    /// What is known of the conversation in which one mission is shown.
+    pub fn front(&self, mission: mission::ids::MissionId) -> PathBuf {
+        self.fronts().join(format!("{mission}.json"))
+    }
+
     /// The folder of one mission, by its full name.
     pub fn mission(&self, full_name: &str) -> Place {
         Place {

@@ -5,6 +5,7 @@ use crate::begin::Means;
 use crate::config::Config;
 use crate::error::{Error, Exit};
 use crate::host::{self, Settled, Store};
+use crate::hosting::note::Note;
 use crate::view;
 use engine::door::Wish;
 use engine::store;
@@ -59,6 +60,9 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         }
         host::keep_agent(&means.chosen, &place)
             .map_err(|error| Error::io("write", place.root(), &error))?;
+        // From now on this terminal carries it out, and not the engine that OpenCode started.
+        Note::let_go(&store.layout, id)
+            .map_err(|error| Error::io("write", &store.layout.front(id), &error))?;
         let owned = store::take(&*store.journal, id, &store.door(id))?;
         let settings = host::settings(
             &store,

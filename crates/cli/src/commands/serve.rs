@@ -1,0 +1,75 @@
+//! `orchestrator serve`: carries missions out for OpenCode, in the background.
+
+use crate::args::ServeArgs;
+use crate::error::{Error, Exit};
+use crate::host::{self, Store};
+use crate::hosting::Hosting;
+use crate::view;
+use engine::reception::{Closed, Reception};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long one that ends may take to make place. Its missions are wound down within five seconds.
+const MAKE_PLACE: Duration = Duration::from_secs(10);
+/// How often it is looked whether it did.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(args: ServeArgs) -> Result<Exit, Error> {
+    let store = Store::open()?;
+    host::block_on(async {
+        let Some(reception) = reception(&store).await? else {
+            view::note("it runs already");
+            return Ok(Exit::Good);
+        };
+        let idle = Duration::from_millis(args.idle.0);
+        let stop = CancellationToken::new();
+        let hosting = Hosting::new(store, args, stop.clone());
+        hosting.take_up();
+        let told = tokio::spawn(signals(stop.clone()));
+        let closed = reception.serve(hosting.clone(), idle, stop).await;
+        hosting.end().await;
+        told.abort();
+        view::note(&match closed {
+            Closed::Idle => "nothing was left to do".to_owned(),
+            Closed::Stopped => "ended; missions that ran go on with the next start".to_owned(),
+            Closed::Newer(version) => format!("makes place for version {version}"),
+        });
+        Ok(Exit::Good)
+    })
+}
+
+/// The reception, as soon as one that is ending has made place. `None` if one that is not ending has it.
+async fn reception(store: &Store) -> Result<Option<Reception>, Error> {
+    let (folder, until) = (store.layout.doors(), Instant::now() + MAKE_PLACE);
+    loop {
+        if let Some(reception) = Reception::open(&folder, env!("CARGO_PKG_VERSION"))? {
+            return Ok(Some(reception));
+        }
+        let socket = engine::reception::socket(&folder);
+        if std::os::unix::net::UnixStream::connect(&socket).is_ok() || Instant::now() > until {
+            return Ok(None);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The first signal lets everything wind down, the second ends the program as a crash would.
+async fn signals(stop: CancellationToken) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop.is_cancelled() {
+            crate::leave::now(Exit::Interrupted);
+        }
+        stop.cancel();
+    }
+}

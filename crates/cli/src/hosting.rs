@@ -1,0 +1,426 @@
+//! Carries missions out for OpenCode: what the user types there means here what it means on the command line.
+//!
+//! A mission is opened before whoever typed it is told so, and is an ordinary one: every command works on it from any
+//! terminal, through its own door.
+
+mod front;
+pub(crate) mod note;
+mod typed;
+
+use crate::args::ServeArgs;
+use crate::begin::{self, Means};
+use crate::config::Config;
+use crate::error::{Error, Kind};
+use crate::host::{self, Store};
+use crate::view::{self, board, escape};
+use agents::opencode::front::Tone;
+use engine::dispatcher::{Ended, Handle};
+use engine::reception::{Answer, Desk, Guest, Want};
+use engine::store::{self, Owned};
+use front::Shown;
+use futures_util::future::BoxFuture;
+use mission::ids::MissionId;
+use mission::input::Input;
+use note::Note;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// All missions of this process.
+pub(crate) struct Hosting {
+    store: Store,
+    args: ServeArgs,
+    running: watch::Sender<usize>,
+    guests: watch::Sender<Vec<Guest>>,
+    hosted: Mutex<BTreeMap<MissionId, Hosted>>,
+    /// Held while a mission is opened, so that two requests at once do not both find that none runs.
+    opening: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What is known here of a mission that this process carries out or did.
+struct Hosted {
+    note: Note,
+    /// What came of it, once it is over.
+    report: watch::Receiver<Option<String>>,
+    /// Ends it as long as its agent is not there yet; after that it has a door.
+    cancel: CancellationToken,
+}
+
+/// A command as it was typed.
+struct Typed {
+    key: String,
+    command: String,
+    arguments: String,
+    session: String,
+    directory: std::path::PathBuf,
+}
+
+impl Typed {
+    /// The folder that it is about.
+    fn project(&self) -> Result<std::path::PathBuf, Error> {
+        if !self.directory.is_absolute() {
+            let what = format!("{} is no absolute path", self.directory.display());
+            return Err(Error::new(Kind::Project, what));
+        }
+        begin::project(&self.directory)
+    }
+}
+
+/// Counts a mission as running until it is dropped, however it ends.
+struct Running(Arc<Hosting>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.send_modify(|n| *n -= 1);
+    }
+}
+
+impl Hosting {
+    pub(crate) fn new(store: Store, args: ServeArgs, stop: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            args,
+            running: watch::Sender::new(0),
+            guests: watch::Sender::new(Vec::new()),
+            hosted: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        })
+    }
+
+    /// Takes up what an engine before this one left: missions that it carried out go on, and what was not shown yet
+    /// waits for somebody to look.
+    pub(crate) fn take_up(self: &Arc<Self>) {
+        for id in Note::all(&self.store.layout) {
+            if let Err(error) = self.take_up_one(id) {
+                view::note(&format!("{id} is not taken up: {error}"));
+            }
+        }
+    }
+
+    fn take_up_one(self: &Arc<Self>, id: MissionId) -> Result<(), Error> {
+        let layout = &self.store.layout;
+        let Some(note) = Note::read(layout, id) else {
+            Note::forget(layout, id);
+            return Ok(());
+        };
+        let mission = match store::load(&*self.store.journal, id) {
+            Ok((mission, _)) => mission,
+            // It was named and never opened; whoever asked for it was never told of it.
+            Err(store::Error::NeverOpened(_)) => {
+                Note::forget(layout, id);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let settled = mission.outcome().is_some() && mission.due().is_empty();
+        if settled || !note.hosted || self.store.owner(id)?.is_some() {
+            let shown = Shown::new(&self.store, id, note, self.guests.subscribe(), None);
+            self.tasks
+                .spawn(shown.run(Arc::default(), self.stop.clone()));
+            return Ok(());
+        }
+        let place = layout.mission(&mission.full_name());
+        let project = Path::new(mission.project());
+        let config = Config::read()?;
+        let means = Means::read(layout, project, Some(&place), &config, &self.args.agent)?;
+        let owned = store::take(&*self.store.journal, id, &self.store.door(id))?;
+        self.host(owned, means, note, None);
+        Ok(())
+    }
+
+    /// A mission begins.
+    async fn task(self: &Arc<Self>, guest: &Guest, typed: Typed) -> Result<Answer, Error> {
+        let project = typed.project()?;
+        let text = match begin::request(typed::unquoted(&typed.arguments)) {
+            Ok(text) => text,
+            Err(_) if typed.arguments.trim().is_empty() => {
+                self.compose(guest, &typed);
+                return Ok(info(
+                    "say what you want: /task Add a health check".to_owned(),
+                ));
+            }
+            Err(error) => return Err(error),
+        };
+        let _one_at_a_time = self.opening.lock().await;
+        if let Some(id) = self.of_key(&typed.key) {
+            return Ok(begun(id, &text));
+        }
+        if let Some((id, _)) = self.runs_in(&project, &typed.session)? {
+            let told = format!(
+                "{id} runs here already: /status shows it, /stop ends it. A second one at the same time: orchestrator task, in a terminal"
+            );
+            return Ok(answer(told, Tone::Warning));
+        }
+        let config = Config::read()?;
+        // Questions wait for whoever looks, here or in a terminal.
+        let terms = begin::terms(&config, &self.args.limits, None, false, true)?;
+        let means = Means::read(
+            &self.store.layout,
+            &project,
+            None,
+            &config,
+            &self.args.agent,
+        )?;
+        let note = Note {
+            directory: typed.directory,
+            session: typed.session,
+            key: typed.key,
+            hosted: true,
+            board: None,
+            posted: false,
+            report: None,
+        };
+        let layout = &self.store.layout;
+        let owned = means.open(&self.store, &text, terms, |mission| {
+            note.keep(layout, mission.id())
+        })?;
+        let id = owned.mission.id();
+        self.host(owned, means, note, Some(guest.n));
+        Ok(begun(id, &text))
+    }
+
+    /// Carries a mission out in the background, and shows it.
+    fn host(self: &Arc<Self>, owned: Owned, means: Means, note: Note, asked_by: Option<u64>) {
+        let id = owned.mission.id();
+        let (told, report) = watch::channel(None);
+        let cancel = CancellationToken::new();
+        let kept = Hosted {
+            note: note.clone(),
+            report,
+            cancel: cancel.clone(),
+        };
+        self.hosted().insert(id, kept);
+        self.running.send_modify(|n| *n += 1);
+        let running = Running(self.clone());
+        let this = self.clone();
+        let fresh = asked_by.is_some();
+        let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), asked_by);
+        self.tasks.spawn(async move {
+            let wake = Arc::new(Notify::new());
+            let ready = tokio::select! {
+                ready = means.ready() => ready,
+                () = cancel.cancelled() => Err(Error::new(Kind::Refused, "it was stopped before an agent was there")),
+            };
+            if let Err(error) = &ready {
+                shown.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);
+            } else if let Some(found) = &means.unused {
+                let names = found.names.join(", ");
+                shown.say(
+                    escape::short(
+                        &format!(
+                            "{id}: the project's own configuration for agents ({names}) is not used"
+                        ),
+                        300,
+                    ),
+                    Tone::Info,
+                );
+            }
+            let show = this.tasks.spawn(shown.run(wake.clone(), this.stop.clone()));
+            let ended = match ready {
+                Ok(ready) => this.carry(owned, &means, &ready, &wake).await,
+                Err(error) => this.give_up(owned, error, fresh || cancel.is_cancelled()),
+            };
+            let text = match ended {
+                Ok(text) => text,
+                Err(error) => format!("{id} stands still: {error}"),
+            };
+            view::note(&text);
+            told.send_replace(Some(text));
+            drop(running);
+            wake.notify_one();
+            show.await.ok();
+        });
+    }
+
+    async fn carry(
+        &self,
+        owned: Owned,
+        means: &Means,
+        ready: &host::Ready,
+        wake: &Arc<Notify>,
+    ) -> Result<String, Error> {
+        let place = self.store.layout.mission(&owned.mission.full_name());
+        let settings = host::settings(&self.store, &ready.agent, &place, means, true)?;
+        let (wake, stop) = (wake.clone(), self.stop.clone());
+        let watch = |handle: Handle, closed: CancellationToken| {
+            tokio::spawn(watch(handle, closed, wake, stop))
+        };
+        let (ended, _) = host::carry(&self.store, owned, settings, watch).await?;
+        Ok(match ended? {
+            Ended::Over(mission) => board::report(&mission),
+            Ended::WoundDown(mission) => format!(
+                "interrupted; nothing is lost. Go on with: orchestrator resume {}",
+                mission.id()
+            ),
+        })
+    }
+
+    /// There is nobody to carry it out. One that has just begun ends with that; one that was taken up waits.
+    fn give_up(&self, owned: Owned, error: Error, fresh: bool) -> Result<String, Error> {
+        if fresh {
+            let by = escape::short(&format!("the engine, because {error}"), 300);
+            store::once(&*self.store.journal, owned, Input::Cancel { by })?;
+        }
+        Err(error)
+    }
+
+    /// Puts the command where the user types, for them to go on with.
+    fn compose(&self, guest: &Guest, typed: &Typed) {
+        let bridge = guest.hello.bridge.clone();
+        let directory = typed.directory.clone();
+        self.tasks.spawn(async move {
+            let front = bridge.map(|bridge| agents::opencode::front::Front::over(&bridge));
+            if let Some(Ok(front)) = front {
+                front.compose(&directory, "/task ").await.ok();
+            }
+        });
+    }
+
+    fn hosted(&self) -> std::sync::MutexGuard<'_, BTreeMap<MissionId, Hosted>> {
+        self.hosted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mission of a request that was made before.
+    fn of_key(&self, key: &str) -> Option<MissionId> {
+        let hosted = self.hosted();
+        let found = hosted.iter().find(|(_, hosted)| hosted.note.key == key);
+        found.map(|(id, _)| *id)
+    }
+
+    /// The mission of this project that is not over: the one of this conversation, else the newest. And whether
+    /// somebody carries it out.
+    fn runs_in(&self, project: &Path, session: &str) -> Result<Option<(MissionId, bool)>, Error> {
+        let newest = self.newest_in(project, session)?;
+        let open = newest.filter(|(mission, _)| mission.outcome().is_none());
+        Ok(open.map(|(mission, runs)| (mission.id(), runs)))
+    }
+
+    /// The mission of this project to speak of: one that runs, of this conversation before others, else the newest.
+    fn newest_in(
+        &self,
+        project: &Path,
+        session: &str,
+    ) -> Result<Option<(mission::mission::Mission, bool)>, Error> {
+        let rows = self.store.journal.missions()?;
+        let here = rows.iter().filter(|row| Path::new(&row.project) == project);
+        let of_session = |id: MissionId| {
+            let hosted = self.hosted();
+            hosted
+                .get(&id)
+                .is_some_and(|hosted| hosted.note.session == session)
+        };
+        let live = |row: &&journal::MissionRow| {
+            let lease = row.lease.as_ref();
+            lease.is_some_and(|lease| lease.hold == journal::Hold::Live)
+        };
+        let best = here.max_by_key(|row| (live(row), of_session(row.mission), row.mission));
+        let Some(best) = best else { return Ok(None) };
+        let (mission, _) = self.store.load(best.mission)?;
+        Ok(Some((mission, live(&best))))
+    }
+
+    /// Ends with all that runs here, each as a crash would leave it.
+    pub(crate) async fn end(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Wakes whoever shows a mission at each event, and ends it when this process is to end.
+async fn watch(
+    handle: Handle,
+    closed: CancellationToken,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    use engine::dispatcher::Seen;
+    use tokio::sync::broadcast::error::RecvError;
+    let mut seen = handle.watch();
+    loop {
+        tokio::select! {
+            received = seen.recv() => match received {
+                Ok(Seen::Event(..)) | Err(RecvError::Lagged(_)) => wake.notify_one(),
+                Ok(Seen::Sign(..)) => {}
+                Err(RecvError::Closed) => return,
+            },
+            () = stop.cancelled() => {
+                handle.wind_down();
+                return;
+            }
+            () = closed.cancelled() => return,
+        }
+    }
+}
+
+impl Desk for Hosting {
+    fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
+        Box::pin(async move {
+            match want {
+                Want::Wait { mission } => self.wait(mission).await,
+                Want::Command {
+                    key,
+                    command,
+                    arguments,
+                    session,
+                    directory,
+                } => {
+                    let typed = Typed {
+                        key,
+                        command,
+                        arguments,
+                        session,
+                        directory,
+                    };
+                    self.command(&guest, typed).await.unwrap_or_else(|error| {
+                        answer(escape::short(&error.to_string(), 600), Tone::Bad)
+                    })
+                }
+            }
+        })
+    }
+
+    fn came(&self, guest: &Guest) {
+        self.guests.send_modify(|guests| guests.push(guest.clone()));
+    }
+
+    fn went(&self, guest: &Guest) {
+        self.guests
+            .send_modify(|guests| guests.retain(|other| other.n != guest.n));
+    }
+
+    fn running(&self) -> watch::Receiver<usize> {
+        self.running.subscribe()
+    }
+}
+
+/// What a person is told.
+fn answer(say: String, tone: Tone) -> Answer {
+    Answer {
+        say,
+        variant: tone.word().to_owned(),
+        mission: None,
+    }
+}
+
+fn info(say: String) -> Answer {
+    answer(say, Tone::Info)
+}
+
+fn begun(id: MissionId, request: &str) -> Answer {
+    let told = format!(
+        "{id} begins: {}\n/status shows it, /stop ends it",
+        escape::short(request, 120)
+    );
+    Answer {
+        mission: Some(id),
+        ..info(told)
+    }
+}

@@ -1,0 +1,83 @@
+//! What is known of the conversation in which a mission was asked for. Kept as long as there is something to show in it,
+//! so that whoever comes after a crash shows it in the same place.
+
+use agents::opencode::front::Place;
+use engine::layout::Layout;
+use mission::ids::MissionId;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// One mission's note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    /// The folder of the conversation, as OpenCode names it.
+    pub(crate) directory: PathBuf,
+    /// The conversation.
+    pub(crate) session: String,
+    /// The name of the request: asked twice, it is carried out once.
+    pub(crate) key: String,
+    /// Whether the engine that OpenCode started carries it out, and not a terminal.
+    pub(crate) hosted: bool,
+    /// The id of its board, kept before it was posted.
+    #[serde(default)]
+    pub(crate) board: Option<String>,
+    /// Whether the board was posted. One that is gone after that was taken away by somebody.
+    #[serde(default)]
+    pub(crate) posted: bool,
+    /// The id of its report, kept before it was posted.
+    #[serde(default)]
+    pub(crate) report: Option<String>,
+}
+
+impl Note {
+    /// The conversation.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            directory: self.directory.clone(),
+            session: self.session.clone(),
+        }
+    }
+
+    /// Keeps it.
+    pub(crate) fn keep(&self, layout: &Layout, mission: MissionId) -> io::Result<()> {
+        crate::host::keep(&layout.front(mission), &serde_json::to_string(self)?)
+    }
+
+    /// The note of a mission. One that cannot be read is none: then the mission is shown nowhere.
+    pub(crate) fn read(layout: &Layout, mission: MissionId) -> Option<Self> {
+        serde_json::from_slice(&fs::read(layout.front(mission)).ok()?).ok()
+    }
+
+    /// There is nothing left to show.
+    pub(crate) fn forget(layout: &Layout, mission: MissionId) {
+        fs::remove_file(layout.front(mission)).ok();
+    }
+
+    /// Somebody carries the mission out in a terminal from now on.
+    pub(crate) fn let_go(layout: &Layout, mission: MissionId) -> io::Result<()> {
+        match Self::read(layout, mission) {
+            Some(note) if note.hosted => Self {
+                hosted: false,
+                ..note
+            }
+            .keep(layout, mission),
+            _ => Ok(()),
+        }
+    }
+
+    /// All missions that have one.
+    pub(crate) fn all(layout: &Layout) -> Vec<MissionId> {
+        let Ok(entries) = fs::read_dir(layout.fronts()) else {
+            return Vec::new();
+        };
+        let name = |entry: fs::DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            name.strip_suffix(".json")?.parse().ok()
+        };
+        let mut all: Vec<MissionId> = entries.filter_map(|entry| name(entry.ok()?)).collect();
+        all.sort_unstable();
+        all
+    }
+}
