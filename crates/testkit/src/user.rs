@@ -98,22 +98,45 @@ impl User {
         self.home.project()
     }
 
+    /// His home.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The variables that he has beyond those of the machine.
+    ///
+    /// # Panics
+    ///
+    /// When his search path cannot be written down.
+    pub fn env(&self) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let bin = self.home.path().join("bin");
+        let others = std::env::split_paths(&others).filter(|_| !self.alone);
+        let path = std::env::join_paths(std::iter::once(bin).chain(others));
+        let mut env = self.home.env();
+        env.push(("PATH".into(), path.expect("a search path")));
+        env
+    }
+
+    /// A program that he runs in the project.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.project())
+            .envs(self.env())
+            .env_remove("ORCHESTRATOR_STATE_DIR");
+        command
+    }
+
     /// Starts the program in the project.
     ///
     /// # Panics
     ///
     /// When it cannot be started.
     pub fn start(&self, words: &[&str]) -> Running {
-        let others = std::env::var_os("PATH").unwrap_or_default();
-        let bin = self.home.path().join("bin");
-        let others = std::env::split_paths(&others).filter(|_| !self.alone);
-        let path = std::iter::once(bin).chain(others);
-        let child = Command::new(&self.program)
+        let child = self
+            .command(&self.program)
             .args(words)
-            .current_dir(self.project())
-            .envs(self.home.env())
-            .env_remove("ORCHESTRATOR_STATE_DIR")
-            .env("PATH", std::env::join_paths(path).expect("a search path"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

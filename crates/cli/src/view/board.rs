@@ -23,8 +23,11 @@ pub(crate) fn board(mission: &Mission) -> String {
         mission.phase_word(),
         inline(mission.request(), 120)
     );
-    writeln!(out, "{}\n", progress(mission)).ok();
+    writeln!(out, "{}", progress(mission)).ok();
     let n = mission.tasks().count();
+    if n > 0 {
+        out.push('\n');
+    }
     for task in mission.tasks().take(TASKS) {
         let tries = match task.n {
             0 | 1 => String::new(),
