@@ -429,3 +429,6 @@ fn numbers(version: &str) -> Vec<u64> {
         .map(|part| part.parse().unwrap_or(0))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
