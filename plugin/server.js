@@ -156,8 +156,10 @@ function connect(input, most) {
         end(new Error(`whoever is behind ${at} speaks another language`))
       }
     })
-    socket.on("error", () => {})
-    socket.on("close", () => {
+    // A write to an engine that has just died keeps Bun from telling more than one of these, and not always the same.
+    for (const gone of ["end", "error", "close"]) socket.on(gone, () => over())
+    const over = () => {
+      socket.destroy()
       clearTimeout(timer)
       go(null)
       for (const answer of talk.asked.values()) answer(null)
@@ -166,7 +168,7 @@ function connect(input, most) {
       // An engine that ends when nothing runs is done; one that dies under its missions is started again, and takes
       // them up.
       if (link.running && link.restarts++ < RESTARTS && link.instances) reach(input).catch(() => {})
-    })
+    }
   })
 }
 

@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,14 @@ impl House {
             .join("state/opencode-orchestrator/run")
     }
 
+    /// The conversation in which a mission was asked for.
+    pub(crate) fn session_of(&self, mission: &str) -> String {
+        let fronts = self.sockets().join("../fronts");
+        let note = fs::read(fronts.join(format!("{mission}.json"))).unwrap();
+        let note: Value = serde_json::from_slice(&note).unwrap();
+        note["session"].as_str().unwrap().to_owned()
+    }
+
     /// OpenCode as this user runs it.
     pub(crate) fn opencode(&self) -> Command {
         let mut command = self.user.command(&opencode::program());
@@ -112,22 +121,37 @@ impl House {
         }
     }
 
+    /// The process of the engine that carries missions out, if one runs.
+    pub(crate) fn service(&self) -> Option<u32> {
+        let processes = self.user.processes();
+        let found = processes
+            .iter()
+            .find(|(_, line)| line.starts_with(&format!("{PROGRAM} serve")));
+        found.map(|(pid, _)| *pid)
+    }
+
     /// Ends the engine, if one runs, and waits until nothing of it is left.
     pub(crate) async fn ends(&self) {
-        for (pid, line) in self.user.processes() {
-            if line.contains(" serve ") && line.contains("orchestrator") {
-                end(pid);
-            }
+        if let Some(pid) = self.service() {
+            kill(pid, Signal::TERM);
         }
         self.user.deserted().await;
     }
 }
 
-/// Asks a process to end.
-pub(crate) fn end(pid: u32) {
-    use rustix::process::{Pid, Signal, kill_process};
+impl Drop for House {
+    fn drop(&mut self) {
+        // A test that failed leaves an engine behind, which is made to outlive whoever started it.
+        if let Some(pid) = self.service() {
+            kill(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Sends a signal to a process of ours, which may have ended meanwhile.
+pub(crate) fn kill(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, Signal::TERM).ok();
+    kill_process(pid, signal).ok();
 }
 
 /// An OpenCode server of the user.
@@ -226,7 +250,7 @@ impl Events {
                 let rest = self.text.split_off(at + 2);
                 return std::mem::replace(&mut self.text, rest);
             }
-            let more = within("an event", self.stream.next()).await;
+            let more = self.stream.next().await;
             let more = more.expect("the stream goes on").unwrap();
             self.text.push_str(&String::from_utf8_lossy(&more));
         }
@@ -234,14 +258,16 @@ impl Events {
 
     /// The events up to one that holds this.
     pub(crate) async fn until(&mut self, what: &str) -> String {
+        let mut seen = String::new();
         let all = async {
-            let mut seen = String::new();
             while !seen.contains(what) {
                 seen.push_str(&self.next().await);
             }
-            seen
         };
-        within(what, all).await
+        match tokio::time::timeout(LIMIT, all).await {
+            Ok(()) => seen,
+            Err(_) => panic!("{what} did not come: {seen}"),
+        }
     }
 }
 

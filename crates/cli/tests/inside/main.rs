@@ -6,5 +6,9 @@
     reason = "these are tests, and what they measured is part of what they say"
 )]
 
+mod harmless;
 mod house;
 mod missions;
+mod plugin;
+mod service;
+mod tui;

@@ -88,3 +88,25 @@ async fn a_typed_task_becomes_a_mission_without_a_model_call_for_the_command() {
     drop(server);
     house.ends().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
+    let house = House::new().await;
+    let mut command = house.opencode();
+    command.args(["run", "--command", "task", "Add one and two"]);
+    let output = crate::house::within("the end of the run", command.output()).await;
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}{told}");
+    assert!(output.status.success(), "{said}{told}");
+    let asked = house.model.log();
+    let users = asked
+        .iter()
+        .filter(|request| Role::of(request) == Role::Host && request.offers("bash"));
+    let users: Vec<&str> = users.map(|request| request.asked()).collect();
+    assert_eq!(users.len(), 1, "the report is one turn: {users:?}");
+    assert!(users[0].contains("Report of mission m1"), "{users:?}");
+    assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
+}

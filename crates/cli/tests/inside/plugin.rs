@@ -1,0 +1,86 @@
+//! What the plugin costs while nothing is asked of it, counted in the runtime that is inside OpenCode.
+
+use crate::house::House;
+use std::fs;
+use testkit::opencode;
+
+/// Loads the plugin with a host that counts what it does.
+const PROBE: &str = r#"
+import net from "node:net"
+import { heapStats } from "bun:jsc"
+const timers = []
+for (const name of ["setTimeout", "setInterval", "setImmediate"]) {
+  const real = globalThis[name]
+  globalThis[name] = (...given) => (timers.push(name), real(...given))
+}
+let sockets = 0
+const connect = net.connect
+net.connect = (...given) => (sockets++, connect(...given))
+let calls = 0
+const client = { tui: { showToast: async () => calls++ }, _client: { getConfig: () => ({ fetch: async () => (calls++, new Response("")), baseUrl: "http://x", headers: {} }) } }
+const input = { client, directory: process.cwd(), worktree: process.cwd() }
+const began = performance.now()
+const plugin = (await import(process.argv[2])).default
+const before = performance.now()
+const hooks = await plugin.server(input, {})
+const config = {}
+await hooks.config(config)
+const first = performance.now() - before
+const inits = []
+const load = before - began
+for (let n = 0; n < 50; n++) {
+  const before = performance.now()
+  const again = await plugin.server({ ...input, directory: `/w${n}` }, {})
+  await again.config({})
+  inits.push(performance.now() - before)
+}
+await plugin.setup({ agent: {}, command: {} })
+await plugin.setup(undefined)
+const heap = () => (Bun.gc(true), heapStats())
+const turn = async (n) => {
+  const output = { parts: [{ type: "text", text: "x" }] }
+  await hooks["command.execute.before"]({ command: "mine", sessionID: "s", arguments: `${n}` }, output)
+  await hooks.config(config)
+  if (output.parts.length !== 1) throw new Error("it changed a command that is not ours")
+}
+for (let n = 0; n < 2000; n++) await turn(n)
+const heapBefore = heap()
+for (let n = 0; n < 10000; n++) await turn(n)
+const heapAfter = heap()
+const grown = heapAfter.heapSize - heapBefore.heapSize
+const objects = heapAfter.objectCount - heapBefore.objectCount
+await hooks.dispose()
+console.log(JSON.stringify({ load, first, init: inits.sort((a, b) => a - b)[25], objects, timers, sockets, calls, grown, commands: Object.keys(config.command) }))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
+    let house = House::new().await;
+    let probe = house.user.home().path().join("probe.mjs");
+    fs::write(&probe, PROBE).unwrap();
+    let mut command = house.opencode();
+    command
+        .arg(&probe)
+        .arg(house.plugin().join("server.js"))
+        .env("BUN_BE_BUN", "1");
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("{} {said}", opencode::VERSION);
+    let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    assert_eq!(found["timers"], serde_json::json!([]));
+    assert_eq!((&found["sockets"], &found["calls"]), (&0.into(), &0.into()));
+    // Ten thousand calls that left one object each would show as ten thousand.
+    assert!(found["objects"].as_i64().unwrap() < 2_000, "{said}");
+    assert!(found["grown"].as_i64().unwrap() < 128 * 1024, "{said}");
+    assert!(found["init"].as_f64().unwrap() <= 20.0, "{said}");
+    assert_eq!(
+        found["commands"],
+        serde_json::json!(["task", "stop", "status", "answer"])
+    );
+    assert!(!house.sockets().exists(), "it makes no folder either");
+}

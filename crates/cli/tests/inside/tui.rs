@@ -1,0 +1,202 @@
+//! The real terminal view of OpenCode, under tmux: what the user types and what they see.
+
+use crate::house::{House, crew, kill, within};
+use rustix::process::Signal;
+use std::path::PathBuf;
+use std::process::Stdio;
+use testkit::model::{Gate, Model, Reply, Request};
+use testkit::persona::Role;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::Command;
+
+/// OpenCode on a terminal.
+struct Screen {
+    socket: PathBuf,
+    /// Everything that it writes; what it is does not matter, only that it comes.
+    written: pipe::Receiver,
+    last: String,
+}
+
+impl Screen {
+    async fn open(house: &House, words: &[&str]) -> Self {
+        let home = house.user.home().path();
+        let n = std::fs::read_dir(home).unwrap().count();
+        let (socket, fifo) = (home.join(format!("t{n}")), home.join(format!("w{n}")));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let written = pipe::OpenOptions::new()
+            .read_write(true)
+            .open_receiver(&fifo)
+            .unwrap();
+        let screen = Self {
+            socket,
+            written,
+            last: String::new(),
+        };
+        let socket = screen.socket.display();
+        let program = format!(
+            "opencode {}; tmux -S {socket} wait-for -S over",
+            words.join(" ")
+        );
+        let mut tmux = house.user.command("tmux".as_ref());
+        tmux.args(["-f", "/dev/null", "-S"]).arg(&screen.socket);
+        tmux.args(["new-session", "-d", "-x", "120", "-y", "45"]);
+        tmux.args(["-e", "TERM=xterm-256color", &program]);
+        let started = tmux.env("TERM", "xterm-256color").status().await;
+        let started = started
+            .expect("tmux is needed for this test: install it, as in `apt-get install tmux`");
+        assert!(started.success(), "tmux does not start");
+        screen
+            .tmux(&["pipe-pane", &format!("cat > {}", fifo.display())])
+            .await;
+        screen
+    }
+
+    async fn tmux(&self, words: &[&str]) -> String {
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-S").arg(&self.socket).args(words);
+        let output = tmux.stderr(Stdio::inherit()).output().await.unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What stands there, once it fits.
+    async fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        let looking = async {
+            loop {
+                self.last = self.tmux(&["capture-pane", "-p"]).await;
+                if fits(&self.last) {
+                    return self.last.clone();
+                }
+                let mut bytes = [0; 4096];
+                self.written.read(&mut bytes).await.unwrap();
+            }
+        };
+        match tokio::time::timeout(crate::house::LIMIT, looking).await {
+            Ok(found) => found,
+            Err(_) => panic!("{what} did not come:\n{}", self.last),
+        }
+    }
+
+    async fn shows(&mut self, what: &str) -> String {
+        self.until(what, |screen| screen.contains(what)).await
+    }
+
+    /// Types a line, and sends it once it stands there. The blank at its end closes the list of commands, in which
+    /// Enter would only choose one.
+    async fn types(&mut self, line: &str) {
+        self.tmux(&["send-keys", "-l", &format!("{line} ")]).await;
+        self.shows(line).await;
+        self.tmux(&["send-keys", "Enter"]).await;
+    }
+
+    /// Leaves OpenCode as a user does.
+    async fn quit(self) {
+        self.tmux(&["send-keys", "C-c"]).await;
+        within("the end of OpenCode", self.tmux(&["wait-for", "over"])).await;
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let mut tmux = std::process::Command::new("tmux");
+        tmux.arg("-S").arg(&self.socket).arg("kill-server");
+        tmux.stderr(Stdio::null()).status().ok();
+    }
+}
+
+/// A crew whose Workers wait for a gate each.
+async fn held() -> (Model, [Gate; 2]) {
+    let (crew, gates) = (crew(), [Gate::default(), Gate::default()]);
+    let kept = gates.clone();
+    let model = Model::start(move |request: &Request| -> Reply {
+        let reply = crew.answer(request);
+        let job = crew.job(request).map(|job| job.name().to_owned());
+        match (Role::of(request), job.as_deref()) {
+            (Role::Worker, Some("one")) => reply.after(&kept[0]),
+            (Role::Worker, Some("two")) => reply.after(&kept[1]),
+            _ => reply,
+        }
+    });
+    (model.await, gates)
+}
+
+fn nothing_but_the_mission(model: &Model) {
+    let asked = model.log();
+    let others = asked
+        .iter()
+        .filter(|request| Role::of(request) == Role::Host);
+    assert_eq!(others.count(), 0, "only the mission asked the model");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_typed_seen_and_stopped() {
+    let (model, _gates) = held().await;
+    let house = House::with(model);
+    let mut screen = Screen::open(&house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    screen.shows("m1 begins").await;
+    let seen = screen.shows("- T1 working: Add one").await;
+    println!("{seen}");
+    screen.types("/status").await;
+    screen.shows("m1 running: Add one and two  ").await;
+    screen.types("/stop").await;
+    let seen = screen.shows("## m1 cancelled").await;
+    println!("{seen}");
+    screen.shows("Report of mission m1").await;
+    nothing_but_the_mission(&house.model);
+    screen.quit().await;
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_outlives_its_engine_and_the_terminal_view() {
+    let (model, gates) = held().await;
+    let house = House::with(model);
+    let mut screen = Screen::open(&house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    screen.shows("- T1 working: Add one").await;
+
+    let session = house.session_of("m1");
+    let engine = house.service().expect("an engine runs");
+    kill(engine, Signal::KILL);
+    within("the end of the engine", testkit::user::gone(engine)).await;
+    gates[0].open();
+    let seen = screen.shows("- T2 working: Add two").await;
+    println!("{seen}");
+    assert_ne!(house.service(), Some(engine), "another one took it up");
+    assert_eq!(
+        seen.matches("## m1 ").count(),
+        1,
+        "it is the same board: {seen}"
+    );
+
+    screen.quit().await;
+    gates[1].open();
+    let followed = house.user.run(&["log", "m1", "--follow"]).await;
+    assert!(
+        followed.said.contains("sealed: completed"),
+        "{}",
+        followed.said
+    );
+    nothing_but_the_mission(&house.model);
+
+    let mut screen = Screen::open(&house, &["--session", &session]).await;
+    screen.shows("## m1 completed: Add one and two").await;
+    let seen = screen.shows("Report of mission m1").await;
+    println!("{seen}");
+    screen.quit().await;
+    let server = house.serve().await;
+    let texts = server.texts(&session).await;
+    assert_eq!(texts.len(), 2, "one board and one report: {texts:?}");
+    drop(server);
+    house.ends().await;
+}
