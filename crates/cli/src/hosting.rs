@@ -266,7 +266,7 @@ impl Hosting {
     fn give_up(&self, owned: Owned, error: Error, fresh: bool) -> Result<String, Error> {
         if fresh {
             let by = escape::short(&format!("the engine, because {error}"), 300);
-            store::once(&*self.store.journal, owned, Input::Cancel { by })?;
+            store::once(&*self.store.journal, owned, Input::Cancel { by }, None)?;
         }
         Err(error)
     }
