@@ -8,6 +8,8 @@ mod demo;
 mod error;
 mod host;
 mod hosting;
+#[cfg(test)]
+mod install;
 mod leave;
 mod places;
 mod show;

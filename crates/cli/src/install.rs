@@ -1,0 +1,4 @@
+//! The plugin in OpenCode: put in, taken out, looked at.
+
+mod edit;
+mod jsonc;
