@@ -59,6 +59,10 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Removes what is kept of missions that are over.
     Clean(CleanArgs),
+    /// Puts the plugin into OpenCode: its files, and one entry in the configuration that OpenCode reads.
+    Install(PluginArgs),
+    /// Takes the plugin out of OpenCode again. Missions stay.
+    Uninstall(PluginArgs),
     /// Explains an error code.
     Explain {
         /// The code, as in `ORC004`.
@@ -323,6 +327,28 @@ pub(crate) struct CleanArgs {
     /// Only say what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `orchestrator install` and `orchestrator uninstall`.
+#[derive(Debug, Args)]
+pub(crate) struct PluginArgs {
+    /// Print what would change as a diff, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do it in a CI environment and from a build folder too, where otherwise nothing is changed.
+    #[arg(long)]
+    pub(crate) even_here: bool,
+    /// The longest that it may take [default: 30s].
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    time: Option<mission::time::Millis>,
+}
+
+impl PluginArgs {
+    /// The longest that it may take. Nobody waits longer for three small files.
+    pub(crate) fn time(&self) -> std::time::Duration {
+        let limit = self.time.unwrap_or(mission::time::Millis(30_000));
+        std::time::Duration::from_millis(limit.0)
+    }
 }
 
 pub(crate) fn parse_count(text: &str) -> Result<u64, String> {

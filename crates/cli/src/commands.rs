@@ -8,6 +8,7 @@ mod deliver;
 mod demo;
 mod diff;
 mod explain;
+mod install;
 mod list;
 mod log;
 mod resume;
@@ -16,6 +17,7 @@ mod show;
 mod status;
 mod task;
 mod todo;
+mod uninstall;
 mod verify;
 
 use crate::args::{Cli, Command};
@@ -65,6 +67,8 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Summary(args) => show::summary(&args),
         Command::Serve(args) => serve::run(args),
         Command::Clean(args) => clean::run(&args),
+        Command::Install(args) => install::run(&args),
+        Command::Uninstall(args) => uninstall::run(&args),
         Command::Explain { code } => explain::run(&code),
     }
 }

@@ -108,6 +108,8 @@ kinds! {
     Door => "ORC012", Failed;
     /// The configuration file is wrong.
     Config => "ORC013", Usage;
+    /// OpenCode's configuration cannot be changed.
+    Plugin => "ORC014", Failed;
 }
 
 /// An error for a person.

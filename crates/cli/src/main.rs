@@ -8,7 +8,6 @@ mod demo;
 mod error;
 mod host;
 mod hosting;
-#[cfg(test)]
 mod install;
 mod leave;
 mod places;

@@ -55,6 +55,18 @@ pub(crate) fn config() -> Option<PathBuf> {
         .or_else(|| folder.map(|folder| folder.join("opencode-orchestrator/config.toml")))
 }
 
+/// The folder that OpenCode always reads its configuration from. `OPENCODE_CONFIG` and `OPENCODE_CONFIG_DIR` name more,
+/// and never another one instead.
+pub(crate) fn opencode() -> Result<PathBuf, Error> {
+    let found = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
+    let Some(folder) = found else {
+        let what = "there is no home directory: neither HOME nor XDG_CONFIG_HOME is set";
+        return Err(Error::new(Kind::Setup, what));
+    };
+    let folder = folder.join("opencode");
+    std::path::absolute(&folder).map_err(|error| Error::io("find", &folder, &error))
+}
+
 /// Where the user's git is configured.
 pub(crate) fn git() -> UserEnvironment {
     UserEnvironment {

@@ -53,6 +53,26 @@ impl Layout {
         }
     }
 
+    /// The folder of the plugin that OpenCode loads.
+    pub fn plugin(&self) -> PathBuf {
+        self.root.join("plugin")
+    }
+
+    /// The folder of OpenCode's configuration files as they were before a change.
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
+    /// The file that is held while OpenCode's configuration is changed.
+    pub fn install_lock(&self) -> PathBuf {
+        self.root.join("install.lock")
+    }
+
+    /// What an install made, so that it can be taken out without a trace.
+    pub fn install_record(&self) -> PathBuf {
+        self.root.join("install.json")
+    }
+
     /// The file that a delivery into one project holds while it writes, so that two missions deliver one after the
     /// other.
     pub fn delivery_lock(&self, project: &str) -> PathBuf {
