@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) program: PathBuf,
     /// The plugin's folder, as OpenCode's configuration names it.
     pub(crate) entry: String,
+    /// Whether the plugin has something for OpenCode's screen.
+    pub(crate) screen: bool,
 }
 
 /// What will be changed, and what is as it should be already.
@@ -82,6 +84,7 @@ impl World {
             entry: plugin::entry(&layout)?,
             config: places::opencode()?,
             program: plugin::program()?,
+            screen: plugin::has_screen(),
             layout,
         })
     }
@@ -94,7 +97,7 @@ impl World {
     /// What an install would change.
     pub(crate) fn plan_install(&self) -> Result<Plan, Error> {
         let mut plan = Plan::default();
-        let screen = plugin::has_screen().then_some(&SCREEN);
+        let screen = self.screen.then_some(&SCREEN);
         for family in [&SERVER].into_iter().chain(screen) {
             let files = family.find(&self.config)?;
             if let Some((found, entry)) = family.registered(&files, &self.entry) {
@@ -329,3 +332,6 @@ impl Plan {
         self.changes.iter().map(one).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ fn an_installed_plugin_is_loaded_beside_the_users_own_and_not_any_more_afterward
 }
 
 #[test]
-fn what_opencode_reads_we_edit_and_what_it_refuses_we_leave() {
+fn what_opencode_reads_we_edit() {
     for (name, text) in [
         (
             "opencode.jsonc",
@@ -117,11 +117,12 @@ fn what_opencode_reads_we_edit_and_what_it_refuses_we_leave() {
             "{text}"
         );
         home.uninstall().ends(0, &[]);
-        assert!(plugins(&home).is_empty(), "{text}");
     }
+}
+
+#[test]
+fn what_opencode_refuses_we_leave() {
     for text in [
-        "{\"a\": 1 \"plugin\": []}",
-        "{'plugin': []}",
         "{\"plugin\": [], \"y\": \"a\tb\"}",
         "{\"plugin\": \"a\"}",
         "{\"plugin\": null}",
