@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Install(PluginArgs),
     /// Takes the plugin out of OpenCode again. Missions stay.
     Uninstall(PluginArgs),
+    /// Looks at OpenCode, the plugin, git and the store, and says what is wrong and what to do about it.
+    Doctor(DoctorArgs),
     /// Explains an error code.
     Explain {
         /// The code, as in `ORC004`.
@@ -341,6 +343,23 @@ pub(crate) struct PluginArgs {
     /// The longest that it may take [default: 30s].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<mission::time::Millis>,
+}
+
+/// `orchestrator doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Put right what can be put right, and ask before each change.
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Do not ask: make every change that `--fix` would offer.
+    #[arg(long, requires = "fix")]
+    pub(crate) yes: bool,
+    /// Install in a CI environment and from a build folder too.
+    #[arg(long, requires = "fix")]
+    pub(crate) even_here: bool,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl PluginArgs {

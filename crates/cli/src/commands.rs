@@ -7,6 +7,7 @@ mod clean;
 mod deliver;
 mod demo;
 mod diff;
+mod doctor;
 mod explain;
 mod install;
 mod list;
@@ -68,6 +69,7 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Serve(args) => serve::run(args),
         Command::Clean(args) => clean::run(&args),
         Command::Install(args) => install::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Uninstall(args) => uninstall::run(&args),
         Command::Explain { code } => explain::run(&code),
     }

@@ -136,6 +136,11 @@ impl Error {
         self
     }
 
+    /// What is wrong, in one sentence.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Which kind it is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind

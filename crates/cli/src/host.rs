@@ -194,7 +194,7 @@ fn agent_error(error: agents::opencode::Error) -> Error {
     Error::new(Kind::Agent, error).hint("nothing was created and nothing was spent")
 }
 
-fn guard_words() -> Result<Vec<OsString>, Error> {
+pub(crate) fn guard_words() -> Result<Vec<OsString>, Error> {
     let guard = crate::places::guard()?;
     let words = std::iter::once(guard.program.into_os_string()).chain(guard.arguments);
     Ok(words.chain([OsString::from("--")]).collect())

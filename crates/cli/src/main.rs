@@ -5,6 +5,7 @@ mod begin;
 mod commands;
 mod config;
 mod demo;
+mod doctor;
 mod error;
 mod host;
 mod hosting;

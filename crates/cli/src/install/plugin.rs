@@ -11,7 +11,7 @@ use workbench::fault;
 pub(crate) const NAME: &str = "opencode-orchestrator";
 
 /// Says to the plugin which program to start, and for which version the files were written.
-const ENGINE: &str = "engine.json";
+pub(crate) const ENGINE: &str = "engine.json";
 
 macro_rules! carried {
     ($($name:literal)*) => {

@@ -5,6 +5,7 @@ mod backups;
 mod crowd;
 #[cfg(feature = "faults")]
 mod cut_short;
+mod doctor;
 mod files;
 mod places;
 mod real;

@@ -1,0 +1,140 @@
+//! Our own folders, sockets and store.
+
+use super::{Finding, Repair};
+use crate::install::World;
+use journal::{Journal as _, Sqlite, Verdict};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+pub(super) fn directory(world: &World) -> Vec<Finding> {
+    const ABOUT: &str = "state directory";
+    let root = world.layout.root();
+    if !root.exists() {
+        return vec![Finding::good(
+            ABOUT,
+            format!(
+                "{}: not there yet; it is made when it is needed",
+                root.display()
+            ),
+        )];
+    }
+    vec![private(ABOUT, root, 0o022).unwrap_or_else(|| {
+        let mut told = vec![format!(
+            "backups of OpenCode's configuration: {}",
+            world.layout.backups().display()
+        )];
+        told.retain(|_| world.layout.backups().exists());
+        Finding::good(ABOUT, root.display().to_string()).more(told)
+    })]
+}
+
+/// What is wrong with a folder of which others must not have these rights.
+fn private(about: &'static str, folder: &Path, denied: u32) -> Option<Finding> {
+    let path = folder.display();
+    let data = match fs::metadata(folder) {
+        Ok(data) if data.is_dir() => data,
+        Ok(_) => {
+            return Some(
+                Finding::broken(about, format!("{path} is no folder")).advice("move it away"),
+            );
+        }
+        Err(error) => {
+            return Some(Finding::broken(
+                about,
+                format!("{path} cannot be looked at: {error}"),
+            ));
+        }
+    };
+    if data.uid() != rustix::process::geteuid().as_raw() {
+        let told = format!("{path} belongs to user {}", data.uid());
+        let advice = format!(
+            "give it to you, or name another with {}",
+            crate::places::STATE
+        );
+        return Some(Finding::broken(about, told).advice(advice));
+    }
+    let mode = data.mode() & 0o777;
+    (mode & denied != 0).then(|| {
+        Finding::broken(
+            about,
+            format!("{path} has mode {mode:o}: others may use it"),
+        )
+        .advice(format!("chmod 700 {path}"))
+        .repair(Repair::Mode(folder.to_owned()))
+    })
+}
+
+pub(super) fn sockets(world: &World) -> Vec<Finding> {
+    const ABOUT: &str = "sockets";
+    let folder = world.layout.doors();
+    if !folder.exists() {
+        return vec![Finding::good(ABOUT, "no engine runs")];
+    }
+    if let Some(wrong) = private(ABOUT, &folder, 0o077) {
+        return vec![wrong];
+    }
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let all: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "sock"))
+        .collect();
+    let live = all
+        .iter()
+        .filter(|path| UnixStream::connect(path).is_ok())
+        .count();
+    let told = format!(
+        "{}: {live} answer, {} are left over",
+        folder.display(),
+        all.len() - live
+    );
+    vec![Finding::good(ABOUT, told)]
+}
+
+pub(super) fn store(world: &World) -> Vec<Finding> {
+    const ABOUT: &str = "store";
+    let root = world.layout.root();
+    let file = root.join("journal.db");
+    if fs::symlink_metadata(&file).is_err() {
+        return vec![Finding::good(
+            ABOUT,
+            "not there yet; it is made when it is needed",
+        )];
+    }
+    let broken = |error: journal::Error| {
+        vec![Finding::broken(ABOUT, error.to_string()).advice(format!(
+            "nothing is done to a store that cannot be used; keep a copy of {} before you try anything",
+            file.display()
+        ))]
+    };
+    let journal = match Sqlite::open(root) {
+        Ok(journal) => journal,
+        Err(error) => return broken(error),
+    };
+    let missions = match journal.missions() {
+        Ok(missions) => missions,
+        Err(error) => return broken(error),
+    };
+    let (mut n_events, mut flaws) = (0, Vec::new());
+    for row in &missions {
+        match journal.verify(row.mission) {
+            Ok(Verdict::Verified { events, .. }) => n_events += events,
+            Ok(Verdict::Broken { seq, flaw }) => {
+                flaws.push(format!("{} event {}: {flaw}", row.mission, seq.0));
+            }
+            Err(error) => flaws.push(format!("{}: {error}", row.mission)),
+        }
+    }
+    let told = format!(
+        "{}: {} missions, {n_events} events",
+        file.display(),
+        missions.len()
+    );
+    vec![match flaws.is_empty() {
+        true => Finding::good(ABOUT, format!("{told}; every link holds")),
+        false => Finding::broken(ABOUT, told)
+            .more(flaws)
+            .advice("orchestrator explain ORC010"),
+    }]
+}
