@@ -155,7 +155,8 @@ pub(crate) fn examine(world: &World) -> Vec<Finding> {
         look("state directory", SHORT, with(state::directory)),
         look("sockets", SHORT, with(state::sockets)),
         look("store", LONG, with(state::store)),
-        look("model", START, with(host::model)),
+        // It may have to wait for the other one that starts OpenCode.
+        look("model", START * 2, with(host::model)),
         look("confinement", SHORT, with(host::confinement)),
     ];
     looks.into_iter().flat_map(Pending::wait).collect()

@@ -39,7 +39,9 @@ impl From<CallError> for Error {
         match error {
             CallError::Down(_) => Self::Down(told),
             CallError::Missing(_) => Self::Missing(told),
-            CallError::Refused(..) | CallError::Shape(_) | CallError::Long(..) => Self::Refused(told),
+            CallError::Refused(..) | CallError::Shape(_) | CallError::Long(..) => {
+                Self::Refused(told)
+            }
         }
     }
 }

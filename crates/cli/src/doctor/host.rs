@@ -8,11 +8,16 @@ use agents::opencode::{OpenCode, Settings};
 use mission::turn::Role;
 use serde::Deserialize;
 use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use workbench::git::Git;
 
 /// How long OpenCode may take to say what it loads.
 const ASK: Duration = Duration::from_secs(60);
+
+/// One OpenCode at a time: in a fresh home the first one makes its database, and a second one that begins meanwhile
+/// fails at the same.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 pub(super) fn program(world: &World) -> Vec<Finding> {
     const ABOUT: &str = "program";
@@ -115,7 +120,10 @@ pub(super) fn loaded(world: &World) -> Vec<Finding> {
     if let Some(unasked) = unasked(ABOUT, world) {
         return vec![unasked];
     }
-    let told = match asked() {
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = asked();
+    drop(alone);
+    let told = match told {
         Ok(told) => told,
         Err(found) => return vec![found],
     };
@@ -129,18 +137,13 @@ pub(super) fn loaded(world: &World) -> Vec<Finding> {
         .iter()
         .filter(|origin| ours::is_ours(origin.name(), &world.entry))
         .count();
-    let all = lines.len();
+    let all = match lines.len() {
+        1 => "1 plugin".to_owned(),
+        n => format!("{n} plugins"),
+    };
     vec![match n {
-        0 => Finding::note(
-            ABOUT,
-            format!("{all} plugins in this folder, ours not among them"),
-        )
-        .more(lines),
-        1 => Finding::good(
-            ABOUT,
-            format!("{all} plugins in this folder, ours among them"),
-        )
-        .more(lines),
+        0 => Finding::note(ABOUT, format!("{all} in this folder, ours not among them")).more(lines),
+        1 => Finding::good(ABOUT, format!("{all} in this folder, ours among them")).more(lines),
         _ => Finding::broken(ABOUT, "ours would be loaded more than once in this folder")
             .more(lines)
             .advice("take out the entries that are not in OpenCode's own folder"),
@@ -153,6 +156,7 @@ pub(super) fn model(world: &World) -> Vec<Finding> {
     if let Some(unasked) = unasked(ABOUT, world) {
         return vec![unasked];
     }
+    let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let probed = crate::host::block_on(async {
         let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
         let mut settings = Settings::new(&here);
@@ -165,6 +169,7 @@ pub(super) fn model(world: &World) -> Vec<Finding> {
         agents::Agent::close(&host).await;
         Ok(probed)
     });
+    drop(alone);
     vec![match probed {
         Ok(Ok(probe)) => {
             let told = format!(
