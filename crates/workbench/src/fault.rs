@@ -1,72 +1,144 @@
 //! Points at which a test lets the program die: before and after everything that it does to the world.
 //!
-//! In ordinary builds a point is nothing. With the feature `faults` two variables arm them: [`DIE`] names a point and
-//! how often it is passed before the process kills itself there (`gate.ran@3`), and [`LIST`] names a file to which
-//! every point that is passed is added, one name a line.
+//! In ordinary builds a point is nothing. With the feature `faults` variables arm them:
+//!
+//! * [`DIE`] names a point and how often it is passed before the process kills itself there (`gate.ran@3`), or, as `#7`,
+//!   the seventh point that the process passes, whichever it is.
+//! * [`PLAN`] names a file of points, one a line; `turn.rescued*` is the first that begins so. The process dies at the first of them that it passes, and adds it to
+//!   the file of the same name that ends with `.died`; what stands there already kills nobody any more. So one mission
+//!   dies at many points, each in a life of its own.
+//! * [`LIST`] names a file to which the name of every point that is passed is added, one a line.
+//!
+//! Two passings of one point are told apart by what they are about: a turn, a gate, a path. A line is the point's name,
+//! or the name, a colon, a blank, and what it is about.
+
+use std::fmt::Display;
 
 /// The variable that names the point to die at.
 pub const DIE: &str = "ORCHESTRATOR_FAULT";
 
+/// The variable that names the file of points to die at.
+pub const PLAN: &str = "ORCHESTRATOR_FAULT_PLAN";
+
 /// The variable that names the file in which points are listed.
 pub const LIST: &str = "ORCHESTRATOR_FAULT_LIST";
 
-/// Passes a point.
+/// Whether this build has points at all.
+pub const ON: bool = cfg!(feature = "faults");
+
+/// Passes a point that is about nothing in particular.
+#[inline(always)]
+pub fn point(name: &'static str) {
+    of(name, &"");
+}
+
+/// Passes a point that is about something.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]
-pub fn point(_name: &'static str) {}
+pub fn of(_name: &'static str, _about: &dyn Display) {}
 
-/// Passes a point, or dies there as a crash would let it.
+/// Passes a point that is about something, or dies there as a crash would let it.
 #[cfg(feature = "faults")]
-pub fn point(name: &'static str) {
-    armed::ARMED.pass(name);
+pub fn of(name: &'static str, about: &dyn Display) {
+    let about = about.to_string().replace('\n', " ");
+    let line = match about.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name}: {about}"),
+    };
+    armed::ARMED.pass(name, &line);
 }
 
 #[cfg(feature = "faults")]
 mod armed {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
     use std::fs::File;
     use std::io::Write as _;
+    use std::path::PathBuf;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     pub(super) static ARMED: LazyLock<Armed> = LazyLock::new(Armed::read);
 
     pub(super) struct Armed {
-        die: Option<(String, u64)>,
+        /// A point's name, or nothing for whichever, and at which passing.
+        die: Option<(Option<String>, u64)>,
         passed: AtomicU64,
+        plan: BTreeSet<String>,
+        died: Option<File>,
         list: Option<File>,
+    }
+
+    /// Whether a line is what is armed, or one of those that begin so: `turn.rescued*`.
+    fn fits(armed: &str, line: &str) -> bool {
+        match armed.strip_suffix('*') {
+            Some(beginning) => line.starts_with(beginning),
+            None => armed == line,
+        }
+    }
+
+    fn appended(path: OsString) -> Option<File> {
+        File::options().append(true).create(true).open(path).ok()
     }
 
     impl Armed {
         fn read() -> Self {
             let die = std::env::var(super::DIE).ok().and_then(|text| {
+                if let Some(n) = text.strip_prefix('#') {
+                    return Some((None, n.parse().ok()?));
+                }
                 let (name, n) = text.split_once('@')?;
-                Some((name.to_owned(), n.parse().ok()?))
+                Some((Some(name.to_owned()), n.parse().ok()?))
             });
-            let list = std::env::var_os(super::LIST)
-                .and_then(|path| File::options().append(true).create(true).open(path).ok());
+            let mut plan = BTreeSet::new();
+            let mut died = None;
+            if let Some(path) = std::env::var_os(super::PLAN) {
+                let lines = |path: &OsString| -> BTreeSet<String> {
+                    let text = std::fs::read_to_string(path).unwrap_or_default();
+                    text.lines().map(str::to_owned).collect()
+                };
+                let memory = PathBuf::from(&path).with_extension("died").into_os_string();
+                let before = lines(&memory);
+                plan = lines(&path);
+                plan.retain(|armed| !before.iter().any(|line| fits(armed, line)));
+                died = appended(memory);
+            }
             Self {
                 die,
                 passed: AtomicU64::new(0),
-                list,
+                plan,
+                died,
+                list: std::env::var_os(super::LIST).and_then(appended),
             }
         }
 
-        pub(super) fn pass(&self, name: &'static str) {
-            if let Some(mut list) = self.list.as_ref() {
-                // One write, so that points of two threads do not mix.
-                list.write_all(format!("{name}\n").as_bytes()).ok();
+        pub(super) fn pass(&self, name: &'static str, line: &str) {
+            // One write, so that points of two threads do not mix.
+            let note = |mut file: &File| file.write_all(format!("{line}\n").as_bytes()).ok();
+            self.list.as_ref().map(|mut list| list.write_all(format!("{name}\n").as_bytes()));
+            if self.plan.contains(line) || self.plan.iter().any(|armed| fits(armed, line)) {
+                self.died.as_ref().map(note);
+                die();
             }
-            let Some((_, n)) = self.die.as_ref().filter(|(at, _)| at == name) else {
+            let Some((_, n)) = self
+                .die
+                .as_ref()
+                .filter(|(at, _)| at.as_deref().is_none_or(|at| at == name))
+            else {
                 return;
             };
             if self.passed.fetch_add(1, Ordering::SeqCst) + 1 == *n {
-                let this = rustix::process::getpid();
-                rustix::process::kill_process(this, rustix::process::Signal::KILL).ok();
-                // The signal is on its way; nothing may happen before it arrives.
-                loop {
-                    std::thread::park();
-                }
+                die();
             }
+        }
+    }
+
+    fn die() {
+        let this = rustix::process::getpid();
+        rustix::process::kill_process(this, rustix::process::Signal::KILL).ok();
+        // The signal is on its way; nothing may happen before it arrives.
+        loop {
+            std::thread::park();
         }
     }
 }
