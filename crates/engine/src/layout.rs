@@ -73,10 +73,10 @@ impl Layout {
         self.root.join("install.json")
     }
 
-    /// The file that a delivery into one project holds while it writes, so that two missions deliver one after the
-    /// other.
-    pub fn delivery_lock(&self, project: &str) -> PathBuf {
-        let digest = mission::ids::Digest::of(project.as_bytes());
+    /// The file that a delivery into one project holds while it writes, by the project's root, so that two missions
+    /// deliver one after the other.
+    pub fn delivery_lock(&self, root: &Path) -> PathBuf {
+        let digest = mission::ids::Digest::of(root.as_os_str().as_encoded_bytes());
         self.root
             .join("deliveries")
             .join(format!("{}.lock", digest.short()))
@@ -95,6 +95,11 @@ impl Place {
         &self.root
     }
 
+    /// The folder of a mission that is being removed.
+    pub fn going(&self) -> PathBuf {
+        self.root.with_extension("gone")
+    }
+
     /// The workspace of a lane: `worker-1`, `reviewer-2`, `gate-1`.
     pub fn lane(&self, name: &str) -> PathBuf {
         self.lanes().join(name)
@@ -107,7 +112,12 @@ impl Place {
 
     /// What was last begun in a lane.
     pub fn lane_note(&self, name: &str) -> PathBuf {
-        self.root.join("notes").join(name)
+        self.notes().join(name)
+    }
+
+    /// The folder of all notes.
+    pub fn notes(&self) -> PathBuf {
+        self.root.join("notes")
     }
 
     /// When an engine last ran the mission, as a number.
@@ -137,7 +147,12 @@ impl Place {
 
     /// The workspace in which set-up ran, by the digest of what decides its outcome.
     pub fn prepared(&self, key: &str) -> PathBuf {
-        self.root.join("prepared").join(key)
+        self.all_prepared().join(key)
+    }
+
+    /// The folder of all of these.
+    pub fn all_prepared(&self) -> PathBuf {
+        self.root.join("prepared")
     }
 
     /// The list of files of a delivery, by its number.

@@ -209,16 +209,24 @@ impl Mission {
                 events.extend(self.halted.is_none().then_some(Event::Halted { why }));
                 done(events)
             }
-            Step::PlanDelivery | Step::Deliver
-                if n == self.deliveries
-                    && matches!(
-                        self.delivery,
-                        Delivery::Wanted(_) | Delivery::Planned { .. }
-                    ) =>
-            {
-                let hint = format!("orchestrator deliver {}", self.id);
-                done(vec![Event::DeliveryRefused { why, hint }])
-            }
+            Step::PlanDelivery | Step::Deliver if n == self.deliveries => match self.delivery {
+                Delivery::Wanted(_) => {
+                    let hint = format!("orchestrator deliver {}", self.id);
+                    done(vec![Event::DeliveryRefused { why, hint }])
+                }
+                // Files may have been written. What may be there is taken for delivered and taken back; where that
+                // cannot be done now either, `undo` is left.
+                Delivery::Planned { files, .. } => done(vec![
+                    Event::Delivered {
+                        place: cut(&format!("some of their places, and broke off: {why}")),
+                        files,
+                    },
+                    Event::UndoAsked {
+                        by: "the engine".to_owned(),
+                    },
+                ]),
+                _ => stale(),
+            },
             Step::Undo if matches!(self.delivery, Delivery::Undoing { .. }) && self.undoes(n) => {
                 done(vec![Event::UndoFailed { why }])
             }

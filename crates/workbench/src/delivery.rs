@@ -15,7 +15,7 @@ mod branch;
 mod jail;
 mod smudge;
 
-pub use apply::Undone;
+pub use apply::{Broken, Undone};
 pub use branch::Branch;
 
 use crate::disk::Failure;
@@ -55,9 +55,7 @@ pub enum Error {
     #[error(transparent)]
     Name(#[from] git::BadRefName),
     /// One of the user's files could not be read or written.
-    #[error(
-        "could not deliver {path}: {source}. Files delivered before it stay; run the delivery again, or undo it"
-    )]
+    #[error("could not read or write {path}: {source}")]
     File {
         /// The file.
         path: RepoPath,
@@ -66,7 +64,7 @@ pub enum Error {
     },
     /// The user has edited a file since the plan was made.
     #[error(
-        "{path} was edited during the delivery and was left alone. Undo the delivery, or move the edit away and run it again"
+        "{path} was edited during the delivery and was left alone. Move the edit away and deliver again"
     )]
     Edited {
         /// The file.
@@ -79,6 +77,12 @@ pub enum Error {
     Lost {
         /// The file.
         path: RepoPath,
+    },
+    /// What was written may not be on the disk.
+    #[error("could not flush what was delivered to the disk: {source}")]
+    Flush {
+        /// The system's answer.
+        source: std::io::Error,
     },
     /// The plan is for other files than these.
     #[error("the delivery was planned for another project folder")]
@@ -103,6 +107,12 @@ pub enum Error {
         name: RefName,
         /// Where it stands.
         found: CommitId,
+    },
+    /// A commit on the user's branch cannot be taken back now.
+    #[error("the commit cannot be taken back: {why}")]
+    CommitStays {
+        /// Why, and what to do.
+        why: String,
     },
     /// A commit on the user's branch is not safe now.
     #[error(
@@ -212,6 +222,18 @@ pub enum Obstacle {
     Submodule,
     /// It cannot be a path here.
     BadPath,
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Filter { name } => write!(f, "only the filter {name:?} could write it"),
+            Self::Occupied => f.write_str("something that git does not track is there"),
+            Self::NotCheckedOut => f.write_str("it is not checked out"),
+            Self::Submodule => f.write_str("it is a submodule"),
+            Self::BadPath => f.write_str("it cannot be a path here"),
+        }
+    }
 }
 
 /// A path that cannot be delivered, and why.

@@ -1,4 +1,4 @@
-//! Failures of the file system that say what was done to which file.
+//! Files and folders, with failures that say what was done to which.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -38,6 +38,16 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     done.map_err(failed("write", path))
 }
 
+/// Gives a file a name that nothing has yet, in one step; [`io::ErrorKind::AlreadyExists`] where something has.
+pub(crate) fn put_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::hard_link(from, to),
+        other => Ok(other?),
+    }
+}
+
 /// Flushes the names in a folder.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), Failure> {
     File::open(path)
@@ -54,8 +64,11 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
-/// Removes whatever is there, never following a link; nothing there is fine.
-pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
+/// Removes whatever is there, folders that may not be written included, never following a link; nothing there is fine.
+///
+/// # Errors
+/// The system refuses all the same.
+pub fn remove(path: &Path) -> Result<(), Failure> {
     let done = match fs::symlink_metadata(path) {
         Ok(data) if data.is_dir() => {
             fs::remove_dir_all(path).or_else(|error| match error.kind() {

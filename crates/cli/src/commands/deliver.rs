@@ -50,6 +50,8 @@ fn settle(store: &Store, id: MissionId, wish: Wish) -> Result<Exit, Error> {
         let (mission, _) = store.load(id)?;
         match mission.delivery() {
             Delivery::Refused => Ok(Exit::Failed),
+            // It broke off and was taken back.
+            Delivery::Undone if !undoing => Ok(Exit::Failed),
             // It was done, was to be taken back, and still stands: why, the lines above say.
             Delivery::Done { .. } if undoing => Ok(Exit::Failed),
             Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing { .. } => {

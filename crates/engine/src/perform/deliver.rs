@@ -2,7 +2,7 @@
 //! first byte of the user's changes.
 
 use super::{Bench, Error, blocking};
-use crate::layout::Place;
+use crate::layout::{Layout, Place};
 use mission::ids::{CommitId, Digest};
 use mission::input::Input;
 use mission::mission::Mission;
@@ -12,7 +12,7 @@ use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use workbench::delivery::{self, DeliveryPlan, Planned, Refusal};
+use workbench::delivery::{self, Broken, DeliveryPlan, Planned, Refusal};
 use workbench::fault;
 use workbench::git::{Git, UserEnvironment};
 use workbench::repository::{MissionRepository, Project};
@@ -24,6 +24,7 @@ const WAIT: Duration = Duration::from_millis(mission::limits::DELIVERY_WAIT.0);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What every form of delivery needs.
+#[derive(Clone)]
 struct Facts {
     n: u32,
     project: PathBuf,
@@ -89,20 +90,25 @@ pub(crate) fn undo(mission: &Mission, n: u32) -> Undo {
     }
 }
 
-/// The tools of a delivery, opened.
+/// The tools of a delivery, and the turn to write into the project.
 struct Desk {
     project: Project,
     repository: MissionRepository,
     base: Base,
     commit: CommitId,
     place: Place,
+    _turn: File,
 }
 
 impl Desk {
-    fn open(facts: &Facts, place: Place, environment: &UserEnvironment) -> Result<Self, Error> {
+    /// Opens what a delivery needs, once no other mission writes into the project.
+    fn open(facts: &Facts, place: Place, tools: Tools) -> Result<Self, Error> {
         let git = Git::find().map_err(Error::lasting)?;
-        let project = Project::find(&git, &facts.project, environment).map_err(Error::lasting)?;
-        let repository = MissionRepository::open(&git, place.root()).map_err(Error::lasting)?;
+        let project =
+            Project::find(&git, &facts.project, &tools.environment).map_err(Error::lasting)?;
+        // By the root, since missions may have begun in different folders of one project.
+        let lock = tools.layout.delivery_lock(project.root());
+        let turn = hold(&lock, WAIT)?;
         let base = std::fs::read(place.base()).map_err(Error::lasting)?;
         let base = serde_json::from_slice(&base).map_err(Error::lasting)?;
         let commit = facts
@@ -111,10 +117,11 @@ impl Desk {
             .ok_or_else(|| Error::lasting("nothing has landed"))?;
         Ok(Self {
             project,
-            repository,
+            repository: tools.repository,
             base,
             commit,
             place,
+            _turn: turn,
         })
     }
 
@@ -123,6 +130,33 @@ impl Desk {
         let plan = serde_json::from_slice(&bytes).map_err(Error::lasting)?;
         Ok((plan, Digest::of(&bytes)))
     }
+
+    fn old(&self, n: u32) -> PathBuf {
+        self.place.old(n)
+    }
+}
+
+/// What a desk is opened with.
+struct Tools {
+    repository: MissionRepository,
+    environment: UserEnvironment,
+    layout: Layout,
+}
+
+/// Runs something that blocks at the desk of a delivery.
+async fn at_desk(
+    bench: &Bench,
+    facts: &Facts,
+    work: impl FnOnce(&Desk) -> Result<Input, Error> + Send + 'static,
+) -> Result<Input, Error> {
+    let (place, facts) = (bench.place.clone(), facts.clone());
+    let tools = Tools {
+        // The one that is open already: opening removes locks, and other performers may hold them.
+        repository: bench.repository()?,
+        environment: bench.settings.git.clone(),
+        layout: bench.settings.layout.clone(),
+    };
+    blocking(move || work(&Desk::open(&facts, place, tools)?)).await
 }
 
 impl Plan {
@@ -136,15 +170,8 @@ impl Plan {
                 files: 0,
             });
         }
-        let lock = bench
-            .settings
-            .layout
-            .delivery_lock(&self.facts.project.to_string_lossy());
-        let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
-        blocking(move || {
-            let _turn = hold(&lock, WAIT)?;
+        at_desk(bench, &self.facts.clone(), move |desk| {
             fault::point("deliver.plan before");
-            let desk = Desk::open(&self.facts, place, &environment)?;
             let planned = desk.repository.plan_delivery(
                 &desk.project,
                 &desk.base,
@@ -156,7 +183,7 @@ impl Plan {
                 Planned::Refused(refusal) => return Ok(refused(&refusal, &self.facts)),
             };
             desk.repository
-                .keep_old(&desk.project, &plan, &desk.place.old(self.facts.n))
+                .keep_old(&desk.project, &plan, &desk.old(self.facts.n))
                 .map_err(Error::new)?;
             fault::point("deliver.plan kept");
             let bytes = serde_json::to_vec(&plan).map_err(Error::new)?;
@@ -174,18 +201,11 @@ impl Plan {
 
 impl Apply {
     pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
-        let lock = bench
-            .settings
-            .layout
-            .delivery_lock(&self.facts.project.to_string_lossy());
-        let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
-        blocking(move || {
-            let _turn = hold(&lock, WAIT)?;
-            let desk = Desk::open(&self.facts, place, &environment)?;
+        at_desk(bench, &self.facts.clone(), move |desk| {
             fault::point("deliver.before");
             let done = match self.form {
-                Deliver::Branch => self.branch(&desk),
-                Deliver::Worktree | Deliver::Commit | Deliver::None => self.files(&desk),
+                Deliver::Branch => self.branch(desk),
+                Deliver::Worktree | Deliver::Commit | Deliver::None => self.files(desk),
             };
             fault::point("deliver.after");
             done
@@ -223,14 +243,15 @@ impl Apply {
             ));
         }
         let files = plan.files.len() as u32;
+        let (project, old) = (&desk.project, desk.old(self.facts.n));
         let (done, place) = match self.form {
             Deliver::Commit => (
                 desk.repository
-                    .deliver_commit(&desk.project, &desk.base, &plan, &desk.commit),
+                    .deliver_commit(project, &desk.base, &plan, &desk.commit, &old),
                 "a commit on your branch".to_owned(),
             ),
             _ => (
-                desk.repository.apply(&desk.project, &plan),
+                desk.repository.deliver_files(project, &plan, &old),
                 "your working tree".to_owned(),
             ),
         };
@@ -240,43 +261,27 @@ impl Apply {
                 place,
                 files,
             }),
-            // Somebody wrote one of the files after they were listed, or one cannot be written at all (a full disk, a
-            // folder that is closed). What was written is taken back, file by file.
-            Err(
-                error @ (delivery::Error::Edited { .. }
-                | delivery::Error::NotOnBranch { .. }
-                | delivery::Error::File { .. }
-                | delivery::Error::Unstable { .. }),
-            ) => {
-                desk.repository
-                    .undo(&desk.project, &plan, &desk.place.old(self.facts.n))
-                    .map_err(Error::new)?;
-                let hint = format!("orchestrator deliver {}", self.facts.id);
-                Ok(Input::DeliveryRefused {
-                    n: self.facts.n,
-                    why: error.to_string(),
-                    hint,
-                })
-            }
-            Err(error) => Err(Error::new(error)),
+            // Something of it may be left. It is tried again, and given up it is what `undo` takes back.
+            Err(broken @ Broken { stuck: Some(_), .. }) => Err(Error::new(broken)),
+            // All is as it was: somebody wrote one of the files after they were listed, a file or the branch cannot be
+            // written, the disk is full.
+            Err(broken) => Ok(Input::DeliveryRefused {
+                n: self.facts.n,
+                why: broken.to_string(),
+                hint: format!("orchestrator deliver {}", self.facts.id),
+            }),
         }
     }
 }
 
 impl Undo {
     pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
-        let lock = bench
-            .settings
-            .layout
-            .delivery_lock(&self.facts.project.to_string_lossy());
-        let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
-        blocking(move || {
-            let _turn = hold(&lock, WAIT)?;
-            let desk = Desk::open(&self.facts, place, &environment)?;
+        at_desk(bench, &self.facts.clone(), move |desk| {
             fault::point("undo.before");
             let left = match self.form {
-                Deliver::Branch => self.branch(&desk)?,
-                Deliver::Worktree | Deliver::Commit | Deliver::None => self.files(&desk)?,
+                Deliver::Branch => self.branch(desk)?,
+                Deliver::Commit => self.commit(desk)?,
+                Deliver::Worktree | Deliver::None => self.files(desk)?,
             };
             fault::point("undo.after");
             Ok(Input::Undone {
@@ -285,6 +290,27 @@ impl Undo {
             })
         })
         .await
+    }
+
+    fn commit(&self, desk: &Desk) -> Result<Vec<String>, Error> {
+        let (plan, _) = desk.stored_plan(self.facts.n)?;
+        let (undone, branch) = desk
+            .repository
+            .undo_commit(
+                &desk.project,
+                &desk.base,
+                &plan,
+                &desk.commit,
+                &desk.old(self.facts.n),
+            )
+            .map_err(|error| match error {
+                // A person has to do something about it first.
+                stays @ delivery::Error::CommitStays { .. } => Error::lasting(stays),
+                other => Error::new(other),
+            })?;
+        let branch = branch.map(|name| format!("the commit on branch {name}"));
+        let kept = undone.kept.iter().map(ToString::to_string);
+        Ok(kept.chain(branch).collect())
     }
 
     fn branch(&self, desk: &Desk) -> Result<Vec<String>, Error> {
@@ -303,7 +329,7 @@ impl Undo {
         let (plan, _) = desk.stored_plan(self.facts.n)?;
         let undone = desk
             .repository
-            .undo(&desk.project, &plan, &desk.place.old(self.facts.n))
+            .undo(&desk.project, &plan, &desk.old(self.facts.n))
             .map_err(Error::new)?;
         Ok(undone.kept.iter().map(ToString::to_string).collect())
     }
@@ -333,7 +359,7 @@ fn refused(refusal: &Refusal, facts: &Facts) -> Input {
         }
         Refusal::Blocked { paths } => {
             let name =
-                |blocked: &delivery::Blocked| format!("{} ({:?})", blocked.path, blocked.obstacle);
+                |blocked: &delivery::Blocked| format!("{} ({})", blocked.path, blocked.obstacle);
             let names: Vec<String> = paths.iter().take(10).map(name).collect();
             (
                 format!("some files cannot be written: {}", names.join(", ")),
@@ -395,6 +421,7 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample;
     use super::*;
 
     #[test]
@@ -407,5 +434,39 @@ mod tests {
         assert!(error.to_string().contains("another mission"), "{error}");
         drop(first);
         hold(&lock, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn missions_that_began_in_different_folders_of_one_project_take_turns() {
+        let sample = sample::mission(&[("a.txt", "a\n"), ("sub/b.txt", "b\n")]);
+        let root = sample.root.join("project");
+        let git = std::process::Command::new("git")
+            .args(["init", "-q"])
+            .arg(&root)
+            .status();
+        assert!(git.unwrap().success());
+        let (bench, layout) = (&sample.bench, &sample.bench.settings.layout);
+        let facts = |project: PathBuf| Facts {
+            n: 1,
+            project,
+            branch: String::new(),
+            commit: Some(sample.base.commit.clone()),
+            id: "m1".to_owned(),
+            when: sample::WHEN,
+        };
+        let tools = || Tools {
+            repository: bench.repository().unwrap(),
+            environment: bench.settings.git.clone(),
+            layout: layout.clone(),
+        };
+        for folder in ["project", "project/sub"] {
+            let facts = facts(sample.root.join(folder));
+            let desk = Desk::open(&facts, bench.place.clone(), tools())
+                .ok()
+                .unwrap();
+            let other = hold(&layout.delivery_lock(&root), Duration::ZERO);
+            assert!(other.is_err_and(|error| error.is_final()), "{folder}");
+            drop(desk);
+        }
     }
 }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use mission::time::{Millis, Timestamp};
 use mission::work::Base;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use workbench::git::UserEnvironment;
@@ -36,9 +36,27 @@ pub(super) struct Sample {
     pub(super) bench: Bench,
     pub(super) base: Base,
     /// A folder that holds the project, the state and whatever a test puts beside them.
-    #[expect(dead_code, reason = "for what lies outside the project")]
     pub(super) root: PathBuf,
     _dir: tempfile::TempDir,
+}
+
+/// What an engine works with that keeps all of it in one folder and asks nobody.
+pub(crate) fn settings(root: &Path) -> Settings {
+    Settings {
+        layout: Layout::new(root.join("state")),
+        agent: Arc::new(Nobody),
+        guard: Guard::new("/nowhere"),
+        environment: BTreeMap::new(),
+        git: UserEnvironment {
+            home: Some(root.join("home")),
+            system: false,
+            ..UserEnvironment::default()
+        },
+        shell: ShellRule::Deny,
+        model: None,
+        recipes: Vec::new(),
+        silence: Millis(1_000),
+    }
 }
 
 /// A mission on a project with these files, its base pinned and its repository made.
@@ -51,22 +69,8 @@ pub(super) fn mission(files: &[(&str, &str)]) -> Sample {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
-    let git = UserEnvironment {
-        home: Some(root.join("home")),
-        system: false,
-        ..UserEnvironment::default()
-    };
-    let settings = Settings {
-        layout: Layout::new(root.join("state")),
-        agent: Arc::new(Nobody),
-        guard: Guard::new("/nowhere"),
-        environment: BTreeMap::new(),
-        git: git.clone(),
-        shell: ShellRule::Deny,
-        model: None,
-        recipes: Vec::new(),
-        silence: Millis(1_000),
-    };
+    let settings = settings(&root);
+    let git = settings.git.clone();
     let place = settings.layout.mission("m1-test");
     let bench = Bench::at(settings, place.clone());
     let job = prepare::Job {

@@ -195,3 +195,33 @@ fn deliveries_are_taken_back_one_by_one_the_last_first() {
         Reply::Refused(Refusal::Delivery(_))
     ));
 }
+
+#[test]
+fn a_delivery_that_broke_off_is_taken_back_and_can_be_taken_back_later() {
+    let mut story = completed();
+    assert_eq!(story.tell(plan(1)), Reply::Done);
+    let given_up = |step| Input::StepFailed {
+        step,
+        n: 1,
+        why: "the disk is full".to_owned(),
+    };
+    assert_eq!(story.tell(given_up(Step::Deliver)), Reply::Done);
+    assert_eq!(story.due(), ["undo 1"]);
+    assert_eq!(story.tell(given_up(Step::Undo)), Reply::Done);
+    let undo = Input::Undo { by: "me".into() };
+    assert_eq!(story.tell(undo), Reply::Done);
+    assert_eq!(story.due(), ["undo 1"]);
+    let left = Vec::new();
+    assert_eq!(story.tell(Input::Undone { n: 1, left }), Reply::Done);
+    assert_eq!(story.mission.delivery(), &Delivery::Undone);
+    // One that was only to be planned has written nothing.
+    let form = Deliver::Worktree;
+    assert_eq!(story.tell(Input::Deliver { form }), Reply::Done);
+    let why = "no".to_owned();
+    let step = Step::PlanDelivery;
+    assert_eq!(
+        story.tell(Input::StepFailed { step, n: 2, why }),
+        Reply::Done
+    );
+    assert_eq!(story.mission.delivery(), &Delivery::Refused);
+}

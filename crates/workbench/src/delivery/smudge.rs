@@ -102,11 +102,11 @@ impl MissionRepository {
     }
 
     /// Gives the bytes of each planned file in turn, after comparing them with the plan.
-    pub(super) fn planned_bytes(
+    pub(super) fn planned_bytes<'a>(
         &self,
         project: &Project,
-        files: &[&PlannedFile],
-        mut each: impl FnMut(&PlannedFile, Vec<u8>) -> Result<(), Error>,
+        files: &[&'a PlannedFile],
+        mut each: impl FnMut(&'a PlannedFile, Vec<u8>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let wanted: Vec<(&RepoPath, &Digest, bool)> = files
             .iter()

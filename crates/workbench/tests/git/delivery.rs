@@ -9,7 +9,10 @@ use workbench::repository::MissionRepository;
 use workbench::snapshot::{Base, Head};
 
 /// A mission whose result is what the closure does to a workspace.
-fn result(world: &World, work: impl FnOnce(&Path)) -> (MissionRepository, Base, CommitId) {
+pub(crate) fn result(
+    world: &World,
+    work: impl FnOnce(&Path),
+) -> (MissionRepository, Base, CommitId) {
     let (mission, base, workspace) = world.workspace();
     work(workspace.path());
     let work = mission.collect(&workspace, &base.commit).unwrap();
@@ -19,7 +22,7 @@ fn result(world: &World, work: impl FnOnce(&Path)) -> (MissionRepository, Base, 
     (mission, base, commit)
 }
 
-fn ready(
+pub(crate) fn ready(
     world: &World,
     mission: &MissionRepository,
     base: &Base,
@@ -378,38 +381,39 @@ fn a_result_is_committed_on_the_branch_only_where_that_is_a_fast_forward() {
         std::fs::remove_file(root.join("gone")).unwrap();
         write_in(root, "new", "n\n");
     });
-    let project = world.project();
+    let (project, kept) = (world.project(), world.state.join("kept"));
     let plan = ready(&world, &mission, &base, &commit);
+    mission.keep_old(&project, &plan, &kept).unwrap();
     std::fs::write(world.root.join(".git/index.lock"), "somebody").unwrap();
     let error = mission
-        .deliver_commit(&project, &base, &plan, &commit)
+        .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap_err();
-    assert!(matches!(error, Error::NotOnBranch { .. }), "{error}");
+    assert!(matches!(error.why, Error::NotOnBranch { .. }), "{error}");
     std::fs::remove_file(world.root.join(".git/index.lock")).unwrap();
     assert_eq!(world.git(&["status", "--porcelain"]), "");
 
     mission
-        .deliver_commit(&project, &base, &plan, &commit)
+        .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap();
     assert_eq!(world.git(&["rev-parse", "main"]), commit.as_str());
     assert_eq!(world.git(&["status", "--porcelain"]), "");
     assert_eq!(world.read("a"), "result\n");
     mission
-        .deliver_commit(&project, &base, &plan, &commit)
+        .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap();
     world.commit_file("b");
     let on_top = world.git(&["rev-parse", "main"]);
     mission
-        .deliver_commit(&project, &base, &plan, &commit)
+        .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap();
     assert_eq!(world.git(&["rev-parse", "main"]), on_top);
     assert_eq!(world.git(&["status", "--porcelain"]), "");
     world.git(&["reset", "--quiet", "--hard", base.commit.as_str()]);
     world.commit_file("c");
     let error = mission
-        .deliver_commit(&project, &base, &plan, &commit)
+        .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap_err();
-    assert!(matches!(error, Error::NotOnBranch { .. }), "{error}");
+    assert!(matches!(error.why, Error::NotOnBranch { .. }), "{error}");
     assert_eq!(world.git(&["status", "--porcelain"]), "");
 }
 
@@ -474,6 +478,8 @@ fn a_commit_cut_short_by_a_crash_is_finished() {
         write_in(root, "b", "result\n");
     });
     let plan = ready(&world, &mission, &base, &commit);
+    let kept = world.state.join("kept");
+    mission.keep_old(&world.project(), &plan, &kept).unwrap();
     let mut half = plan.clone();
     half.files.truncate(1);
     mission.apply(&world.project(), &half).unwrap();
@@ -482,7 +488,7 @@ fn a_commit_cut_short_by_a_crash_is_finished() {
         format!("opencode-orchestrator {commit}\n"),
     );
     mission
-        .deliver_commit(&world.project(), &base, &plan, &commit)
+        .deliver_commit(&world.project(), &base, &plan, &commit, &kept)
         .unwrap();
     assert_eq!(
         (
@@ -497,4 +503,48 @@ fn a_commit_cut_short_by_a_crash_is_finished() {
         mission.apply(&other.project(), &plan),
         Err(Error::OtherProject)
     ));
+}
+
+#[test]
+fn a_delivery_of_many_files_is_written_and_undone() {
+    let world = World::with(&[("kept", "k\n")]);
+    for n in 0..300 {
+        world.write(&format!("old/{n}"), format!("{n}\n"));
+    }
+    world.commit("many");
+    let files = || {
+        let all = contents(&world.root).into_iter();
+        let differ: Vec<_> = all.filter(|(path, _)| !path.starts_with(".git")).collect();
+        differ
+    };
+    let before = files();
+    let (mission, base, commit) = result(&world, |root| {
+        for n in 0..150 {
+            write_in(root, &format!("old/{n}"), "changed\n");
+            std::fs::remove_file(root.join(format!("old/{}", 150 + n))).unwrap();
+            write_in(root, &format!("new/{n}/file"), "made\n");
+        }
+    });
+    let (project, kept) = (world.project(), world.state.join("kept"));
+    let plan = ready(&world, &mission, &base, &commit);
+    mission.keep_old(&project, &plan, &kept).unwrap();
+    mission.deliver_files(&project, &plan, &kept).unwrap();
+    let after = files();
+    assert_eq!(world.read("old/149"), "changed\n");
+    assert_eq!(world.read("new/149/file"), "made\n");
+    assert!(!world.root.join("old/150").exists());
+    assert!(
+        !after
+            .iter()
+            .any(|(path, _)| path.to_string_lossy().contains(".orchestrator-"))
+    );
+    mission.undo(&project, &plan, &kept).unwrap();
+    assert!(files() == before, "all of it went back");
+    // Somebody edits one of them while the delivery is under way: all the others go back.
+    world.write("old/149", "edited\n");
+    let broken = mission.deliver_files(&project, &plan, &kept).unwrap_err();
+    assert!(broken.stuck.is_none(), "{broken}");
+    assert_eq!(broken.kept, [path("old/149")]);
+    world.write("old/149", "149\n");
+    assert!(files() == before, "all of it went back");
 }
