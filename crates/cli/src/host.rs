@@ -462,8 +462,10 @@ pub(crate) async fn follow(store: &Store, id: MissionId, style: Style) -> Result
             show.catch_up()?;
         }
         show.draw();
+        // What its owner still does after the end (delivery, tidying) is part of what is followed.
         if let Some(mission) = show.mission()
             && mission.outcome().is_some()
+            && (mission.due().is_empty() || store.owner(id)?.is_none())
         {
             let mission = mission.clone();
             drop(show);

@@ -13,6 +13,7 @@ mod kept;
 #[cfg(feature = "faults")]
 mod kill;
 mod looked;
+mod owner;
 mod set_ups;
 mod todo;
 mod two;
