@@ -10,6 +10,7 @@
 mod path;
 mod refname;
 mod run;
+pub(crate) mod strays;
 
 pub use path::{BadPath, RepoPath};
 pub use refname::{BadRefName, RefName};

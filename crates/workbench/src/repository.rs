@@ -151,7 +151,8 @@ impl MissionRepository {
         Self::open(git, dir)
     }
 
-    /// Opens a mission's repository and clears away what a killed engine left half-done.
+    /// Opens a mission's repository, ends what a killed engine has left running in it, and clears away what that left
+    /// half-done.
     ///
     /// Only the owner of the mission's lease may open it: stale locks are removed.
     ///
@@ -159,6 +160,7 @@ impl MissionRepository {
     /// [`Error::NotThere`] if there is none.
     pub fn open(git: &Git, dir: &Path) -> Result<Self, Error> {
         let this = Self::read(git, dir)?;
+        git::strays::end(&this.store, &this.dir).map_err(disk::failed("take over", &this.dir))?;
         this.clear_leftovers()?;
         Ok(this)
     }

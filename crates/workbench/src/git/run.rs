@@ -1,6 +1,6 @@
 //! Starting the program, feeding it, reading it, and ending it when its time is up.
 
-use super::{Call, Error, SETTINGS};
+use super::{Call, Error, SETTINGS, strays};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
@@ -95,6 +95,7 @@ impl Call {
         command
             .env_clear()
             .env("PATH", &installed.search_path)
+            .env(strays::MARK, strays::own())
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("GIT_TERMINAL_PROMPT", "0")
