@@ -361,6 +361,8 @@ pub(crate) async fn carry<T>(
     watch: impl FnOnce(Handle, CancellationToken) -> T,
 ) -> Result<(Result<Ended, engine::dispatcher::Error>, T), Error> {
     let agent = settings.agent.clone();
+    // Without it what an agent hides from its guard would outlive this process; everything else works.
+    workbench::guard::adopt_orphans().ok();
     let door = Door::open(&store.door(owned.mission.id()))?;
     let (dispatcher, handle) = Dispatcher::new(store.journal.clone(), owned, settings);
     let closed = CancellationToken::new();

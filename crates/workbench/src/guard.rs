@@ -80,6 +80,22 @@ impl Guard {
     }
 }
 
+/// Has what a killed guard leaves come to this process, where [`Guard::end_strays`] finds it. A command may run with the
+/// rights to kill its own guard.
+///
+/// # Errors
+/// The system refuses.
+pub fn adopt_orphans() -> std::io::Result<()> {
+    tree::adopt()
+}
+
+impl Guard {
+    /// Ends what guards that somebody has killed have left to this process; gives how many processes there were.
+    pub fn end_strays(&self) -> u32 {
+        tree::end_strays(&self.program)
+    }
+}
+
 /// What the guard does to the program before it starts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {

@@ -205,8 +205,12 @@ impl Command {
                 None
             }
         });
+        let end = stopped.unwrap_or_else(|| end(&reports));
+        if matches!(end, End::GuardLost(_)) {
+            guard.end_strays();
+        }
         Ok(Finished {
-            end: stopped.unwrap_or_else(|| end(&reports)),
+            end,
             duration,
             output: kept.finish().await?,
             left: left.unwrap_or(0),

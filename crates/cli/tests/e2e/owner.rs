@@ -125,3 +125,21 @@ fn goes_on(world: &World) {
     );
     world.all_gone();
 }
+
+#[test]
+fn what_an_agent_starts_and_hides_from_its_guard_ends_with_its_turn() {
+    let world = project();
+    // The shell's parent is its guard; what has left the group before lives on without it.
+    let line = "p=$(mktemp -u); mkfifo $p; setsid sh -c \"trap '' TERM; echo > $p; exec sleep 7777\" & \
+                cat $p; rm $p; kill -9 $PPID";
+    let script = plan()
+        .worker("a", [run(line), write("b.txt", "new\n")])
+        .reviewed();
+    world.task(&script, &[]).ends(0, &["m1 completed"]);
+    let left: Vec<String> = world
+        .processes()
+        .into_iter()
+        .filter(|process| process.contains("sleep 7777"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}

@@ -138,6 +138,9 @@ impl Job {
             .await;
         if collects {
             end_strays(&workspace).await?;
+            // A shell may have killed its own guard, and left behind what the guard was there to end.
+            let guard = bench.settings.guard.clone();
+            blocking(move || Ok(guard.end_strays())).await?;
         }
         fault::point("turn.agent after");
         if line.cancel.is_cancelled() {

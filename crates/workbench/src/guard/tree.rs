@@ -7,8 +7,9 @@ pub(super) use linux::*;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
+    use rustix::event::{PollFd, PollFlags, Timespec};
     use rustix::io::Errno;
-    use rustix::process::{Pid, PidfdFlags, Signal};
+    use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
     use std::collections::BTreeSet;
     use std::io;
     use std::os::fd::OwnedFd;
@@ -16,6 +17,9 @@ mod linux {
 
     /// Whether orphans become children of the guard, so that having no child means that nothing is left.
     pub(crate) const ADOPTS: bool = true;
+
+    /// How deep a tree of strays may be that is ended at once; a deeper one ends at the next look.
+    const ROUNDS: usize = 20;
 
     /// Makes orphans of this process's tree its children.
     pub(crate) fn adopt() -> io::Result<()> {
@@ -95,6 +99,64 @@ mod linux {
         killed
     }
 
+    /// Ends the children of this process that it did not start: what is left of a guard that somebody killed. Nobody else
+    /// leads, or is in, a session of its own but guards, which are told by their program. Gives how many there were.
+    pub(crate) fn end_strays(guard: &Path) -> u32 {
+        let me = rustix::process::getpid();
+        let own_session = family_of(Path::new("/proc/self")).map(|(_, session)| session);
+        let programs: Vec<PathBuf> = [guard, Path::new("/proc/self/exe")]
+            .iter()
+            .filter_map(|program| std::fs::canonicalize(program).ok())
+            .collect();
+        let is_stray = |process: &Path| {
+            let Some((parent, session)) = family_of(process) else {
+                return false;
+            };
+            let program = std::fs::read_link(process.join("exe")).ok();
+            parent == me.as_raw_nonzero().get()
+                && Some(session) != own_session
+                && program.is_some_and(|program| !programs.contains(&program))
+        };
+        let mut n = 0;
+        // Each that is killed leaves its own children to this process; they are found in the next round.
+        for _ in 0..ROUNDS {
+            let mut killed = Vec::new();
+            for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let pid = entry
+                    .file_name()
+                    .to_str()
+                    .and_then(|name| name.parse::<i32>().ok());
+                let Some(pid) = pid.and_then(Pid::from_raw) else {
+                    continue;
+                };
+                if !is_stray(&entry.path()) {
+                    continue;
+                }
+                if let Ok(fd) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+                    && is_stray(&entry.path())
+                {
+                    let _gone = rustix::process::pidfd_send_signal(&fd, Signal::KILL);
+                    killed.push((pid, fd));
+                }
+            }
+            if killed.is_empty() {
+                break;
+            }
+            for (pid, fd) in killed {
+                n += 1;
+                let limit = Timespec {
+                    tv_sec: 5,
+                    tv_nsec: 0,
+                };
+                let mut waits = [PollFd::new(&fd, PollFlags::IN)];
+                let _late = rustix::event::poll(&mut waits, Some(&limit));
+                // It is ours to bury.
+                let _buried = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
+        n
+    }
+
     enum Found {
         Pinned(OwnedFd),
         /// Before Linux 5.3.
@@ -144,8 +206,13 @@ mod linux {
         }
     }
 
-    /// The parent's number, from `/proc/N/stat`; `None` for a process that has ended and only waits to be counted.
     fn parent_of(process: &Path) -> Option<i32> {
+        family_of(process).map(|(parent, _)| parent)
+    }
+
+    /// The numbers of the parent and of the session, from `/proc/N/stat`; `None` for a process that has ended and only
+    /// waits to be counted.
+    fn family_of(process: &Path) -> Option<(i32, i32)> {
         let stat = std::fs::read(process.join("stat")).ok()?;
         // The program's name is in parentheses and may hold anything, parentheses too.
         let after = stat.iter().rposition(|&byte| byte == b')')?;
@@ -153,10 +220,11 @@ mod linux {
         let mut fields = text.split_ascii_whitespace();
         let state = fields.next()?;
         if matches!(state, "Z" | "X") {
-            None
-        } else {
-            fields.next()?.parse().ok()
+            return None;
         }
+        let parent = fields.next()?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        Some((parent, session))
     }
 }
 
@@ -201,6 +269,11 @@ mod fallback {
     /// Where a process works cannot be asked here.
     pub(crate) fn kill_inside(_folder: &Path) -> Vec<OwnedFd> {
         Vec::new()
+    }
+
+    /// Orphans do not come to this process here.
+    pub(crate) fn end_strays(_guard: &std::path::Path) -> u32 {
+        0
     }
 
     /// Kills the program's process group.
