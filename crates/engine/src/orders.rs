@@ -81,6 +81,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             .iter()
             .flat_map(|gate| gate.defined_by.clone())
             .collect(),
+        works: crate::perform::turn::works(mission),
     }
 }
 

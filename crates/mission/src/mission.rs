@@ -456,6 +456,11 @@ impl Mission {
         self.works.get(&attempt).map(|(work, _)| work)
     }
 
+    /// The attempts that have handed in.
+    pub fn works(&self) -> impl Iterator<Item = AttemptId> {
+        self.works.keys().copied()
+    }
+
     /// The leases that are out.
     pub fn leases(&self) -> impl Iterator<Item = (Epoch, &Lease)> {
         self.leases.iter().map(|(epoch, lease)| (*epoch, lease))

@@ -13,6 +13,7 @@ mod ignored;
 pub use collect::{Flag, Tampering, Touched, Work};
 
 use crate::disk::{self, Failure};
+use crate::fault;
 use crate::git::{self, Call, RepoPath};
 use crate::repository::{self, MissionRepository};
 use crate::snapshot;
@@ -180,8 +181,14 @@ impl MissionRepository {
         let path = self.place(path)?;
         let lane = self.lane(&path);
         disk::make(&lane)?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let state = lane.join("state.json");
         disk::remove(&state)?;
+        fault::of("workspace.forgotten", &name);
         disk::remove(&lane.join("index.lock"))?;
         let data = fs::symlink_metadata(&path).map_err(disk::failed("look at", &path))?;
         let set = Set {
@@ -199,6 +206,7 @@ impl MissionRepository {
                 self.check_out_whatever_is_there(&workspace, keep)
             },
         )?;
+        fault::of("workspace.checked out", &name);
         let tracked: Vec<&[u8]> = repository::records(&listing).collect();
         beside(
             || Ok(agent::make(self, &workspace)?),
@@ -207,13 +215,16 @@ impl MissionRepository {
                 self.verify(&workspace)
             },
         )?;
+        fault::of("workspace.cleaned", &name);
         agent::point_to(&workspace)?;
         workspace.check_identity()?;
+        fault::of("workspace.pointed", &name);
         let text = serde_json::to_vec(&workspace.set).unwrap_or_default();
         let new = state.with_extension("new");
         fs::write(&new, text)
             .and_then(|()| fs::rename(&new, &state))
             .map_err(disk::failed("write", &state))?;
+        fault::of("workspace.noted", &name);
         Ok(workspace)
     }
 
@@ -235,10 +246,27 @@ impl MissionRepository {
     /// # Errors
     /// If the file system refuses.
     pub fn remove(&self, workspace: &Workspace) -> Result<(), Error> {
+        let name = workspace.path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy();
         disk::remove(&workspace.lane.join("state.json"))?;
+        fault::of("workspace.let go", &name);
         disk::remove(&workspace.path)?;
+        fault::of("workspace.removed", &name);
         disk::remove(&workspace.lane)?;
         Ok(())
+    }
+
+    /// Removes the engine's side of all workspaces, also of those whose set-up never finished. The workspaces themselves
+    /// are gone.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn forget_all(&self) -> Result<(), Error> {
+        Ok(disk::remove(&self.sides())?)
+    }
+
+    fn sides(&self) -> PathBuf {
+        self.dir().join("sides")
     }
 
     fn place(&self, path: &Path) -> Result<PathBuf, Error> {
@@ -269,7 +297,7 @@ impl MissionRepository {
 
     fn lane(&self, path: &Path) -> PathBuf {
         let name = Digest::of(path.as_os_str().as_bytes());
-        self.dir().join("sides").join(&name.as_str()[..20])
+        self.sides().join(&name.as_str()[..20])
     }
 
     fn lane_call(&self, workspace: &Workspace, what: &'static str) -> Call {

@@ -1,11 +1,12 @@
 //! Removes workspaces once a mission is over. What was not landed is kept first.
 
-use super::turn::is_handed_in;
+use super::turn::{Works, unkept, works};
 use super::{Bench, Error};
 use mission::ids::AttemptId;
 use mission::input::Input;
 use mission::mission::{Mission, State};
 use mission::time::Timestamp;
+use workbench::disk;
 use workbench::fault;
 use workbench::git::RefName;
 use workbench::repository::MissionRepository;
@@ -16,6 +17,8 @@ pub(crate) struct Job {
     n: u32,
     /// Attempts whose work was not landed.
     open: Vec<(AttemptId, mission::ids::CommitId)>,
+    /// What the journal holds of what was handed in.
+    works: Works,
     when: Timestamp,
 }
 
@@ -26,6 +29,7 @@ pub(crate) fn job(mission: &Mission, n: u32) -> Job {
     Job {
         n,
         open: open.collect(),
+        works: works(mission),
         when: mission.opened(),
     }
 }
@@ -34,11 +38,7 @@ impl Job {
     pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
         let n = self.n;
         let (place, lanes) = (bench.place.clone(), bench.place.lanes());
-        let notes = bench
-            .place
-            .lane_note("x")
-            .parent()
-            .map(std::path::Path::to_owned);
+        let notes = bench.place.notes();
         if !bench.place.root().join("repo.git").exists() {
             return Ok(Input::Cleaned {
                 n: self.n,
@@ -60,12 +60,11 @@ impl Job {
                 // workspace, and never before, since without it nothing can be told of what the workspace holds.
                 let all = folders(&lanes)?;
                 // What was brought along goes with the workspaces, so nobody may count on it from here on.
-                let notes = notes.filter(|notes| notes.exists());
-                let every = notes.as_deref().map(folders).transpose()?;
-                for note in every.into_iter().flatten() {
+                for note in folders(&notes)? {
                     let name = note.file_name().unwrap_or_default().to_string_lossy();
                     if name.contains(".recipe-") {
-                        std::fs::remove_file(&note).map_err(Error::new)?;
+                        disk::remove(&note).map_err(Error::new)?;
+                        fault::of("tidy.note removed", &name);
                     }
                 }
                 for lane in all.iter().filter(|lane| is_workspace(lane)) {
@@ -74,25 +73,26 @@ impl Job {
                         continue;
                     };
                     let name = lane.file_name().unwrap_or_default().to_string_lossy();
-                    // What was handed in stands in a commit already.
-                    let handed_in = std::fs::read_to_string(place.lane_note(&name))
-                        .is_ok_and(|note| is_handed_in(&note));
-                    if name.starts_with("worker-") && !handed_in {
+                    // What was handed in, and has come into the journal, stands in a commit already.
+                    let note = std::fs::read_to_string(place.lane_note(&name)).unwrap_or_default();
+                    let is_kept = !note.is_empty() && unkept(&note, &self.works).is_none();
+                    if name.starts_with("worker-") && !is_kept {
                         // Named by the seal too: a mission that goes on and ends again keeps both.
                         let name = format!("{name}-{n}");
                         rescued += kept(repository, &workspace, &name, self.when)?;
-                        fault::point("tidy.lane rescued");
+                        fault::of("tidy.lane rescued", &name);
                     }
                     repository.remove(&workspace).map_err(Error::new)?;
-                    fault::point("tidy.lane removed");
+                    fault::of("tidy.lane removed", &name);
                 }
                 for rest in all.iter().filter(|rest| rest.exists()) {
-                    std::fs::remove_dir_all(rest).map_err(Error::new)?;
+                    disk::remove(rest).map_err(Error::new)?;
                     fault::point("tidy.folder removed");
                 }
-                if let Some(notes) = notes {
-                    std::fs::remove_dir_all(notes).map_err(Error::new)?;
-                }
+                repository.forget_all().map_err(Error::new)?;
+                fault::point("tidy.sides removed");
+                remove_prepared(&place.all_prepared())?;
+                disk::remove(&notes).map_err(Error::new)?;
                 fault::point("tidy.after");
                 Ok(rescued)
             })
@@ -115,6 +115,23 @@ fn kept(
         }
         kept => Ok(u32::from(kept.map_err(Error::new)?.is_some())),
     }
+}
+
+/// Removes the workspaces in which set-up ran. Which set-ups fail on the base already stays known, for a mission that
+/// goes on.
+fn remove_prepared(prepared: &std::path::Path) -> Result<(), Error> {
+    let mut all = folders(prepared)?;
+    // The marks that set-up is done go before what it made.
+    all.sort_by_key(|entry| entry.is_dir());
+    let is_blame =
+        |entry: &std::path::Path| entry.extension().is_some_and(|end| end == "fails-on-base");
+    for entry in all.iter().filter(|entry| !is_blame(entry)) {
+        disk::remove(entry).map_err(Error::new)?;
+        fault::point("tidy.prepared removed");
+    }
+    // Only an empty folder goes.
+    std::fs::remove_dir(prepared).ok();
+    Ok(())
 }
 
 /// Whether a folder among the lanes is one to work in: `worker-1`, `front`. The engine's side is named by digests.
@@ -155,6 +172,7 @@ mod tests {
             let job = Job {
                 n: seal,
                 open: Vec::new(),
+                works: Works::new(),
                 when: sample::WHEN,
             };
             let cleaned = job.perform(&sample.bench).await.unwrap();
@@ -171,5 +189,70 @@ mod tests {
             let kept = format!("repo.git/refs/rescue/worker-1-{seal}");
             assert!(sample.bench.place.root().join(kept).is_file());
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_handed_in_and_never_came_into_the_journal_is_kept() {
+        for in_journal in [false, true] {
+            let sample = sample::mission(&[("a.txt", "a\n")]);
+            let place = &sample.bench.place;
+            let lane = place.lane("worker-1");
+            std::fs::create_dir_all(place.lanes()).unwrap();
+            std::fs::create_dir_all(place.notes()).unwrap();
+            let base = &sample.base.commit;
+            let repository = sample.bench.repository().unwrap();
+            repository.workspace(&lane, base, &[]).unwrap();
+            std::fs::write(lane.join("b.txt"), "collected\n").unwrap();
+            let note = format!("T1.1 {base} handed in");
+            std::fs::write(place.lane_note("worker-1"), note).unwrap();
+            let job = Job {
+                n: 1,
+                open: Vec::new(),
+                works: in_journal.then(|| "T1.1".to_owned()).into_iter().collect(),
+                when: sample::WHEN,
+            };
+            let cleaned = job.perform(&sample.bench).await.unwrap();
+            let rescued = u32::from(!in_journal);
+            assert_eq!(cleaned, Input::Cleaned { n: 1, rescued });
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_workspace_is_left_not_even_of_one_that_was_never_finished() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let sample = sample::mission(&[("a.txt", "a\n")]);
+        let place = &sample.bench.place;
+        let lane = place.lane("worker-1");
+        std::fs::create_dir_all(place.lanes()).unwrap();
+        let repository = sample.bench.repository().unwrap();
+        repository
+            .workspace(&lane, &sample.base.commit, &[])
+            .unwrap();
+        // A kill in the middle of the next set-up leaves no record of what the workspace was set to.
+        let sides = place.root().join("sides");
+        let side = std::fs::read_dir(&sides).unwrap().next().unwrap().unwrap();
+        std::fs::remove_file(side.path().join("state.json")).unwrap();
+        // Caches of some tools may not be written, folders included.
+        let closed = lane.join("cache/of/modules");
+        std::fs::create_dir_all(&closed).unwrap();
+        std::fs::write(closed.join("file"), "x").unwrap();
+        for folder in [closed.as_path(), closed.parent().unwrap()] {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        let prepared = place.prepared("0123");
+        std::fs::create_dir_all(prepared.join("node_modules")).unwrap();
+        std::fs::write(prepared.with_extension("done"), "").unwrap();
+        let blamed = prepared.with_extension("fails-on-base");
+        std::fs::write(&blamed, "").unwrap();
+        let job = Job {
+            n: 1,
+            open: Vec::new(),
+            works: Works::new(),
+            when: sample::WHEN,
+        };
+        job.perform(&sample.bench).await.unwrap();
+        assert_eq!(folders(&place.lanes()).unwrap().len(), 0);
+        assert_eq!(folders(&sides).unwrap().len(), 0);
+        assert_eq!(folders(&place.all_prepared()).unwrap(), [blamed]);
     }
 }

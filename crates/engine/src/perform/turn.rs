@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use mission::event::Turn;
 use mission::ids::{CommitId, Epoch, MissionId, TreeId};
 use mission::input::Input;
+use mission::mission::Mission;
 use mission::time::{Millis, Timestamp};
 use mission::turn::{Answer, AnswerKind, Outcome, Report};
 use mission::work::TestFacts;
@@ -56,6 +57,8 @@ pub(crate) struct Job {
     pub(crate) continues: Option<String>,
     /// The files that define the project's checks.
     pub(crate) definitions: BTreeSet<String>,
+    /// What the journal holds of what was handed in.
+    pub(crate) works: Works,
 }
 
 /// Where a turn works.
@@ -91,7 +94,7 @@ fn left(limit: Millis, deadline: Timestamp, now: Timestamp) -> Millis {
 
 impl Job {
     pub(crate) async fn perform(self, bench: &Bench, line: Line) -> Result<(), Error> {
-        fault::point("turn.before");
+        fault::of("turn.before", &self.turn);
         let job = Arc::new(self);
         let base = job
             .base
@@ -118,7 +121,7 @@ impl Job {
             let lane = (name.as_str(), ready::Use::Work);
             ready::make_ready(bench, &recipes, &workspace, lane, &line.cancel).await?;
         }
-        fault::point("turn.workspace ready");
+        fault::of("turn.workspace ready", &job.turn);
         let brief = {
             let (job, repository) = (job.clone(), repository.clone());
             blocking(move || job.text(&repository, goes_on)).await?
@@ -130,7 +133,7 @@ impl Job {
             inbox: line.inbox.clone(),
             outcomes: Mutex::default(),
         });
-        fault::point("turn.agent before");
+        fault::of("turn.agent before", &job.turn);
         bench
             .settings
             .agent
@@ -142,7 +145,7 @@ impl Job {
             let guard = bench.settings.guard.clone();
             blocking(move || Ok(guard.end_strays())).await?;
         }
-        fault::point("turn.agent after");
+        fault::of("turn.agent after", &job.turn);
         if line.cancel.is_cancelled() {
             return Ok(());
         }
@@ -176,9 +179,9 @@ impl Job {
                 outcome,
                 work,
             };
-            fault::point("turn.send before");
+            fault::of("turn.send before", &job.turn);
             line.inbox.send(Message::Input(input, None)).await.ok();
-            fault::point("turn.send after");
+            fault::of("turn.send after", &job.turn);
         }
         Ok(())
     }
@@ -223,7 +226,7 @@ impl Job {
         let note = place.lane_note(&lane);
         let begun = format!("{} {start}", self.turn);
         let earlier = std::fs::read_to_string(&note).unwrap_or_default();
-        let left = unkept(&earlier);
+        let left = unkept(&earlier, &self.works);
         workbench::workspace::clear_the_way(&path).map_err(Error::new)?;
         if let Some(set_by) = set_by(&earlier, &begun)
             && let Some(workspace) = repository.workspace_at(&path).map_err(Error::new)?
@@ -248,7 +251,7 @@ impl Job {
                     kept.map_err(Error::new)?;
                 }
             }
-            fault::point("turn.rescued");
+            fault::of("turn.rescued", &self.turn);
         }
         // The note goes first: a workspace whose set-up was cut short belongs to no turn.
         match std::fs::remove_file(&note) {
@@ -257,13 +260,13 @@ impl Job {
             }
             _ => {}
         }
-        fault::point("turn.note removed");
+        fault::of("turn.note removed", &self.turn);
         let workspace = repository
             .workspace(&path, start, kept)
             .map_err(Error::new)?;
-        fault::point("turn.workspace made");
+        fault::of("turn.workspace made", &self.turn);
         std::fs::write(&note, format!("{begun} {}", self.epoch.0)).map_err(Error::new)?;
-        fault::point("turn.note written");
+        fault::of("turn.note written", &self.turn);
         Ok((workspace, self.epoch))
     }
 
@@ -349,7 +352,7 @@ impl Job {
         workspace: &Workspace,
         base: &CommitId,
     ) -> Result<mission::work::Work, Error> {
-        fault::point("turn.collect before");
+        fault::of("turn.collect before", &self.turn);
         let found = match self.taken(place, repository, workspace, base) {
             Err(error) => match error.spoiled() {
                 Some(what) => return spoiled(base, repository.tree_of(base), what),
@@ -357,12 +360,12 @@ impl Job {
             },
             Ok(found) => found,
         };
-        fault::point("turn.collect tree");
+        fault::of("turn.collect tree", &self.turn);
         let message = format!("{}\n", self.title);
         let commit = repository
             .commit_attempt(base, &found.tree, &message, self.since)
             .map_err(Error::new)?;
-        fault::point("turn.collect commit");
+        fault::of("turn.collect commit", &self.turn);
         // A path that moved is touched where it was, too: a test that is moved out of its runner's sight is gone.
         let changed: BTreeSet<&RepoPath> = found.touched.iter().flat_map(sides).collect();
         let changed: Vec<&RepoPath> = changed.into_iter().collect();
@@ -375,7 +378,7 @@ impl Job {
         if !begun.ends_with(HANDED_IN) {
             std::fs::write(&note, begun + HANDED_IN).map_err(Error::new)?;
         }
-        fault::point("turn.collect noted");
+        fault::of("turn.collect noted", &self.turn);
         Ok(mission::work::Work {
             commit,
             tree: found.tree,
@@ -464,15 +467,20 @@ fn set_by(note: &str, begun: &str) -> Option<Epoch> {
     }
 }
 
-/// The turn whose work lies in a lane and was never handed in, by the lane's note.
-pub(super) fn unkept(note: &str) -> Option<&str> {
-    let turn = note.split(' ').next()?;
-    (!turn.is_empty() && !note.ends_with(HANDED_IN)).then_some(turn)
+/// The attempts whose work the journal holds, by name.
+pub(crate) type Works = BTreeSet<String>;
+
+pub(crate) fn works(mission: &Mission) -> Works {
+    let attempts = mission.works().map(|attempt| attempt.to_string());
+    attempts.collect()
 }
 
-/// Whether a lane's note says that the work in it was handed in.
-pub(super) fn is_handed_in(note: &str) -> bool {
-    note.ends_with(HANDED_IN)
+/// The turn whose work lies in a lane and in no event, by the lane's note: it was never handed in, or the engine ended
+/// between collecting it and making that durable.
+pub(super) fn unkept<'a>(note: &'a str, works: &Works) -> Option<&'a str> {
+    let turn = note.split(' ').next()?;
+    let kept = note.ends_with(HANDED_IN) && works.contains(turn);
+    (!turn.is_empty() && !kept).then_some(turn)
 }
 
 /// The engine's side of a turn.
@@ -547,6 +555,7 @@ mod tests {
             limit: Millis::from_mins(10),
             deadline: sample::WHEN,
             definitions: BTreeSet::new(),
+            works: Works::new(),
             continues: None,
         }
     }
