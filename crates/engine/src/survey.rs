@@ -9,6 +9,7 @@ use std::path::Path;
 use std::{fs, io};
 use tokio_util::sync::CancellationToken;
 use workbench::checks::Detected;
+use workbench::disk;
 use workbench::gates::Baseline;
 
 /// A look at a project.
@@ -47,7 +48,7 @@ pub async fn survey(
     let bench = Bench::at(settings, place);
     let looked = look(&bench, folder, run, cancel).await;
     let root = bench.place.root().to_owned();
-    blocking(move || fs::remove_dir_all(&root).map_err(Failed::new)).await?;
+    blocking(move || disk::remove(&root).map_err(Failed::new)).await?;
     looked
 }
 
@@ -65,7 +66,7 @@ fn clear(surveys: &Path) -> io::Result<()> {
             .and_then(rustix::process::Pid::from_raw)
             .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
         if !lives {
-            fs::remove_dir_all(entry.path())?;
+            disk::remove(&entry.path()).map_err(io::Error::other)?;
         }
     }
     Ok(())
@@ -77,19 +78,14 @@ async fn look(
     run: bool,
     cancel: &CancellationToken,
 ) -> Result<Survey, Error> {
-    let name = format!("survey-{}", std::process::id());
     let job = prepare::Job {
         project: folder.to_owned(),
-        name,
+        // Without a pin: a look is over long before git prunes anything, and a killed one leaves nothing behind.
+        name: String::new(),
         when: Clock::new().now(),
     };
     let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
-    let (base, notes) = blocking(move || {
-        let found = job.pin(&place, &environment)?;
-        job.unpin(&environment)?;
-        Ok(found)
-    })
-    .await?;
+    let (base, notes) = blocking(move || job.pin(&place, &environment)).await?;
     if !run {
         let (_, detected) = prepare::detect(bench, &base.commit, folder).await?;
         return Ok(Survey {

@@ -8,6 +8,8 @@ use journal::Takeover;
 use mission::ids::MissionId;
 use mission::mission::Delivery;
 use std::path::Path;
+use workbench::disk;
+use workbench::fault;
 use workbench::git::Git;
 use workbench::repository::Project;
 
@@ -36,7 +38,8 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             continue;
         }
         let place = store.layout.mission(&mission.full_name());
-        if !place.root().exists() {
+        let stands = place.root().exists();
+        if !stands && !place.going().exists() {
             continue;
         }
         if args.dry_run {
@@ -60,10 +63,19 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             engine::owner::this_process(&store.door(id)),
             Takeover::IfDead,
         )?;
-        // The pin goes last but one: as long as the repository stands, what it borrows must not be pruned.
-        std::fs::remove_dir_all(place.root())
-            .map_err(|error| Error::io("remove", place.root(), &error))?;
+        // As long as the repository stands, what it borrows must not be pruned. So it is put out of use first; and as
+        // long as there is a folder to remove, the next `clean` knows that there is a pin to remove too.
+        fault::point("clean.before");
+        if stands {
+            std::fs::rename(place.root(), place.going())
+                .map_err(|error| Error::io("remove", place.root(), &error))?;
+            fault::point("clean.moved");
+        }
         unpin(mission.project(), &mission.full_name());
+        fault::point("clean.unpinned");
+        disk::remove(&place.going())
+            .map_err(|error| Error::io("remove", &place.going(), &std::io::Error::other(error)))?;
+        fault::point("clean.after");
         drop(lease);
         view::data(&format!("{id}: removed {}", place.root().display()));
     }

@@ -112,3 +112,84 @@ fn a_commit_cut_short_is_finished_and_leaves_no_lock() {
         assert!(!world.git_state().contains_key("index.lock"), "{point}");
     }
 }
+
+#[test]
+fn a_commit_that_breaks_off_leaves_nothing_changed_and_can_be_delivered_later() {
+    let world = project();
+    let lock = world.project().join(".git/refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    world
+        .task(&script(), &["--deliver", "commit"])
+        .ends(0, &["not delivered, nothing was written"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    std::fs::remove_file(&lock).unwrap();
+    world
+        .run(&["deliver", "m1", "--as", "commit"])
+        .ends(0, &["a commit on your branch"]);
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), "2");
+    world
+        .run(&["undo", "m1"])
+        .ends(0, &["the delivery was undone"]);
+    assert_eq!(world.git(&["rev-list", "--count", "main"]), "1");
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn a_kill_before_the_lock_is_in_place_leaves_the_users_git_free() {
+    let world = project();
+    let agent = world.agent(&script());
+    let words = ["task", "x", &agent, "--deliver", "commit"];
+    dies(&world, "deliver.commit marked@1", &words);
+    world.git(&["add", "-A"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    world
+        .run(&["resume", "m1"])
+        .ends(0, &["delivered as commit"]);
+    assert!(
+        !world
+            .project()
+            .join(".git/index.orchestrator-lock")
+            .exists()
+    );
+}
+
+#[test]
+fn a_commit_that_was_done_before_the_kill_is_the_users_whatever_they_do_then() {
+    let world = project();
+    let agent = world.agent(&script());
+    let words = ["task", "x", &agent, "--deliver", "commit"];
+    dies(&world, "deliver.after@1", &words);
+    world.git(&["switch", "-q", "-c", "mine"]);
+    world
+        .run(&["resume", "m1"])
+        .ends(0, &["delivered as commit"]);
+    assert_eq!(world.git(&["status", "--porcelain"]), "");
+    assert_eq!(world.read("b.txt"), "new\n");
+}
+
+#[test]
+fn a_clean_cut_short_is_finished_by_the_next_one() {
+    for point in ["clean.moved@1", "clean.unpinned@1", "unpin.after@1"] {
+        let world = project();
+        world.task(&script(), &[]).ends(0, &[]);
+        dies(&world, point, &["clean"]);
+        world.run(&["clean"]).ends(0, &["m1: removed"]);
+        assert_eq!(
+            world.git(&["for-each-ref", "refs/orchestrator"]),
+            "",
+            "{point}"
+        );
+        let left = std::fs::read_dir(world.state().join("missions")).unwrap();
+        assert_eq!(left.count(), 0, "{point}");
+        world.run(&["verify", "m1"]).ends(0, &["every link holds"]);
+    }
+}
+
+#[test]
+fn a_look_at_the_checks_leaves_no_ref_although_it_is_killed() {
+    let world = project();
+    dies(&world, "prepare.line@1", &["checks"]);
+    assert_eq!(world.git(&["for-each-ref", "refs/orchestrator"]), "");
+    world.run(&["checks", "--no-run"]).ends(0, &[]);
+    assert_eq!(world.git(&["for-each-ref", "refs/orchestrator"]), "");
+}

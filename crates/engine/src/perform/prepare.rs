@@ -31,6 +31,7 @@ const LEFT_OUT: usize = 50;
 /// A mission to be prepared.
 pub(crate) struct Job {
     pub(crate) project: PathBuf,
+    /// Under which name the base is pinned; empty for a look without a pin.
     pub(crate) name: String,
     pub(crate) when: Timestamp,
 }
@@ -85,7 +86,9 @@ impl Job {
             .map_err(Error::lasting)?;
         fault::point("prepare.snapshot");
         // What the mission borrows is the user's commit; what was uncommitted stands in the mission's own repository.
-        if let (Some(user), Some(head)) = (project.repository(), &found.head_commit) {
+        if let (Some(user), Some(head)) = (project.repository(), &found.head_commit)
+            && !self.name.is_empty()
+        {
             user.pin(&self.name, head).map_err(Error::new)?;
             fault::point("prepare.pin");
         }
@@ -116,16 +119,6 @@ impl Job {
                 .collect(),
         };
         Ok((base, found.warnings))
-    }
-
-    /// Takes the pin back.
-    pub(crate) fn unpin(&self, environment: &UserEnvironment) -> Result<(), Error> {
-        let git = Git::find().map_err(Error::lasting)?;
-        let project = Project::find(&git, &self.project, environment).map_err(Error::lasting)?;
-        match project.repository() {
-            Some(user) => user.unpin(&self.name).map_err(Error::new),
-            None => Ok(()),
-        }
     }
 }
 

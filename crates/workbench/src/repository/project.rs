@@ -248,6 +248,7 @@ impl UserRepository {
     pub fn unpin(&self, name: &str) -> Result<(), Error> {
         let name = RefName::below("refs/orchestrator/", name)?;
         self.move_pin(&name, &["-d"])?;
+        crate::fault::point("unpin.after");
         // Git leaves an empty folder behind; it would be the only trace.
         drop(std::fs::remove_dir(
             self.common_dir.join("refs/orchestrator"),
