@@ -270,6 +270,7 @@ impl Mission {
 
     /// Every deadline moves by the time in which nobody could keep it.
     fn woke(&mut self, idle: Millis) {
+        self.idle = self.idle + idle;
         if planted!("deadlines_strike_unattended") {
             return;
         }
@@ -469,6 +470,8 @@ impl Mission {
         self.halted = None;
         self.outcome = None;
         self.reasons.clear();
+        // A mission that is over is run by nobody.
+        self.idle = self.idle + at.since(self.sealed_at.unwrap_or(at));
         self.sealed_at = None;
         // What was handed over can still be taken back.
         if !matches!(self.delivery, Delivery::Done { .. }) {

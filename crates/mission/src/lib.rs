@@ -30,4 +30,5 @@ pub mod time;
 pub mod todo;
 mod told;
 pub mod turn;
+pub mod waits;
 pub mod work;

@@ -180,6 +180,7 @@ pub struct Mission {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) reasons: Vec<String>,
     pub(crate) sealed_at: Option<Timestamp>,
+    pub(crate) idle: Millis,
     pub(crate) delivery: Delivery,
     pub(crate) deliveries: u32,
     /// The last is taken back first.
@@ -312,6 +313,7 @@ impl Mission {
             outcome: None,
             reasons: Vec::new(),
             sealed_at: None,
+            idle: Millis(0),
             delivery: Delivery::None,
             deliveries: 0,
             handed: Vec::new(),
@@ -528,9 +530,9 @@ impl Mission {
         &self.reasons
     }
 
-    /// How long it has run, or ran.
+    /// How long it has run until its last event, or ran.
     pub fn duration(&self) -> Millis {
-        self.sealed_at.unwrap_or(self.last).since(self.opened)
+        self.running_for(self.last)
     }
 
     /// Where the result's way to the user is.

@@ -11,3 +11,4 @@ mod proof;
 mod resume;
 mod teller;
 mod turns;
+mod waits;

@@ -1,0 +1,279 @@
+//! Everything that waits: who, for what, and until when at the latest. For people; nothing is decided by it.
+//!
+//! A task that waits for another one is not among it: the plan says so, and what that one waits for is here.
+
+use crate::event::{Purpose, Turn};
+use crate::ids::{AttemptId, Epoch, TaskId};
+use crate::limits;
+use crate::mission::{Delivery, Mission, Phase, State};
+use crate::question::{About, Question, QuestionId};
+use crate::time::{Millis, Timestamp};
+use crate::turn::Role;
+
+/// Of many that wait for the same thing, so many are named.
+const NAMED: usize = 3;
+
+/// What kind of thing waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The mission, before its base and checks are known.
+    Preparing,
+    /// A turn, for its agent or for a person.
+    Turn(Epoch),
+    /// A check that runs, for its end.
+    Gate(Epoch),
+    /// A moment, before something is tried again or begun.
+    Moment,
+    /// A slot that something else has.
+    Slot,
+    /// A landing, for what the engine does itself.
+    Landing,
+    /// A question, for a person.
+    Question(QuestionId),
+    /// The result's way to the user or back.
+    Delivery,
+}
+
+/// One thing that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What kind of thing it is.
+    pub kind: Kind,
+    /// Who waits, as people call it.
+    pub who: String,
+    /// For what. May hold text from outside: escape it where it is shown.
+    pub cause: String,
+    /// It is over then, one way or the other.
+    pub until: Timestamp,
+}
+
+impl Turn {
+    /// What people call whoever carries it out: `commander`, `planner`, `T1.2`, `review of T1.2`.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Intent { .. } => "commander".into(),
+            Self::Plan { .. } => "planner".into(),
+            Self::Work { attempt } => attempt.to_string(),
+            Self::Review { attempt, .. } => format!("review of {attempt}"),
+        }
+    }
+}
+
+impl Purpose {
+    /// On what a check runs, in words.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Baseline => "your files as they were".to_owned(),
+            Self::Landing { n } => format!("landing {n}"),
+            Self::Task { task } => format!("what has landed, for {task}"),
+            Self::Attempt { attempt } => attempt.to_string(),
+            Self::Before { task } => format!("what {task} began with"),
+            Self::Seal => "the whole".to_owned(),
+        }
+    }
+}
+
+impl Mission {
+    /// Everything that waits now, in the order in which things come in a mission.
+    pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
+        let mut found = Vec::new();
+        if self.outcome.is_none() {
+            found.extend(self.waits_before_the_plan(now));
+            found.extend(self.waits_of_turns());
+            found.extend(self.waits_of_gates());
+            found.extend(self.waits_of_tasks(now));
+            found.extend(self.waits_of_landings());
+            let questions = self.questions.iter();
+            found.extend(questions.map(|(id, question)| Wait {
+                kind: Kind::Question(*id),
+                who: id.to_string(),
+                cause: "your answer".into(),
+                until: question.deadline,
+            }));
+        }
+        found.extend(self.waits_of_delivery());
+        found
+    }
+
+    /// How long it has run until now, without the time in which no engine did.
+    pub fn running_for(&self, now: Timestamp) -> Millis {
+        let end = self.sealed_at.unwrap_or(now.max(self.last));
+        Millis(end.since(self.opened).0.saturating_sub(self.idle.0))
+    }
+
+    /// The permission that a turn stands still for.
+    pub fn asked_by(&self, epoch: Epoch) -> Option<(QuestionId, &Question)> {
+        self.questions().find(
+            |(_, question)| matches!(question.about, About::Permission { epoch: of, .. } if of == epoch),
+        )
+    }
+
+    fn waits_before_the_plan(&self, now: Timestamp) -> Option<Wait> {
+        let wait = |kind, who: &str, cause: String, until| Wait {
+            kind,
+            who: who.to_owned(),
+            cause,
+            until,
+        };
+        if self.base.is_none() {
+            let each = limits::SET_UP;
+            let cause = format!("the base, its checks and its set-up, {each} each command of it");
+            return Some(wait(Kind::Preparing, "preparation", cause, self.deadline));
+        }
+        let (who, short) = match self.phase {
+            Phase::Reading => ("commander", &self.reading),
+            Phase::Planning => ("planner", &self.planning),
+            _ => return None,
+        };
+        if !self.leases.is_empty() {
+            return None;
+        }
+        let (cause, until) = match (short.from > now, short.n) {
+            (true, 0) => ("what the checks say of your files", short.from),
+            (true, _) => ("the provider or the server, then another try", short.from),
+            (false, _) => ("the engine", self.deadline),
+        };
+        Some(wait(Kind::Moment, who, cause.into(), until))
+    }
+
+    fn waits_of_turns(&self) -> impl Iterator<Item = Wait> {
+        self.leases.iter().map(|(epoch, lease)| {
+            let who = match lease.turn.role() {
+                Role::Worker => format!("worker {} {}", lease.lane, lease.turn.told()),
+                Role::Reviewer => format!("{} by reviewer {}", lease.turn.told(), lease.lane),
+                Role::Commander | Role::Planner => lease.turn.told(),
+            };
+            let (cause, until) = match self.asked_by(*epoch) {
+                Some((id, question)) => (format!("your answer to {id}"), question.deadline),
+                None => ("its agent".to_owned(), lease.deadline),
+            };
+            let kind = Kind::Turn(*epoch);
+            Wait {
+                kind,
+                who,
+                cause,
+                until: until.min(lease.deadline),
+            }
+        })
+    }
+
+    fn waits_of_gates(&self) -> impl Iterator<Item = Wait> {
+        self.gate_leases.iter().map(|(epoch, lease)| Wait {
+            kind: Kind::Gate(*epoch),
+            who: format!("check {}", lease.gate.id),
+            cause: format!("`{}` on {}", lease.gate.program, lease.purpose.told()),
+            until: lease.deadline,
+        })
+    }
+
+    fn waits_of_tasks(&self, now: Timestamp) -> Vec<Wait> {
+        let moment = |attempt: AttemptId, cause: &str, until| Wait {
+            kind: Kind::Moment,
+            who: attempt.to_string(),
+            cause: cause.to_owned(),
+            until,
+        };
+        let (mut found, mut work, mut review, mut check) = (vec![], vec![], vec![], vec![]);
+        for task in self.tasks.values() {
+            let id = task.task.id;
+            match &task.state {
+                State::Parked { until, why } if *until > now => {
+                    found.push(moment(task.attempt(), why, *until));
+                }
+                State::Parked { .. } | State::Ready => work.push(id),
+                State::Judging { from } if *from > now => {
+                    found.push(moment(task.attempt(), "the next try at its review", *from));
+                }
+                State::Judging { .. } => review.push(id),
+                State::Checking => check.push(id),
+                _ => {}
+            }
+        }
+        let checked = |id: &TaskId| {
+            let of = |purpose: &Purpose| matches!(purpose, Purpose::Attempt { attempt } if attempt.task == *id);
+            self.gate_leases.values().any(|lease| of(&lease.purpose))
+        };
+        check.retain(|id| !checked(id));
+        if self.phase == Phase::Running {
+            found.extend(self.slot(&work, "a free Worker", Role::Worker));
+            found.extend(self.slot(&review, "a free Reviewer", Role::Reviewer));
+            let until = self.first_gate();
+            let cause = "its checks; one runs at a time";
+            found.extend(shared(&check, cause, until.unwrap_or(self.deadline)));
+        }
+        found
+    }
+
+    /// A slot of a role is free when the first turn in one of them is over.
+    fn slot(&self, waiting: &[TaskId], cause: &str, role: Role) -> Option<Wait> {
+        let taken = self.leases.values();
+        let taken = taken.filter(|lease| lease.turn.role() == role);
+        let until = taken.map(|lease| lease.deadline).min();
+        shared(waiting, cause, until.unwrap_or(self.deadline))
+    }
+
+    fn first_gate(&self) -> Option<Timestamp> {
+        self.gate_leases.values().map(|lease| lease.deadline).min()
+    }
+
+    fn waits_of_landings(&self) -> Vec<Wait> {
+        let next = self.first_gate().unwrap_or(self.deadline);
+        let mut found = Vec::new();
+        if let Some(landing) = &self.landing {
+            let runs = |purpose: &Purpose| *purpose == Purpose::Landing { n: landing.n };
+            let gated = self.gate_leases.values().any(|gate| runs(&gate.purpose));
+            let cause = match &landing.top {
+                None => Some("its merge onto what has landed"),
+                Some(_) if self.landing_is_green() => Some("the landed line to move"),
+                Some(_) if gated => None,
+                Some(_) => Some("its checks; one runs at a time"),
+            };
+            found.extend(cause.map(|cause| Wait {
+                kind: Kind::Landing,
+                who: format!("landing {}", landing.n),
+                cause: cause.into(),
+                until: if landing.top.is_none() {
+                    self.deadline
+                } else {
+                    next
+                },
+            }));
+        }
+        let queued = self
+            .tasks
+            .values()
+            .filter(|task| task.state == State::Queued);
+        let queued: Vec<TaskId> = queued.map(|task| task.task.id).collect();
+        found.extend(shared(&queued, "the landing before it", next));
+        found
+    }
+
+    fn waits_of_delivery(&self) -> Option<Wait> {
+        let what = match &self.delivery {
+            Delivery::Wanted(_) | Delivery::Planned { .. } => "the delivery",
+            Delivery::Undoing { .. } => "the undo",
+            _ => return None,
+        };
+        Some(Wait {
+            kind: Kind::Delivery,
+            who: what.to_owned(),
+            cause: "its files, and another delivery into this folder if there is one".into(),
+            until: self.last + limits::DELIVERY_WAIT,
+        })
+    }
+}
+
+/// One wait for all tasks that wait for the same slot.
+fn shared(tasks: &[TaskId], cause: &str, until: Timestamp) -> Option<Wait> {
+    let names: Vec<String> = tasks.iter().take(NAMED).map(TaskId::to_string).collect();
+    let more = match tasks.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!tasks.is_empty()).then(|| Wait {
+        kind: Kind::Slot,
+        who: format!("{}{more}", names.join(", ")),
+        cause: cause.to_owned(),
+        until,
+    })
+}

@@ -1,0 +1,134 @@
+//! What people are told of what waits: everything, and each until a moment.
+
+use crate::teller::{Story, project_gate, task, used};
+use mission::input::Input;
+use mission::limits;
+use mission::seal::Outcome;
+use mission::terms::Terms;
+use mission::time::Millis;
+use mission::turn::Outcome as TurnOutcome;
+
+/// Who waits for what, one line each.
+fn waits(story: &Story) -> Vec<String> {
+    let waits = story.mission.waits(story.now);
+    for wait in &waits {
+        assert!(wait.until > story.now, "{wait:?} has no end");
+    }
+    let told = waits.iter();
+    told.map(|wait| format!("{}: {}", wait.who, wait.cause))
+        .collect()
+}
+
+#[test]
+fn whatever_waits_is_told_with_its_cause_and_its_end() {
+    let mut story = Story::open(Terms::default());
+    assert!(waits(&story)[0].starts_with("preparation: the base, its checks and its set-up"));
+    story.prepare(vec![project_gate("test")]);
+    assert!(
+        waits(&story).contains(&"check test: `run test` on your files as they were".to_owned()),
+        "{:?}",
+        waits(&story)
+    );
+}
+
+#[test]
+fn a_provider_that_refuses_the_commander_is_waited_for_in_the_open() {
+    let mut story = Story::open(Terms::default());
+    story.prepare(Vec::new());
+    assert_eq!(waits(&story), ["commander: its agent"]);
+    let retry_after = Some(Millis::from_secs(90));
+    let (why, usage) = ("429".to_owned(), used(0));
+    let refused = TurnOutcome::Refused {
+        retry_after,
+        why,
+        usage,
+    };
+    story.end("intent.1", refused, None);
+    let told = waits(&story);
+    assert_eq!(
+        told,
+        ["commander: the provider or the server, then another try"]
+    );
+    let until = story.mission.waits(story.now)[0].until;
+    assert_eq!(until.since(story.now), Millis::from_secs(90));
+}
+
+#[test]
+fn a_turn_that_stands_still_for_a_question_waits_for_a_person_and_not_for_its_agent() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    let epoch = story.epoch("T1.1");
+    story.tell(Input::Question {
+        epoch,
+        token: 1,
+        kind: "bash".into(),
+        text: "run: make".into(),
+        choices: Vec::new(),
+    });
+    assert_eq!(
+        waits(&story),
+        ["worker 1 T1.1: your answer to q1", "q1: your answer"]
+    );
+    let until = story.mission.waits(story.now)[0].until;
+    assert_eq!(until.since(story.now), limits::PERMISSION);
+}
+
+#[test]
+fn tasks_wait_for_slots_checks_and_landings_and_the_result_for_its_delivery() {
+    let terms = Terms {
+        workers: 1,
+        ..Terms::default()
+    };
+    let tasks = ["a", "b", "c", "d", "e"].map(|key| task(key, &[]));
+    let mut story = Story::planned(terms, tasks.to_vec());
+    assert_eq!(
+        waits(&story),
+        [
+            "worker 1 T1.1: its agent",
+            "T2, T3, T4 and 1 more: a free Worker"
+        ]
+    );
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.hand_in("T2.1");
+    story.review("T1.1/review.1", true);
+    let told = waits(&story);
+    for wanted in [
+        "worker 1 T3.1: its agent",
+        "check T2/accept-1: `check b` on T2.1",
+        "landing 1: its merge onto what has landed",
+    ] {
+        assert!(told.contains(&wanted.to_owned()), "{wanted}: {told:?}");
+    }
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.carry("T1.1");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(
+        waits(&story),
+        ["the delivery: its files, and another delivery into this folder if there is one"]
+    );
+}
+
+#[test]
+fn time_in_which_nobody_ran_it_is_not_counted() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.wait(Millis::from_secs(35));
+    story.hand_in("T1.1");
+    let ran = Millis::from_secs(35);
+    assert_eq!(story.mission.duration(), ran);
+    assert_eq!(
+        story.mission.running_for(story.now + Millis::from_secs(5)),
+        Millis::from_secs(40),
+        "the time is that of now and not of the last event"
+    );
+    story.now = story.now + Millis::from_mins(60);
+    story.tell(Input::Woke);
+    assert_eq!(story.mission.duration(), ran);
+    story.tell(Input::Cancel { by: "me".into() });
+    story.now = story.now + Millis::from_mins(60);
+    story.tell(Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        replan: false,
+    });
+    assert_eq!(story.mission.duration(), ran);
+}
