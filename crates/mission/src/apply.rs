@@ -40,6 +40,7 @@ impl Mission {
                 self.gates.clone_from(gates);
                 self.environment = Some(environment.clone());
                 self.notes.clone_from(notes);
+                self.reading.from = at + limits::FIRST_LOOK;
                 self.phase = Phase::Reading;
             }
             Event::TurnStarted {

@@ -149,12 +149,13 @@ impl Mission {
     fn plan_ahead(&self, now: Timestamp) -> Vec<Event> {
         let idle = self.leases.is_empty() && !self.winding_down();
         match self.phase {
-            Phase::Reading if idle && self.reading.from <= now => self.start_short(
-                now,
-                Turn::Intent {
-                    n: self.reading.n + 1,
-                },
-            ),
+            Phase::Reading if idle && (self.reading.from <= now || self.looked()) => self
+                .start_short(
+                    now,
+                    Turn::Intent {
+                        n: self.reading.n + 1,
+                    },
+                ),
             Phase::Planning if idle && self.planning.from <= now => self.start_short(
                 now,
                 Turn::Plan {
@@ -173,6 +174,11 @@ impl Mission {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether the first turn need not wait any longer: what there is to know of the base is known.
+    fn looked(&self) -> bool {
+        self.reading.n == 0 && self.gates.iter().all(|gate| self.baseline(gate).is_some())
     }
 
     fn start_short(&self, now: Timestamp, turn: Turn) -> Vec<Event> {

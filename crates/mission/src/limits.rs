@@ -94,6 +94,10 @@ pub const STACK: usize = 5;
 /// has one.
 pub const IDLE: Millis = Millis::from_secs(2);
 
+/// How long the first turn waits for what the checks say of the base: a person should see that before a token is spent,
+/// and nobody waits longer for a slow test suite.
+pub const FIRST_LOOK: Millis = Millis::from_secs(5);
+
 /// How often a red gate is run again on the same tree before red is believed: once tells most flaky tests apart.
 pub const CONFIRMATIONS: u32 = 1;
 

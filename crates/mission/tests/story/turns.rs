@@ -44,13 +44,37 @@ fn a_parked_task_that_waits_for_a_slot_wakes_nobody() {
 fn a_question_is_answered_and_ends_the_gates_that_run_meanwhile() {
     let mut story = Story::open(Terms::default());
     story.prepare(vec![project_gate("test")]);
-    assert_eq!(story.due(), ["turn intent.1 #1", "gate test #2"]);
+    story.wait(limits::FIRST_LOOK);
+    assert_eq!(story.due(), ["turn intent.1 #2", "gate test #1"]);
     story.answer(
         "intent.1",
         Answer::Intent(Intent::Answer { text: "42".into() }),
     );
     assert_eq!(story.mission.outcome(), Some(Outcome::Answered));
     assert_eq!(story.due(), ["clean 1"]);
+}
+
+#[test]
+fn what_the_checks_say_of_the_base_is_known_before_a_token_is_spent_or_a_moment_has_passed() {
+    let mut story = Story::open(Terms::default());
+    story.prepare(vec![project_gate("test"), project_gate("lint")]);
+    let waits = |story: &Story| story.mission.waits(story.now)[0].clone();
+    assert_eq!(story.due(), ["gate test #1"], "nobody is asked yet");
+    assert_eq!(waits(&story).cause, "what the checks say of your files");
+    assert_eq!(waits(&story).until, story.now + limits::FIRST_LOOK);
+    story.gate_ends(GateResult::Passed);
+    assert_eq!(story.due(), ["gate lint #2"]);
+    // A red check is run again before it is believed, and that belongs to the look.
+    story.gate_ends(GateResult::Failed { exit: 1 });
+    story.gate_ends(GateResult::Failed { exit: 1 });
+    assert_eq!(story.due(), ["turn intent.1 #4"]);
+
+    let mut slow = Story::open(Terms::default());
+    slow.prepare(vec![project_gate("test")]);
+    let wake = slow.mission.next_wake(slow.now);
+    assert_eq!(wake, Some(slow.now + limits::FIRST_LOOK));
+    slow.wait(limits::FIRST_LOOK);
+    assert_eq!(slow.due(), ["turn intent.1 #2", "gate test #1"]);
 }
 
 #[test]
