@@ -9,6 +9,13 @@ use crate::mission::{Mission, TaskState};
 /// The most of a command's last line that is repeated, in characters.
 const LINE: usize = 200;
 
+/// Words that a line about a failure has.
+const BAD: [&str; 9] = [
+    "fail", "failed", "fails", "failure", "failures", "error", "errors", "panicked", "fatal",
+];
+/// The most failing tests that are named.
+const NAMED: usize = 3;
+
 impl Mission {
     /// Why an attempt was turned down: of a gate, what was run, how it ended, and the last that it said.
     pub fn told(&self, rejection: &Rejection) -> String {
@@ -41,6 +48,26 @@ impl Mission {
     }
 }
 
+/// Whether a line of output is about what went wrong.
+fn tells(line: &str) -> bool {
+    // What `make` and `npm` say of a failure is only that there was one.
+    if ["make:", "make[", "npm "].iter().any(|by| line.starts_with(by)) {
+        return false;
+    }
+    let small = line.to_lowercase();
+    let words: Vec<&str> = small
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    // A count of none is good news, before or behind the word.
+    let none = |n: Option<&&str>| n.is_some_and(|word| ["0", "no"].contains(word));
+    let bad = |n: usize| {
+        let before = n.checked_sub(1).and_then(|n| words.get(n));
+        BAD.contains(&words[n]) && !none(before) && !none(words.get(n + 1))
+    };
+    small.starts_with("not ok") || (0..words.len()).any(bad)
+}
+
 fn red(gate: &Gate, run: &GateRun) -> String {
     let command = &gate.program;
     let how = match &run.result {
@@ -54,13 +81,49 @@ fn red(gate: &Gate, run: &GateRun) -> String {
         GateResult::NeedsService { what } => format!("cannot run: it needs a service ({what})"),
         GateResult::OverLimit { what } => format!("went past a limit ({what})"),
     };
-    let mut lines = run.tail.lines().rev().map(str::trim);
-    let last = lines.find(|line| !line.is_empty());
-    match last {
+    let failed = run.tests.iter().flat_map(|tests| &tests.failed);
+    let named: Vec<&str> = failed.take(NAMED).map(String::as_str).collect();
+    if let (Some(tests), false) = (&run.tests, named.is_empty()) {
+        let n = tests.failed.len() + tests.unnamed as usize;
+        let what = format!("{n} failing, {}", named.join(", "));
+        let what: String = what.chars().take(LINE).collect();
+        return format!("`{command}` {how}: {what}");
+    }
+    let lines = || run.tail.lines().rev().map(str::trim);
+    // Many runners go on after what failed, and their last line is about something that is well.
+    let telling = lines().find(|line| tells(line));
+    match telling.or_else(|| lines().find(|line| !line.is_empty())) {
         Some(line) => {
             let line: String = line.chars().take(LINE).collect();
             format!("`{command}` {how}: {line}")
         }
         None => format!("`{command}` {how}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tells;
+
+    #[test]
+    fn a_line_about_a_failure_is_told_from_one_that_says_all_is_well() {
+        for line in [
+            "FAIL  test/tag.sh",
+            "not ok 3 - adds",
+            "10 failed, 2 passed",
+            "error[E0308]: mismatched types",
+            "AssertionError: 1 != 2 (failed)",
+        ] {
+            assert!(tells(line), "{line}");
+        }
+        for line in [
+            "ok    test/tag.sh",
+            "test result: ok. 3 passed; 0 failed; 0 ignored",
+            "failures: 0",
+            "make: *** [Makefile:2: test] Error 1",
+            "12 tests, no errors",
+        ] {
+            assert!(!tells(line), "{line}");
+        }
     }
 }
