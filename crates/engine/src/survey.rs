@@ -48,8 +48,11 @@ pub async fn survey(
     let bench = Bench::at(settings, place);
     let looked = look(&bench, folder, run, cancel).await;
     let root = bench.place.root().to_owned();
-    blocking(move || disk::remove(&root).map_err(Failed::new)).await?;
-    looked
+    // What went wrong with the look comes first: it may be why there is nothing to remove.
+    let removed = blocking(move || disk::remove(&root).map_err(Failed::new)).await;
+    let looked = looked?;
+    removed?;
+    Ok(looked)
 }
 
 /// Removes what looks left behind whose process was killed, one of this process's own number included.
