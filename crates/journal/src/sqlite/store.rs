@@ -4,10 +4,11 @@ use super::locks::{self, Held, Locks};
 use super::{Found, io, storage};
 use crate::{Error, StoreId, limits};
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::Read as _;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+    PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,11 @@ fn directory(dir: &Path) -> Result<PathBuf, Error> {
     let mode = metadata.mode() & 0o7777;
     if mode & 0o022 != 0 {
         return Err(Error::Unsafe { path: dir, mode });
+    }
+    if mode & 0o055 != 0 {
+        // Something else made it, with what its umask allows: nobody could write there, and now nobody looks either.
+        fs::set_permissions(&dir, Permissions::from_mode(0o700))
+            .map_err(|error| io("closing", &dir, &error))?;
     }
     on_this_machine(&dir)?;
     Ok(dir)
