@@ -76,9 +76,10 @@ pub fn detect(root: &Path) -> Detected {
         .iter()
         .any(|gate| gate.kind == GateKind::Test)
     {
-        detected
-            .notes
-            .push("no test command was found; without one nothing can be proved".to_owned());
+        detected.notes.push(
+            "no test command was found; only what each task's own commands show can be proved"
+                .to_owned(),
+        );
     }
     unique(&mut detected);
     detected.notes.append(&mut files.notes);

@@ -58,7 +58,7 @@ fn a_project_without_checks_says_so_first_of_all() {
     assert!(detected.gates.is_empty() && detected.recipes.is_empty());
     assert_eq!(
         detected.notes,
-        ["no test command was found; without one nothing can be proved"]
+        ["no test command was found; only what each task's own commands show can be proved"]
     );
 }
 
