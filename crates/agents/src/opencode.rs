@@ -161,9 +161,7 @@ impl Default for Pace {
 #[non_exhaustive]
 pub enum Error {
     /// The program is not there.
-    #[error(
-        "there is no program `{0}`; install OpenCode with `npm install -g opencode-ai`, or name the program"
-    )]
+    #[error("there is no program `{0}`; install OpenCode with `npm install -g opencode-ai`")]
     Missing(String),
     /// The program is there, but of a version that we cannot drive.
     #[error(
