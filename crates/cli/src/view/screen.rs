@@ -58,7 +58,9 @@ impl Screen {
                 .map(|line| format!("\x1b[K{line}\n"))
                 .collect();
             let home = self.home(width);
-            write!(out, "{home}{above}{}\x1b[J{prompt}", lines(&rows)).ok();
+            // A line that wraps stands on rows that `\x1b[K` of its first row does not reach.
+            let clear = if above.is_empty() { "" } else { "\x1b[J" };
+            write!(out, "{home}{clear}{above}{}\x1b[J{prompt}", lines(&rows)).ok();
         }
         self.rows = rows;
         self.prompt = prompt;
@@ -183,7 +185,7 @@ mod tests {
         let drawn = screen.draw("told", vec!["bar".into()], String::new(), 80);
         assert_eq!(
             drawn,
-            "\r\x1b[2A\x1b[Ktold\n\x1b[K\x1b[1mbar\x1b[0m\n\x1b[J"
+            "\r\x1b[2A\x1b[J\x1b[Ktold\n\x1b[K\x1b[1mbar\x1b[0m\n\x1b[J"
         );
         assert_eq!(screen.rows.len(), 1);
     }
