@@ -190,6 +190,10 @@ pub(super) fn per_event() {
             let released = desk.durable();
             events += released.events.len();
             let inputs: Vec<Input> = released.start.iter().filter_map(answer).collect();
+            // A small plan is carried out before the last turn, and turns in which nothing happens cost next to nothing.
+            if released.events.is_empty() && inputs.is_empty() {
+                break;
+            }
             desk.take(
                 Timestamp(turn + 2),
                 inputs.into_iter().map(|input| (input, None)),

@@ -2,6 +2,7 @@
 //! that takes a fixed time to answer.
 
 use super::{line, millis, told};
+use engine::clock::Clock;
 use mission::event::{Event, Recorded, Turn};
 use mission::time::{Millis, Timestamp};
 use serde_json::{Value, json};
@@ -56,10 +57,14 @@ pub(super) async fn beside_raw_sessions() {
             format!("{} bytes", mission.bytes),
         );
         line(
-            "  last answer → result in the user's files, less checks",
+            "  the model's last answer → result in the user's files, less checks",
             format!("{:?}", mission.report),
             "≤ 0.3 s",
             mission.report <= millis(300),
+        );
+        told(
+            "  the model's last answer → the program's end, less checks",
+            format!("{:?}", mission.end),
         );
     }
 }
@@ -73,7 +78,11 @@ struct Side {
     extra: usize,
     bytes: usize,
     report: Duration,
+    end: Duration,
 }
+
+/// When the model last answered a Worker.
+type LastAnswer = Arc<Mutex<Option<(Timestamp, Instant)>>>;
 
 fn crew(tasks: usize) -> Crew {
     let jobs = (0..tasks).map(|n| Job::word(&format!("word{n:02}")));
@@ -81,7 +90,8 @@ fn crew(tasks: usize) -> Crew {
 }
 
 /// A model that does what the crew does, and thinks for a while before each step of a task.
-async fn model(tasks: usize, model_time: Duration) -> Model {
+async fn model(tasks: usize, model_time: Duration, last: LastAnswer) -> Model {
+    let clock = Clock::new();
     let crew = crew(tasks);
     let step = model_time / STEPS;
     Model::start(move |request| {
@@ -90,9 +100,10 @@ async fn model(tasks: usize, model_time: Duration) -> Model {
             return crew.answer(request);
         }
         let gate = Gate::default();
-        let opener = gate.clone();
+        let (opener, last) = (gate.clone(), last.clone());
         tokio::spawn(async move {
             tokio::time::sleep(step).await;
+            *last.lock().unwrap() = Some((clock.now(), Instant::now()));
             opener.open();
         });
         worker(&crew, request).after(&gate)
@@ -117,7 +128,8 @@ fn worker(crew: &Crew, request: &Request) -> Reply {
 
 /// A mission, from its first Worker's lease to the last one's answer, and what each Worker was told.
 async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
-    let model = model(tasks, model_time).await;
+    let answered = LastAnswer::default();
+    let model = model(tasks, model_time, answered.clone()).await;
     let program = env!("CARGO_BIN_EXE_orchestrator");
     let user = User::new(program, &model.url(), &[("base.txt", "base\n")]);
     let times = Times::default();
@@ -125,6 +137,7 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
     let words = ["task", "Add some words", "--workers", "8", "--reviews", "0"];
     let more = ["--allow", "shell", "--json"];
     let ran = user.run(&[&words[..], &more].concat()).await;
+    let ended = Instant::now();
     watched.abort();
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     let events: Vec<Recorded> = ran
@@ -132,13 +145,7 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
         .lines()
         .filter_map(|text| serde_json::from_str(text).ok())
         .collect();
-    let at = |wanted: fn(&Event) -> bool| {
-        let fits = events
-            .iter()
-            .filter(move |recorded| wanted(&recorded.event));
-        fits.map(|recorded| recorded.at).collect::<Vec<Timestamp>>()
-    };
-    let starts = at(|event| {
+    let starts = at(&events, |event| {
         matches!(
             event,
             Event::TurnStarted {
@@ -147,7 +154,7 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
             }
         )
     });
-    let ends = at(|event| {
+    let ends = at(&events, |event| {
         matches!(
             event,
             Event::TurnEnded {
@@ -157,7 +164,8 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
         )
     });
     let (first, last) = (starts[0], ends[ends.len() - 1]);
-    let done = at(|event| matches!(event, Event::Delivered { .. }))[0];
+    let done = at(&events, |event| matches!(event, Event::Delivered { .. }))[0];
+    let (answered_at, answered) = answered.lock().unwrap().expect("a Worker was answered");
     let checks: u64 = events
         .iter()
         .filter(|recorded| recorded.at >= last)
@@ -168,7 +176,6 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
         .sum();
     let log = model.log();
     let of = |request: &&Request| Role::of(request) == Role::Worker;
-    let own = log.iter().filter(of).count();
     let crew = crew(tasks);
     let told = log.iter().filter(of).filter(|request| request.step() == 0);
     let prompts: Vec<Prompt> = told.map(|request| Prompt::of(request, &crew)).collect();
@@ -177,11 +184,21 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
         work: length(last.since(first)),
         host: times.of("opencode"),
         engine: times.of("orchestrator"),
-        extra: log.len() - own,
+        // A Worker's repeated request is one beyond the tasks' own, too.
+        extra: log.len() - tasks * STEPS as usize,
         bytes: log.iter().find(of).expect("a Worker asked").bytes,
-        report: length(Millis(done.since(last).0.saturating_sub(checks))),
+        report: length(Millis(done.since(answered_at).0.saturating_sub(checks))),
+        end: ended
+            .duration_since(answered)
+            .saturating_sub(length(Millis(checks))),
     };
     (side, prompts)
+}
+
+/// When events like that happened.
+fn at(events: &[Recorded], wanted: fn(&Event) -> bool) -> Vec<Timestamp> {
+    let fits = events.iter().filter(|recorded| wanted(&recorded.event));
+    fits.map(|recorded| recorded.at).collect()
 }
 
 fn length(millis: Millis) -> Duration {
@@ -205,7 +222,7 @@ impl Prompt {
 
 /// The same prompts, each in a session of its own, in folders like the Workers', once the server stands.
 async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
-    let model = model(tasks, model_time).await;
+    let model = model(tasks, model_time, LastAnswer::default()).await;
     let home = Home::new(&model.url());
     let folders: Vec<PathBuf> = (0..SLOTS)
         .map(|n| {
@@ -235,6 +252,7 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
             break url.trim().to_owned();
         }
     };
+    warm(&url, &home.project()).await;
     let prompts = Mutex::new(prompts);
     let start = Instant::now();
     let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
@@ -250,6 +268,25 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
         extra: 0,
         bytes: 0,
         report: Duration::ZERO,
+        end: Duration::ZERO,
+    }
+}
+
+/// One session before the clock starts: a mission's server has read a request and written a plan before its Workers.
+async fn warm(url: &str, folder: &Path) {
+    let client = reqwest::Client::new();
+    let directory = folder.to_string_lossy().into_owned();
+    let post = async |path: String, body: Value| -> Value {
+        let request = client.post(format!("{url}{path}"));
+        let request = request.header("x-opencode-directory", &directory);
+        let reply = request.json(&body).send().await.unwrap();
+        reply.error_for_status().unwrap().json().await.unwrap()
+    };
+    for _ in 0..2 {
+        let session = post("/session".into(), json!({ "title": "warm" })).await;
+        let id = session["id"].as_str().expect("a session has an id");
+        let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": "Hello." }] });
+        post(format!("/session/{id}/message"), body).await;
     }
 }
 
