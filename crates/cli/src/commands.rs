@@ -22,30 +22,40 @@ mod uninstall;
 mod verify;
 
 use crate::args::{Cli, Command};
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use clap::Parser as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            error.print().ok();
-            return if error.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Good.into()
-            };
+        Err(error) if error.use_stderr() => {
+            // What is wrong on the command line has a page like every other error.
+            let text = error.render().to_string();
+            let coded = format!("error[{}]:", Kind::Usage.code());
+            crate::view::note(&text.replacen("error:", &coded, 1));
+            return Exit::Usage.into();
+        }
+        Err(help) => {
+            crate::view::data(&help.render().to_string());
+            return ended(Ok(Exit::Good)).into();
         }
     };
-    match command(cli.command) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            crate::view::note(&error.to_string());
-            error.exit().into()
-        }
-    }
+    ended(command(cli.command)).into()
+}
+
+/// How the program ends: as its command did, unless what the command said was lost on the way.
+fn ended(done: Result<Exit, Error>) -> Exit {
+    let done = done.and_then(|exit| match crate::view::lost() {
+        Some(error) => Err(Error::io("write", Path::new("standard output"), &error)),
+        None => Ok(exit),
+    });
+    done.unwrap_or_else(|error| {
+        crate::view::note(&error.to_string());
+        error.exit()
+    })
 }
 
 fn command(command: Command) -> Result<Exit, Error> {

@@ -11,7 +11,8 @@ pub(crate) mod screen;
 pub(crate) mod summary;
 pub(crate) mod table;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 /// How a running mission is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +25,30 @@ pub(crate) enum Style {
     Live,
 }
 
+/// What was first lost of the data, and why.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
 /// Prints data: what the command was asked for. A closed pipe is no error; there is just nobody to tell any more.
 pub(crate) fn data(text: &str) {
-    let mut out = std::io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    let written = out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(end.as_bytes()));
-    written.and_then(|()| out.flush()).ok();
+    bytes(format!("{text}{end}").as_bytes());
+}
+
+/// Prints data as it is, byte by byte.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let mut lost = LOST.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.get_or_insert(error);
+        }
+        _ => {}
+    }
+}
+
+/// Why data that was to be printed was not, if it was not.
+pub(crate) fn lost() -> Option<io::Error> {
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Prints everything else.

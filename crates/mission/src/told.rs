@@ -51,7 +51,10 @@ impl Mission {
 /// Whether a line of output is about what went wrong.
 fn tells(line: &str) -> bool {
     // What `make` and `npm` say of a failure is only that there was one.
-    if ["make:", "make[", "npm "].iter().any(|by| line.starts_with(by)) {
+    if ["make:", "make[", "npm "]
+        .iter()
+        .any(|by| line.starts_with(by))
+    {
         return false;
     }
     let small = line.to_lowercase();

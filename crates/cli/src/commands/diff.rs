@@ -35,8 +35,7 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
         view::data(&escape::text(&String::from_utf8_lossy(&bytes)));
     } else {
         // A file or a pipe gets the very bytes, so that `git apply` takes them.
-        use std::io::Write as _;
-        std::io::stdout().lock().write_all(&bytes).ok();
+        view::bytes(&bytes);
     }
     if more {
         view::note("the diff is longer than is shown here");
