@@ -4,7 +4,7 @@ use crate::args::{AgentArgs, Form, LimitArgs};
 use crate::config::{Config, Resolved};
 use crate::error::{Error, Kind};
 use crate::host::{self, Chosen, Ready, Store};
-use crate::trust::{self, Found, Trusted};
+use crate::trust::{self, Found, Trust};
 use engine::clock::Clock;
 use engine::layout::{Layout, Place};
 use engine::store::{self, Owned};
@@ -18,10 +18,10 @@ pub(crate) struct Means {
     pub(crate) project: PathBuf,
     pub(crate) chosen: Chosen,
     pub(crate) wanted: Resolved,
-    /// The project's own configuration for agents, where it was approved.
-    pub(crate) trusted: Option<Trusted>,
-    /// The project's own configuration for agents, where it is there and nobody approved it.
-    pub(crate) unused: Option<Found>,
+    /// What was decided about the project's own configuration for agents.
+    trust: Trust,
+    /// Where an approval is remembered.
+    state: PathBuf,
 }
 
 impl Means {
@@ -35,21 +35,28 @@ impl Means {
     ) -> Result<Self, Error> {
         let wanted = config.agent(args);
         let chosen = Chosen::read(&wanted, begun)?;
-        let (trusted, found) = trust::decide(layout.root(), project, args.trust.as_deref())?;
-        let unused = found.filter(|_| trusted.is_none() && matches!(chosen, Chosen::OpenCode));
+        let trust = trust::decide(layout.root(), project, args.trust.as_deref())?;
         Ok(Self {
             project: project.to_owned(),
             chosen,
             wanted,
-            trusted,
-            unused,
+            trust,
+            state: layout.root().to_owned(),
         })
     }
 
-    /// Starts the agent's host, before any token is spent.
+    /// The project's own configuration for agents, where it is there and nobody approved it.
+    pub(crate) fn unread(&self) -> Option<&Found> {
+        let asked = matches!(self.chosen, Chosen::OpenCode);
+        self.trust.unread().filter(|_| asked)
+    }
+
+    /// Starts the agent's host, before any token is spent. An approval that was given for it is remembered from then on.
     pub(crate) async fn ready(&self) -> Result<Ready, Error> {
-        let trusted = self.trusted.as_ref();
-        host::ready(&self.chosen, &self.project, &self.wanted, trusted).await
+        let used = self.trust.used.as_ref();
+        let ready = host::ready(&self.chosen, &self.project, &self.wanted, used).await?;
+        self.trust.remember(&self.state)?;
+        Ok(ready)
     }
 
     /// Opens a mission. `also` keeps what else has to be known of it after a crash, before its first event.
@@ -125,10 +132,8 @@ pub(crate) fn project(folder: &Path) -> Result<PathBuf, Error> {
         .canonicalize()
         .map_err(|error| Error::io("find", folder, &error))?;
     if !found.is_dir() {
-        return Err(Error::new(
-            Kind::Project,
-            format!("{} is not a folder", found.display()),
-        ));
+        let what = format!("{} is not a folder", found.display());
+        return Err(Error::new(Kind::Project, what).hint("name the project's folder with -C"));
     }
     Ok(found)
 }

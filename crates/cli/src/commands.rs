@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod explain;
+mod header;
 mod install;
 mod list;
 mod log;

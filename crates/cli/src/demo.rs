@@ -4,7 +4,6 @@ use crate::error::{Error, Kind};
 use agents::scripted::{Deed, Script};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use workbench::git::Git;
 
 /// What the crew is asked for.
 pub(crate) const REQUEST: &str =
@@ -77,7 +76,7 @@ pub(crate) fn make_project(at: &Path) -> Result<(), Error> {
             .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
             .map_err(|error| Error::io("write", &path, &error))?;
     }
-    let git = Git::find().map_err(|error| Error::new(Kind::Setup, error))?;
+    let git = crate::places::git_program()?;
     workbench::sample::commit_all(&git, at, "main", "Keep notes, and list them")
         .map_err(|error| Error::new(Kind::Setup, error))
 }

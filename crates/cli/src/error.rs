@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Cancelled = 6,
     /// Somebody is asked, and nobody is here.
     NeedsInput = 7,
+    /// The mission is completed, and its result could not be handed over.
+    Undelivered = 8,
     /// The program was interrupted; the mission can go on.
     Interrupted = 130,
 }
@@ -152,11 +154,24 @@ impl Error {
             Kind::Io,
             format!("cannot {verb} {}: {error}", path.display()),
         )
+        .hint(io_hint(error))
     }
 
     /// How the program ends.
     pub(crate) fn exit(&self) -> Exit {
         self.kind.exit()
+    }
+}
+
+/// What to do about what the system said.
+fn io_hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "look at the path: it is taken from the folder that you stand in",
+        ErrorKind::PermissionDenied => "`ls -ld` on it and the folders above says who may use it",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some disk space",
+        ErrorKind::ReadOnlyFilesystem => "name a place that may be written",
+        _ => "`orchestrator explain ORC011` says what else it may be",
     }
 }
 
@@ -186,7 +201,9 @@ impl From<journal::Error> for Error {
         let told = Self::new(kind, error);
         match kind {
             Kind::NoMission => told.hint("`orchestrator list` names the missions"),
-            _ => told,
+            Kind::Held => told.hint("`orchestrator status` says whether it runs"),
+            Kind::Broken => told.hint("`orchestrator explain ORC010` says what is still safe"),
+            _ => told.hint("`orchestrator explain ORC003` says what to do in each case"),
         }
     }
 }
@@ -195,7 +212,8 @@ impl From<engine::store::Error> for Error {
     fn from(error: engine::store::Error) -> Self {
         match error {
             engine::store::Error::Journal(error) => error.into(),
-            other => Self::new(Kind::Store, other),
+            other => Self::new(Kind::Store, other)
+                .hint("`orchestrator explain ORC003` says what to do in each case"),
         }
     }
 }
@@ -203,6 +221,7 @@ impl From<engine::store::Error> for Error {
 impl From<engine::door::Error> for Error {
     fn from(error: engine::door::Error) -> Self {
         Self::new(Kind::Door, error)
+            .hint("`orchestrator explain ORC012` says what to do in each case")
     }
 }
 

@@ -17,18 +17,22 @@ use engine::settings::Settings;
 use engine::store::{self, Owned, Shared};
 use journal::{Hold, Sqlite};
 use mission::ids::{MissionId, Seq};
-use mission::mission::Mission;
+use mission::mission::{Delivery, Mission};
+use mission::seal::Outcome;
+use mission::terms::Deliver;
 use mission::turn::Role;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// The script that a mission was begun with.
 const SCRIPT: &str = "script.toml";
 /// How often another process's mission is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// A second signal so soon is the first one again: whoever ends a group and its leader sends both.
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// The store of this user.
 #[derive(Clone)]
@@ -41,6 +45,13 @@ impl Store {
     /// Opens the store, which is made if it is not there.
     pub(crate) fn open() -> Result<Self, Error> {
         Self::at(crate::places::layout()?)
+    }
+
+    /// Opens the store for a mission that is to run here: its socket must have room in the state directory.
+    pub(crate) fn for_running() -> Result<Self, Error> {
+        let layout = crate::places::layout()?;
+        crate::places::roomy(&layout)?;
+        Self::at(layout)
     }
 
     /// Opens the store in a state directory, which is made if it is not there.
@@ -114,8 +125,8 @@ impl Chosen {
             None => kept,
             Some("opencode") => None,
             Some(named) => match named.strip_prefix("scripted:") {
-                Some(path) => Some(PathBuf::from(path)),
-                None => {
+                Some(path) if !path.is_empty() => Some(PathBuf::from(path)),
+                _ => {
                     return Err(
                         Error::new(Kind::Usage, format!("there is no agent `{named}`"))
                             .hint("`--agent opencode` or `--agent scripted:FILE`"),
@@ -128,8 +139,10 @@ impl Chosen {
         };
         let text =
             std::fs::read_to_string(&path).map_err(|error| Error::io("read", &path, &error))?;
-        let script = Script::parse(&text)
-            .map_err(|error| Error::new(Kind::Script, format!("{}: {error}", path.display())))?;
+        let script = Script::parse(&text).map_err(|error| {
+            Error::new(Kind::Script, format!("{}: {error}", path.display()))
+                .hint("mend the script; `orchestrator explain ORC009` says what one looks like")
+        })?;
         Ok(Self::Scripted { script, text })
     }
 }
@@ -178,8 +191,14 @@ pub(crate) async fn ready(
             } else {
                 " (a version that was not tested)"
             };
+            // Nobody chose it, and nobody logged in to it: a first user should know where their code goes.
+            let free = if probe.provider == "opencode" && probe.because == "OpenCode's default" {
+                "; your code goes to OpenCode's own provider. Another: opencode auth login, or --model"
+            } else {
+                ""
+            };
             let told = format!(
-                "OpenCode {}{untested}, model {} ({})",
+                "OpenCode {}{untested}, model {} ({}){free}",
                 probe.version, probe.model, probe.because
             );
             Ok(Ready {
@@ -191,7 +210,20 @@ pub(crate) async fn ready(
 }
 
 fn agent_error(error: agents::opencode::Error) -> Error {
-    Error::new(Kind::Agent, error).hint("nothing was created and nothing was spent")
+    use agents::opencode::Error as Host;
+    let hint = match &error {
+        Host::Missing(_) => "npm install -g opencode-ai && opencode auth login",
+        Host::Version(_) => "npm install -g opencode-ai@1",
+        Host::NoProvider => "opencode auth login",
+        Host::NoModel { .. } => "opencode models",
+        _ => "opencode debug config",
+    };
+    Error::new(
+        Kind::Agent,
+        format!("{error}. Nothing was created and nothing was spent"),
+    )
+    .hint(hint)
+    .hint("without a model: orchestrator demo")
 }
 
 pub(crate) fn guard_words() -> Result<Vec<OsString>, Error> {
@@ -331,9 +363,10 @@ pub(crate) async fn drive(
     style: Style,
     after: Seq,
 ) -> Result<Ran, Error> {
-    let id = owned.mission.id();
+    let (id, silence) = (owned.mission.id(), Some(settings.silence));
     let (ended, (shown, heard)) = carry(store, owned, settings, |handle, closed| {
-        let (seen, show) = (handle.watch(), Show::new(store, id, style, after));
+        let show = Show::silent_for(store, id, style, after, silence);
+        let seen = handle.watch();
         let (watched, until) = (handle.clone(), closed.clone());
         let here = tokio::runtime::Handle::current();
         let watch = move || here.block_on(show.watch(seen, watched, until));
@@ -425,7 +458,36 @@ pub(crate) fn finish(mission: &Mission, style: Style) -> Exit {
     if style != Style::Json {
         view::data(&format!("\n{}", summary::summary(mission)));
     }
-    mission.outcome().map_or(Exit::Failed, Exit::from)
+    ended(mission)
+}
+
+/// How the program ends with a mission that is over.
+pub(crate) fn ended(mission: &Mission) -> Exit {
+    let wanted = mission.terms().deliver != Deliver::None;
+    match mission.outcome() {
+        // Work that was to be handed over and was not is no success for whoever waits for it.
+        Some(Outcome::Completed) if wanted && *mission.delivery() == Delivery::Refused => {
+            Exit::Undelivered
+        }
+        outcome => outcome.map_or(Exit::Failed, Exit::from),
+    }
+}
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    WindDown,
+    Nothing,
+    End,
+}
+
+/// What a signal means that comes so long after the first one.
+fn heard(after_first: Option<Duration>) -> Heard {
+    match after_first {
+        None => Heard::WindDown,
+        Some(after) if after < AGAIN => Heard::Nothing,
+        Some(_) => Heard::End,
+    }
 }
 
 /// The first interrupt lets the engine wind down, the second ends the program as a crash would.
@@ -437,25 +499,45 @@ async fn signals(handle: Handle, closed: CancellationToken) {
     ) else {
         return;
     };
-    let mut first = true;
+    let mut first: Option<Instant> = None;
     loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             () = closed.cancelled() => return,
         }
-        if !first {
-            crate::leave::now(Exit::Interrupted);
+        match heard(first.map(|first| first.elapsed())) {
+            Heard::WindDown => {
+                first = Some(Instant::now());
+                view::note("winding down; once more to stop at once");
+                handle.wind_down();
+            }
+            Heard::Nothing => {}
+            Heard::End => {
+                let id = handle.mission();
+                let on = format!(
+                    "stopped at once; nothing is lost. Go on with: orchestrator resume {id}"
+                );
+                crate::leave::now(Exit::Interrupted, &on);
+            }
         }
-        first = false;
-        view::note("winding down; once more to stop at once");
-        handle.wind_down();
     }
 }
 
+/// How following a mission ended.
+pub(crate) enum Followed {
+    /// It is over.
+    Over(Box<Mission>),
+    /// It is not, and the program ends like this.
+    Left(Exit),
+}
+
 /// Follows a mission that another process runs until it is over, or until its owner is gone.
-pub(crate) async fn follow(store: &Store, id: MissionId, style: Style) -> Result<Exit, Error> {
-    let mut show = Show::new(store, id, style, Seq(0));
+pub(crate) async fn follow(
+    store: &Store,
+    id: MissionId,
+    mut show: Show,
+) -> Result<Followed, Error> {
     let mut version = None;
     loop {
         let now = store.journal.version()?;
@@ -469,22 +551,20 @@ pub(crate) async fn follow(store: &Store, id: MissionId, style: Style) -> Result
             && mission.outcome().is_some()
             && (mission.due().is_empty() || store.owner(id)?.is_none())
         {
-            let mission = mission.clone();
-            drop(show);
-            return Ok(finish(&mission, style));
+            return Ok(Followed::Over(Box::new(mission.clone())));
         }
         if store.owner(id)?.is_none() {
             drop(show);
             view::note(&format!(
                 "nobody runs {id} now; go on with: orchestrator resume {id}"
             ));
-            return Ok(Exit::Interrupted);
+            return Ok(Followed::Left(Exit::Interrupted));
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = tokio::signal::ctrl_c() => {
                 view::note(&format!("{id} goes on without this window; look again with: orchestrator log {id} --follow"));
-                return Ok(Exit::Good);
+                return Ok(Followed::Left(Exit::Good));
             }
         }
     }
@@ -529,4 +609,16 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
     // A thread that waits for a lock of another process must not keep this one from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_twice_at_once_is_one_signal() {
+        assert_eq!(heard(None), Heard::WindDown);
+        assert_eq!(heard(Some(Duration::from_millis(2))), Heard::Nothing);
+        assert_eq!(heard(Some(AGAIN)), Heard::End);
+    }
 }

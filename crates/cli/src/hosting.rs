@@ -210,7 +210,7 @@ impl Hosting {
             };
             if let Err(error) = &ready {
                 shown.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);
-            } else if let Some(found) = &means.unused {
+            } else if let Some(found) = means.unread() {
                 let names = found.names.join(", ");
                 shown.say(
                     escape::short(

@@ -11,13 +11,14 @@ pub(crate) fn remove(folder: Option<PathBuf>) {
     *FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = folder;
 }
 
-/// Ends the program now.
-pub(crate) fn now(exit: Exit) -> ! {
+/// Ends the program now, and says how to go on where something is left to go on with.
+pub(crate) fn now(exit: Exit, on: &str) -> ! {
     crate::view::screen::end();
     let folder = FOLDER.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(folder) = folder {
+    match folder {
         // What cannot be removed is left to whoever cleans the temporary folder.
-        std::fs::remove_dir_all(folder).ok();
+        Some(folder) => std::fs::remove_dir_all(folder).unwrap_or(()),
+        None => crate::view::note(on),
     }
     std::process::exit(exit as i32)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use workbench::git::UserEnvironment;
+use workbench::git::{Git, UserEnvironment};
 use workbench::guard::Guard;
 
 /// Names another state directory.
@@ -44,6 +44,28 @@ pub(crate) fn layout() -> Result<Layout, Error> {
     let absolute =
         std::path::absolute(&found).map_err(|error| Error::io("find", &found, &error))?;
     Ok(Layout::new(absolute))
+}
+
+/// Says so if a state directory has too long a path for the socket of a running mission, before anything is made.
+pub(crate) fn roomy(layout: &Layout) -> Result<(), Error> {
+    // Missions and processes get longer numbers with time.
+    let longest = layout.doors().join("m99999-9999999.sock");
+    let (long, most) = (longest.as_os_str().len(), engine::socket::PATH);
+    if long <= most {
+        return Ok(());
+    }
+    let what = format!(
+        "the state directory {} has too long a path: sockets in it would have {long} bytes, and {most} are possible",
+        layout.root().display()
+    );
+    Err(Error::new(Kind::Door, what).hint(format!("set {STATE} to a folder with a shorter path")))
+}
+
+/// The user's git, which everything here needs.
+pub(crate) fn git_program() -> Result<Git, Error> {
+    Git::find().map_err(|error| {
+        Error::new(Kind::Setup, error).hint("install git, for example: apt-get install git")
+    })
 }
 
 /// The user's configuration file: `ORCHESTRATOR_CONFIG`, else `config.toml` in `opencode-orchestrator` of

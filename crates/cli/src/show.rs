@@ -8,6 +8,7 @@ use crate::host::Store;
 use crate::places;
 use crate::view::keyboard::{self, Keyboard};
 use crate::view::live::{self, Live};
+use crate::view::quiet::{self, Quiet};
 use crate::view::{self, Style, lines, screen};
 use engine::clock::Clock;
 use engine::dispatcher::{Handle, Seen};
@@ -17,6 +18,7 @@ use mission::ids::{MissionId, Seq};
 use mission::input::{Input, Reply};
 use mission::mission::{Mission, State};
 use mission::question::QuestionId;
+use mission::time::Millis;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -33,6 +35,9 @@ pub(crate) struct Show {
     after: Seq,
     clock: Clock,
     live: Option<Live>,
+    quiet: Option<Quiet>,
+    /// Whether events are the data that was asked for, with their numbers.
+    numbered: bool,
     keyboard: Option<Keyboard>,
     /// Whether the mission stood still for want of an answer that nobody here can give.
     pub(crate) deserted: bool,
@@ -40,6 +45,18 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) fn new(store: &Store, id: MissionId, style: Style, after: Seq) -> Self {
+        Self::silent_for(store, id, style, after, None)
+    }
+
+    /// Shows a mission whose turns may be silent for so long, where that is known here.
+    pub(crate) fn silent_for(
+        store: &Store,
+        id: MissionId,
+        style: Style,
+        after: Seq,
+        silence: Option<Millis>,
+    ) -> Self {
+        let clock = Clock::new();
         Self {
             journal: store.journal.clone(),
             id,
@@ -47,11 +64,19 @@ impl Show {
             mission: None,
             seq: Seq(0),
             after,
-            clock: Clock::new(),
-            live: (style == Style::Live).then(Live::begin),
+            clock,
+            live: (style == Style::Live).then(|| Live::begin(silence)),
+            quiet: (style == Style::Plain).then(|| Quiet::new(clock.now(), silence)),
+            numbered: false,
             keyboard: None,
             deserted: false,
         }
+    }
+
+    /// Prints every event as data, with its number.
+    pub(crate) fn numbered(mut self) -> Self {
+        self.numbered = true;
+        self
     }
 
     /// The mission as far as it was shown.
@@ -70,7 +95,12 @@ impl Show {
             self.keyboard = Some(Keyboard::new());
         }
         let mut resumed = self.live.is_some().then(continued).flatten();
-        let mut ticks = tokio::time::interval(live::TICK);
+        let tick = if self.live.is_some() {
+            live::TICK
+        } else {
+            quiet::LOOK
+        };
+        let mut ticks = tokio::time::interval(tick);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.catch_up()?;
         loop {
@@ -84,13 +114,16 @@ impl Show {
                     Ok(Seen::Event(seq, _)) if seq <= self.seq => {}
                     Ok(Seen::Event(..)) | Err(RecvError::Lagged(_)) => self.catch_up()?,
                     Ok(Seen::Sign(epoch, sign)) => {
-                        if let Some(live) = &mut self.live {
-                            live.hear(self.clock.now(), epoch, sign);
+                        let now = self.clock.now();
+                        match (&mut self.live, &mut self.quiet) {
+                            (Some(live), _) => live.hear(now, epoch, sign),
+                            (None, Some(quiet)) => quiet.hear(now, epoch, sign),
+                            (None, None) => {}
                         }
                     }
                     Err(RecvError::Closed) => break,
                 },
-                _ = ticks.tick(), if self.live.is_some() => self.draw(),
+                _ = ticks.tick(), if !self.json => self.draw(),
                 line = typed(&mut self.keyboard) => match line {
                     Some((id, line)) => self.answer(&handle, id, &line).await,
                     None => self.keyboard = None,
@@ -112,8 +145,13 @@ impl Show {
         Ok(())
     }
 
-    /// Draws the live view, if there is one.
+    /// Draws the live view, or breaks a long silence where there is none.
     pub(crate) fn draw(&mut self) {
+        if let (Some(quiet), Some(mission)) = (&mut self.quiet, &self.mission)
+            && let Some(line) = quiet.line(self.clock.now(), mission)
+        {
+            view::note(&line);
+        }
         let (Some(live), Some(mission)) = (&mut self.live, &self.mission) else {
             return;
         };
@@ -122,6 +160,9 @@ impl Show {
             keyboard.ask(first);
             first
         });
+        if self.keyboard.as_mut().is_some_and(Keyboard::strayed) {
+            live.entered();
+        }
         live.tick(mission, self.clock.now(), asks);
     }
 
@@ -138,8 +179,13 @@ impl Show {
         if seq <= self.after {
             return;
         }
+        if let Some(quiet) = &mut self.quiet {
+            quiet.said(self.clock.now(), mission);
+        }
         if self.json {
             view::data(&json_line(seq, recorded));
+        } else if self.numbered {
+            view::data(&lines::numbered(mission, seq, recorded));
         } else if let Some(line) = lines::line(mission, recorded) {
             view::note(&line);
             if matches!(recorded.event, Event::Planned { .. }) {

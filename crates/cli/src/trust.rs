@@ -12,11 +12,14 @@ use agents::opencode::Approved;
 use mission::ids::Digest;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
 
 /// What OpenCode reads in a project and obeys.
 const NAMES: [&str; 3] = ["opencode.json", "opencode.jsonc", ".opencode"];
+/// Where approvals are remembered, below the state directory.
+const FOLDER: &str = "trust";
 /// The most files that are looked at. A larger configuration is never trusted.
 const FILES: usize = 1_000;
 /// The most bytes that are looked at.
@@ -156,53 +159,85 @@ fn collect(
     Ok(())
 }
 
-/// The project's configuration, if it may be used: it was approved before, or is now by its digest.
-pub(crate) fn decide(
-    state: &Path,
-    project: &Path,
-    approved: Option<&str>,
-) -> Result<(Option<Trusted>, Option<Found>), Error> {
+/// What was decided about the project's configuration.
+pub(crate) struct Trust {
+    /// What is used of it: a copy of what was approved.
+    pub(crate) used: Option<Trusted>,
+    found: Option<Found>,
+    approved_now: bool,
+}
+
+impl Trust {
+    /// What is there and is not used, because nobody has read it.
+    pub(crate) fn unread(&self) -> Option<&Found> {
+        self.found.as_ref().filter(|_| self.used.is_none())
+    }
+
+    /// Remembers an approval that was given now.
+    pub(crate) fn remember(&self, state: &Path) -> Result<(), Error> {
+        let Some(found) = self.found.as_ref().filter(|_| self.approved_now) else {
+            return Ok(());
+        };
+        let path = folder(state)?.join(found.digest.as_str());
+        fs::write(&path, b"").map_err(|error| Error::io("write", &path, &error))
+    }
+}
+
+/// The folder of approvals, which only this user may read.
+fn folder(state: &Path) -> Result<PathBuf, Error> {
+    let path = state.join(FOLDER);
+    let mut private = fs::DirBuilder::new();
+    let made = private.recursive(true).mode(0o700).create(&path);
+    made.map_err(|error| Error::io("make", &path, &error))?;
+    Ok(path)
+}
+
+/// Whether the project's configuration may be used: it was approved before, or is now by its digest. An approval is
+/// not remembered by this: it is worth that once there is an agent to use it.
+pub(crate) fn decide(state: &Path, project: &Path, approved: Option<&str>) -> Result<Trust, Error> {
     let Some(found) = find(project)? else {
+        let what = "`--trust` was given, and the project has no configuration for agents";
         return match approved {
-            Some(_) => Err(Error::new(
-                Kind::Usage,
-                "`--trust` was given, and the project has no configuration for agents",
-            )),
-            None => Ok((None, None)),
+            Some(_) => Err(Error::new(Kind::Usage, what).hint("leave `--trust` out")),
+            None => Ok(Trust {
+                used: None,
+                found: None,
+                approved_now: false,
+            }),
         };
     };
-    let trust = state.join("trust");
-    let remembered = trust.join(found.digest.as_str());
-    match approved {
-        Some(digest) if digest != found.digest.as_str() => {
-            let what = format!(
-                "`--trust` names {digest}, and the project's configuration for agents is {}",
-                found.digest
-            );
-            return Err(Error::new(Kind::Usage, what).hint(format!(
-                "read {} again before you approve it",
-                found.names.join(", ")
-            )));
-        }
-        Some(_) if !found.links.is_empty() => {
-            let what = format!(
-                "{} is a link, and what it leads to may change after you have read it",
-                found.links[0].display()
-            );
-            return Err(
-                Error::new(Kind::Usage, what).hint("put a file in its place, or go without")
-            );
-        }
-        Some(_) => {
-            let made = fs::create_dir_all(&trust).and_then(|()| fs::write(&remembered, b""));
-            made.map_err(|error| Error::io("write", &remembered, &error))?;
-        }
-        None if !remembered.exists() || !found.links.is_empty() => return Ok((None, Some(found))),
-        None => {}
+    if let Some(digest) = approved
+        && digest != found.digest.as_str()
+    {
+        let what = format!(
+            "`--trust` names {digest}, and the project's configuration for agents is {}",
+            found.digest
+        );
+        return Err(Error::new(Kind::Usage, what).hint(format!(
+            "read {} again before you approve it",
+            found.names.join(", ")
+        )));
     }
-    let copied = found.copied(&trust);
-    let trusted = copied.map_err(|error| Error::io("write", &trust, &error))?;
-    Ok((Some(trusted), Some(found)))
+    if let Some(link) = found.links.first().filter(|_| approved.is_some()) {
+        let what = format!(
+            "{} is a link, and what it leads to may change after you have read it",
+            link.display()
+        );
+        return Err(Error::new(Kind::Usage, what).hint("put a file in its place, or go without"));
+    }
+    let remembered = state.join(FOLDER).join(found.digest.as_str()).exists();
+    let used = if found.links.is_empty() && (approved.is_some() || remembered) {
+        let trust = folder(state)?;
+        let copied = found.copied(&trust);
+        Some(copied.map_err(|error| Error::io("write", &trust, &error))?)
+    } else {
+        None
+    };
+    Ok(Trust {
+        used,
+        found: Some(found),
+        approved_now: approved.is_some(),
+    })
 }
 
 #[cfg(test)]
@@ -213,27 +248,29 @@ mod tests {
     fn one_changed_byte_takes_the_approval_away() {
         let (state, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let decide = |approved: Option<&str>| decide(state.path(), project.path(), approved);
-        assert!(decide(None).unwrap().0.is_none());
+        assert!(decide(None).unwrap().used.is_none());
         assert!(decide(Some("x")).is_err(), "there is nothing to trust");
         fs::create_dir(project.path().join(".opencode")).unwrap();
         fs::write(project.path().join(".opencode/opencode.json"), "{}").unwrap();
         let digest = find(project.path()).unwrap().unwrap().digest;
         assert!(
-            decide(None).unwrap().0.is_none(),
+            decide(None).unwrap().used.is_none(),
             "nothing is trusted unasked"
         );
         assert!(
             decide(Some("0000")).is_err(),
             "another digest approves nothing"
         );
-        assert!(decide(Some(digest.as_str())).unwrap().0.is_some());
-        let (trusted, _) = decide(None).unwrap();
+        let approved = decide(Some(digest.as_str())).unwrap();
+        assert!(approved.used.is_some() && decide(None).unwrap().used.is_none());
+        approved.remember(state.path()).unwrap();
+        let trusted = decide(None).unwrap().used;
         let trusted = trusted.expect("an approval is remembered");
         let copy = trusted.approved.copy.join(".opencode/opencode.json");
         assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
         fs::write(project.path().join(".opencode/opencode.json"), "{ }").unwrap();
         assert!(
-            decide(None).unwrap().0.is_none(),
+            decide(None).unwrap().used.is_none(),
             "other content was never approved"
         );
         assert_eq!(fs::read_to_string(&copy).unwrap(), "{}");
@@ -251,7 +288,7 @@ mod tests {
         let digest = find(project.path()).unwrap().unwrap().digest;
         let why = decide(Some(digest.as_str())).err().unwrap().to_string();
         assert!(why.contains("opencode.json is a link"), "{why}");
-        assert!(decide(None).unwrap().0.is_none());
+        assert!(decide(None).unwrap().used.is_none());
     }
 
     #[test]

@@ -3,10 +3,12 @@
 pub(crate) mod board;
 pub(crate) mod escape;
 mod frame;
+pub(crate) mod json;
 pub(crate) mod keyboard;
 pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod mishaps;
+pub(crate) mod quiet;
 pub(crate) mod screen;
 pub(crate) mod summary;
 pub(crate) mod table;

@@ -17,7 +17,7 @@ const LINE: u64 = 1 << 20;
 /// The wait after a connection that could not be accepted.
 const RETRY: Duration = Duration::from_millis(100);
 /// The longest path that a socket can be bound to, in bytes.
-const PATH: usize = 107;
+pub const PATH: usize = 107;
 
 /// Why a socket cannot be opened or reached.
 #[derive(Debug, thiserror::Error)]

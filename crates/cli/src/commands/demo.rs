@@ -156,7 +156,7 @@ async fn play(args: &DemoArgs, ground: &Ground, interrupt: &mut Signal) -> Resul
     } else {
         view::data(&text(&mission, &events, &verdict));
     }
-    Ok(mission.outcome().map_or(Exit::Failed, Exit::from))
+    Ok(host::ended(&mission))
 }
 
 fn header(mission: &Mission, project: &Path) {

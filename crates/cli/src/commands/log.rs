@@ -2,44 +2,27 @@
 
 use crate::args::LogArgs;
 use crate::error::{Error, Exit};
-use crate::host::{self, Store};
-use crate::view::{self, lines};
-use engine::store;
+use crate::host::{self, Followed, Store};
+use crate::show::Show;
+use crate::view::Style;
 use mission::ids::Seq;
-use mission::mission::Mission;
 
 pub(crate) fn run(args: &LogArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
     let id = store.find(args.one.mission)?;
+    let style = if args.one.json {
+        Style::Json
+    } else {
+        Style::Plain
+    };
+    let before = Seq(args.from.saturating_sub(1));
+    let mut show = Show::new(&store, id, style, before).numbered();
     if args.follow {
-        return host::block_on(host::follow(
-            &store,
-            id,
-            crate::places::style(args.one.json, true),
-        ));
+        return Ok(match host::block_on(host::follow(&store, id, show))? {
+            Followed::Over(mission) => host::ended(&mission),
+            Followed::Left(exit) => exit,
+        });
     }
-    let mut mission: Option<Mission> = None;
-    for (seq, recorded) in store::events(&*store.journal, id, Seq(1))? {
-        match &mut mission {
-            Some(mission) => mission.apply(recorded.at, &recorded.event),
-            none => *none = Mission::replay([&recorded]),
-        }
-        if seq.0 < args.from {
-            continue;
-        }
-        if args.one.json {
-            view::data(&crate::show::json_line(seq, &recorded));
-        } else if let Some(mission) = &mission {
-            let line = lines::line(mission, &recorded);
-            let line = line.unwrap_or_else(|| {
-                format!(
-                    "{:>9}  ({})",
-                    recorded.at.since(mission.opened()).to_string(),
-                    recorded.event.name()
-                )
-            });
-            view::data(&format!("{:>5} {line}", seq.0));
-        }
-    }
+    show.catch_up()?;
     Ok(Exit::Good)
 }

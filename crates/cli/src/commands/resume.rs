@@ -1,25 +1,32 @@
 //! `orchestrator resume`: goes on where a mission stopped, for whatever reason it did.
 
+use super::header;
 use crate::args::ResumeArgs;
 use crate::begin::Means;
 use crate::config::Config;
 use crate::error::{Error, Exit};
-use crate::host::{self, Settled, Store};
+use crate::host::{self, Chosen, Followed, Settled, Store};
 use crate::hosting::note::Note;
-use crate::view;
+use crate::show::Show;
+use crate::view::{self, json};
 use engine::door::Wish;
 use engine::store;
+use mission::ids::Seq;
 use mission::seal::Outcome;
 use std::path::Path;
 
 pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
-    let store = Store::open()?;
+    let store = Store::for_running()?;
     let id = store.find(args.mission)?;
     let style = crate::places::style(args.json, args.plain);
     host::block_on(async {
         if store.owner(id)?.is_some() {
             view::note(&format!("{id} is running already; following it"));
-            return host::follow(&store, id, style).await;
+            let show = Show::new(&store, id, style, Seq(0));
+            return Ok(match host::follow(&store, id, show).await? {
+                Followed::Over(mission) => host::finish(&mission, style),
+                Followed::Left(exit) => exit,
+            });
         }
         let (mission, _) = store.load(id)?;
         host::check_folder(&store, &mission)?;
@@ -49,6 +56,13 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
             &Config::read()?,
             &args.agent,
         )?;
+        if !args.json {
+            let silence = means.wanted.silence;
+            header::first(mission.request(), project, mission.terms(), silence);
+            if matches!(means.chosen, Chosen::OpenCode) {
+                header::agent("starting OpenCode…");
+            }
+        }
         let ready = means.ready().await?;
         if mission.outcome().is_some() {
             let wish = Wish::Resume {
@@ -64,13 +78,17 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         Note::let_go(&store.layout, id)
             .map_err(|error| Error::io("write", &store.layout.front(id), &error))?;
         let owned = store::take(&*store.journal, id, &store.door(id))?;
-        let settings = host::settings(
-            &store,
-            &ready.agent,
-            &place,
-            &means,
-            crate::places::attended(),
-        )?;
+        let attended = crate::places::attended();
+        let settings = host::settings(&store, &ready.agent, &place, &means, attended)?;
+        if args.json {
+            let began = json::began(&owned.mission, &ready.told, place.root());
+            view::data(&began.to_string());
+        } else {
+            header::agent(&ready.told);
+            header::mission(&owned.mission, place.root());
+            header::goes_on(&owned.mission);
+            view::note("");
+        }
         host::run(&store, owned, settings, style, seq).await
     })
 }

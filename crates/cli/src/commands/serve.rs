@@ -68,7 +68,7 @@ async fn signals(stop: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if stop.is_cancelled() {
-            crate::leave::now(Exit::Interrupted);
+            crate::leave::now(Exit::Interrupted, "go on with: orchestrator resume");
         }
         stop.cancel();
     }

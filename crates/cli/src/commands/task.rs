@@ -1,16 +1,19 @@
 //! `orchestrator task`: from the request to the summary.
 
+use super::header;
 use crate::args::TaskArgs;
 use crate::begin::{self, Means};
 use crate::config::Config;
-use crate::error::{Error, Exit};
-use crate::host::{self, Store};
+use crate::error::{Error, Exit, Kind};
+use crate::host::{self, Chosen, Store};
 use crate::places;
-use crate::view;
+use crate::view::{self, json};
 use mission::ids::Seq;
 use mission::limits;
+use mission::terms::Deliver;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
+use workbench::repository::Project;
 
 pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
     let request = request(&args)?;
@@ -20,53 +23,58 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
     let attended = (places::attended() || args.approve) && !args.yes;
     let approve = args.approve && !args.yes;
     let terms = begin::terms(&config, &args.limits, args.deliver, approve, attended)?;
-    let means = Means::read(&places::layout()?, &project, None, &config, &args.agent)?;
-    if let Some(found) = &means.unused {
+    let layout = places::layout()?;
+    places::roomy(&layout)?;
+    if !args.json {
+        let silence = config.agent(&args.agent).silence;
+        header::first(&request, &project, &terms, silence);
+    }
+    deliverable(&project, terms.deliver)?;
+    let means = Means::read(&layout, &project, None, &config, &args.agent)?;
+    if let Some(found) = means.unread() {
         view::note(&format!(
             "the project's own configuration for agents ({}) is not used; read it, then: --trust {}",
             found.names.join(", "),
             found.digest
         ));
     }
+    if !args.json && matches!(means.chosen, Chosen::OpenCode) {
+        header::agent("starting OpenCode…");
+    }
     host::block_on(async {
         let ready = means.ready().await?;
-        let store = Store::open()?;
+        let store = Store::at(layout)?;
         let owned = means.open(&store, &request, terms, |_| Ok(()))?;
         let place = store.layout.mission(&owned.mission.full_name());
         let settings = host::settings(&store, &ready.agent, &place, &means, places::attended())?;
-        if !args.json {
-            header(&owned.mission, &ready.told, &project, place.root());
+        if args.json {
+            let began = json::began(&owned.mission, &ready.told, place.root());
+            view::data(&began.to_string());
+        } else {
+            header::agent(&ready.told);
+            header::mission(&owned.mission, place.root());
+            view::note("");
         }
         let style = places::style(args.json, args.plain);
         host::run(&store, owned, settings, style, Seq(0)).await
     })
 }
 
-/// What a person should know before anything is spent.
-fn header(mission: &mission::mission::Mission, agent: &str, project: &Path, place: &Path) {
-    let terms = mission.terms();
-    view::note(&format!(
-        "{}  {}",
-        mission.id(),
-        view::escape::short(mission.request(), 160)
-    ));
-    view::note(&format!("agent   {}", view::escape::line(agent)));
-    view::note(&format!(
-        "folder  {}",
-        view::escape::line(&project.to_string_lossy())
-    ));
-    view::note(&format!(
-        "limits  {} workers, {} attempts, {} review rounds, {} tokens, {}",
-        terms.workers, terms.attempts, terms.review_rounds, terms.tokens, terms.mission
-    ));
-    view::note(&format!(
-        "work    {} (your files change only at delivery)",
-        view::escape::line(&place.to_string_lossy())
-    ));
-    view::note(&format!(
-        "stop    Ctrl-C, or: orchestrator cancel {}\n",
-        mission.id()
-    ));
+/// Whether a mission can start from this folder, and its result be handed over in that form. What no mission could
+/// mend is said before one is begun.
+fn deliverable(project: &Path, form: Deliver) -> Result<(), Error> {
+    let git = places::git_program()?;
+    let found = Project::find(&git, project, &places::git())
+        .map_err(|error| Error::new(Kind::Project, error).hint("name another folder with -C"))?;
+    if found.repository().is_none() && matches!(form, Deliver::Branch | Deliver::Commit) {
+        let (form, folder) = (view::lines::form_word(form), found.root().display());
+        let what =
+            format!("there is no git in {folder}, so nothing can be handed over as a {form}");
+        return Err(Error::new(Kind::Usage, what)
+            .hint("`--deliver worktree` changes the files")
+            .hint("or begin a repository: git init"));
+    }
+    Ok(())
 }
 
 /// The request, from wherever it comes.

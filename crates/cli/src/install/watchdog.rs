@@ -20,7 +20,6 @@ pub(crate) fn start(limit: Duration) {
         let error = Error::new(Kind::Plugin, what).hint(
             "every file is the old one or the new one; try again, or allow more with `--time`",
         );
-        crate::view::note(&error.to_string());
-        crate::leave::now(Exit::Failed);
+        crate::leave::now(Exit::Failed, &error.to_string());
     });
 }

@@ -2,16 +2,17 @@
 
 use super::escape;
 use agents::Sign;
-use mission::event::{Purpose, Turn};
+use mission::event::Turn;
 use mission::ids::{Epoch, TaskId};
-use mission::mission::{GateLease, Lease, Mission, Phase, State};
+use mission::mission::{GateLease, Lease, Mission, State};
 use mission::question::Question;
 use mission::time::{Millis, Timestamp};
+use mission::waits::{Kind, Wait};
 use std::collections::BTreeMap;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// A shorter wait is not worth a line.
-const WAIT: Millis = Millis::from_secs(30);
+pub(super) const WAIT: Millis = Millis::from_secs(30);
 /// The most columns that a title takes beside what is being done.
 const TITLE: usize = 44;
 /// The widest that the bar becomes.
@@ -28,12 +29,22 @@ struct Life {
 
 /// What was last heard of each turn that runs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Signs(BTreeMap<Epoch, Life>);
+pub(crate) struct Signs {
+    lives: BTreeMap<Epoch, Life>,
+    /// After so long without a sign a turn is over, where that is known.
+    silence: Option<Millis>,
+}
 
 impl Signs {
+    /// Nothing heard yet of turns that may be silent for so long.
+    pub(crate) fn new(silence: Option<Millis>) -> Self {
+        let lives = BTreeMap::new();
+        Self { lives, silence }
+    }
+
     /// Takes a sign of life in.
     pub(crate) fn hear(&mut self, now: Timestamp, epoch: Epoch, sign: Sign) {
-        let life = self.0.entry(epoch).or_default();
+        let life = self.lives.entry(epoch).or_default();
         life.heard = Some(now);
         match sign {
             Sign::Session(_) => {}
@@ -50,8 +61,75 @@ impl Signs {
 
     /// Forgets turns that are over.
     pub(crate) fn keep(&mut self, mission: &Mission) {
-        self.0.retain(|epoch, _| mission.lease(*epoch).is_some());
+        self.lives
+            .retain(|epoch, _| mission.lease(*epoch).is_some());
     }
+
+    /// What a turn waits for and until when, once it has been silent for longer than a moment.
+    fn waits(
+        &self,
+        mission: &Mission,
+        epoch: Epoch,
+        lease: &Lease,
+        now: Timestamp,
+    ) -> Option<Waiting> {
+        let life = self.lives.get(&epoch);
+        if let Some((id, question)) = mission.asked_by(epoch) {
+            return Some((format!("your answer to {id}"), question.deadline));
+        }
+        if let Some(waiting) = life.and_then(|life| life.waiting.clone()) {
+            return Some(waiting);
+        }
+        let heard = life.and_then(|life| life.heard);
+        let last = heard.unwrap_or(lease.since).max(lease.since);
+        if now.since(last) < WAIT {
+            return None;
+        }
+        let silent = heard.and_then(|heard| Some(heard + self.silence?));
+        // What the host hears of an agent and does not pass on keeps the turn alive, too.
+        let until = silent.filter(|at| *at > now).unwrap_or(lease.deadline);
+        let doing = life.map_or("", |life| &life.doing);
+        let cause = match (heard, lease.turn) {
+            (None, Turn::Work { .. }) => "the set-up of its workspace, or the model",
+            _ if doing.is_empty() || doing.starts_with("thinks") => "the model",
+            _ => "what it does",
+        };
+        Some((cause.to_owned(), until.min(lease.deadline)))
+    }
+}
+
+/// For what, and until when at the latest.
+type Waiting = (String, Timestamp);
+
+/// Everything that waits, in one line; nothing where nothing does.
+pub(crate) fn waiting(mission: &Mission, signs: &Signs, now: Timestamp) -> Option<String> {
+    let told = |wait: Wait| {
+        let leased = |epoch| Some((epoch, mission.lease(epoch)?));
+        let lease = match wait.kind {
+            Kind::Turn(epoch) => leased(epoch),
+            // What somebody has to answer is told with its turn, or stands above as a question.
+            Kind::Question(id) if mission.leases().any(|(epoch, _)| asks(mission, epoch, id)) => {
+                return None;
+            }
+            _ => None,
+        };
+        let told = lease.and_then(|(epoch, lease)| signs.waits(mission, epoch, lease, now));
+        let (cause, until) = told.unwrap_or((wait.cause, wait.until));
+        let left = whole(until.since(now));
+        let who = escape::short(&wait.who, 60);
+        Some(format!(
+            "{who} waits for {}, at most {left}",
+            escape::short(&cause, 80)
+        ))
+    };
+    let all: Vec<String> = mission.waits(now).into_iter().filter_map(told).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+fn asks(mission: &Mission, epoch: Epoch, id: mission::question::QuestionId) -> bool {
+    mission
+        .asked_by(epoch)
+        .is_some_and(|(asked, _)| asked == id)
 }
 
 /// The mission now, one string for each line, none of them wider than `width`.
@@ -60,8 +138,9 @@ pub(crate) fn frame(mission: &Mission, signs: &Signs, now: Timestamp, width: usi
     let mut turns: Vec<(Epoch, &Lease)> = mission.leases().collect();
     turns.sort_by_key(|(_, lease)| (matches!(lease.turn, Turn::Review { .. }), lease.lane));
     rows.extend(turns.into_iter().map(|(epoch, lease)| {
-        let life = signs.0.get(&epoch).cloned().unwrap_or_default();
-        turn(mission, lease, &life, now, width)
+        let life = signs.lives.get(&epoch).cloned().unwrap_or_default();
+        let waits = signs.waits(mission, epoch, lease, now);
+        turn(mission, lease, &life, waits, now, width)
     }));
     rows.extend(
         mission
@@ -104,7 +183,7 @@ fn bar(mission: &Mission, now: Timestamp, width: usize) -> String {
         .filter(|task| task.state == State::Landed)
         .count();
     let budget = mission.budget();
-    let time = now.since(mission.opened());
+    let time = mission.running_for(now);
     let mut parts = Vec::new();
     if total > 0 {
         parts.push(format!("{landed} of {total} done"));
@@ -134,7 +213,14 @@ fn bar(mission: &Mission, now: Timestamp, width: usize) -> String {
     fit(&format!("{head}{bar}  {tail}"), width)
 }
 
-fn turn(mission: &Mission, lease: &Lease, life: &Life, now: Timestamp, width: usize) -> String {
+fn turn(
+    mission: &Mission,
+    lease: &Lease,
+    life: &Life,
+    waits: Option<Waiting>,
+    now: Timestamp,
+    width: usize,
+) -> String {
     let title = |id: TaskId| {
         let title = mission.task(id).map_or("", |task| &task.task.title);
         cut(&escape::line(title), TITLE.min(width / 3))
@@ -152,13 +238,21 @@ fn turn(mission: &Mission, lease: &Lease, life: &Life, now: Timestamp, width: us
         ),
     };
     let heard = life.heard.unwrap_or(lease.since).max(lease.since);
-    let doing = match &life.waiting {
+    let does = match life.heard {
+        None => "starts",
+        Some(_) => life.doing.as_str(),
+    };
+    let doing = match waits {
         Some((cause, until)) => {
-            let left = until.since(now);
-            format!("waits up to {} for {cause}", whole(left))
+            let left = whole(until.since(now));
+            let does = if life.waiting.is_some() || does.is_empty() {
+                String::new()
+            } else {
+                format!("{}, ", cut(does, TITLE.min(width / 3)))
+            };
+            format!("{does}waits up to {left} for {cause}")
         }
-        None if life.heard.is_none() => "starts".into(),
-        None => life.doing.clone(),
+        None => does.to_owned(),
     };
     let tokens = life.tokens.map_or_else(|| "-".to_owned(), count);
     let right = format!("{:>8}  {tokens:>6}", whole(now.since(heard)));
@@ -170,61 +264,47 @@ fn turn(mission: &Mission, lease: &Lease, life: &Life, now: Timestamp, width: us
 }
 
 fn gate(lease: &GateLease, now: Timestamp, width: usize) -> String {
-    let on = match &lease.purpose {
-        Purpose::Baseline => "on your files as they were".to_owned(),
-        Purpose::Landing { n } => format!("on landing {n}"),
-        Purpose::Task { task } => format!("for {task}"),
-        Purpose::Attempt { attempt } => format!("on {attempt}"),
-        Purpose::Before { task } => format!("on what {task} began with"),
-        Purpose::Seal => "on the whole".to_owned(),
-    };
+    let on = lease.purpose.told();
     let name = escape::line(&lease.gate.id);
     let command = escape::short(&lease.gate.program.to_string(), 200);
-    let right = format!("{:>8}  {:>6}", whole(now.since(lease.since)), "");
+    let time = now.since(lease.since);
+    let right = match time >= WAIT {
+        false => format!("{:>8}  {:>6}", whole(time), ""),
+        true => format!(
+            "{}, {} at the most",
+            whole(time),
+            whole(lease.deadline.since(now))
+        ),
+    };
     both(
-        &format!("  {:<15} {name} {on}: {command}", "check"),
+        &format!("  {:<15} {name} on {on}: {command}", "check"),
         &right,
         width,
     )
 }
 
-/// Who waits for longer than a moment, for what, and for how long at the most.
+/// Who else waits for longer than a moment, for what, and for how long at the most.
 fn waits(mission: &Mission, now: Timestamp, width: usize) -> Vec<String> {
-    let row = |who: String, why: &str, until: Timestamp| {
-        let left = until.since(now);
-        (left > WAIT).then(|| {
-            let left = format!("{} at the most", whole(left));
-            both(
-                &format!("  {who:<15} waits: {}", escape::short(why, 200)),
-                &left,
-                width,
-            )
-        })
+    // Turns, checks and questions have rows of their own, and a slot that is taken is seen in the row of who has it.
+    let shown = |wait: &Wait| match wait.kind {
+        Kind::Preparing | Kind::Landing | Kind::Delivery => now.since(mission.last()) >= WAIT,
+        Kind::Moment => wait.until.since(now) > WAIT,
+        Kind::Turn(_) | Kind::Gate(_) | Kind::Slot | Kind::Question(_) => false,
     };
-    let mut rows: Vec<String> = mission
-        .tasks()
-        .filter_map(|task| match &task.state {
-            State::Parked { until, why } => row(task.attempt().to_string(), why, *until),
-            State::Judging { from } => row(
-                task.attempt().to_string(),
-                "the next try at its review",
-                *from,
-            ),
-            _ => None,
-        })
-        .collect();
-    let ahead = matches!(mission.phase(), Phase::Reading | Phase::Planning);
-    if ahead && mission.leases().next().is_none() {
-        let until = mission.next_wake(now);
-        rows.extend(until.and_then(|until| {
-            row(
-                mission.phase_word().to_owned(),
-                "the provider or the server, then it is tried again",
-                until,
-            )
-        }));
-    }
-    rows
+    let row = |wait: Wait| {
+        let left = format!("{} at the most", whole(wait.until.since(now)));
+        let (who, cause) = (
+            escape::short(&wait.who, 60),
+            escape::short(&wait.cause, 200),
+        );
+        both(&format!("  {who:<15} waits: {cause}"), &left, width)
+    };
+    mission
+        .waits(now)
+        .into_iter()
+        .filter(shown)
+        .map(row)
+        .collect()
 }
 
 /// Two texts at the two ends of a line; the left one is cut.

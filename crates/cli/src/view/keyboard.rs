@@ -21,6 +21,8 @@ pub(crate) struct Keyboard {
     /// The question that is being asked; 0 for none.
     asking: Arc<AtomicU32>,
     thread: Option<Thread>,
+    /// Bytes of whole lines that were typed and that nobody has read.
+    stray: u64,
     lines: mpsc::UnboundedReceiver<(QuestionId, String)>,
 }
 
@@ -36,6 +38,7 @@ impl Keyboard {
         Self {
             asking,
             thread: started.ok().map(|handle| handle.thread().clone()),
+            stray: 0,
             lines,
         }
     }
@@ -48,6 +51,14 @@ impl Keyboard {
         {
             thread.unpark();
         }
+    }
+
+    /// Whether a line was typed since the last look that answers nothing and so is not read: the cursor stands lower.
+    pub(crate) fn strayed(&mut self) -> bool {
+        let there = rustix::io::ioctl_fionread(rustix::stdio::stdin()).unwrap_or(0);
+        let more = there > self.stray;
+        self.stray = there;
+        more && self.asking.load(Ordering::SeqCst) == 0
     }
 
     /// The next line, and the question that it answers.

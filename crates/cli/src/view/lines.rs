@@ -2,7 +2,8 @@
 
 use super::escape;
 use mission::event::{Ending, Event, Recorded, Turn};
-use mission::gate::{Gate, GateResult};
+use mission::gate::{Gate, GateResult, GateRun};
+use mission::ids::Seq;
 use mission::mission::Mission;
 use mission::terms::Deliver;
 use mission::turn::Intent;
@@ -13,6 +14,15 @@ pub(crate) fn line(mission: &Mission, recorded: &Recorded) -> Option<String> {
     let told = told(mission, &recorded.event)?;
     let at = recorded.at.since(mission.opened());
     Some(format!("{:>9}  {}", at.to_string(), escape::line(&told)))
+}
+
+/// The line for an event with its number; what only machines want is named.
+pub(crate) fn numbered(mission: &Mission, seq: Seq, recorded: &Recorded) -> String {
+    let line = line(mission, recorded).unwrap_or_else(|| {
+        let at = recorded.at.since(mission.opened()).to_string();
+        format!("{at:>9}  ({})", recorded.event.name())
+    });
+    format!("{:>5} {line}", seq.0)
 }
 
 fn told(mission: &Mission, event: &Event) -> Option<String> {
@@ -44,50 +54,23 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             turn: Turn::Review { attempt, .. },
             ..
         } => format!("{attempt} is reviewed"),
-        Event::TurnEnded { turn, ending, .. } => match ending {
-            Ending::Answered => return None,
-            Ending::Refused { why, until } => {
-                let wait = until.since(mission.last());
-                format!("{turn} is parked for {wait}, no attempt is used up: {why}")
-            }
-            Ending::Failed { why, .. } => format!("{turn} failed: {why}"),
-            Ending::Expired => format!("{turn} ran out of time"),
-            Ending::Overspent => format!("{turn} was ended: the token budget is spent"),
-            Ending::Cancelled => format!("{turn} is cancelled"),
-        },
+        Event::TurnEnded { turn, ending, .. } => ended(mission, turn, ending)?,
         Event::IntentRead { intent } => match intent {
             Intent::Answer { .. } => "the request is a question".into(),
             Intent::Small { .. } => "a small change: one task, no planner".into(),
             Intent::Plan { goal } => format!("goal: {}", escape::short(goal, 160)),
         },
         Event::PlanRefused { faults } => format!("the plan is sent back: {}", faults.join("; ")),
-        Event::Planned { plan } => format!("plan: {} tasks", plan.tasks.len()),
+        Event::Planned { plan } => format!("plan: {}", n_of(plan.tasks.len(), "task")),
         Event::Worked { attempt, work, .. } => {
-            format!("{attempt} handed in {} changed files", work.files)
+            let files = n_of(work.files as usize, "changed file");
+            format!("{attempt} handed in {files}")
         }
         Event::Reused { task, attempt } => {
             format!("{task} reused: the result of {attempt} still fits")
         }
         Event::GateStarted { .. } => return None,
-        Event::GateEnded { run, .. } => {
-            let how = match &run.result {
-                GateResult::Passed => "green".to_owned(),
-                GateResult::Failed { exit } => format!("red (exit {exit})"),
-                GateResult::Crashed { signal } => format!("red (signal {signal})"),
-                GateResult::TimedOut => "red (out of time)".into(),
-                GateResult::MissingTool { tool } => format!("cannot run: {tool} is not installed"),
-                GateResult::NeedsService { what } => {
-                    format!("cannot run: it needs a service ({what})")
-                }
-                GateResult::OverLimit { what } => format!("red ({what})"),
-            };
-            format!(
-                "{} on {}: {how}, {}",
-                run.gate,
-                run.tree.short(),
-                run.duration
-            )
-        }
+        Event::GateEnded { run, .. } => gated(mission, run),
         Event::GateLost { why, .. } => format!("a check was lost and runs again: {why}"),
         Event::Rejected { attempt, rejection } => {
             format!("{attempt} turned down: {}", mission.told(rejection))
@@ -146,10 +129,13 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Sealed { outcome, .. } => format!("sealed: {outcome}"),
         Event::Resumed { by, .. } => format!("resumed by {by}"),
         Event::DeliverAsked { form } => format!("delivery asked for ({})", form_word(*form)),
-        Event::DeliveryPlanned { files, .. } => format!("delivery planned: {files} files"),
+        Event::DeliveryPlanned { files: 0, .. } => "delivery planned".into(),
+        Event::DeliveryPlanned { files, .. } => {
+            format!("delivery planned: {}", n_of(*files as usize, "file"))
+        }
         Event::Delivered { place, files } => match files {
             0 => format!("delivered to {place}"),
-            n => format!("delivered {n} files to {place}"),
+            n => format!("delivered {} to {place}", n_of(*n as usize, "file")),
         },
         Event::DeliveryRefused { why, hint } => {
             format!("not delivered, nothing was written: {why} (try: {hint})")
@@ -165,6 +151,49 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
     })
 }
 
+fn ended(mission: &Mission, turn: &Turn, ending: &Ending) -> Option<String> {
+    let who = turn.told();
+    Some(match ending {
+        Ending::Answered => return None,
+        Ending::Refused { why, until } => {
+            let wait = until.since(mission.last());
+            format!("{who} is parked for {wait}, no attempt is used up: {why}")
+        }
+        Ending::Failed { why, .. } => format!("{who} failed: {why}"),
+        Ending::Expired => format!("{who} ran out of time"),
+        Ending::Overspent => format!("{who} was ended: the token budget is spent"),
+        Ending::Cancelled => format!("{who} is cancelled"),
+    })
+}
+
+fn gated(mission: &Mission, run: &GateRun) -> String {
+    let how = match &run.result {
+        GateResult::Passed => "green".to_owned(),
+        GateResult::Failed { exit } => format!("red (exit {exit})"),
+        GateResult::Crashed { signal } => format!("red (signal {signal})"),
+        GateResult::TimedOut => "red (out of time)".into(),
+        GateResult::MissingTool { tool } => format!("cannot run: {tool} is not installed"),
+        GateResult::NeedsService { what } => format!("cannot run: it needs a service ({what})"),
+        GateResult::OverLimit { what } => format!("red ({what})"),
+    };
+    // What the project's own checks say of the base is what all later runs are judged by.
+    let project = mission.gates().iter().any(|gate| gate.id == run.gate);
+    let base = mission.base().is_some_and(|base| base.tree == run.tree);
+    let tree = match project && base {
+        true => "your files as they were".to_owned(),
+        false => run.tree.short().to_owned(),
+    };
+    format!("{} on {tree}: {how}, {}", run.gate, run.duration)
+}
+
+/// So many of something, with the right ending.
+pub(crate) fn n_of(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
 fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
     let names: Vec<&str> = gates.iter().map(|gate| gate.id.as_str()).collect();
     let checks = if names.is_empty() {
@@ -172,7 +201,11 @@ fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
     } else {
         names.join(", ")
     };
-    let mut told = format!("base {} prepared; checks: {checks}", base.commit.short());
+    let mut told = format!(
+        "base {} ({}) prepared; checks: {checks}",
+        base.commit.short(),
+        standing(base)
+    );
     if !base.left_out.is_empty() {
         told.push_str(&format!("; left out: {}", few(&base.left_out)));
     }
@@ -180,6 +213,13 @@ fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
         told.push_str(&format!("; {}", few(notes)));
     }
     told
+}
+
+/// What a base stands on.
+pub(crate) fn standing(base: &Base) -> String {
+    let branch = base.branch.as_deref().unwrap_or("no branch");
+    let uncommitted = n_of(base.uncommitted as usize, "uncommitted file");
+    format!("{branch}, {uncommitted}")
 }
 
 /// The first few of a list, and how many more there are.

@@ -6,7 +6,7 @@ use agents::Sign;
 use mission::ids::Epoch;
 use mission::mission::Mission;
 use mission::question::QuestionId;
-use mission::time::Timestamp;
+use mission::time::{Millis, Timestamp};
 use std::time::Duration;
 
 /// At most so often something is drawn.
@@ -15,7 +15,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 const IDLE: u32 = 10;
 
 /// A live view of one mission.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Live {
     signs: Signs,
     changed: bool,
@@ -23,15 +23,25 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Takes the terminal.
-    pub(crate) fn begin() -> Self {
+    /// Takes the terminal. Turns may be silent for so long.
+    pub(crate) fn begin(silence: Option<Millis>) -> Self {
         screen::begin();
-        Self::default()
+        Self {
+            signs: Signs::new(silence),
+            changed: false,
+            idle: 0,
+        }
     }
 
     /// Hears a sign of life of a turn.
     pub(crate) fn hear(&mut self, now: Timestamp, epoch: Epoch, sign: Sign) {
         self.signs.hear(now, epoch, sign);
+        self.changed = true;
+    }
+
+    /// Enter was typed where nothing was asked.
+    pub(crate) fn entered(&mut self) {
+        screen::entered();
         self.changed = true;
     }
 

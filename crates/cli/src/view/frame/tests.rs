@@ -2,7 +2,7 @@
 
 use super::*;
 use agents::Sign;
-use mission::event::Event;
+use mission::event::{Event, Purpose};
 use mission::gate::{Gate, GateKind, Program};
 use mission::ids::{AttemptId, CommitId, Digest, MissionId, TreeId};
 use mission::plan::{self, Draft, TaskDraft};
@@ -173,11 +173,49 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
         frame(&mission, &signs, at(75), 100).join("\n"),
         "\
 m7 running  ────────────────────────  0 of 3 done, 5 of 5.0M tokens, 1 min 15 s
-  worker 1 T1.1   Add the endpoint: waits up to 1 min 59 s for the provider (429)        1 s       -
+  worker 1 T1.1   Add the endpoint: waits up to 9 min 45 s for your answer to q1         1 s       -
   check           cargo-test on your files as they were: cargo test                      5 s
   T2.1            waits: 429                                                   2 min 5 s at the most
   q1 asks: run: npm install left-pad [a = allow, d = deny]                           9 min 45 s left"
     );
+}
+
+#[test]
+fn a_turn_that_is_silent_for_long_says_for_whom_it_waits_and_until_when() {
+    let mission = running(["Add the endpoint", "Describe it", "Count requests"]);
+    let mut signs = Signs::new(Some(Millis::from_mins(5)));
+    signs.hear(at(70), Epoch(1), Sign::Doing("thinks".into()));
+    let rows = |now| frame(&mission, &signs, now, 140).join("\n");
+    assert!(!rows(at(89)).contains("waits"), "{}", rows(at(89)));
+    let told = rows(at(103));
+    for wanted in [
+        "Add the endpoint: thinks, waits up to 4 min 27 s for the model",
+        "Describe it: starts, waits up to 58 min 17 s for the set-up of its workspace, or the model",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let line = waiting(&mission, &signs, at(103)).unwrap();
+    assert!(
+        line.starts_with("worker 1 T1.1 waits for the model, at most 4 min 27 s; worker 2 T2.1"),
+        "{line}"
+    );
+}
+
+#[test]
+fn where_nothing_is_drawn_half_a_minute_of_silence_is_broken_by_who_waits() {
+    let mission = running(["a", "b", "c"]);
+    let mut quiet = crate::view::quiet::Quiet::new(at(60), Some(Millis::from_mins(5)));
+    quiet.hear(at(61), Epoch(1), Sign::Doing("thinks".into()));
+    assert_eq!(quiet.line(at(89), &mission), None);
+    let line = quiet.line(at(95), &mission).unwrap();
+    assert!(
+        line.contains("worker 1 T1.1 waits for the model, at most 4 min 26 s"),
+        "{line}"
+    );
+    assert_eq!(quiet.line(at(100), &mission), None, "once in half a minute");
+    assert!(quiet.line(at(125), &mission).is_some());
+    quiet.said(at(126), &mission);
+    assert_eq!(quiet.line(at(155), &mission), None, "a line was printed");
 }
 
 #[test]

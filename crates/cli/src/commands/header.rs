@@ -1,0 +1,59 @@
+//! What stands on the screen before any token is spent.
+
+use crate::view::{self, escape};
+use mission::mission::Mission;
+use mission::terms::Terms;
+use mission::time::Millis;
+use std::path::Path;
+
+fn row(name: &str, what: &str) {
+    view::note(&format!("{name:<8}{what}"));
+}
+
+fn path(path: &Path) -> String {
+    escape::line(&path.to_string_lossy())
+}
+
+/// What is known at once: the request, the folder, the limits.
+pub(super) fn first(request: &str, project: &Path, terms: &Terms, silence: Millis) {
+    row("request", &escape::short(request, 160));
+    row("folder", &path(project));
+    let limits = format!(
+        "{} workers, {} attempts, {} review rounds, {} tokens, {}; {silence} of silence end a turn",
+        terms.workers, terms.attempts, terms.review_rounds, terms.tokens, terms.mission
+    );
+    row("limits", &limits);
+}
+
+/// The agent, or that it is being started.
+pub(super) fn agent(told: &str) {
+    row("agent", &escape::line(told));
+}
+
+/// The mission, and where its work is done.
+pub(super) fn mission(mission: &Mission, place: &Path) {
+    let id = mission.id();
+    row("mission", &id.to_string());
+    let work = path(place);
+    row(
+        "work",
+        &format!("{work} (your files change only at delivery)"),
+    );
+    row("stop", &format!("Ctrl-C, or: orchestrator cancel {id}"));
+}
+
+/// What a mission that goes on begins with: the turns and checks whose leases are out, else the tasks that are left.
+pub(super) fn goes_on(mission: &Mission) {
+    let turns = mission.leases().map(|(_, lease)| lease.turn.told());
+    let gates = mission
+        .gate_leases()
+        .map(|(_, lease)| format!("{} on {}", lease.gate.id, lease.purpose.told()));
+    let mut found: Vec<String> = turns.chain(gates).collect();
+    if found.is_empty() {
+        let left = mission.tasks().filter(|task| !task.state.is_final());
+        found.extend(left.map(|task| format!("{} ({})", task.task.id, task.state.word())));
+    }
+    if !found.is_empty() {
+        row("goes on", &escape::short(&found.join(", "), 160));
+    }
+}
