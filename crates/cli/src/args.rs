@@ -11,8 +11,7 @@ use std::path::PathBuf;
     name = "orchestrator",
     version,
     about = "Turns one request into finished, verified work",
-    max_term_width = 100,
-    disable_help_subcommand = true
+    max_term_width = 100
 )]
 pub(crate) struct Cli {
     /// What to do.
@@ -147,6 +146,28 @@ pub(crate) enum Form {
     None,
 }
 
+/// How a result can be handed over now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum Way {
+    /// As changed files in your folder; nothing is staged or committed.
+    Worktree,
+    /// As the new branch `orchestrator/mN`.
+    Branch,
+    /// As one commit on the branch that is checked out.
+    Commit,
+}
+
+impl From<Way> for mission::terms::Deliver {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Worktree => Self::Worktree,
+            Way::Branch => Self::Branch,
+            Way::Commit => Self::Commit,
+        }
+    }
+}
+
 impl From<Form> for mission::terms::Deliver {
     fn from(form: Form) -> Self {
         match form {
@@ -182,7 +203,7 @@ pub(crate) struct TaskArgs {
     pub(crate) agent: AgentArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-    /// Print events as JSON lines on standard output.
+    /// Print JSON lines on standard output: what the mission begins with, then its events.
     #[arg(long)]
     pub(crate) json: bool,
     /// Print plain lines only, and draw nothing.
@@ -260,10 +281,10 @@ pub(crate) struct TodoArgs {
     #[arg(long, group = "edit", requires = "text")]
     pub(crate) propose: bool,
     /// The text of a note or a proposal.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", requires = "edit")]
     pub(crate) text: Option<String>,
     /// The line's version that you saw; without it, its version now.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", requires = "edit")]
     pub(crate) saw: Option<u64>,
 }
 
@@ -274,7 +295,7 @@ pub(crate) struct DeliverArgs {
     pub(crate) one: OneOrLast,
     /// In which form.
     #[arg(long = "as", value_name = "FORM", default_value = "worktree")]
-    pub(crate) form: Form,
+    pub(crate) form: Way,
 }
 
 /// `orchestrator resume`.
@@ -290,7 +311,7 @@ pub(crate) struct ResumeArgs {
     pub(crate) replan: bool,
     #[command(flatten)]
     pub(crate) agent: AgentArgs,
-    /// Print events as JSON lines on standard output.
+    /// Print JSON lines on standard output: what the mission begins with, then its events.
     #[arg(long)]
     pub(crate) json: bool,
     /// Print plain lines only, and draw nothing.
@@ -307,6 +328,9 @@ pub(crate) struct AnswerArgs {
     pub(crate) question: String,
     /// The answer.
     pub(crate) text: String,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `orchestrator serve`.
@@ -329,6 +353,9 @@ pub(crate) struct CleanArgs {
     /// Only say what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `orchestrator install` and `orchestrator uninstall`.

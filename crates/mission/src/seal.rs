@@ -24,6 +24,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Completed,
+        Self::Unverified,
+        Self::Partial,
+        Self::Disputed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Answered,
+    ];
+
     /// One word for it.
     pub fn word(self) -> &'static str {
         match self {

@@ -29,7 +29,11 @@ pub(crate) fn run(args: &AnswerArgs) -> Result<Exit, Error> {
         )
         .await?;
         host::told(told)?;
-        view::note("answered");
+        let answered = serde_json::json!({ "mission": mission, "question": id.to_string(), "answered": args.text });
+        view::data(&match args.json {
+            true => answered.to_string(),
+            false => "answered".to_owned(),
+        });
         if mine {
             view::note(&format!(
                 "nobody runs {mission} now; go on with: orchestrator resume {mission}"

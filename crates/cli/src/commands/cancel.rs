@@ -3,7 +3,7 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::{self, Store};
-use crate::view;
+use crate::view::{self, json};
 use engine::door::Wish;
 
 pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
@@ -15,9 +15,13 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
         if mine {
             host::settle(&store, id, view::Style::Plain).await?;
         }
-        view::note(&format!(
-            "{id} is cancelled; its work is kept. Go on with: orchestrator resume {id}"
-        ));
+        if args.json {
+            view::data(&json::changed(&store.load(id)?.0).to_string());
+        } else {
+            view::data(&format!(
+                "{id} is cancelled; its work is kept. Go on with: orchestrator resume {id}"
+            ));
+        }
         Ok(Exit::Good)
     })
 }

@@ -5,17 +5,25 @@ use crate::begin;
 use crate::config::Config;
 use crate::error::{Error, Exit, Kind};
 use crate::host::{self, Starting, Store};
-use crate::view::{self, escape, table};
+use crate::view::{self, escape, lines, table};
 use agents::scripted::Script;
 use engine::settings::Settings;
 use engine::survey::{self, Survey};
+use mission::limits;
+use mission::time::Millis;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use workbench::gates::Baseline;
 
+/// After so long without a word one is said.
+const QUIET: Duration = Duration::from_secs(30);
+
 pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
     let folder = begin::project(args.directory.as_deref().unwrap_or(Path::new(".")))?;
+    crate::places::git_program()?;
     let store = Store::open()?;
     let place = store.layout.survey();
     let nobody = Starting::Scripted(Script { turns: Vec::new() });
@@ -23,18 +31,10 @@ pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
         recipes: Config::read()?.recipes(),
         ..host::engine_settings(&store, &nobody, &place)?
     };
-    let found = host::block_on(async {
-        let cancel = CancellationToken::new();
-        let stop = cancel.clone();
-        let looked = survey::survey(settings, &folder, !args.no_run, &cancel);
-        tokio::select! {
-            looked = looked => looked.map_err(|error| Error::new(Kind::Project, error)),
-            _ = tokio::signal::ctrl_c() => {
-                stop.cancel();
-                Err(Error::new(Kind::Project, "interrupted; nothing was changed"))
-            }
-        }
-    })?;
+    let looked = host::block_on(look(settings, &folder, !args.no_run))?;
+    let Some(found) = looked else {
+        return Ok(Exit::Interrupted);
+    };
     view::data(&if args.json {
         json(&found).to_string()
     } else {
@@ -43,18 +43,53 @@ pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
     Ok(Exit::Good)
 }
 
+/// Looks at the project; `None` where it was told to stop. Whatever it had begun is ended and removed first.
+async fn look(settings: Settings, folder: &Path, run: bool) -> Result<Option<Survey>, Error> {
+    let failed = |error| Error::io("watch", Path::new("signals"), &error);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let cancel = CancellationToken::new();
+    let looked = survey::survey(settings, folder, run, &cancel);
+    tokio::pin!(looked);
+    if run {
+        view::note("the project's set-up and each of its checks run once; Ctrl-C stops that");
+    }
+    let (began, mut ticks) = (Instant::now(), tokio::time::interval(QUIET));
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            looked = &mut looked => {
+                return match looked {
+                    _ if cancel.is_cancelled() => {
+                        view::note("interrupted; nothing was changed");
+                        Ok(None)
+                    }
+                    Ok(found) => Ok(Some(found)),
+                    Err(error) => Err(Error::new(Kind::Project, error)
+                        .hint("name another folder with -C, or look without running anything: --no-run")),
+                };
+            }
+            _ = interrupt.recv() => cancel.cancel(),
+            _ = terminate.recv() => cancel.cancel(),
+            _ = ticks.tick() => view::note(&still(began.elapsed())),
+        }
+    }
+}
+
+/// What breaks the silence of a look that takes long.
+fn still(since: Duration) -> String {
+    let time = Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    let most = limits::SET_UP;
+    format!(
+        "set-up and checks still run, for {time} now; a command of the set-up may take {most}, a check its own limit"
+    )
+}
+
 fn text(found: &Survey) -> String {
     let mut out = String::new();
     let base = &found.base;
-    let branch = base.branch.as_deref().unwrap_or("no branch");
-    writeln!(
-        out,
-        "base {} ({}, {} uncommitted files)",
-        base.commit.short(),
-        escape::line(branch),
-        base.uncommitted
-    )
-    .ok();
+    let standing = escape::line(&lines::standing(base));
+    writeln!(out, "base {} ({standing})", base.commit.short()).ok();
     for left in &base.left_out {
         writeln!(out, "left out: {}", escape::line(left)).ok();
     }

@@ -7,6 +7,7 @@ use crate::view;
 use journal::Takeover;
 use mission::ids::MissionId;
 use mission::mission::Delivery;
+use serde_json::json;
 use std::path::Path;
 use workbench::disk;
 use workbench::fault;
@@ -26,8 +27,10 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             .collect(),
     };
     for id in missions {
-        let Ok((mission, _)) = store.load(id) else {
-            continue;
+        let mission = match store.load(id) {
+            Ok((mission, _)) => mission,
+            Err(error) if named => return Err(error),
+            Err(_) => continue,
         };
         let running = store.owner(id)?.is_some();
         if running || mission.outcome().is_none() {
@@ -40,10 +43,13 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
         let place = store.layout.mission(&mission.full_name());
         let stands = place.root().exists();
         if !stands && !place.going().exists() {
+            if named {
+                view::note(&format!("{id} is removed already"));
+            }
             continue;
         }
         if args.dry_run {
-            view::data(&format!("{id}: would remove {}", place.root().display()));
+            told(args, id, place.root(), false);
             continue;
         }
         let owed = matches!(
@@ -77,9 +83,17 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             .map_err(|error| Error::io("remove", &place.going(), &std::io::Error::other(error)))?;
         fault::point("clean.after");
         drop(lease);
-        view::data(&format!("{id}: removed {}", place.root().display()));
+        told(args, id, place.root(), true);
     }
     Ok(Exit::Good)
+}
+
+fn told(args: &CleanArgs, id: MissionId, folder: &Path, removed: bool) {
+    let words = if removed { "removed" } else { "would remove" };
+    view::data(&match args.json {
+        true => json!({ "mission": id, "folder": folder, "removed": removed }).to_string(),
+        false => format!("{id}: {words} {}", folder.display()),
+    });
 }
 
 /// Removes the mission's ref from the user's repository, where that is still there.

@@ -3,7 +3,7 @@
 use crate::args::{DeliverArgs, OneOrLast};
 use crate::error::{Error, Exit, Kind};
 use crate::host::{self, Settled, Store};
-use crate::view;
+use crate::view::{self, summary};
 use engine::door::Wish;
 use mission::ids::MissionId;
 use mission::mission::Delivery;
@@ -12,17 +12,17 @@ pub(crate) fn deliver(args: &DeliverArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
     let id = store.find(args.one.mission)?;
     let form = args.form.into();
-    settle(&store, id, Wish::Deliver { form })
+    settle(&store, id, Wish::Deliver { form }, args.one.json)
 }
 
 pub(crate) fn undo(args: &OneOrLast) -> Result<Exit, Error> {
     let store = Store::open()?;
     let id = store.find(args.mission)?;
-    settle(&store, id, Wish::Undo)
+    settle(&store, id, Wish::Undo, args.json)
 }
 
 /// Tells the wish and carries out what is owed because of it. No agent is asked.
-fn settle(store: &Store, id: MissionId, wish: Wish) -> Result<Exit, Error> {
+fn settle(store: &Store, id: MissionId, wish: Wish, json: bool) -> Result<Exit, Error> {
     host::block_on(async {
         let (mission, _) = store.load(id)?;
         host::check_folder(store, &mission)?;
@@ -48,6 +48,11 @@ fn settle(store: &Store, id: MissionId, wish: Wish) -> Result<Exit, Error> {
             }
         }
         let (mission, _) = store.load(id)?;
+        // What came of it is what was asked for; the steps on the way are told beside it.
+        view::data(&match json {
+            true => view::json::changed(&mission).to_string(),
+            false => summary::delivery(&mission),
+        });
         match mission.delivery() {
             Delivery::Refused => Ok(Exit::Failed),
             // It broke off and was taken back.

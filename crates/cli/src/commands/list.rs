@@ -4,7 +4,8 @@ use crate::args::ListArgs;
 use crate::error::{Error, Exit};
 use crate::host::Store;
 use crate::view::{self, escape, table};
-use journal::Hold;
+use journal::{Hold, MissionRow};
+use mission::seal::Outcome;
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
@@ -17,9 +18,8 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
     }
     if args.json {
         for row in rows {
-            let live = row.lease.is_some_and(|lease| lease.hold == Hold::Live);
             let line = serde_json::json!({
-                "mission": row.mission, "state": row.status, "running": live,
+                "mission": row.mission, "state": standing(&row), "running": live(&row),
                 "project": row.project, "request": row.request, "created": row.created, "events": row.head.seq,
             });
             view::data(&line.to_string());
@@ -34,17 +34,9 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
         .iter()
         .rev()
         .map(|row| {
-            let live = row
-                .lease
-                .as_ref()
-                .is_some_and(|lease| lease.hold == Hold::Live);
             vec![
                 row.mission.to_string(),
-                if live {
-                    format!("{} (running)", row.status)
-                } else {
-                    row.status.clone()
-                },
+                standing(row).to_owned(),
                 escape::short(&row.project, 40),
                 escape::short(&row.request, 70),
             ]
@@ -55,4 +47,23 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
         &cells,
     ));
     Ok(Exit::Good)
+}
+
+fn live(row: &MissionRow) -> bool {
+    let lease = row.lease.as_ref();
+    lease.is_some_and(|lease| lease.hold == Hold::Live)
+}
+
+/// How it stands, in one word: a mission that is not over and that nobody runs has stopped.
+fn standing(row: &MissionRow) -> &str {
+    let over = Outcome::ALL
+        .iter()
+        .any(|outcome| outcome.word() == row.status);
+    if row.status.is_empty() {
+        "-"
+    } else if over || live(row) {
+        &row.status
+    } else {
+        "stopped"
+    }
 }

@@ -3,20 +3,38 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, escape, summary};
+use crate::view::{self, escape, json, lines, summary};
+use mission::mission::{Mission, TaskState};
 use std::fmt::Write as _;
 
 pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     let store = Store::open()?;
     let (mission, _) = store.load(store.find(args.mission)?)?;
     if args.json {
-        let tasks: Vec<serde_json::Value> = mission
-            .tasks()
-            .map(|task| serde_json::json!({ "task": task.task, "state": task.state.word(), "work": task.work, "report": task.report, "tests": mission.tests_told(task.task.id) }))
-            .collect();
-        view::data(&serde_json::json!({ "mission": mission.id(), "base": mission.base(), "gates": mission.gates(), "tasks": tasks }).to_string());
+        view::data(&machines(&mission).to_string());
         return Ok(Exit::Good);
     }
+    view::data(&text(&mission));
+    Ok(Exit::Good)
+}
+
+fn machines(mission: &Mission) -> serde_json::Value {
+    let task = |task: &TaskState| {
+        let mut told = json::task(mission, task);
+        told["task"] = serde_json::json!(task.task);
+        told["work"] = serde_json::json!(task.work);
+        told["report"] = serde_json::json!(task.report);
+        told["tests"] = serde_json::json!(mission.tests_told(task.task.id));
+        told
+    };
+    let tasks: Vec<serde_json::Value> = mission.tasks().map(task).collect();
+    serde_json::json!({
+        "mission": mission.id(), "state": mission.phase_word(), "request": mission.request(),
+        "base": mission.base(), "gates": mission.gates(), "tasks": tasks,
+    })
+}
+
+fn text(mission: &Mission) -> String {
     let mut out = String::new();
     writeln!(
         out,
@@ -27,15 +45,8 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     )
     .ok();
     if let Some(base) = mission.base() {
-        let branch = base.branch.as_deref().unwrap_or("no branch");
-        writeln!(
-            out,
-            "base {} ({}, {} uncommitted files)",
-            base.commit.short(),
-            escape::line(branch),
-            base.uncommitted
-        )
-        .ok();
+        let standing = escape::line(&lines::standing(base));
+        writeln!(out, "base {} ({standing})", base.commit.short()).ok();
     }
     for gate in mission.gates() {
         writeln!(
@@ -53,7 +64,7 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
             "\n{} [{}, {}] {}",
             task.task.id,
             task.state.word(),
-            mission.grade(task.task.id),
+            summary::proof(mission, task),
             escape::line(&task.task.title)
         )
         .ok();
@@ -78,16 +89,15 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
             .ok();
         }
     }
-    view::data(&out);
-    Ok(Exit::Good)
+    out
 }
 
 pub(crate) fn summary(args: &OneOrLast) -> Result<Exit, Error> {
-    if args.json {
-        return run(args);
-    }
     let store = Store::open()?;
     let (mission, _) = store.load(store.find(args.mission)?)?;
-    view::data(&summary::summary(&mission));
+    view::data(&match args.json {
+        true => json::summary(&mission, mission.last()).to_string(),
+        false => summary::summary(&mission),
+    });
     Ok(Exit::Good)
 }

@@ -3,10 +3,11 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, escape, summary, table};
+use crate::view::{self, escape, json, summary, table};
 use engine::clock::Clock;
-use mission::mission::{Mission, State};
+use mission::mission::Mission;
 use mission::time::Timestamp;
+use mission::waits::{Kind, Wait};
 use std::fmt::Write as _;
 
 pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
@@ -14,104 +15,87 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     let id = store.find(args.mission)?;
     let (mission, _) = store.load(id)?;
     let owned = store.owner(id)?.is_some();
-    let now = Clock::new().now();
+    // A mission that nobody runs stands where its last event left it, and its time with it.
+    let now = if owned {
+        Clock::new().now()
+    } else {
+        mission.last()
+    };
     if args.json {
-        view::data(&json(&mission, owned).to_string());
+        view::data(&machines(&mission, owned, now).to_string());
     } else {
         view::data(&text(&mission, owned, now));
     }
     Ok(Exit::Good)
 }
 
+/// How it stands, in one word: a mission that is not over and that nobody runs has stopped.
+fn standing(mission: &Mission, owned: bool) -> &'static str {
+    match mission.outcome() {
+        None if !owned => "stopped",
+        _ => mission.phase_word(),
+    }
+}
+
 fn text(mission: &Mission, owned: bool, now: Timestamp) -> String {
     let mut out = String::new();
-    let running = if owned || (mission.outcome().is_some() && mission.due().is_empty()) {
-        ""
-    } else {
-        ", but nobody runs it: orchestrator resume"
-    };
-    writeln!(
-        out,
-        "{} {}{running}: {}",
-        mission.id(),
-        mission.phase_word(),
-        escape::short(mission.request(), 120)
-    )
-    .ok();
+    let (id, word) = (mission.id(), standing(mission, owned));
+    let request = escape::short(mission.request(), 120);
+    writeln!(out, "{id} {word}: {request}").ok();
+    if !owned && !mission.due().is_empty() {
+        writeln!(out, "nobody runs it; go on with: orchestrator resume {id}").ok();
+    }
     if mission.tasks().next().is_some() {
         writeln!(out, "\n{}", summary::tasks(mission).trim_end()).ok();
     }
-    let waits = waits(mission, now);
-    if !waits.is_empty() {
-        writeln!(
-            out,
-            "\n{}",
-            table::table(&["what", "waits for", "at most"], &waits).trim_end()
-        )
-        .ok();
+    let waits = waits(mission, owned, now);
+    let rows: Vec<Vec<String>> = waits.iter().map(|wait| row(wait, now)).collect();
+    if !rows.is_empty() {
+        let table = table::table(&["what", "waits for", "at most"], &rows);
+        writeln!(out, "\n{}", table.trim_end()).ok();
     }
-    for (id, question) in mission.questions() {
-        writeln!(out, "\n{id} asks: {}", escape::text(&question.text)).ok();
-        let choices = if question.choices.is_empty() {
+    if waits.iter().any(|wait| matches!(wait.kind, Kind::Turn(_))) {
+        out.push_str("a turn of which nothing is heard is over sooner: --silence, 5 min unless it was said\n");
+    }
+    for (question, asked) in mission.questions() {
+        writeln!(out, "\n{question} asks: {}", escape::text(&asked.text)).ok();
+        let choices = if asked.choices.is_empty() {
             "TEXT".to_owned()
         } else {
-            question.choices.join("|")
+            escape::line(&asked.choices.join("|"))
         };
         writeln!(
             out,
-            "  answer: orchestrator answer {} {id} {choices}",
-            mission.id()
+            "  answer: orchestrator answer {id} {question} {choices}"
         )
         .ok();
     }
-    writeln!(out, "\n{}", summary::cost(mission)).ok();
+    writeln!(out, "\n{}", summary::cost(mission, now)).ok();
     out
 }
 
-/// Everything that waits: who, for what, for how long at the most.
-fn waits(mission: &Mission, now: Timestamp) -> Vec<Vec<String>> {
-    let left = |at: Timestamp| at.since(now).to_string();
-    let turns = mission.leases().map(|(_, lease)| {
-        vec![
-            lease.turn.to_string(),
-            format!("the {}", lease.turn.role()),
-            left(lease.deadline),
-        ]
-    });
-    let gates = mission.gate_leases().map(|(_, gate)| {
-        vec![
-            escape::line(&gate.gate.id),
-            "the check to end".into(),
-            left(gate.deadline),
-        ]
-    });
-    let parked = mission.tasks().filter_map(|task| match &task.state {
-        State::Parked { until, why } => Some(vec![
-            task.attempt().to_string(),
-            escape::short(why, 80),
-            left(*until),
-        ]),
-        _ => None,
-    });
-    let asked = mission
-        .questions()
-        .map(|(id, question)| vec![id.to_string(), "an answer".into(), left(question.deadline)]);
-    turns.chain(gates).chain(parked).chain(asked).collect()
+/// Everything that waits. Where nobody runs the mission, only what waits for a person does.
+fn waits(mission: &Mission, owned: bool, now: Timestamp) -> Vec<Wait> {
+    let mut waits = mission.waits(now);
+    waits.retain(|wait| owned || matches!(wait.kind, Kind::Question(_)));
+    waits
 }
 
-fn json(mission: &Mission, owned: bool) -> serde_json::Value {
-    let tasks: Vec<serde_json::Value> = mission
-        .tasks()
-        .map(|task| {
-            serde_json::json!({
-                "id": task.task.id,
-                "title": task.task.title,
-                "state": task.state.word(),
-                "proof": mission.grade(task.task.id).to_string(),
-                "attempt": task.n,
-                "tokens": task.tokens,
-            })
-        })
+fn row(wait: &Wait, now: Timestamp) -> Vec<String> {
+    vec![
+        escape::short(&wait.who, 60),
+        escape::short(&wait.cause, 80),
+        wait.until.since(now).to_string(),
+    ]
+}
+
+fn machines(mission: &Mission, owned: bool, now: Timestamp) -> serde_json::Value {
+    let mut told = json::summary(mission, now);
+    let waits: Vec<serde_json::Value> = waits(mission, owned, now)
+        .iter()
+        .map(
+            |wait| serde_json::json!({ "who": wait.who, "cause": wait.cause, "until": wait.until }),
+        )
         .collect();
     let questions: Vec<serde_json::Value> = mission
         .questions()
@@ -119,14 +103,8 @@ fn json(mission: &Mission, owned: bool) -> serde_json::Value {
             serde_json::json!({ "id": id.to_string(), "text": question.text, "choices": question.choices, "deadline": question.deadline })
         })
         .collect();
-    serde_json::json!({
-        "mission": mission.id(),
-        "state": mission.phase_word(),
-        "owned": owned,
-        "reasons": mission.reasons(),
-        "tasks": tasks,
-        "questions": questions,
-        "tokens": mission.budget().spent,
-        "token_limit": mission.budget().limit,
-    })
+    told["owned"] = owned.into();
+    told["waits"] = waits.into();
+    told["questions"] = questions.into();
+    told
 }

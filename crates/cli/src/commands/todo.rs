@@ -23,7 +23,11 @@ pub(crate) fn run(args: TodoArgs) -> Result<Exit, Error> {
     host::block_on(async {
         let (told, _) = host::wish(&store, id, Wish::Edit { edit }).await?;
         host::told(told)?;
-        view::note("written");
+        let (mission, _) = store.load(id)?;
+        view::data(&match args.one.json {
+            true => json(&mission).to_string(),
+            false => "written".to_owned(),
+        });
         Ok(Exit::Good)
     })
 }

@@ -2,9 +2,13 @@
 
 use super::escape;
 use super::table::table;
+use mission::gate::Gate;
+use mission::ids::TreeId;
 use mission::mission::{Delivery, Mission, State, TaskState};
 use mission::plan::TaskKind;
 use mission::seal::Outcome;
+use mission::terms::Deliver;
+use mission::time::Timestamp;
 use mission::turn::Intent;
 use std::fmt::Write as _;
 
@@ -12,7 +16,10 @@ use std::fmt::Write as _;
 pub(crate) fn summary(mission: &Mission) -> String {
     let mut out = facts(mission);
     let id = mission.id();
-    let mut next = vec![format!("look: orchestrator diff {id}")];
+    let mut next = match mission.landed() {
+        0 => vec![format!("look: orchestrator show {id}")],
+        _ => vec![format!("look: orchestrator diff {id}")],
+    };
     match mission.delivery() {
         Delivery::Done { .. } => next.push(format!("undo: orchestrator undo {id}")),
         _ if mission.landed() > 0 => next.push(format!("take: orchestrator deliver {id}")),
@@ -52,8 +59,9 @@ pub(crate) fn facts(mission: &Mission) -> String {
     if mission.tasks().next().is_some() {
         writeln!(out, "\n{}", tasks(mission).trim_end()).ok();
         changed(mission, &mut out);
+        proved(mission, &mut out);
     }
-    writeln!(out, "\n{}", cost(mission)).ok();
+    writeln!(out, "\n{}", cost(mission, mission.last())).ok();
     writeln!(out, "{}", delivery(mission)).ok();
     out
 }
@@ -69,13 +77,7 @@ pub(crate) fn tasks(mission: &Mission) -> String {
 
 fn row(mission: &Mission, task: &TaskState) -> Vec<String> {
     let needs: Vec<String> = task.task.needs.iter().map(ToString::to_string).collect();
-    let proof = match (&task.state, task.task.kind) {
-        (State::Waiting { .. } | State::Ready, _) => "-".to_owned(),
-        // A gate is its own proof, and a person's answer needs none.
-        (_, TaskKind::Gate) => "gate".to_owned(),
-        (_, TaskKind::Ask) => "answer".to_owned(),
-        (_, TaskKind::Agent) => mission.grade(task.task.id).to_string(),
-    };
+    let proof = proof(mission, task);
     let state = if task.reused {
         format!("{} (reused)", task.state.word())
     } else {
@@ -95,7 +97,33 @@ fn row(mission: &Mission, task: &TaskState) -> Vec<String> {
     ]
 }
 
-fn changed(mission: &Mission, out: &mut String) {
+/// How strongly a task is proved, in one word.
+pub(crate) fn proof(mission: &Mission, task: &TaskState) -> String {
+    match (&task.state, task.task.kind) {
+        (state, _) if !has_proof(state) => "-".to_owned(),
+        // A gate is its own proof, and a person's answer needs none.
+        (_, TaskKind::Gate) => "gate".to_owned(),
+        (_, TaskKind::Ask) => "answer".to_owned(),
+        (_, TaskKind::Agent) => mission.grade(task.task.id).to_string(),
+    }
+}
+
+/// Whether there is something yet that could be proved: what nobody has handed in, or what came to nothing, is not
+/// even claimed.
+fn has_proof(state: &State) -> bool {
+    matches!(
+        state,
+        State::Judging { .. }
+            | State::Reviewing { .. }
+            | State::Queued
+            | State::Landing
+            | State::Landed
+            | State::Disputed
+    )
+}
+
+/// The paths that what has landed changed, in order.
+pub(crate) fn changed_paths(mission: &Mission) -> Vec<&str> {
     let landed = mission
         .tasks()
         .filter(|task| task.state == State::Landed)
@@ -105,6 +133,11 @@ fn changed(mission: &Mission, out: &mut String) {
         .collect();
     paths.sort_unstable();
     paths.dedup();
+    paths
+}
+
+fn changed(mission: &Mission, out: &mut String) {
+    let paths = changed_paths(mission);
     if paths.is_empty() {
         return;
     }
@@ -122,8 +155,45 @@ fn changed(mission: &Mission, out: &mut String) {
     writeln!(out, "\nchanged: {}{more}", shown.join(", ")).ok();
 }
 
-/// Time and tokens in one line.
-pub(crate) fn cost(mission: &Mission) -> String {
+/// What proves what has landed: each command with what it says of the result, and what it said before the work.
+fn proved(mission: &Mission, out: &mut String) {
+    let Some((_, result)) = mission.head().filter(|_| mission.landed() > 0) else {
+        return;
+    };
+    let says = |gate: &Gate, tree: &TreeId| {
+        let evidence = mission.evidence(tree, &gate.command())?;
+        let passed = evidence.run.result.passed();
+        Some(match (passed, evidence.flaky) {
+            (_, true) => "flaky",
+            (true, false) => "green",
+            (false, false) => "red",
+        })
+    };
+    let line = |who: &str, gate: &Gate, before: Option<&TreeId>| {
+        let command = escape::short(&gate.program.to_string(), 100);
+        let after = says(gate, result).unwrap_or("not run");
+        let before = before.and_then(|tree| says(gate, tree));
+        let before = before.map_or(String::new(), |before| format!(", {before} before"));
+        format!("  {who:<5} {command}: {after} on the result{before}\n")
+    };
+    let mut lines = String::new();
+    for task in mission.tasks().filter(|task| task.state == State::Landed) {
+        let before = task.base.as_ref().map(|(_, tree)| tree);
+        for gate in &task.task.acceptance {
+            lines.push_str(&line(&task.task.id.to_string(), gate, before));
+        }
+    }
+    let base = mission.base().map(|base| &base.tree);
+    for gate in mission.gates() {
+        lines.push_str(&line("all", gate, base));
+    }
+    if !lines.is_empty() {
+        write!(out, "\nproved by\n{lines}").ok();
+    }
+}
+
+/// Time until now and tokens, in one line.
+pub(crate) fn cost(mission: &Mission, now: Timestamp) -> String {
     let budget = mission.budget();
     let money = match budget.micro_usd {
         0 => String::new(),
@@ -136,15 +206,19 @@ pub(crate) fn cost(mission: &Mission) -> String {
     };
     format!(
         "time {}, tokens {} of {}{unknown}, model calls {}{money}",
-        mission.duration(),
+        mission.running_for(now),
         budget.spent,
         budget.limit,
         budget.calls
     )
 }
 
-fn delivery(mission: &Mission) -> String {
+/// Where the result's way to the user is, in one line.
+pub(crate) fn delivery(mission: &Mission) -> String {
     match mission.delivery() {
+        Delivery::Done {
+            form: Deliver::Branch,
+        } => format!("delivered as branch orchestrator/{}", mission.id()),
         Delivery::Done { form } => format!("delivered as {}", super::lines::form_word(*form)),
         Delivery::Wanted(_) | Delivery::Planned { .. } => "delivery is under way".into(),
         Delivery::Refused => "not delivered; nothing of yours was changed".into(),

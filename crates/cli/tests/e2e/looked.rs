@@ -1,7 +1,7 @@
 //! A look at a project's checks runs what it says and leaves nothing behind.
 
 use std::os::unix::fs::PermissionsExt as _;
-use testkit::world::{Script, World};
+use testkit::world::{Running, Script, World};
 
 /// A project with a lock file, and an `npm` that tells of every call.
 fn world() -> World {
@@ -64,4 +64,26 @@ fn a_list_says_how_missions_stand_also_when_all_that_is_derived_was_dropped() {
     journal::Journal::rebuild(&store).unwrap();
     drop(store);
     assert_eq!(world.run(&["list"]).ends(0, &[]).out, list.out);
+}
+
+#[test]
+fn a_look_that_is_stopped_says_so_by_its_code_and_leaves_nothing_behind() {
+    let world = world();
+    let meeting = world.meeting();
+    let npm = format!("#!/bin/sh\n{}\nexec sleep 1000\n", meeting.line());
+    std::fs::write(world.beside("bin/npm"), npm).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", world.beside("bin").display());
+    let mut command = world.command(&["checks"]);
+    command.env("PATH", path);
+    let mut running = Running::new(command);
+    running.says("set-up and each of its checks run once");
+    meeting.come();
+    running.signal(rustix::process::Signal::INT);
+    running
+        .ended()
+        .ends(130, &["interrupted; nothing was changed"]);
+    let left = world.state().join("surveys").read_dir().unwrap().count();
+    assert_eq!(left, 0, "the folder of the look is gone");
+    world.all_gone();
 }

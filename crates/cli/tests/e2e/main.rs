@@ -6,8 +6,10 @@
     reason = "these are tests, and their counts are part of what they say"
 )]
 
+mod commands;
 #[cfg(feature = "faults")]
 mod cut_short;
+mod first;
 mod honest;
 mod kept;
 #[cfg(feature = "faults")]
@@ -15,6 +17,7 @@ mod kill;
 mod looked;
 mod owner;
 mod set_ups;
+mod terminal;
 mod todo;
 mod two;
 

@@ -25,7 +25,6 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
         "a_worker_works_and_reports",
         80,
     ),
-    ("crates/cli/src/commands/show.rs", "run", 80),
     ("crates/cli/tests/e2e/honest.rs", "liars", 290),
     ("crates/cli/tests/e2e/honest.rs", "twins", 280),
     // One arm for each event, and nothing else.
