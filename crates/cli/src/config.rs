@@ -188,7 +188,20 @@ impl Config {
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text, &path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // Only the usual place may be empty; a file that was named is meant to be there.
+                match crate::places::config_is_named() {
+                    false => Ok(Self::default()),
+                    true => Err(Error::new(
+                        Kind::Config,
+                        format!(
+                            "ORCHESTRATOR_CONFIG names {}, and there is no such file",
+                            path.display()
+                        ),
+                    )
+                    .hint("make it, or unset ORCHESTRATOR_CONFIG")),
+                }
+            }
             Err(error) => Err(Error::io("read", &path, &error)),
         }
     }

@@ -77,6 +77,11 @@ pub(crate) fn config() -> Option<PathBuf> {
         .or_else(|| folder.map(|folder| folder.join("opencode-orchestrator/config.toml")))
 }
 
+/// Whether the user named the configuration file.
+pub(crate) fn config_is_named() -> bool {
+    path("ORCHESTRATOR_CONFIG").is_some()
+}
+
 /// The folder that OpenCode always reads its configuration from. `OPENCODE_CONFIG` and `OPENCODE_CONFIG_DIR` name more,
 /// and never another one instead.
 pub(crate) fn opencode() -> Result<PathBuf, Error> {

@@ -161,6 +161,23 @@ fn a_state_directory_with_too_long_a_path_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn a_configuration_file_that_is_named_has_to_be_there() {
+    let world = project();
+    let agent = world.agent(&script());
+    let mut command = world.command(&["task", "x", &agent]);
+    let ran = command
+        .env("ORCHESTRATOR_CONFIG", "/nowhere/config.toml")
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{err}");
+    assert!(
+        err.contains("error[ORC013]") && err.contains("/nowhere/config.toml"),
+        "{err}"
+    );
+}
+
+#[test]
 fn what_waits_is_told_while_it_runs_and_what_goes_on_when_it_is_resumed() {
     let world = project();
     let meeting = world.meeting();
