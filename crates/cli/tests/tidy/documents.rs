@@ -135,6 +135,50 @@ fn every_error_has_a_page_that_helps() {
     nothing(&wrong);
 }
 
+/// The numbers of `enum Exit`.
+fn exits() -> BTreeSet<u32> {
+    let text = read("crates/cli/src/error.rs");
+    let (_, list) = text.split_once("enum Exit {").unwrap();
+    let list = list.split('}').next().unwrap();
+    let number = |line: &str| {
+        line.trim()
+            .strip_suffix(',')?
+            .split_once(" = ")?
+            .1
+            .parse()
+            .ok()
+    };
+    list.lines().filter_map(number).collect()
+}
+
+#[test]
+fn every_exit_code_is_told_where_people_look() {
+    let exits = exits();
+    assert!(exits.len() >= 9, "{exits:?}");
+    let readme = read("README.md");
+    let row = readme
+        .lines()
+        .find(|line| line.starts_with("| Exit code |"));
+    let told = row
+        .unwrap()
+        .split('|')
+        .filter_map(|cell| cell.trim().parse().ok());
+    assert_eq!(
+        told.collect::<BTreeSet<u32>>(),
+        exits,
+        "README.md tells of others"
+    );
+    let page = read("docs/guide/when-things-go-wrong.md");
+    let (_, section) = page.split_once("with which exit code\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let numbers = section.split(|c: char| !c.is_ascii_digit());
+    let told: BTreeSet<u32> = numbers.filter_map(|n| n.parse().ok()).collect();
+    assert_eq!(
+        told, exits,
+        "docs/guide/when-things-go-wrong.md tells of others"
+    );
+}
+
 #[test]
 fn the_two_commands_of_the_readme_are_what_ci_runs() {
     let commands = blocks(&read("README.md"), "## Sixty seconds", "sh");
