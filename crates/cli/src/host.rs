@@ -1,5 +1,7 @@
 //! Hosts an engine in this process, or follows one elsewhere, and shows what happens.
 
+mod signals;
+
 use crate::args::Allowed;
 use crate::begin::Means;
 use crate::config::Resolved;
@@ -24,15 +26,13 @@ use mission::turn::Role;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The script that a mission was begun with.
 const SCRIPT: &str = "script.toml";
 /// How often another process's mission is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// A second signal so soon is the first one again: whoever ends a group and its leader sends both.
-const AGAIN: Duration = Duration::from_millis(300);
 
 /// The store of this user.
 #[derive(Clone)]
@@ -371,7 +371,7 @@ pub(crate) async fn drive(
         let here = tokio::runtime::Handle::current();
         let watch = move || here.block_on(show.watch(seen, watched, until));
         let shown = tokio::task::spawn_blocking(watch);
-        (shown, tokio::spawn(signals(handle, closed)))
+        (shown, tokio::spawn(signals::listen(handle, closed)))
     })
     .await?;
     let shown = match shown.await {
@@ -473,57 +473,6 @@ pub(crate) fn ended(mission: &Mission) -> Exit {
     }
 }
 
-/// What a signal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
-    WindDown,
-    Nothing,
-    End,
-}
-
-/// What a signal means that comes so long after the first one.
-fn heard(after_first: Option<Duration>) -> Heard {
-    match after_first {
-        None => Heard::WindDown,
-        Some(after) if after < AGAIN => Heard::Nothing,
-        Some(_) => Heard::End,
-    }
-}
-
-/// The first interrupt lets the engine wind down, the second ends the program as a crash would.
-async fn signals(handle: Handle, closed: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return;
-    };
-    let mut first: Option<Instant> = None;
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = closed.cancelled() => return,
-        }
-        match heard(first.map(|first| first.elapsed())) {
-            Heard::WindDown => {
-                first = Some(Instant::now());
-                view::note("winding down; once more to stop at once");
-                handle.wind_down();
-            }
-            Heard::Nothing => {}
-            Heard::End => {
-                let id = handle.mission();
-                let on = format!(
-                    "stopped at once; nothing is lost. Go on with: orchestrator resume {id}"
-                );
-                crate::leave::now(Exit::Interrupted, &on);
-            }
-        }
-    }
-}
-
 /// How following a mission ended.
 pub(crate) enum Followed {
     /// It is over.
@@ -609,16 +558,4 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
     // A thread that waits for a lock of another process must not keep this one from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signal_that_comes_twice_at_once_is_one_signal() {
-        assert_eq!(heard(None), Heard::WindDown);
-        assert_eq!(heard(Some(Duration::from_millis(2))), Heard::Nothing);
-        assert_eq!(heard(Some(AGAIN)), Heard::End);
-    }
 }

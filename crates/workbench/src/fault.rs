@@ -115,7 +115,9 @@ mod armed {
         pub(super) fn pass(&self, name: &'static str, line: &str) {
             // One write, so that points of two threads do not mix.
             let note = |mut file: &File| file.write_all(format!("{line}\n").as_bytes()).ok();
-            self.list.as_ref().map(|mut list| list.write_all(format!("{name}\n").as_bytes()));
+            self.list
+                .as_ref()
+                .map(|mut list| list.write_all(format!("{name}\n").as_bytes()));
             if self.plan.contains(line) || self.plan.iter().any(|armed| fits(armed, line)) {
                 self.died.as_ref().map(note);
                 die();

@@ -4,6 +4,7 @@ use crate::args::CleanArgs;
 use crate::error::{Error, Exit, Kind};
 use crate::host::Store;
 use crate::view;
+use engine::layout::Place;
 use journal::Takeover;
 use mission::ids::MissionId;
 use mission::mission::Delivery;
@@ -41,8 +42,7 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             continue;
         }
         let place = store.layout.mission(&mission.full_name());
-        let stands = place.root().exists();
-        if !stands && !place.going().exists() {
+        if !place.root().exists() && !place.going().exists() {
             if named {
                 view::note(&format!("{id} is removed already"));
             }
@@ -69,23 +69,29 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             engine::owner::this_process(&store.door(id)),
             Takeover::IfDead,
         )?;
-        // As long as the repository stands, what it borrows must not be pruned. So it is put out of use first; and as
-        // long as there is a folder to remove, the next `clean` knows that there is a pin to remove too.
-        fault::point("clean.before");
-        if stands {
-            std::fs::rename(place.root(), place.going())
-                .map_err(|error| Error::io("remove", place.root(), &error))?;
-            fault::point("clean.moved");
-        }
-        unpin(mission.project(), &mission.full_name());
-        fault::point("clean.unpinned");
-        disk::remove(&place.going())
-            .map_err(|error| Error::io("remove", &place.going(), &std::io::Error::other(error)))?;
-        fault::point("clean.after");
+        remove(&place, mission.project(), &mission.full_name())?;
         drop(lease);
         told(args, id, place.root(), true);
     }
     Ok(Exit::Good)
+}
+
+/// Removes a mission's folder and its pin. As long as the repository stands, what it borrows must not be pruned. So it is
+/// put out of use first; and as long as there is a folder to remove, the next `clean` knows that there is a pin to
+/// remove too.
+fn remove(place: &Place, project: &str, name: &str) -> Result<(), Error> {
+    fault::point("clean.before");
+    if place.root().exists() {
+        std::fs::rename(place.root(), place.going())
+            .map_err(|error| Error::io("remove", place.root(), &error))?;
+        fault::point("clean.moved");
+    }
+    unpin(project, name);
+    fault::point("clean.unpinned");
+    disk::remove(&place.going())
+        .map_err(|error| Error::io("remove", &place.going(), &std::io::Error::other(error)))?;
+    fault::point("clean.after");
+    Ok(())
 }
 
 fn told(args: &CleanArgs, id: MissionId, folder: &Path, removed: bool) {

@@ -12,6 +12,7 @@ use crate::view::{self, json};
 use engine::door::Wish;
 use engine::store;
 use mission::ids::Seq;
+use mission::mission::Mission;
 use mission::seal::Outcome;
 use std::path::Path;
 
@@ -56,13 +57,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
             &Config::read()?,
             &args.agent,
         )?;
-        if !args.json {
-            let silence = means.wanted.silence;
-            header::first(mission.request(), project, mission.terms(), silence);
-            if matches!(means.chosen, Chosen::OpenCode) {
-                header::agent("starting OpenCode…");
-            }
-        }
+        begin(args, &mission, &means);
         let ready = means.ready().await?;
         if mission.outcome().is_some() {
             let wish = Wish::Resume {
@@ -80,15 +75,30 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         let owned = store::take(&*store.journal, id, &store.door(id))?;
         let attended = crate::places::attended();
         let settings = host::settings(&store, &ready.agent, &place, &means, attended)?;
-        if args.json {
-            let began = json::began(&owned.mission, &ready.told, place.root());
-            view::data(&began.to_string());
-        } else {
-            header::agent(&ready.told);
-            header::mission(&owned.mission, place.root());
-            header::goes_on(&owned.mission);
-            view::note("");
-        }
+        goes_on(args, &owned.mission, &ready.told, place.root());
         host::run(&store, owned, settings, style, seq).await
     })
+}
+
+/// What is known before the agent's host has started.
+fn begin(args: &ResumeArgs, mission: &Mission, means: &Means) {
+    if args.json {
+        return;
+    }
+    let silence = means.wanted.silence;
+    header::first(mission.request(), &means.project, mission.terms(), silence);
+    if matches!(means.chosen, Chosen::OpenCode) {
+        header::agent("starting OpenCode…");
+    }
+}
+
+/// What is known once it has.
+fn goes_on(args: &ResumeArgs, mission: &Mission, agent: &str, place: &Path) {
+    if args.json {
+        return view::data(&json::began(mission, agent, place).to_string());
+    }
+    header::agent(agent);
+    header::mission(mission, place);
+    header::goes_on(mission);
+    view::note("");
 }

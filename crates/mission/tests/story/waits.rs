@@ -121,7 +121,7 @@ fn time_in_which_nobody_ran_it_is_not_counted() {
         "the time is that of now and not of the last event"
     );
     story.now = story.now + Millis::from_mins(60);
-    story.tell(Input::Woke);
+    story.tell(Input::Woke { seen: None });
     assert_eq!(story.mission.duration(), ran);
     story.tell(Input::Cancel { by: "me".into() });
     story.now = story.now + Millis::from_mins(60);

@@ -1,0 +1,73 @@
+//! What interrupts mean to a running engine: the first lets it wind down, the second ends the program.
+
+use crate::error::Exit;
+use crate::view;
+use engine::dispatcher::Handle;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// A second signal so soon is the first one again: whoever ends a group and its leader sends both.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    WindDown,
+    Nothing,
+    End,
+}
+
+/// What a signal means that comes so long after the first one.
+fn heard(after_first: Option<Duration>) -> Heard {
+    match after_first {
+        None => Heard::WindDown,
+        Some(after) if after < AGAIN => Heard::Nothing,
+        Some(_) => Heard::End,
+    }
+}
+
+/// The first interrupt lets the engine wind down, the second ends the program as a crash would.
+pub(super) async fn listen(handle: Handle, closed: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    let mut first: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = closed.cancelled() => return,
+        }
+        match heard(first.map(|first| first.elapsed())) {
+            Heard::WindDown => {
+                first = Some(Instant::now());
+                view::note("winding down; once more to stop at once");
+                handle.wind_down();
+            }
+            Heard::Nothing => {}
+            Heard::End => {
+                let id = handle.mission();
+                let on = format!(
+                    "stopped at once; nothing is lost. Go on with: orchestrator resume {id}"
+                );
+                crate::leave::now(Exit::Interrupted, &on);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_twice_at_once_is_one_signal() {
+        assert_eq!(heard(None), Heard::WindDown);
+        assert_eq!(heard(Some(Duration::from_millis(2))), Heard::Nothing);
+        assert_eq!(heard(Some(AGAIN)), Heard::End);
+    }
+}
