@@ -29,7 +29,6 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("crates/cli/tests/e2e/honest.rs", "twins", 280),
     // One arm for each event, and nothing else.
     ("crates/cli/src/view/lines.rs", "told", 160),
-    ("crates/engine/src/perform/turn.rs", "perform", 90),
     // The fold: one arm for each event.
     ("crates/mission/src/apply.rs", "apply", 230),
     // One arm for each input.

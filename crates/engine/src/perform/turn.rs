@@ -1,11 +1,11 @@
 //! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
 
+mod wire;
+
 use super::{Bench, Error, Line, blocking, context, facts, ready};
 use crate::dispatcher::Message;
 use agents::brief::{Assignment, Case, Survey};
-use agents::{Order, Question, Reply, ShellRule, Sign, Watcher};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use agents::{Order, ShellRule};
 use mission::event::Turn;
 use mission::ids::{CommitId, Epoch, MissionId, TreeId};
 use mission::input::Input;
@@ -15,11 +15,12 @@ use mission::turn::{Answer, AnswerKind, Outcome, Report};
 use mission::work::TestFacts;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+use wire::Wire;
 use workbench::fault;
 use workbench::git::RepoPath;
 use workbench::landing::{StackItem, Stacked};
+use workbench::recipe::Recipe;
 use workbench::repository::Changed;
 use workbench::repository::MissionRepository;
 use workbench::workspace::{Touched, Workspace};
@@ -115,24 +116,14 @@ impl Job {
             })
             .await?
         };
-        if matches!(job.turn, Turn::Work { .. }) {
-            // A set-up that fails is no reason not to work: the agent sees it, and the checks will say so.
-            let name = job.lane.name();
-            let lane = (name.as_str(), ready::Use::Work);
-            ready::make_ready(bench, &recipes, &workspace, lane, &line.cancel).await?;
-        }
-        fault::of("turn.workspace ready", &job.turn);
+        job.set_up(bench, &recipes, &workspace, &line).await?;
         let brief = {
             let (job, repository) = (job.clone(), repository.clone());
             blocking(move || job.text(&repository, goes_on)).await?
         };
         let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
-        let watcher = Arc::new(Wire {
-            epoch: job.epoch,
-            inbox: line.inbox.clone(),
-            outcomes: Mutex::default(),
-        });
+        let watcher = Arc::new(Wire::new(job.epoch, line.inbox.clone()));
         fault::of("turn.agent before", &job.turn);
         bench
             .settings
@@ -140,21 +131,13 @@ impl Job {
             .run(order, watcher.clone(), line.cancel.clone())
             .await;
         if collects {
-            end_strays(&workspace).await?;
-            // A shell may have killed its own guard, and left behind what the guard was there to end.
-            let guard = bench.settings.guard.clone();
-            blocking(move || Ok(guard.end_strays())).await?;
+            end_strays(bench, &workspace).await?;
         }
         fault::of("turn.agent after", &job.turn);
         if line.cancel.is_cancelled() {
             return Ok(());
         }
-        let outcomes = std::mem::take(
-            &mut *watcher
-                .outcomes
-                .lock()
-                .unwrap_or_else(|broken| broken.into_inner()),
-        );
+        let outcomes = watcher.outcomes();
         if outcomes.is_empty() {
             return Err(Error::new("the agent's host ended the turn without a word"));
         }
@@ -174,16 +157,39 @@ impl Job {
             } else {
                 None
             };
-            let input = Input::TurnReplied {
-                epoch: job.epoch,
-                outcome,
-                work,
-            };
-            fault::of("turn.send before", &job.turn);
-            line.inbox.send(Message::Input(input, None)).await.ok();
-            fault::of("turn.send after", &job.turn);
+            job.send(&line, outcome, work).await;
         }
         Ok(())
+    }
+
+    /// Prepares a Worker's workspace.
+    async fn set_up(
+        &self,
+        bench: &Bench,
+        recipes: &[Recipe],
+        workspace: &Workspace,
+        line: &Line,
+    ) -> Result<(), Error> {
+        if matches!(self.turn, Turn::Work { .. }) {
+            // A set-up that fails is no reason not to work: the agent sees it, and the checks will say so.
+            let name = self.lane.name();
+            let lane = (name.as_str(), ready::Use::Work);
+            ready::make_ready(bench, recipes, workspace, lane, &line.cancel).await?;
+        }
+        fault::of("turn.workspace ready", &self.turn);
+        Ok(())
+    }
+
+    /// Tells the loop how the turn ended.
+    async fn send(&self, line: &Line, outcome: Outcome, work: Option<mission::work::Work>) {
+        let input = Input::TurnReplied {
+            epoch: self.epoch,
+            outcome,
+            work,
+        };
+        fault::of("turn.send before", &self.turn);
+        line.inbox.send(Message::Input(input, None)).await.ok();
+        fault::of("turn.send after", &self.turn);
     }
 
     /// The commit that the workspace begins with, and whether it holds the work of an earlier attempt: that work, put
@@ -392,13 +398,15 @@ impl Job {
 
 /// Ends what the agent left running: it would go on writing into what is collected now, and into the next turn's
 /// workspace after that.
-async fn end_strays(workspace: &Workspace) -> Result<(), Error> {
-    let path = workspace.path().to_owned();
+async fn end_strays(bench: &Bench, workspace: &Workspace) -> Result<(), Error> {
+    let (path, guard) = (workspace.path().to_owned(), bench.settings.guard.clone());
     blocking(move || {
         let n = workbench::guard::end_strays(&path);
         if n > 0 {
             tracing::debug!(n, "processes that an agent left running were ended");
         }
+        // A shell may have killed its own guard, and left behind what the guard was there to end.
+        guard.end_strays();
         Ok(())
     })
     .await
@@ -481,51 +489,6 @@ pub(super) fn unkept<'a>(note: &'a str, works: &Works) -> Option<&'a str> {
     let turn = note.split(' ').next()?;
     let kept = note.ends_with(HANDED_IN) && works.contains(turn);
     (!turn.is_empty() && !kept).then_some(turn)
-}
-
-/// The engine's side of a turn.
-struct Wire {
-    epoch: Epoch,
-    inbox: mpsc::Sender<Message>,
-    outcomes: Mutex<Vec<Outcome>>,
-}
-
-impl Watcher for Wire {
-    fn sign(&self, sign: Sign) {
-        // Signs are for people and may be dropped when nobody keeps up; what was used is not only a sign.
-        if let Sign::Used(usage) = &sign
-            && let Some(tokens) = usage.tokens()
-        {
-            let epoch = self.epoch;
-            let input = Input::TurnUsed { epoch, tokens };
-            self.inbox.try_send(Message::Input(input, None)).ok();
-        }
-        self.inbox.try_send(Message::Sign(self.epoch, sign)).ok();
-    }
-
-    fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {
-        async move {
-            let (answer, answered) = oneshot::channel();
-            let gone = || Reply::Deny("the engine is winding down".into());
-            if self
-                .inbox
-                .send(Message::Ask(self.epoch, question, answer))
-                .await
-                .is_err()
-            {
-                return gone();
-            }
-            answered.await.unwrap_or_else(|_| gone())
-        }
-        .boxed()
-    }
-
-    fn reply(&self, outcome: Outcome) {
-        self.outcomes
-            .lock()
-            .unwrap_or_else(|broken| broken.into_inner())
-            .push(outcome);
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,72 @@
+//! What an agent tells while it carries a turn out, on its way to the loop.
+
+use crate::dispatcher::Message;
+use agents::{Question, Reply, Sign, Watcher};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mission::ids::Epoch;
+use mission::input::Input;
+use mission::turn::Outcome;
+use std::sync::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+/// The engine's side of a turn.
+pub(super) struct Wire {
+    epoch: Epoch,
+    inbox: mpsc::Sender<Message>,
+    outcomes: Mutex<Vec<Outcome>>,
+}
+
+impl Wire {
+    pub(super) fn new(epoch: Epoch, inbox: mpsc::Sender<Message>) -> Self {
+        Self {
+            epoch,
+            inbox,
+            outcomes: Mutex::default(),
+        }
+    }
+
+    /// What was told so far of how the turn ended.
+    pub(super) fn outcomes(&self) -> Vec<Outcome> {
+        let told = self.outcomes.lock();
+        std::mem::take(&mut *told.unwrap_or_else(|broken| broken.into_inner()))
+    }
+}
+
+impl Watcher for Wire {
+    fn sign(&self, sign: Sign) {
+        // Signs are for people and may be dropped when nobody keeps up; what was used is not only a sign.
+        if let Sign::Used(usage) = &sign
+            && let Some(tokens) = usage.tokens()
+        {
+            let epoch = self.epoch;
+            let input = Input::TurnUsed { epoch, tokens };
+            self.inbox.try_send(Message::Input(input, None)).ok();
+        }
+        self.inbox.try_send(Message::Sign(self.epoch, sign)).ok();
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {
+        async move {
+            let (answer, answered) = oneshot::channel();
+            let gone = || Reply::Deny("the engine is winding down".into());
+            if self
+                .inbox
+                .send(Message::Ask(self.epoch, question, answer))
+                .await
+                .is_err()
+            {
+                return gone();
+            }
+            answered.await.unwrap_or_else(|_| gone())
+        }
+        .boxed()
+    }
+
+    fn reply(&self, outcome: Outcome) {
+        self.outcomes
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+            .push(outcome);
+    }
+}
