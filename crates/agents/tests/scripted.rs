@@ -1,4 +1,5 @@
 //! The scripted agent: the suite that every host passes, and what its scripts can do.
+#![cfg(test)]
 
 use agents::contract::{self, Behaviour, Fixture, Recorder};
 use agents::scripted::{Script, Scripted};

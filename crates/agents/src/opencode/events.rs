@@ -74,6 +74,8 @@ pub(super) struct Step {
     pub(super) part: String,
     /// What it used.
     pub(super) used: Usage,
+    /// Whether it ended without the model saying that it ends.
+    pub(super) broken: bool,
 }
 
 /// Who wants to hear of which session.
@@ -267,6 +269,7 @@ fn part_hint(part: &wire::Part) -> Hint {
         "step-finish" => Hint::Step(Step {
             part: part.id.clone(),
             used: usage::step(part),
+            broken: matches!(part.reason.as_str(), "unknown" | "other"),
         }),
         "tool" if part.state.status == "running" => {
             doing(&part.tool, &part.state.input).map_or(Hint::Progress, Hint::Doing)

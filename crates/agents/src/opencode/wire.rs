@@ -106,6 +106,8 @@ pub(super) struct Part {
     pub(super) synthetic: bool,
     pub(super) tool: String,
     pub(super) state: ToolState,
+    /// Why a finished step ended.
+    pub(super) reason: String,
     /// Of a finished step.
     pub(super) tokens: Value,
     /// Of a finished step.

@@ -5,7 +5,6 @@ use agents::contract::Recorder;
 use agents::opencode::{Error, OpenCode};
 use agents::{Agent, Order, Question, Reply as Told, ShellRule, Sign};
 use mission::ids::Epoch;
-use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Role};
 use serde_json::json;
 use std::time::Duration;
@@ -126,9 +125,10 @@ fn an_answer_that_ends_too_early_is_no_answer() {
             .stage
             .on("cut-short", |_| Reply::text("half").end(End::Truncated));
         let outcome = world.run(world.order(Role::Worker, "cut-short")).await;
-        println!("{outcome:?} after {} calls", world.log("cut-short").len());
-        assert!(!matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
-        assert!(world.log("cut-short").len() <= 16, "it comes to an end");
+        let calls = world.log("cut-short").len();
+        assert_eq!(failure(&outcome), Failure::Transient, "{outcome:?}");
+        // OpenCode would ask again for as long as the turn may take.
+        assert!((5..=12).contains(&calls), "{calls} calls: {outcome:?}");
     });
 }
 
@@ -404,17 +404,19 @@ fn a_session_that_cannot_be_stopped_is_ended_with_its_server() {
         )
         .await;
         world.stage.on("unstoppable", |_| Reply::hang());
-        let mut order = world.order(Role::Worker, "unstoppable");
-        order.limit = Millis(5_000);
-        let recorder = Recorder::new();
+        let order = world.order(Role::Worker, "unstoppable");
+        let (recorder, stop) = (Recorder::new(), CancellationToken::new());
+        let told = recorder.clone();
+        let running = world.opencode.run(order, told, stop.clone());
         let hanging = async {
             world.model.until(|log| log.len() == 1).await;
             let server = world.opencode.process().expect("a server runs");
             signal(&world, rustix::process::Signal::STOP);
+            stop.cancel();
             server
         };
-        let ((), server) = tokio::join!(world.watched(order, &recorder), hanging);
-        assert_eq!(failure(&recorder.outcome()), Failure::Silent);
+        let ((), server) = tokio::join!(running, hanging);
+        assert_eq!(recorder.seen().outcomes, []);
         let process = format!("/proc/{server}");
         assert!(
             !std::path::Path::new(&process).exists(),

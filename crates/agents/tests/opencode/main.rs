@@ -1,4 +1,5 @@
 //! OpenCode as a host of agents, against the real one and a scripted model.
+#![cfg(test)]
 
 mod answers;
 mod contract;

@@ -9,6 +9,9 @@ const SAME: u32 = 5;
 /// host has summed the conversation up.
 const KNOWN: u32 = 30;
 
+/// So many answers in a row may break off: what a provider does not mend in a few tries it does not mend soon.
+const BROKEN: u32 = 5;
+
 /// What a turn's tool calls have brought so far. Events may be lost: then it takes longer.
 #[derive(Default)]
 pub(super) struct Repeats {
@@ -17,9 +20,21 @@ pub(super) struct Repeats {
     same: u32,
     known: u32,
     seen: HashSet<u64>,
+    broken: u32,
 }
 
 impl Repeats {
+    /// Takes the end of a model call; a reason to stop when too many in a row broke off. OpenCode asks again by itself
+    /// as long as a provider's stream ends without saying so, and each time is paid for.
+    pub(super) fn ended(&mut self, broken: bool) -> Option<String> {
+        self.broken = match broken {
+            true => self.broken + 1,
+            false => 0,
+        };
+        (self.broken >= BROKEN)
+            .then(|| format!("the model's answer broke off {BROKEN} times in a row"))
+    }
+
     /// Takes a finished call; a reason to stop when nothing new came for too long.
     pub(super) fn take(&mut self, did: &Did) -> Option<String> {
         // The end of a call may be told more than once.

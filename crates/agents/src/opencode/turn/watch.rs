@@ -75,11 +75,13 @@ impl Turn {
             Hint::Idle | Hint::Look => Some(None),
             Hint::Step(step) => {
                 self.fault = None;
-                if self.steps.is_new(&step.part) {
-                    self.usage = usage::plus(self.usage, step.used);
-                    self.watcher.sign(Sign::Used(self.usage));
+                if !self.steps.is_new(&step.part) {
+                    return Some(None);
                 }
-                Some(None)
+                self.usage = usage::plus(self.usage, step.used);
+                self.watcher.sign(Sign::Used(self.usage));
+                let why = self.repeats.ended(step.broken);
+                Some(why.map(|why| End::Failed(Failure::Transient, why)))
             }
             Hint::Fault(fault) => {
                 self.fault = Some(fault);
