@@ -186,7 +186,7 @@ pub struct GateRun {
     /// What the same command said of the same tree with the tests as they were before the change; only where the change
     /// touches tests that were there, and the engine asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub as_before: Option<AsBefore>,
+    pub as_before: Option<Box<AsBefore>>,
     /// How long it took.
     pub duration: Millis,
 }

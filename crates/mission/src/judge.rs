@@ -36,7 +36,7 @@ fn turned_by_work(before: &GateRun, after: Option<&GateRun>, work: &Work) -> Opt
             .filter(|tests| !tests.failed.is_empty() || tests.unnamed > 0)
             .map(|tests| tests.passed)
     };
-    let old = after.and_then(|run| run.as_before.as_ref());
+    let old = after.and_then(|run| run.as_before.as_deref());
     let Some(passed) = failing(before) else {
         return old.is_none_or(|old| old.result.passed()).then_some(true);
     };

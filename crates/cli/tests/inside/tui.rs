@@ -75,7 +75,8 @@ impl Screen {
                     return self.last.clone();
                 }
                 let mut bytes = [0; 4096];
-                self.written.read(&mut bytes).await.unwrap();
+                let n = self.written.read(&mut bytes).await.unwrap();
+                assert!(n > 0, "the terminal is gone:\n{}", self.last);
             }
         };
         match tokio::time::timeout(crate::house::LIMIT, looking).await {

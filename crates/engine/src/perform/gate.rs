@@ -195,7 +195,7 @@ impl Job {
             let Some(as_before) = self.as_before(bench, judges, &ran, cancel).await? else {
                 return Ok(None);
             };
-            ran.as_before = Some(as_before);
+            ran.as_before = Some(Box::new(as_before));
         }
         Ok(Some(ran))
     }

@@ -362,7 +362,7 @@ impl World {
             return;
         };
         if let Some(life) = self.listens(epoch) {
-            let input = Some(Input::TurnUsed { epoch, tokens });
+            let input = Some(Box::new(Input::TurnUsed { epoch, tokens }));
             self.after(
                 0,
                 What::Says {
@@ -394,7 +394,7 @@ impl World {
                 What::Says {
                     life,
                     name: name.to_owned(),
-                    input: Some(input),
+                    input: Some(Box::new(input)),
                     ends: false,
                 },
             );

@@ -45,7 +45,7 @@ pub(crate) enum What {
     Says {
         life: u64,
         name: String,
-        input: Option<Input>,
+        input: Option<Box<Input>>,
         ends: bool,
     },
     /// A person looks at the mission and maybe does something.
@@ -302,7 +302,7 @@ impl World {
                 if ends {
                     engine.desk.ended(&name);
                 }
-                let mut inputs: Vec<_> = input.into_iter().map(|input| (input, None)).collect();
+                let mut inputs: Vec<_> = input.into_iter().map(|input| (*input, None)).collect();
                 // What is said at about the same time is often heard at once.
                 while self.rng.chance(300) {
                     let Some(input) = self.also_said(life) else {
@@ -337,7 +337,7 @@ impl World {
         if let Some(engine) = self.engine.as_mut().filter(|_| ends) {
             engine.desk.ended(&name);
         }
-        input
+        input.map(|input| *input)
     }
 
     /// A person's input, with a reply that they wait for.
@@ -659,7 +659,7 @@ impl World {
             // Most copies come soon; some come when hardly anything is as it was.
             let most = self.rng.weigh(&[(4, 30 * 60_000), (1, 10 * 60 * 60_000)]);
             let again = self.rng.range(1, most);
-            let (name, input) = (name.clone(), Some(input.clone()));
+            let (name, input) = (name.clone(), Some(Box::new(input.clone())));
             self.after(
                 again,
                 What::Says {
@@ -684,7 +684,7 @@ impl World {
             What::Says {
                 life,
                 name,
-                input: Some(input),
+                input: Some(Box::new(input)),
                 ends: true,
             },
         );

@@ -38,7 +38,7 @@ impl Mission {
             return None;
         }
         let run = &self.evidence(tree, &gate.command())?.run;
-        let old = run.as_before.as_ref()?;
+        let old = run.as_before.as_deref()?;
         let files = listed(&old.undeclared)?;
         match listed(&old.broken) {
             Some(broken) => Some(format!(
@@ -118,7 +118,7 @@ impl Mission {
 
 /// What a command says with the tests as they were, in words.
 fn difference(gate: &Gate, run: &GateRun) -> Option<String> {
-    let old = run.as_before.as_ref()?;
+    let old = run.as_before.as_deref()?;
     let files = listed(&old.files)?;
     let says = match listed(&old.broken) {
         _ if old.result.passed() => "passes".to_owned(),

@@ -103,7 +103,7 @@ fn gates(story: &mut Story, old: &AsBefore) {
                 true => counted(1, &["sub"]),
                 false => counted(2, &[]),
             }),
-            as_before: (!before).then(|| old.clone()),
+            as_before: (!before).then(|| Box::new(old.clone())),
             ..run
         };
         story.tell(Input::GateRan { epoch, run });
@@ -163,7 +163,7 @@ fn the_projects_tests_run_before_the_review_where_tests_change_and_what_they_say
             on_the_attempt.push(lease.gate.program.to_string());
         }
         let run = GateRun {
-            as_before: Some(old.clone()),
+            as_before: Some(Box::new(old.clone())),
             tests: Some(counted(2, &[])),
             ..run_of(&lease.gate, &lease.tree, true)
         };
@@ -194,7 +194,7 @@ fn a_command_that_names_no_test_and_looks_at_the_new_one_alone_proves_no_more_th
                 let before = matches!(lease.purpose, Purpose::Before { .. });
                 let is_own = lease.gate.kind == mission::gate::GateKind::Acceptance;
                 let run = GateRun {
-                    as_before: (is_own && !before).then(|| old.clone()),
+                    as_before: (is_own && !before).then(|| Box::new(old.clone())),
                     ..run_of(&lease.gate, &lease.tree, !before && (is_own || !red))
                 };
                 story.tell(Input::GateRan { epoch, run });
