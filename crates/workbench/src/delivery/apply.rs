@@ -201,19 +201,20 @@ impl MissionRepository {
 #[derive(Debug)]
 pub struct Broken {
     /// Why.
-    pub why: Error,
+    pub why: Box<Error>,
     /// Files of the delivery that somebody has edited meanwhile; they were left alone.
     pub kept: Vec<RepoPath>,
     /// Why what was written could not be taken back; nothing where all is as it was.
-    pub stuck: Option<Error>,
+    pub stuck: Option<Box<Error>>,
 }
 
 impl Broken {
     pub(super) fn new(why: Error, back: Result<Vec<RepoPath>, Error>) -> Self {
         let (kept, stuck) = match back {
             Ok(kept) => (kept, None),
-            Err(stuck) => (Vec::new(), Some(stuck)),
+            Err(stuck) => (Vec::new(), Some(Box::new(stuck))),
         };
+        let why = Box::new(why);
         Self { why, kept, stuck }
     }
 }
@@ -228,7 +229,7 @@ impl From<Error> for Broken {
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.why)?;
-        let named = match &self.why {
+        let named = match &*self.why {
             Error::Edited { path } => Some(path),
             _ => None,
         };

@@ -83,7 +83,7 @@ fn a_commit_that_breaks_off_leaves_nothing_changed() {
     std::fs::write(&lock, "").unwrap();
     let broken = case.deliver().unwrap_err();
     assert!(broken.stuck.is_none(), "{broken}");
-    assert!(matches!(broken.why, Error::Git(_)), "{broken}");
+    assert!(matches!(*broken.why, Error::Git(_)), "{broken}");
     std::fs::remove_file(&lock).unwrap();
     assert_eq!(case.files(), before);
     assert_eq!(
@@ -104,7 +104,10 @@ fn a_commit_that_cannot_be_taken_back_at_once_keeps_its_lock_for_the_next_try() 
     let hidden = case.world.state.join("hidden");
     std::fs::rename(&case.kept, &hidden).unwrap();
     let broken = case.deliver().unwrap_err();
-    assert!(matches!(broken.stuck, Some(Error::Lost { .. })), "{broken}");
+    assert!(
+        matches!(broken.stuck.as_deref(), Some(Error::Lost { .. })),
+        "{broken}"
+    );
     assert!(!case.has_no_lock(), "something of it is left");
     std::fs::rename(&hidden, &case.kept).unwrap();
     let broken = case.deliver().unwrap_err();
@@ -200,7 +203,7 @@ fn a_lock_of_a_killed_commit_is_found_although_its_branch_is_checked_out_no_more
     let mark = format!("opencode-orchestrator {}\n", case.commit);
     case.world.write(".git/index.lock", mark);
     let broken = case.deliver().unwrap_err();
-    assert!(matches!(broken.why, Error::NotOnBranch { .. }), "{broken}");
+    assert!(matches!(*broken.why, Error::NotOnBranch { .. }), "{broken}");
     assert_eq!(case.files(), before, "what was written went back");
     assert!(case.has_no_lock());
 }

@@ -388,7 +388,7 @@ fn a_result_is_committed_on_the_branch_only_where_that_is_a_fast_forward() {
     let error = mission
         .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap_err();
-    assert!(matches!(error.why, Error::NotOnBranch { .. }), "{error}");
+    assert!(matches!(*error.why, Error::NotOnBranch { .. }), "{error}");
     std::fs::remove_file(world.root.join(".git/index.lock")).unwrap();
     assert_eq!(world.git(&["status", "--porcelain"]), "");
 
@@ -413,7 +413,7 @@ fn a_result_is_committed_on_the_branch_only_where_that_is_a_fast_forward() {
     let error = mission
         .deliver_commit(&project, &base, &plan, &commit, &kept)
         .unwrap_err();
-    assert!(matches!(error.why, Error::NotOnBranch { .. }), "{error}");
+    assert!(matches!(*error.why, Error::NotOnBranch { .. }), "{error}");
     assert_eq!(world.git(&["status", "--porcelain"]), "");
 }
 
