@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::perform::{self, Bench};
+use crate::points;
 use crate::settings::Settings;
 use crate::store::{Owned, Shared};
 use agents::Sign;
@@ -359,11 +360,12 @@ impl Dispatcher {
     async fn turn(&mut self) -> Result<(), Error> {
         let now = self.clock.now();
         let pending = std::mem::take(&mut self.pending);
-        let bodies: Vec<Vec<u8>> = self
-            .desk
-            .take(now, pending)
-            .iter()
-            .map(Recorded::encode)
+        let gates = points::gates(self.desk.mission());
+        let events = self.desk.take(now, pending);
+        let bodies: Vec<Vec<u8>> = events.iter().map(Recorded::encode).collect();
+        let named = events.iter().filter(|_| fault::ON);
+        let named: Vec<String> = named
+            .map(|recorded| points::event(&recorded.event, &gates))
             .collect();
         self.release_replies();
         let before = self.head.seq;
@@ -371,7 +373,9 @@ impl Dispatcher {
             let (journal, lease, head) =
                 (self.journal.clone(), self.lease.clone(), self.head.clone());
             let status = self.desk.mission().phase_word();
-            fault::point("loop.append before");
+            named
+                .iter()
+                .for_each(|about| fault::of("loop.append before", about));
             let appended = tokio::task::spawn_blocking(move || {
                 journal.append(&lease, &head, &bodies, Some(status))
             });
@@ -379,7 +383,9 @@ impl Dispatcher {
                 Ok(head) => head?,
                 Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             };
-            fault::point("loop.append after");
+            named
+                .iter()
+                .for_each(|about| fault::of("loop.append after", about));
         }
         let cooled = Instant::now();
         let ready: Vec<String> = self
@@ -404,8 +410,9 @@ impl Dispatcher {
             }
         }
         for command in released.start {
+            let about = fault::ON.then(|| points::command(&command));
             self.start(command);
-            fault::point("loop.started");
+            fault::of("loop.started", &about.unwrap_or_default());
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ pub mod layout;
 mod orders;
 pub mod owner;
 mod perform;
+mod points;
 pub mod reception;
 pub mod settings;
 pub mod socket;

@@ -11,7 +11,7 @@ mod lanes;
 pub(crate) mod prepare;
 mod ready;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 mod tidy;
 pub(crate) mod turn;
 

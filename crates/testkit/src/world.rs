@@ -336,10 +336,10 @@ impl World {
     /// Waits until nothing of this world lives any more.
     ///
     /// # Panics
-    /// If something lives after ten seconds.
+    /// If something lives after [`LIMIT`].
     #[track_caller]
     pub fn all_gone(&self) {
-        let left = processes::wait(MARK, self.dir.path(), Duration::from_secs(10));
+        let left = processes::wait(MARK, self.dir.path(), LIMIT);
         assert!(left.is_empty(), "these outlived the program: {left:#?}");
     }
 
@@ -504,6 +504,16 @@ impl Running {
             out: out.unwrap_or_default(),
             err: std::mem::take(&mut self.seen),
         }
+    }
+
+    /// Kills it when this much time has passed, unless it has ended before.
+    ///
+    /// # Panics
+    /// If it cannot be killed.
+    pub fn kill_after(self, instant: Duration) -> Ran {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        processes::ends_within(pid, instant);
+        self.kill()
     }
 
     /// Kills it, as the kernel does when memory is short.

@@ -4,10 +4,10 @@
 //!
 //! * [`DIE`] names a point and how often it is passed before the process kills itself there (`gate.ran@3`), or, as `#7`,
 //!   the seventh point that the process passes, whichever it is.
-//! * [`PLAN`] names a file of points, one a line; `turn.rescued*` is the first that begins so. The process dies at the first of them that it passes, and adds it to
-//!   the file of the same name that ends with `.died`; what stands there already kills nobody any more. So one mission
-//!   dies at many points, each in a life of its own.
-//! * [`LIST`] names a file to which the name of every point that is passed is added, one a line.
+//! * [`PLAN`] names a file of points, one a line; `turn.rescued*` is the first that begins so. The process dies at the
+//!   first of them that it passes, and adds it to the file of the same name that ends with `.died`; what stands there
+//!   already kills nobody any more. So one mission dies at many points, each in a life of its own.
+//! * [`LIST`] names a file to which every point that is passed is added, one a line.
 //!
 //! Two passings of one point are told apart by what they are about: a turn, a gate, a path. A line is the point's name,
 //! or the name, a colon, a blank, and what it is about.
@@ -115,9 +115,7 @@ mod armed {
         pub(super) fn pass(&self, name: &'static str, line: &str) {
             // One write, so that points of two threads do not mix.
             let note = |mut file: &File| file.write_all(format!("{line}\n").as_bytes()).ok();
-            self.list
-                .as_ref()
-                .map(|mut list| list.write_all(format!("{name}\n").as_bytes()));
+            self.list.as_ref().map(note);
             if self.plan.contains(line) || self.plan.iter().any(|armed| fits(armed, line)) {
                 self.died.as_ref().map(note);
                 die();

@@ -1,20 +1,25 @@
 //! The kill sweep: the program is killed at every point, and goes on as if nothing had been.
 //!
-//! A mission of twelve tasks is run once undisturbed, with every point listed that it passes. Then it is run again for
-//! each of them: it dies there by `SIGKILL`, is resumed until it ends, and everything that was promised is looked at.
+//! A mission of twelve tasks is run once undisturbed, with every point listed that it passes: before and after everything
+//! that it does to the world. Each point is one kind of effect on one thing, as `turn.note written T3.1`.
 //!
-//! By default every kind of point is taken at its first and last passing, and of the passings between every fiftieth.
-//! `ORCHESTRATOR_KILL_STRIDE` sets another stride (1 takes all), `ORCHESTRATOR_KILL_SEED` another seed.
+//! Then missions are run that die. Each has a part of the points to die at, spread over its whole length; it dies at the
+//! first of them that it passes, is resumed, dies again after a few more points of whichever kind, is resumed, dies at
+//! the next of its own, and so on to its end. So every point is died at, and every recovery from it is cut short too,
+//! and what is looked at in the end has come through all of it. A point that was not passed, because other things
+//! happened first in that mission, is tried again in another one; after that any point of its kind counts.
+//!
+//! `ORCHESTRATOR_KILL_PARTS` says in how many missions the points are died at, `ORCHESTRATOR_KILL_SEED` draws other
+//! numbers, `ORCHESTRATOR_KILL_POINTS` names points, separated by commas, to die at in one mission, and nowhere else.
 
+mod afterwards;
+mod chain;
+
+use chain::{Armed, Met, Wanted, chain, each_once, kind, number, parallel};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeSet;
 use std::time::Instant;
 use testkit::world::{Belongings, Ran, Running, Script, Task, World, delete, run, write};
-
-/// A mission is resumed at most so often.
-const RESUMES: usize = 4;
 
 /// The mission that is killed.
 ///
@@ -106,13 +111,6 @@ fn before() -> (World, Belongings) {
     (world, git)
 }
 
-/// What the undisturbed run came to.
-struct Wanted {
-    tree: String,
-    files: Belongings,
-    points: Vec<String>,
-}
-
 fn undisturbed(script: &Script) -> Wanted {
     let (world, git) = before();
     let list = world.beside("points");
@@ -136,26 +134,29 @@ fn undisturbed(script: &Script) -> Wanted {
             "the mission is to see {happened:?}:\n{said}"
         );
     }
-    let points = std::fs::read_to_string(list).unwrap();
-    let points: Vec<String> = points.lines().map(str::to_owned).collect();
+    let passed = std::fs::read_to_string(list).unwrap();
     let wanted = Wanted {
         tree: world.mission_git("m1", &["rev-parse", "landed^{tree}"]),
         files: world.files(),
-        points,
+        points: each_once(&passed),
+        took,
     };
+    let kinds: BTreeSet<&str> = wanted.points.iter().map(|point| kind(point)).collect();
     println!(
-        "undisturbed: {} points, {} ms",
+        "undisturbed: {} passings of {} points of {} kinds, {} ms",
+        passed.lines().count(),
         wanted.points.len(),
+        kinds.len(),
         took.as_millis()
     );
-    intact(&world, &git, "m1", &wanted, &ran);
+    intact(&world, &git, "m1", &wanted, &[ran]);
     wanted
 }
 
-/// Everything that was promised of a mission that is over.
+/// Everything that was promised of a mission that is over, whose lives said this.
 #[track_caller]
-fn intact(world: &World, git: &Belongings, mission: &str, wanted: &Wanted, last: &Ran) {
-    let said = last.said();
+fn intact(world: &World, git: &Belongings, mission: &str, wanted: &Wanted, lives: &[Ran]) {
+    let said = lives.last().map(Ran::said).unwrap_or_default();
     let state = world.status(mission);
     assert_eq!(state["state"], "completed", "the mission's state: {said}");
     assert_eq!(
@@ -169,9 +170,7 @@ fn intact(world: &World, git: &Belongings, mission: &str, wanted: &Wanted, last:
         *git,
         "index, HEAD, branches and configuration stay: {said}"
     );
-    world
-        .run(&["verify", mission])
-        .ends(0, &["every link holds"]);
+    chain::nothing_lost(world, mission, lives);
     never_twice(&world.agent_log(mission));
     let trailers = world.mission_git(
         mission,
@@ -187,11 +186,7 @@ fn intact(world: &World, git: &Belongings, mission: &str, wanted: &Wanted, last:
         .collect();
     all.sort_unstable();
     assert_eq!(tasks, all, "each task landed once: {said}");
-    let lanes: Vec<_> = std::fs::read_dir(world.place(mission).join("lanes"))
-        .unwrap()
-        .map(|lane| lane.unwrap().path())
-        .collect();
-    assert!(lanes.is_empty(), "workspaces were left: {lanes:?}\n{said}");
+    chain::nothing_left(world, mission);
     world.all_gone();
 }
 
@@ -221,249 +216,182 @@ fn never_twice(log: &str) {
             .count()
     };
     for (turn, _) in &answered {
+        // The provider refuses this one once.
         let most = if *turn == "T5.1" { 2 } else { 1 };
         assert!(starts(turn) <= most, "{turn} was paid for twice:\n{log}");
     }
 }
 
-/// Resumes a mission until it ends by itself.
-#[track_caller]
-fn resumed(world: &World, mission: &str) -> Ran {
-    let mut said = String::new();
-    for _ in 0..RESUMES {
-        let ran = world.run(&["resume", mission]);
-        if ran.code == Some(0) {
-            return ran;
-        }
-        let nothing_left = ran.said().contains("every task has landed");
-        if nothing_left && world.state_of(mission) == "completed" {
-            return ran;
-        }
-        said.push_str(&ran.said());
-    }
-    panic!(
-        "{RESUMES} times resumed, and not done:\n{said}\n{}",
-        world.run(&["log", mission]).out
-    );
+/// One mission that dies at all of these points, and again in each recovery.
+fn dies_at(points: &[String], script: &Script, wanted: &Wanted, met: &Met, draw: u64) {
+    let (world, git) = before();
+    let agent = world.agent(script);
+    let first = ["task", "sweep", &agent];
+    let lives = chain(&world, &first, &Armed::Points(points), met, draw);
+    intact(&world, &git, "m1", wanted, &lives);
+    world.run(&["clean", "m1"]).ends(0, &["removed"]);
+    let refs = world.git(&["for-each-ref", "refs/orchestrator"]);
+    assert_eq!(refs, "", "a pin was left");
+    let left: Vec<_> = std::fs::read_dir(world.state().join("missions"))
+        .unwrap()
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
-/// The points to die at: a name and its how-manieth passing.
-fn chosen(points: &[String], stride: usize) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for point in points {
-        *counts.entry(point).or_default() += 1;
-    }
-    let take = |n: usize, last: usize| n == 1 || n == last || n.is_multiple_of(stride);
-    let of = |(name, last): (&str, usize)| {
-        (1..=last)
-            .filter(|n| take(*n, last))
-            .map(|n| format!("{name}@{n}"))
-            .collect::<Vec<_>>()
-    };
-    counts.into_iter().flat_map(of).collect()
-}
-
-/// What a sweep met.
-#[derive(Default)]
-struct Met {
-    died: AtomicUsize,
-    twice: AtomicUsize,
-    unreached: AtomicUsize,
-    before_opened: AtomicUsize,
-}
-
-/// One life, one death, one recovery; with `again` a second death in the recovery.
-fn die_at(point: &str, again: Option<&str>, script: &Script, wanted: &Wanted, met: &Met) {
+/// It dies before its first event is durable: nothing was promised, and a new mission works.
+fn dies_before_it_is_open(point: &str, script: &Script, wanted: &Wanted, met: &Met) {
     let (world, git) = before();
     let agent = world.agent(script);
     let mut command = world.command(&["task", "sweep", &agent]);
-    command.env("ORCHESTRATOR_FAULT", point);
+    command.env("ORCHESTRATOR_FAULT", format!("{point}@1"));
     let ran = Running::new(command).ended();
-    world.all_gone();
-    let count = |of: &AtomicUsize| of.fetch_add(1, Ordering::SeqCst);
-    if ran.signal.is_none() {
-        // Points are passed as often as the loop finds things done at once; a last passing may be missing.
-        count(&met.unreached);
-        return intact(&world, &git, "m1", wanted, &ran.ends(0, &[]));
-    }
-    count(&met.died);
-    assert_eq!(ran.signal, Some(9), "{}", ran.said());
-    let opened = world.run(&["status", "m1"]);
-    if opened.code != Some(0) {
-        // It died before the mission's first event was durable: nothing was promised, and a new one works.
-        count(&met.before_opened);
-        assert!(point.starts_with("open."), "{}", opened.said());
-        let ran = world.run(&["task", "sweep", &agent]).ends(0, &[]);
-        let mission = if ran.said().contains("m2 completed") {
-            "m2"
-        } else {
-            "m1"
-        };
-        return intact(&world, &git, mission, wanted, &ran);
-    }
-    if let Some(again) = again {
-        let mut command = world.command(&["resume", "m1"]);
-        command.env("ORCHESTRATOR_FAULT", again);
-        let ran = Running::new(command).ended();
-        if ran.signal.is_some() {
-            count(&met.twice);
-        }
-        world.all_gone();
-    }
-    let ran = resumed(&world, "m1");
-    intact(&world, &git, "m1", wanted, &ran);
-}
-
-/// Does all of it on as many threads as there are processors, and names what failed.
-fn sweep(jobs: &[(String, Option<String>)], one: impl Fn(&str, Option<&str>) + Sync) {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((point, again)) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        one(point, again.as_deref());
-                    }));
-                    if done.is_err() {
-                        failed.lock().unwrap().push(format!("{point} {again:?}"));
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap();
-    assert!(
-        failed.is_empty(),
-        "{} of {} failed: {failed:#?}",
-        failed.len(),
-        jobs.len()
+    assert_eq!(ran.signal, Some(9), "{point}: {}", ran.said());
+    met.died(point);
+    assert_ne!(world.run(&["status", "m1"]).code, Some(0), "{point}");
+    let ran = world.run(&["task", "sweep", &agent]).ends(0, &[]);
+    let second = ran.said().contains("m2 completed");
+    intact(
+        &world,
+        &git,
+        if second { "m2" } else { "m1" },
+        wanted,
+        &[ran],
     );
 }
 
-fn number(name: &str, otherwise: usize) -> usize {
-    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-}
-
-/// Numbers that look random and are the same every time.
-struct Draws(u64);
-
-impl Draws {
-    fn new() -> Self {
-        Self(number("ORCHESTRATOR_KILL_SEED", 1) as u64)
+/// A point without its numbers: what it is about may be another attempt or landing when other things happen first.
+fn alike(point: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_digit() { '0' } else { letter };
+    let mut text: String = point.chars().map(plain).collect();
+    while text.contains("00") {
+        text = text.replace("00", "0");
     }
-
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % most
-    }
+    text
 }
 
 #[test]
-fn a_mission_killed_at_any_point_goes_on_as_if_nothing_had_been() {
+fn a_mission_killed_at_every_point_and_again_in_each_recovery_goes_on_as_if_nothing_had_been() {
     let (script, began) = (script(), Instant::now());
     let wanted = undisturbed(&script);
-    let points = chosen(&wanted.points, number("ORCHESTRATOR_KILL_STRIDE", 50));
-    let jobs: Vec<_> = points.into_iter().map(|point| (point, None)).collect();
-    let met = Met::default();
-    sweep(&jobs, |point, again| {
-        die_at(point, again, &script, &wanted, &met);
-    });
-    let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
-    println!(
-        "{} points tried: {} died, {} of them before the mission was opened, {} not reached; {} s",
-        jobs.len(),
-        of(&met.died),
-        of(&met.before_opened),
-        of(&met.unreached),
-        began.elapsed().as_secs(),
-    );
-    assert!(
-        of(&met.died) * 10 >= jobs.len() * 9,
-        "most points are reached"
-    );
-}
-
-#[test]
-fn a_mission_killed_again_while_it_recovers_goes_on_as_if_nothing_had_been() {
-    let (script, began) = (script(), Instant::now());
-    let wanted = undisturbed(&script);
-    let mut draws = Draws::new();
-    let names: Vec<&String> = wanted
+    let (early, points): (Vec<String>, Vec<String>) = wanted
         .points
         .iter()
-        .filter(|point| !point.starts_with("open."))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let first = chosen(&wanted.points, usize::MAX);
-    let jobs: Vec<(String, Option<String>)> = (0..number("ORCHESTRATOR_KILL_TWICE", 40))
-        .map(|_| {
-            let first = first[draws.below(first.len())].clone();
-            let again = format!("{}@{}", names[draws.below(names.len())], 1 + draws.below(3));
-            (first, Some(again))
+        .cloned()
+        .partition(|point| point.starts_with("open.") && point != "open.after");
+    let met = Met::default();
+    if let Ok(named) = std::env::var("ORCHESTRATOR_KILL_POINTS") {
+        let named: Vec<String> = named.split(',').map(str::to_owned).collect();
+        return dies_at(&named, &script, &wanted, &met, 1);
+    }
+    parallel(&early, |point, _| {
+        dies_before_it_is_open(point, &script, &wanted, &met);
+    });
+    // Every mission begins with one, has neighbours in different missions, and dies where it takes the lease.
+    let n_parts = number("ORCHESTRATOR_KILL_PARTS", 48);
+    let parts: Vec<Vec<String>> = (0..n_parts)
+        .map(|part| {
+            let own = points.iter().skip(part).step_by(n_parts).cloned();
+            own.chain(["take.leased".to_owned()]).collect()
         })
         .collect();
-    let met = Met::default();
-    sweep(&jobs, |point, again| {
-        die_at(point, again, &script, &wanted, &met);
+    parallel(&parts, |part, draw| {
+        dies_at(part, &script, &wanted, &met, draw);
     });
-    let of = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+    // Again, in a mission of their own, those that were not passed.
+    let again = missed(&points, &met);
+    let parts: Vec<Vec<String>> = again.chunks(24).map(<[String]>::to_vec).collect();
+    parallel(&parts, |part, draw| {
+        dies_at(part, &script, &wanted, &met, 1000 + draw);
+    });
+    let never = missed(&points, &met);
+    let died = met.all();
+    let alikes: BTreeSet<String> = died.iter().map(|point| alike(point)).collect();
+    let without: Vec<&String> = never
+        .iter()
+        .filter(|point| !alikes.contains(&alike(point)))
+        .collect();
+    let kinds: BTreeSet<&str> = died.iter().map(|point| kind(point)).collect();
     println!(
-        "{} tried: {} died, {} died twice; {} s",
-        jobs.len(),
-        of(&met.died),
-        of(&met.twice),
-        began.elapsed().as_secs()
+        "{} points of {} kinds: {} died at, {} of them at the second try, {} only at another one of the same kind; \
+         {} deaths in all, {} of them in recoveries; {} missions of at most {} lives; {} s",
+        wanted.points.len(),
+        kinds.len(),
+        wanted.points.len() - never.len(),
+        again.len() - never.len(),
+        never.len() - without.len(),
+        met.deaths(),
+        met.in_recoveries(),
+        met.missions(),
+        met.most_lives(),
+        began.elapsed().as_secs(),
     );
+    println!("never died at, nor at one alike: {without:?}");
+    no_kind_is_spared(&kinds, &script, &wanted);
+}
+
+/// The points that nothing has died at.
+fn missed(points: &[String], met: &Met) -> Vec<String> {
+    let died = met.all();
+    let missed = points.iter().filter(|point| !died.contains(*point));
+    missed.cloned().collect()
+}
+
+/// Some kinds of points are passed only when two things happen in one order. A mission that passes one dies there.
+fn no_kind_is_spared(kinds: &BTreeSet<&str>, script: &Script, wanted: &Wanted) {
+    let passed: BTreeSet<&str> = wanted.points.iter().map(|point| kind(point)).collect();
+    let missing: Vec<String> = passed
+        .difference(kinds)
+        .map(|kind| format!("{kind}*"))
+        .collect();
+    if missing.is_empty() {
+        return;
+    }
+    let last = Met::default();
+    dies_at(&missing, script, wanted, &last, 2000);
+    let died = last.all();
+    let died: BTreeSet<&str> = died.iter().map(|point| kind(point)).collect();
+    let spared = missing.iter().filter(|armed| {
+        let kind = armed.trim_end_matches('*');
+        last.passed().contains(kind) && !died.contains(kind)
+    });
+    let spared: Vec<&String> = spared.collect();
+    assert!(spared.is_empty(), "kinds that nothing died at: {spared:?}");
 }
 
 #[test]
-fn a_mission_killed_from_outside_at_any_line_goes_on_as_if_nothing_had_been() {
+fn a_mission_killed_at_two_hundred_instants_goes_on_as_if_nothing_had_been() {
     let (script, began) = (script(), Instant::now());
     let wanted = undisturbed(&script);
-    let mut draws = Draws::new();
-    let jobs: Vec<(String, Option<String>)> = (0..number("ORCHESTRATOR_KILL_RANDOM", 20))
-        .map(|_| {
-            (
-                (1 + draws.below(60)).to_string(),
-                Some((1 + draws.below(30)).to_string()),
-            )
-        })
-        .collect();
-    let kills = AtomicUsize::new(0);
-    let killed_after = |mut running: Running, lines: &str| {
-        for _ in 0..lines.parse::<usize>().unwrap() {
-            if running.line().is_none() {
-                break;
-            }
-        }
-        let ran = running.kill();
-        kills.fetch_add(usize::from(ran.signal == Some(9)), Ordering::SeqCst);
-        ran
-    };
-    sweep(&jobs, |first, again| {
+    let missions: Vec<usize> = (0..number("ORCHESTRATOR_KILL_RANDOM", 20)).collect();
+    let met = Met::default();
+    // An instant of the whole length would mostly come after the end of what is left.
+    let longest = wanted.took / 3;
+    parallel(&missions, |_, draw| {
         let (world, git) = before();
         let agent = world.agent(&script);
-        let mut ran = killed_after(world.start(&["task", "sweep", &agent]), first);
-        world.all_gone();
-        if ran.signal.is_some() {
-            ran = killed_after(world.start(&["resume", "m1"]), again.unwrap());
-            world.all_gone();
-        }
-        if ran.signal.is_some() {
-            ran = resumed(&world, "m1");
-        }
-        intact(&world, &git, "m1", &wanted, &ran);
+        let first = ["task", "sweep", &agent];
+        let at = Armed::Instants { n: 10, longest };
+        let lives = chain(&world, &first, &at, &met, draw);
+        let opened = world.run(&["status", "m1"]).code == Some(0);
+        let lives = match opened {
+            true => lives,
+            // The first instant may come before the mission was opened.
+            false => vec![world.run(&first).ends(0, &[])],
+        };
+        let second = lives.iter().any(|ran| ran.said().contains("m2 completed"));
+        intact(
+            &world,
+            &git,
+            if second { "m2" } else { "m1" },
+            &wanted,
+            &lives,
+        );
     });
     println!(
-        "{} missions, {} kills; {} s",
-        jobs.len(),
-        kills.into_inner(),
+        "{} missions, {} deaths at some instant within {} ms of a start; {} s",
+        missions.len(),
+        met.deaths(),
+        longest.as_millis(),
         began.elapsed().as_secs()
     );
 }

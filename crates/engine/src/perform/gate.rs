@@ -39,6 +39,8 @@ pub(crate) struct Job {
     declared: BTreeSet<String>,
     /// The files that define the project's gates.
     definitions: BTreeSet<String>,
+    /// What it is run for, in words.
+    about: String,
 }
 
 pub(crate) fn job(
@@ -75,6 +77,7 @@ pub(crate) fn job(
             .map(|change| change.path.clone())
             .collect(),
         definitions: definitions.cloned().collect(),
+        about: crate::points::gate(gate, purpose),
     }
 }
 
@@ -121,11 +124,11 @@ impl Job {
         let Some(_lane) = bench.lanes.enter(LANE, &line.cancel).await else {
             return Ok(None);
         };
-        fault::point("gate.before");
+        fault::of("gate.before", &self.about);
         let judges = self.judges(bench).await?;
-        fault::point("gate.run before");
+        fault::of("gate.run before", &self.about);
         let ran = self.judge(bench, &judges, &line.cancel).await?;
-        fault::point("gate.run after");
+        fault::of("gate.run after", &self.about);
         if line.cancel.is_cancelled() {
             return Ok(None);
         }

@@ -61,11 +61,11 @@ impl Stack {
         } = self;
         let results = bench
             .with_repository(move |repository| {
-                fault::point("stack.before");
+                fault::of("stack.before", &n);
                 let stacked = repository
                     .stack(mission, &onto, &items)
                     .map_err(Error::new)?;
-                fault::point("stack.after");
+                fault::of("stack.after", &n);
                 Ok(items
                     .iter()
                     .zip(stacked)
@@ -119,9 +119,9 @@ impl Move {
         let Self { n, from, to, tree } = self;
         bench
             .with_repository(move |repository| {
-                fault::point("move.before");
+                fault::of("move.before", &n);
                 let landed = repository.land(&line()?, Some(&from), &to).map_err(Error::new)?;
-                fault::point("move.after");
+                fault::of("move.after", &n);
                 match landed {
                     Landed::Landed => Ok(Input::Moved { n, commit: to, tree }),
                     // The line stands elsewhere. Nobody but this engine moves it, so somebody reached into the state.

@@ -62,9 +62,14 @@ pub(super) fn wait(variable: &str, folder: &Path, most: Duration) -> Vec<String>
             return left.iter().map(ToString::to_string).collect();
         }
         // The kernel says when the first of them has ended; then they are looked at again.
-        if let Ok(process) = pidfd_open(first.pid, PidfdFlags::empty()) {
-            let most = Timespec::try_from(time).ok();
-            rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], most.as_ref()).ok();
-        }
+        ends_within(first.pid, time);
+    }
+}
+
+/// Waits until a process has ended, at most so long.
+pub(super) fn ends_within(pid: Pid, most: Duration) {
+    if let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) {
+        let most = Timespec::try_from(most).ok();
+        rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], most.as_ref()).ok();
     }
 }

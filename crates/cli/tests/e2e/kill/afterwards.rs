@@ -1,0 +1,295 @@
+//! The kill sweep of what comes after a mission, and of what the large mission has not: set-up, a commit and a branch as
+//! delivery, undo, a cancelled mission's rescue, clean.
+//!
+//! Each story is a list of commands. Each is killed at every point that it passes, and again after some points of the next
+//! try, until it has done what it is for; then comes the next.
+
+use super::chain::{At, Draws, Met, each_once, kind, life, nothing_lost, number, parallel};
+use std::collections::BTreeSet;
+use std::time::Instant;
+use testkit::world::{Ran, Running, Script, Task, World, delete, run, write};
+
+/// A command is tried at most so often without being killed.
+const TRIES: usize = 4;
+
+/// A command of a story, and whether it has done what it is for.
+struct Step {
+    words: &'static [&'static str],
+    done: fn(&World) -> bool,
+    /// Where it is always killed once first, if anywhere.
+    cut: Option<&'static str>,
+}
+
+fn step(words: &'static [&'static str], done: fn(&World) -> bool) -> Step {
+    Step {
+        words,
+        done,
+        cut: None,
+    }
+}
+
+/// A story with its user.
+struct Story {
+    name: &'static str,
+    world: fn() -> World,
+    script: fn() -> Script,
+    steps: Vec<Step>,
+    /// What must hold at the end, whatever happened on the way.
+    end: fn(&World),
+}
+
+/// A Node project with a dependency of its own, so that nothing is fetched.
+fn node() -> World {
+    let lock = r#"{ "name": "app", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
+        "": { "name": "app", "version": "1.0.0", "dependencies": { "part": "file:part" } },
+        "node_modules/part": { "resolved": "part", "link": true }, "part": { "version": "1.0.0" } } }"#;
+    crate::world()
+        .file(
+            "package.json",
+            r#"{ "name": "app", "version": "1.0.0", "dependencies": { "part": "file:part" } }"#,
+        )
+        .file("package-lock.json", lock)
+        .file(
+            "part/package.json",
+            r#"{ "name": "part", "version": "1.0.0" }"#,
+        )
+        .file(".gitignore", "node_modules/\n")
+        .file("a.txt", "old\n")
+        .file("gone.txt", "gone\n")
+        .file("folder/kept.txt", "kept\n")
+        .committed()
+}
+
+fn changes() -> Script {
+    let task = Task::new("change")
+        .writes("a.txt")
+        .writes("folder/new.txt")
+        .writes("gone.txt")
+        .proof("grep -q new a.txt && test -d node_modules/part");
+    let steps = [
+        write("a.txt", "new\n"),
+        write("folder/new.txt", "new\n"),
+        delete("gone.txt"),
+        run("chmod +x folder/kept.txt"),
+    ];
+    Script::plan([task]).worker("change", steps).reviewed()
+}
+
+fn stands(world: &World, state: &str) -> bool {
+    world.run(&["status", "m1"]).code == Some(0) && world.state_of("m1") == state
+}
+
+fn is_old(world: &World) -> bool {
+    world.read("a.txt") == "old\n" && world.read("gone.txt") == "gone\n"
+}
+
+fn is_new(world: &World) -> bool {
+    world.read("a.txt") == "new\n"
+        && world.read("folder/new.txt") == "new\n"
+        && world.read("gone.txt").is_empty()
+}
+
+fn handed_over() -> Story {
+    Story {
+        name: "handed over",
+        world: node,
+        script: changes,
+        steps: vec![
+            step(&["task", "change it", "--deliver", "commit"], |world| {
+                stands(world, "completed") && is_new(world)
+            }),
+            step(&["undo", "m1"], |world| {
+                is_old(world) && world.git(&["rev-list", "--count", "main"]) == "1"
+            }),
+            step(&["deliver", "m1", "--as", "branch"], |world| {
+                !world
+                    .git(&["branch", "--list", "orchestrator/m1"])
+                    .is_empty()
+            }),
+            step(&["undo", "m1"], |world| {
+                world
+                    .git(&["branch", "--list", "orchestrator/m1"])
+                    .is_empty()
+            }),
+            step(&["deliver", "m1"], is_new),
+            step(&["undo", "m1"], is_old),
+            step(&["deliver", "m1"], is_new),
+            step(&["clean", "m1"], |world| {
+                std::fs::read_dir(world.state().join("missions"))
+                    .is_ok_and(|left| left.count() == 0)
+            }),
+        ],
+        end: |world| {
+            assert!(is_new(world));
+            assert_eq!(world.git(&["rev-list", "--count", "main"]), "1");
+            let refs = world.git(&["for-each-ref", "--format=%(refname)"]);
+            assert_eq!(refs, "refs/heads/main");
+            assert_eq!(
+                world.git(&["status", "--porcelain"]),
+                " M a.txt\n M folder/kept.txt\n D gone.txt\n?? folder/new.txt"
+            );
+            let git: Vec<String> = std::fs::read_dir(world.project().join(".git"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .filter(|name| name.contains("lock") || name.contains("orchestrator"))
+                .collect();
+            assert_eq!(git, Vec::<String>::new());
+            let left = world
+                .files()
+                .into_keys()
+                .filter(|name| name.contains(".orchestrator-"));
+            assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new());
+        },
+    }
+}
+
+/// A Worker is killed in the middle of its work, and the mission is cancelled: what it has written is kept.
+fn cancelled() -> Story {
+    let script = || {
+        let task = Task::new("change")
+            .writes("a.txt")
+            .proof("grep -q new a.txt");
+        Script::plan([task])
+            .worker("change", [write("a.txt", "new\n")])
+            .reviewed()
+    };
+    Story {
+        name: "cancelled",
+        world: crate::project,
+        script,
+        steps: vec![
+            Step {
+                words: &["task", "change it"],
+                done: |world| world.run(&["status", "m1"]).code == Some(0),
+                cut: Some("turn.agent after: T1.1"),
+            },
+            step(&["cancel", "m1"], |world| {
+                world.run(&["log", "m1"]).out.contains("cancelled by")
+            }),
+            // Whatever comes next finishes what a killed `cancel` has left, and then there is nothing to undo.
+            step(&["undo", "m1"], |world| {
+                let lanes = world.place("m1").join("lanes").read_dir();
+                stands(world, "cancelled") && lanes.is_ok_and(|mut left| left.next().is_none())
+            }),
+        ],
+        end: |world| {
+            assert_eq!(world.read("a.txt"), "old\n");
+            let kept = world.mission_git(
+                "m1",
+                &["for-each-ref", "--format=%(refname)", "refs/rescue"],
+            );
+            let kept = kept.lines().next().expect("nothing was kept").to_owned();
+            let text = world.mission_git("m1", &["show", &format!("{kept}:a.txt")]);
+            assert_eq!(text, "new");
+        },
+    }
+}
+
+/// Runs a story and kills it at these points, or, without any, gives all that it passes.
+fn play(story: &Story, points: Option<&[String]>, met: &Met, draw: u64) -> Vec<String> {
+    let world = (story.world)();
+    let agent = world.agent(&(story.script)());
+    let mut draws = Draws::new(draw);
+    let (plan, list) = (world.beside("armed.points"), world.beside("all"));
+    std::fs::write(&plan, points.unwrap_or_default().join("\n")).unwrap();
+    let mut lives: Vec<Ran> = Vec::new();
+    for step in &story.steps {
+        let mut words = step.words.to_vec();
+        if words[0] == "task" {
+            words.push(&agent);
+        }
+        if let Some(cut) = step.cut {
+            let at = world.beside("cut.points");
+            std::fs::write(&at, cut).unwrap();
+            let ran = life(&world, &words, At::Plan(&at), met);
+            assert_eq!(ran.signal, Some(9), "{cut} is not passed: {}", ran.said());
+            lives.push(ran);
+            continue;
+        }
+        if points.is_none() {
+            let mut command = world.command(&words);
+            command.env("ORCHESTRATOR_FAULT_LIST", &list);
+            let ran = Running::new(command).ended();
+            assert!((step.done)(&world), "{words:?}: {}", ran.said());
+            continue;
+        }
+        let (mut tries, mut recovers) = (0, false);
+        loop {
+            // A mission that was opened goes on; everything else is typed again.
+            let opened = words[0] == "task" && world.run(&["status", "m1"]).code == Some(0);
+            let typed: &[&str] = if opened { &["resume", "m1"] } else { &words };
+            let at = match recovers {
+                true => At::Nth(1 + draws.below(8)),
+                false => At::Plan(&plan),
+            };
+            let ran = life(&world, typed, at, met);
+            let ended = ran.signal.is_none();
+            recovers = !ended && !recovers;
+            lives.push(ran);
+            if lives.len().is_multiple_of(3) {
+                world.all_gone();
+            }
+            if ended && (step.done)(&world) {
+                break;
+            }
+            tries += usize::from(ended);
+            let said: String = lives.iter().rev().take(4).map(Ran::said).collect();
+            assert!(
+                tries < TRIES,
+                "{}: {words:?} is not done: {said}",
+                story.name
+            );
+        }
+    }
+    world.all_gone();
+    (story.end)(&world);
+    nothing_lost(&world, "m1", &lives);
+    let passed = std::fs::read_to_string(list).unwrap_or_default();
+    each_once(&passed)
+}
+
+#[test]
+fn commands_killed_at_every_point_are_done_in_the_end_and_done_once() {
+    let began = Instant::now();
+    for story in [handed_over(), cancelled()] {
+        let met = Met::default();
+        let points = play(&story, None, &met, 0);
+        let points: Vec<String> = points
+            .into_iter()
+            .filter(|point| !point.starts_with("open.") || point == "open.after")
+            .collect();
+        let n_parts = number("ORCHESTRATOR_KILL_PARTS", 48).div_ceil(8);
+        let parts: Vec<Vec<String>> = (0..n_parts)
+            .map(|part| points.iter().skip(part).step_by(n_parts).cloned().collect())
+            .collect();
+        parallel(&parts, |part, draw| {
+            play(&story, Some(part), &met, draw);
+        });
+        let missed = || -> Vec<String> {
+            let died = met.all();
+            let missed = points.iter().filter(|point| !died.contains(*point));
+            missed.cloned().collect()
+        };
+        let again = missed();
+        if !again.is_empty() {
+            play(&story, Some(&again), &met, 1000);
+        }
+        let (died, never) = (met.all(), missed().len());
+        let kinds: BTreeSet<&str> = points.iter().map(|point| kind(point)).collect();
+        let died_kinds: BTreeSet<&str> = died.iter().map(|point| kind(point)).collect();
+        let missing: Vec<&&str> = kinds.difference(&died_kinds).collect();
+        println!(
+            "{}: {} points of {} kinds, {never} not died at; {} deaths, {} of them in recoveries; {} s",
+            story.name,
+            points.len(),
+            kinds.len(),
+            met.deaths(),
+            met.in_recoveries(),
+            began.elapsed().as_secs()
+        );
+        assert!(
+            missing.is_empty(),
+            "kinds that nothing died at: {missing:?}"
+        );
+    }
+}
