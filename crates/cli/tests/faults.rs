@@ -71,6 +71,42 @@ async fn holding<const N: usize>(
     (model.await, gates)
 }
 
+/// The journal holds together and knows all that was said; of workspaces nothing is left, and after `clean` no ref.
+async fn nothing_is_lost_or_left(user: &User, lives: &[String]) {
+    let verified = user.run(&["verify", "m1"]).await;
+    assert!(
+        verified.said.contains("every link holds"),
+        "{}",
+        verified.said
+    );
+    let log = user.run(&["log", "m1"]).await.said;
+    let known: Vec<&str> = log.lines().filter_map(|line| line.get(6..)).collect();
+    // A line that tells an event begins with a time, in a column of nine.
+    let is_event = |line: &&str| {
+        let time = line.get(..9).unwrap_or_default().trim_start();
+        line.get(9..11) == Some("  ")
+            && time.starts_with(|c: char| c.is_ascii_digit())
+            && time.ends_with(['s', 'n'])
+    };
+    let told: Vec<&str> = lives
+        .iter()
+        .flat_map(|life| life.lines())
+        .filter(is_event)
+        .collect();
+    assert!(told.len() >= 20, "{told:?}");
+    for line in told {
+        assert!(
+            known.contains(&line),
+            "it was said, and is in no event: {line:?}\n{log}"
+        );
+    }
+    let place = user.place("m1");
+    for folder in ["lanes", "sides", "prepared", "notes"] {
+        let left = std::fs::read_dir(place.join(folder)).into_iter().flatten();
+        assert_eq!(left.count(), 0, "{folder}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice() {
     const CUT: [&str; 10] = [
@@ -90,13 +126,14 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
     let user = user(&model);
     let before = user.files();
     let resume = ["resume", "m1", "--allow", "shell"];
+    let mut lives = Vec::new();
     for (n, (cut, gate)) in CUT.iter().zip(gates.iter()).enumerate() {
         let task = ["task", "Add three words", "--allow", "shell"];
         let life = user.start(if n == 0 { &task } else { &resume });
         model
             .until(|log| log.iter().any(|r| told(&crew, r) == *cut))
             .await;
-        life.crash().await;
+        lives.push(life.crash().await);
         user.deserted().await;
         assert_eq!(user.files(), before, "nothing is delivered before the end");
         gate.open();
@@ -106,16 +143,25 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     // Only the steps that were cut off are asked for again.
     assert_eq!(all(&crew, &model), once_each_and(&CUT));
+    let mut expected = before.clone();
     for word in ["alpha", "beta", "gamma"] {
-        let file = user.files().get(&format!("{word}.txt")).cloned();
-        assert_eq!(file, Some(format!("{word}\n")), "{}", ran.said);
+        expected.insert(format!("{word}.txt"), format!("{word}\n"));
     }
+    assert_eq!(user.files(), expected, "{}", ran.said);
     user.deserted().await;
+    lives.push(ran.said);
+    nothing_is_lost_or_left(&user, &lives).await;
     let asked = model.log().len();
     let again = user.run(&["resume", "m1"]).await;
     println!("{}", again.said);
     assert_eq!(model.log().len(), asked, "a finished mission asks nobody");
     user.deserted().await;
+    let place = user.place("m1");
+    assert_eq!(user.run(&["clean", "m1"]).await.code, Some(0));
+    assert!(!place.exists());
+    let pins = user.project().join(".git/refs/orchestrator");
+    assert!(!pins.exists(), "the pin is gone");
+    assert_eq!(user.files(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,7 +150,10 @@ pub enum Error {
 
 /// An open door. Closed when it is dropped.
 #[derive(Debug)]
-pub struct Door(Socket);
+pub struct Door {
+    socket: Socket,
+    idle: Duration,
+}
 
 impl Door {
     /// Opens a door at a path whose folder is made if it is not there. What an engine that was killed left there is
@@ -159,7 +162,10 @@ impl Door {
     /// # Errors
     /// See [`Error`]; nothing was changed.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self(Socket::open(path)?))
+        Ok(Self {
+            socket: Socket::open(path)?,
+            idle: IDLE,
+        })
     }
 
     /// Answers until it is told to stop.
@@ -171,13 +177,13 @@ impl Door {
                 break;
             };
             let stream = tokio::select! {
-                stream = self.0.accept() => stream,
+                stream = self.socket.accept() => stream,
                 () = stop.cancelled() => break,
             };
-            let (handle, stop) = (handle.clone(), stop.clone());
+            let (handle, stop, idle) = (handle.clone(), stop.clone(), self.idle);
             guests.spawn(async move {
                 tokio::select! {
-                    () = attend(stream, handle) => {}
+                    () = attend(stream, handle, idle) => {}
                     () = stop.cancelled() => {}
                 }
                 drop(place);
@@ -189,11 +195,11 @@ impl Door {
 }
 
 /// Answers one guest, line by line.
-async fn attend(stream: UnixStream, handle: Handle) {
+async fn attend(stream: UnixStream, handle: Handle, idle: Duration) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
-        let Some(line) = socket::line(&mut reader, IDLE).await else {
+        let Some(line) = socket::line(&mut reader, idle).await else {
             return;
         };
         let told = match serde_json::from_slice::<Asked>(&line) {
@@ -214,7 +220,7 @@ async fn attend(stream: UnixStream, handle: Handle) {
         };
         bytes.push(b'\n');
         // A guest who never reads does not keep its place.
-        let written = tokio::time::timeout(IDLE, writer.write_all(&bytes)).await;
+        let written = tokio::time::timeout(idle, writer.write_all(&bytes)).await;
         if !matches!(written, Ok(Ok(()))) {
             return;
         }
@@ -254,8 +260,130 @@ pub async fn tell(path: &Path, by: &str, wish: Wish) -> Result<Option<Told>, Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+    use crate::dispatcher::Dispatcher;
+    use crate::perform::sample;
+    use crate::store;
+    use mission::terms::Terms;
+    use std::fs;
+    use std::io::ErrorKind;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use tokio::io::AsyncBufReadExt as _;
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixListener;
+
+    /// A door with an engine behind it that never runs: what is asked stays in its inbox.
+    fn door(folder: &Path, idle: Duration) -> (Door, Handle, Dispatcher) {
+        let journal = Arc::new(journal::Memory::new(journal::StoreId([1; 16])));
+        let (now, nowhere) = (Clock::new().now(), Path::new("/nowhere"));
+        let terms = Terms::default();
+        let opened = store::open_new(
+            &*journal,
+            now,
+            nowhere,
+            "r",
+            terms,
+            |_| nowhere.into(),
+            |_| Ok(()),
+        );
+        let settings = sample::settings(folder);
+        let (engine, handle) = Dispatcher::new(journal, opened.unwrap(), settings);
+        let mut door = Door::open(&folder.join("run/m1")).unwrap();
+        door.idle = idle;
+        (door, handle, engine)
+    }
+
+    async fn says(stream: &mut UnixStream) -> String {
+        stream.write_all(b"what?\n").await.unwrap();
+        heard(stream).await
+    }
+
+    async fn heard(stream: &mut UnixStream) -> String {
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await.unwrap();
+        line
+    }
+
+    #[test]
+    fn a_door_opens_only_in_a_folder_of_ones_own_that_is_closed_to_others() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _inside = runtime.enter();
+        let place = tempfile::tempdir().unwrap();
+        let refused = |path: &Path, why: &str| match Door::open(path) {
+            Err(Error::Socket(socket::Error::Folder { why: found, .. })) => assert_eq!(found, why),
+            other => panic!("{other:?}"),
+        };
+        let open = place.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        refused(&open.join("m1"), "is open to other users");
+        let theirs = match rustix::process::geteuid().is_root() {
+            true => {
+                let theirs = place.path().join("theirs");
+                fs::create_dir(&theirs).unwrap();
+                std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
+                theirs
+            }
+            false => PathBuf::from("/usr"),
+        };
+        refused(&theirs.join("m1"), "belongs to another user");
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(place.path(), &link).unwrap();
+        refused(&link.join("m1"), "is not a folder");
+        let own = place.path().join("own");
+        let door = Door::open(&own.join("m1")).unwrap();
+        let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(&own), mode(&own.join("m1"))), (0o700, 0o600));
+        drop(door);
+        fs::write(own.join("m1"), "somebody's").unwrap();
+        refused(&own.join("m1"), "is not a socket");
+        assert_eq!(fs::read(own.join("m1")).unwrap(), b"somebody's");
+        // A socket that a killed engine left is replaced.
+        drop(std::os::unix::net::UnixListener::bind(own.join("m2")).unwrap());
+        assert!(own.join("m2").exists());
+        Door::open(&own.join("m2")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_loses_the_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, handle, _engine) = door(folder.path(), Duration::from_millis(1));
+        let (path, stop) = (folder.path().join("run/m1"), CancellationToken::new());
+        let guest = async {
+            let mut stream = UnixStream::connect(&path).await.unwrap();
+            let mut nothing = Vec::new();
+            stream.read_to_end(&mut nothing).await.unwrap();
+            assert_eq!(nothing, b"");
+            stop.cancel();
+        };
+        tokio::join!(door.serve(handle, stop.clone()), guest);
+    }
+
+    #[tokio::test]
+    async fn so_many_guests_are_heard_at_once_and_the_next_one_after_the_first_has_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, handle, _engine) = door(folder.path(), Duration::from_secs(3600));
+        let (path, stop) = (folder.path().join("run/m1"), CancellationToken::new());
+        let guests = async {
+            let mut inside = Vec::new();
+            for _ in 0..CONNECTIONS {
+                let mut stream = UnixStream::connect(&path).await.unwrap();
+                assert!(says(&mut stream).await.contains("not understood"));
+                inside.push(stream);
+            }
+            let mut next = UnixStream::connect(&path).await.unwrap();
+            next.write_all(b"and I?\n").await.unwrap();
+            for stream in &mut inside {
+                assert!(says(stream).await.contains("not understood"));
+            }
+            let silent = next.try_read(&mut [0]).unwrap_err();
+            assert_eq!(silent.kind(), ErrorKind::WouldBlock);
+            drop(inside.pop());
+            assert!(heard(&mut next).await.contains("not understood"));
+            stop.cancel();
+        };
+        tokio::join!(door.serve(handle, stop.clone()), guests);
+    }
 
     #[tokio::test]
     async fn an_engine_that_ends_before_it_answered_is_not_taken_for_a_foreign_one() {

@@ -93,6 +93,22 @@ impl User {
         self
     }
 
+    /// The folder of a mission.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn place(&self, mission: &str) -> PathBuf {
+        let missions = self
+            .home
+            .path()
+            .join("state/opencode-orchestrator/missions");
+        let found = fs::read_dir(missions).expect("missions").flatten();
+        let own = |name: String| name.starts_with(&format!("{mission}-"));
+        let mut found = found.filter(|entry| own(entry.file_name().to_string_lossy().into_owned()));
+        found.next().expect("a folder of the mission").path()
+    }
+
     /// His project.
     pub fn project(&self) -> PathBuf {
         self.home.project()
@@ -217,14 +233,15 @@ impl Running {
         self.child.id()
     }
 
-    /// Ends it as a crash would.
+    /// Ends it as a crash would, and gives what it has said.
     ///
     /// # Panics
     ///
     /// When it has ended before.
-    pub async fn crash(mut self) {
+    pub async fn crash(mut self) -> String {
         assert!(self.id().is_some(), "it has ended by itself");
-        self.child.kill().await.expect("a running process");
+        self.child.start_kill().expect("a running process");
+        self.end().await.said
     }
 
     /// Waits for its end.

@@ -6,4 +6,5 @@ mod delivery;
 mod fixture;
 mod landing;
 mod snapshot;
+mod user;
 mod workspace;
