@@ -4,6 +4,7 @@ use journal::{Head, Journal, Lease, NewMission, Takeover};
 use mission::event::{DecodeError, Event, Recorded};
 use mission::ids::{MissionId, Seq};
 use mission::input::{Input, Reply};
+use mission::limits;
 use mission::mission::Mission;
 use mission::terms::Terms;
 use mission::time::Timestamp;
@@ -183,8 +184,9 @@ pub fn once(
     let ends = !matches!(input, Input::Answer { .. } | Input::Edit { .. });
     let (decided, reply) = owned.mission.decide(at, input);
     keep(&mut owned.mission, decided);
-    while ends {
-        // What ends a mission, or wakes it up again, is followed to its end: no turn starts on the way.
+    // What ends a mission, or wakes it up again, is followed to its end: no turn starts on the way.
+    let most = if ends { limits::STEP_EVENTS } else { 0 };
+    for _ in 0..most {
         let follows = owned.mission.follow(at);
         if follows.is_empty() || follows.iter().any(starts) {
             break;
