@@ -364,7 +364,7 @@ pub(crate) async fn drive(
     after: Seq,
 ) -> Result<Ran, Error> {
     let (id, silence) = (owned.mission.id(), Some(settings.silence));
-    let (ended, (shown, heard)) = carry(store, owned, settings, |handle, closed| {
+    let (ended, (shown, heard)) = Box::pin(carry(store, owned, settings, |handle, closed| {
         let show = Show::silent_for(store, id, style, after, silence);
         let seen = handle.watch();
         let (watched, until) = (handle.clone(), closed.clone());
@@ -372,7 +372,7 @@ pub(crate) async fn drive(
         let watch = move || here.block_on(show.watch(seen, watched, until));
         let shown = tokio::task::spawn_blocking(watch);
         (shown, tokio::spawn(signals::listen(handle, closed)))
-    })
+    }))
     .await?;
     let shown = match shown.await {
         Ok(shown) => shown?,

@@ -252,7 +252,7 @@ impl Hosting {
         let watch = |handle: Handle, closed: CancellationToken| {
             tokio::spawn(watch(handle, closed, wake, stop))
         };
-        let (ended, _) = host::carry(&self.store, owned, settings, watch).await?;
+        let (ended, _) = Box::pin(host::carry(&self.store, owned, settings, watch)).await?;
         Ok(match ended? {
             Ended::Over(mission) => board::report(&mission),
             Ended::WoundDown(mission) => format!(

@@ -22,8 +22,8 @@ fn node() -> World {
             r#"{ "name": "said", "version": "1.0.0" }"#,
         )
         .file("said/index.js", SAID)
-        .file("hello.test.js", &test("hello"))
-        .file("hello.js", &module("hello"))
+        .file("hello.test.js", test("hello"))
+        .file("hello.js", module("hello"))
         .committed()
 }
 
