@@ -1,5 +1,9 @@
 //! One world: an engine that may die at any point, and everything around it that does not die with it.
 
+mod life;
+mod reply;
+mod turn;
+
 use crate::audit::Audit;
 use crate::coverage::{Coverage, Fate};
 use crate::git::{Git, Tree};
@@ -45,7 +49,7 @@ pub(crate) enum What {
     Says {
         life: u64,
         name: String,
-        input: Option<Box<Input>>,
+        input: Option<Input>,
         ends: bool,
     },
     /// A person looks at the mission and maybe does something.
@@ -302,7 +306,7 @@ impl World {
                 if ends {
                     engine.desk.ended(&name);
                 }
-                let mut inputs: Vec<_> = input.into_iter().map(|input| (*input, None)).collect();
+                let mut inputs: Vec<_> = input.into_iter().map(|input| (input, None)).collect();
                 // What is said at about the same time is often heard at once.
                 while self.rng.chance(300) {
                     let Some(input) = self.also_said(life) else {
@@ -337,7 +341,7 @@ impl World {
         if let Some(engine) = self.engine.as_mut().filter(|_| ends) {
             engine.desk.ended(&name);
         }
-        input.map(|input| *input)
+        input
     }
 
     /// A person's input, with a reply that they wait for.
@@ -345,349 +349,6 @@ impl World {
         self.tickets += 1;
         let ticket = (self.tickets, Some(wish));
         self.cycle(vec![(input, Some(ticket))]);
-    }
-
-    /// One turn of the engine's loop. If it dies in the middle, it starts again some time later.
-    fn cycle(&mut self, inputs: Vec<(Input, Option<Ticket>)>) {
-        if self.engine.is_some() && self.try_cycle(inputs).is_err() {
-            self.die();
-        }
-    }
-
-    /// A point at which the engine may die.
-    pub(crate) fn point(&mut self, place: &'static str) -> Result<(), Crash> {
-        if !self.rng.chance(self.scenario.faults.crash) {
-            return Ok(());
-        }
-        tell!("** the engine dies {place}");
-        self.coverage.crash(place);
-        Err(Crash)
-    }
-
-    fn try_cycle(&mut self, inputs: Vec<(Input, Option<Ticket>)>) -> Result<(), Crash> {
-        let now = self.told();
-        self.point("before it takes the input")?;
-        let Some(engine) = &mut self.engine else {
-            return Err(Crash);
-        };
-        for (input, _) in &inputs {
-            tell!("{:>10} < {input:?}", self.now - 1_000_000_000);
-            self.audit.input(engine.desk.mission(), now, input);
-        }
-        let tickets: Vec<Ticket> = inputs
-            .iter()
-            .filter_map(|(_, ticket)| ticket.clone())
-            .collect();
-        let bodies: Vec<Vec<u8>> = engine
-            .desk
-            .take(now, inputs)
-            .iter()
-            .map(Recorded::encode)
-            .collect();
-        assert!(
-            bodies.len() < EVENTS_PER_STEP,
-            "one step made {} events",
-            bodies.len()
-        );
-        self.audit
-            .taken(&tickets, Seq(engine.head.seq.0 + bodies.len() as u64));
-        self.replies();
-        self.point("before the append")?;
-        self.append(&bodies)?;
-        self.point("after the append")?;
-        self.release()
-    }
-
-    /// Makes events durable, or fails as a disk does: with the events stored, or without.
-    fn append(&mut self, bodies: &[Vec<u8>]) -> Result<(), Crash> {
-        let fails = self.rng.chance(self.scenario.faults.append) && !bodies.is_empty();
-        let stored = self.rng.chance(500);
-        let Some(engine) = &mut self.engine else {
-            return Err(Crash);
-        };
-        if bodies.is_empty() {
-            return Ok(());
-        }
-        if fails && !stored {
-            tell!("** the append fails, and nothing is stored");
-            return Err(Crash);
-        }
-        match self
-            .journal
-            .append(&engine.lease, &engine.head, bodies, None)
-        {
-            Ok(head) => engine.head = head,
-            Err(error) => panic!("the only owner's append was refused: {error}"),
-        }
-        self.audit.stored(engine.head.seq);
-        if fails {
-            tell!("** the append fails, and all is stored");
-            return Err(Crash);
-        }
-        Ok(())
-    }
-
-    /// Lets out what is durable.
-    fn release(&mut self) -> Result<(), Crash> {
-        let Some(engine) = &mut self.engine else {
-            return Err(Crash);
-        };
-        let life = engine.life;
-        let released = engine.desk.durable();
-        for recorded in &released.events {
-            tell!("{:>10} > {:?}", "", recorded.event);
-            self.coverage.event(&recorded.event);
-            self.audit.event(recorded, &self.git);
-        }
-        self.replies();
-        let Some(engine) = &self.engine else {
-            return Err(Crash);
-        };
-        self.audit.state(
-            engine.desk.mission(),
-            engine.desk.n_in_flight(),
-            self.told_at_least(),
-            &self.git,
-        );
-        if self.steps.is_multiple_of(FOLD_EVERY) {
-            self.fold();
-        }
-        for recorded in &released.events {
-            self.hand_answers_back(&recorded.event);
-        }
-        for name in &released.stop {
-            tell!("{:>10} x {name}", "");
-        }
-        for command in released.start {
-            self.point("before it starts a performer")?;
-            self.begin(life, command);
-        }
-        Ok(())
-    }
-
-    fn told_at_least(&self) -> Timestamp {
-        self.told().max(self.audit.last)
-    }
-
-    fn replies(&mut self) {
-        let Some(engine) = &mut self.engine else {
-            return;
-        };
-        for (ticket, reply) in engine.desk.replies() {
-            tell!("{:>10} = {reply:?} to {ticket:?}", "");
-            self.audit.replied(&ticket, &reply);
-        }
-    }
-
-    /// The state is what its journal says, and the journal's chain holds.
-    fn fold(&mut self) {
-        let Some(engine) = &self.engine else { return };
-        let mission = self.read(&self.journal.clone());
-        assert!(
-            mission == *engine.desk.mission(),
-            "the state is not the fold of its journal"
-        );
-        let verdict = self
-            .journal
-            .verify(self.mission)
-            .expect("the journal can be read");
-        assert!(
-            matches!(verdict, journal::Verdict::Verified { .. }),
-            "the chain is broken: {verdict:?}"
-        );
-    }
-
-    fn read(&self, journal: &Memory) -> Mission {
-        let entries = journal
-            .read(self.mission, Seq(1), usize::MAX)
-            .expect("the mission is there");
-        let decode = |entry: &journal::Entry| {
-            Recorded::decode(&entry.body).expect("what was stored can be read")
-        };
-        let events: Vec<Recorded> = entries.iter().map(decode).collect();
-        Mission::replay(&events).expect("the journal begins with the opening")
-    }
-
-    /// Everything in memory is lost. What performers were about to do in the world has happened, or has not.
-    fn die(&mut self) {
-        let Some(engine) = self.engine.take() else {
-            return;
-        };
-        self.journal.kill(self.mission);
-        let life = engine.life;
-        let theirs = |what: &What| matches!(what, What::Effect { life: l, .. } | What::Says { life: l, .. } if *l == life);
-        let lost: Vec<(u64, u64)> = self
-            .queue
-            .iter()
-            .filter(|(_, what)| theirs(what))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in lost {
-            if let Some(What::Effect { command, .. }) = self.queue.remove(&key)
-                && self.rng.chance(500)
-            {
-                tell!("** {} reaches the world all the same", command.name());
-                drop(self.in_the_world(&command));
-            }
-        }
-        self.host_after_crash();
-        let whole = Seq(engine.desk.mission().n_events()) == self.audit.durable;
-        self.before_death = whole.then(|| engine.desk.mission().clone());
-        if self.rng.chance(self.scenario.faults.zombie) {
-            self.zombie = Some(engine);
-        }
-        if self.rng.chance(self.scenario.faults.clock) {
-            let jumps: [i64; 5] = [1_000, 60_000, 600_000, 4_000_000, 90_000_000];
-            let jump = *self.rng.pick(&jumps).unwrap_or(&0);
-            self.clock += if self.rng.chance(500) { jump } else { -jump };
-            tell!("** the clock jumps: it is {} ms off", self.clock);
-        }
-        let wait = self.rng.range(10, 120_000);
-        self.after(wait, What::Start);
-    }
-
-    /// A new life: a newer lease, the fold of the journal, and the same commands as before.
-    fn start(&mut self) {
-        if self.engine.is_some() {
-            return;
-        }
-        self.lives += 1;
-        let life = self.lives;
-        tell!("** life {life} begins");
-        let handle = self.journal.reopen();
-        let lease = handle
-            .acquire(self.mission, owner(life), Takeover::IfDead)
-            .expect("the last owner is dead");
-        self.audit.lease(lease.epoch());
-        let head = handle.head(self.mission).expect("the mission is there");
-        self.audit.recovered(&head);
-        if self.point("before it has read the journal").is_err() {
-            self.journal.kill(self.mission);
-            self.after(1_000, What::Start);
-            return;
-        }
-        let mission = self.read(&handle);
-        if let Some(before) = self.before_death.take() {
-            assert!(mission == before, "what is recovered is not what died");
-        }
-        let desk = Desk::new(mission);
-        let missed = self.audit.catch_up(
-            desk.mission(),
-            || {
-                let entries = handle
-                    .read(self.mission, Seq(1), usize::MAX)
-                    .expect("the mission is there");
-                entries
-                    .iter()
-                    .map(|entry| Recorded::decode(&entry.body).expect("it can be read"))
-                    .collect()
-            },
-            &self.git,
-        );
-        missed.iter().for_each(|event| self.coverage.event(event));
-        self.journal = handle;
-        self.engine = Some(Engine {
-            life,
-            desk,
-            lease,
-            head,
-        });
-        if self.zombie.is_some() {
-            let wait = self.rng.below(600_000);
-            self.after(wait, What::Zombie);
-        }
-        self.cycle(vec![(Input::Woke { seen: None }, None)]);
-    }
-
-    /// An engine that was taken for dead has something to say, and nobody may listen.
-    fn zombie_wakes(&mut self) {
-        if self.engine.is_none() {
-            return;
-        }
-        let Some(mut zombie) = self.zombie.take() else {
-            return;
-        };
-        let input = Input::Edit {
-            edit: mission::todo::TodoEdit::Propose {
-                text: "from the grave".into(),
-            },
-            by: "a zombie".into(),
-        };
-        let bodies: Vec<Vec<u8>> = zombie
-            .desk
-            .take(self.told(), [(input, None)])
-            .iter()
-            .map(Recorded::encode)
-            .collect();
-        let head = self
-            .journal
-            .head(self.mission)
-            .expect("the mission is there");
-        let refused = self.journal.append(&zombie.lease, &head, &bodies, None);
-        tell!("** a zombie of life {} appends: {refused:?}", zombie.life);
-        assert!(
-            matches!(refused, Err(Error::Fenced { .. })),
-            "an old lease appended: {refused:?}"
-        );
-        self.coverage.fenced += 1;
-        drop(zombie);
-        let rows = self.journal.missions().expect("the journal can be read");
-        let hold = rows[0].lease.as_ref().map(|lease| lease.hold);
-        assert_eq!(hold, Some(Hold::Live), "an old lease gave the new one back");
-    }
-
-    /// Sends what a performer has to say: soon, or as badly as this world's faults have it.
-    pub(crate) fn send(&mut self, life: u64, command: &Command, input: Input) {
-        let faults = self.scenario.faults;
-        let (name, kind) = (command.name(), command.kind());
-        let soon = self.rng.range(1, 3_000);
-        if self.rng.chance(faults.lost) {
-            tell!("{:>10} . the reply of {name} is lost", "");
-            self.coverage.reply(kind, Fate::Lost);
-            return self.after(
-                soon,
-                What::Says {
-                    life,
-                    name,
-                    input: None,
-                    ends: true,
-                },
-            );
-        }
-        if self.rng.chance(faults.doubled) {
-            self.coverage.reply(kind, Fate::Doubled);
-            // Most copies come soon; some come when hardly anything is as it was.
-            let most = self.rng.weigh(&[(4, 30 * 60_000), (1, 10 * 60 * 60_000)]);
-            let again = self.rng.range(1, most);
-            let (name, input) = (name.clone(), Some(Box::new(input.clone())));
-            self.after(
-                again,
-                What::Says {
-                    life,
-                    name,
-                    input,
-                    ends: false,
-                },
-            );
-        }
-        let late = self.rng.chance(faults.late);
-        if late {
-            self.coverage.reply(kind, Fate::Late);
-        }
-        let wait = if late {
-            self.rng.range(20 * 60_000, 90 * 60_000)
-        } else {
-            soon
-        };
-        self.after(
-            wait,
-            What::Says {
-                life,
-                name,
-                input: Some(Box::new(input)),
-                ends: true,
-            },
-        );
     }
 
     pub(crate) fn minutes(&mut self, low: u64, high: u64) -> u64 {

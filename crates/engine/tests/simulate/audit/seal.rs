@@ -1,0 +1,98 @@
+//! The seal, what may come after it, and how a world must end.
+
+use super::*;
+
+impl Audit {
+    pub(super) fn after_the_seal(&self, event: &Event) {
+        let fits = matches!(
+            event,
+            Event::TodoEdited { .. }
+                | Event::Resumed { .. }
+                | Event::DeliverAsked { .. }
+                | Event::DeliveryPlanned { .. }
+                | Event::Delivered { .. }
+                | Event::DeliveryRefused { .. }
+                | Event::UndoAsked { .. }
+                | Event::Undone { .. }
+                | Event::UndoFailed { .. }
+                | Event::Cleaned { .. }
+        );
+        assert!(fits, "it happened after the seal: {event:?}");
+    }
+
+    pub(super) fn sealed(
+        &mut self,
+        outcome: Outcome,
+        commit: Option<&CommitId>,
+        tree: Option<&TreeId>,
+        git: &Git,
+    ) {
+        self.sealed = Some(outcome);
+        self.seals += 1;
+        let delivers = outcome == Outcome::Completed && self.terms.deliver != Deliver::None;
+        self.deliveries += u32::from(delivers);
+        assert!(self.live.is_empty(), "turns run on behind the seal");
+        assert!(self.gates.is_empty(), "gates run on behind the seal");
+        if let Some(commit) = commit {
+            assert_eq!(
+                git.line.as_ref(),
+                Some(commit),
+                "the seal names another commit than the line's end"
+            );
+            assert_eq!(
+                Some(&git.tree_of(commit)),
+                tree,
+                "the seal names another tree"
+            );
+        }
+        if outcome == Outcome::Completed {
+            let tree = git.tree(tree.expect("a completed mission has a tree"));
+            for goal in self.goals_of_the_plan() {
+                assert!(
+                    goal.is_met(&tree),
+                    "completed, and {} is not done",
+                    goal.key
+                );
+            }
+        }
+    }
+
+    /// Goals of agents whose acceptance tells done from not done.
+    pub(super) fn goals_of_the_plan(&self) -> Vec<Goal> {
+        let keys: BTreeSet<&str> = self.tasks.values().map(|task| task.key.as_str()).collect();
+        let goals = self
+            .goals
+            .iter()
+            .filter(|goal| keys.contains(goal.key.as_str()));
+        goals
+            .filter(|goal| goal.kind == TaskKind::Agent && goal.discriminates)
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn patience(&mut self, n: u32) {
+        self.patience = n;
+    }
+
+    /// Once nothing goes wrong any more, the work gets done.
+    pub(crate) fn ended(&self, mission: &Mission) {
+        let outcome = mission.outcome().expect("it is over");
+        let told = self.events.last().map(|recorded| &recorded.event);
+        // A short mission may run out of time, however honest everybody is.
+        let short = self.terms.mission < Millis::from_mins(12 * 60);
+        let overdue = short
+            && mission
+                .reasons()
+                .iter()
+                .any(|why| why.starts_with("its time of"));
+        if mission.base().is_none() || overdue {
+            return;
+        }
+        assert!(
+            is_good(outcome),
+            "with nothing going wrong and {} resumes it is {outcome} ({:?}); last: {told:?}",
+            self.patience,
+            mission.reasons()
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! The lives of engines: how one dies, how the next begins, and what an old one tries afterwards.
+
+use super::*;
+
+impl World {
+    /// Everything in memory is lost. What performers were about to do in the world has happened, or has not.
+    pub(super) fn die(&mut self) {
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
+        self.journal.kill(self.mission);
+        let life = engine.life;
+        let theirs = |what: &What| matches!(what, What::Effect { life: l, .. } | What::Says { life: l, .. } if *l == life);
+        let lost: Vec<(u64, u64)> = self
+            .queue
+            .iter()
+            .filter(|(_, what)| theirs(what))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in lost {
+            if let Some(What::Effect { command, .. }) = self.queue.remove(&key)
+                && self.rng.chance(500)
+            {
+                tell!("** {} reaches the world all the same", command.name());
+                drop(self.in_the_world(&command));
+            }
+        }
+        self.host_after_crash();
+        let whole = Seq(engine.desk.mission().n_events()) == self.audit.durable;
+        self.before_death = whole.then(|| engine.desk.mission().clone());
+        if self.rng.chance(self.scenario.faults.zombie) {
+            self.zombie = Some(engine);
+        }
+        if self.rng.chance(self.scenario.faults.clock) {
+            let jumps: [i64; 5] = [1_000, 60_000, 600_000, 4_000_000, 90_000_000];
+            let jump = *self.rng.pick(&jumps).unwrap_or(&0);
+            self.clock += if self.rng.chance(500) { jump } else { -jump };
+            tell!("** the clock jumps: it is {} ms off", self.clock);
+        }
+        let wait = self.rng.range(10, 120_000);
+        self.after(wait, What::Start);
+    }
+
+    /// A new life: a newer lease, the fold of the journal, and the same commands as before.
+    pub(super) fn start(&mut self) {
+        if self.engine.is_some() {
+            return;
+        }
+        self.lives += 1;
+        let life = self.lives;
+        tell!("** life {life} begins");
+        let handle = self.journal.reopen();
+        let lease = handle
+            .acquire(self.mission, owner(life), Takeover::IfDead)
+            .expect("the last owner is dead");
+        self.audit.lease(lease.epoch());
+        let head = handle.head(self.mission).expect("the mission is there");
+        self.audit.recovered(&head);
+        if self.point("before it has read the journal").is_err() {
+            self.journal.kill(self.mission);
+            self.after(1_000, What::Start);
+            return;
+        }
+        let mission = self.read(&handle);
+        if let Some(before) = self.before_death.take() {
+            assert!(mission == before, "what is recovered is not what died");
+        }
+        let desk = Desk::new(mission);
+        let missed = self.audit.catch_up(
+            desk.mission(),
+            || {
+                let entries = handle
+                    .read(self.mission, Seq(1), usize::MAX)
+                    .expect("the mission is there");
+                entries
+                    .iter()
+                    .map(|entry| Recorded::decode(&entry.body).expect("it can be read"))
+                    .collect()
+            },
+            &self.git,
+        );
+        missed.iter().for_each(|event| self.coverage.event(event));
+        self.journal = handle;
+        self.engine = Some(Engine {
+            life,
+            desk,
+            lease,
+            head,
+        });
+        if self.zombie.is_some() {
+            let wait = self.rng.below(600_000);
+            self.after(wait, What::Zombie);
+        }
+        self.cycle(vec![(Input::Woke { seen: None }, None)]);
+    }
+
+    /// An engine that was taken for dead has something to say, and nobody may listen.
+    pub(super) fn zombie_wakes(&mut self) {
+        if self.engine.is_none() {
+            return;
+        }
+        let Some(mut zombie) = self.zombie.take() else {
+            return;
+        };
+        let input = Input::Edit {
+            edit: mission::todo::TodoEdit::Propose {
+                text: "from the grave".into(),
+            },
+            by: "a zombie".into(),
+        };
+        let bodies: Vec<Vec<u8>> = zombie
+            .desk
+            .take(self.told(), [(input, None)])
+            .iter()
+            .map(Recorded::encode)
+            .collect();
+        let head = self
+            .journal
+            .head(self.mission)
+            .expect("the mission is there");
+        let refused = self.journal.append(&zombie.lease, &head, &bodies, None);
+        tell!("** a zombie of life {} appends: {refused:?}", zombie.life);
+        assert!(
+            matches!(refused, Err(Error::Fenced { .. })),
+            "an old lease appended: {refused:?}"
+        );
+        self.coverage.fenced += 1;
+        drop(zombie);
+        let rows = self.journal.missions().expect("the journal can be read");
+        let hold = rows[0].lease.as_ref().map(|lease| lease.hold);
+        assert_eq!(hold, Some(Hold::Live), "an old lease gave the new one back");
+    }
+}
