@@ -4,7 +4,6 @@ use journal::{Head, Journal, Lease, NewMission, Takeover};
 use mission::event::{DecodeError, Event, Recorded};
 use mission::ids::{MissionId, Seq};
 use mission::input::{Input, Reply};
-use mission::limits;
 use mission::mission::Mission;
 use mission::terms::Terms;
 use mission::time::Timestamp;
@@ -184,14 +183,14 @@ pub fn once(
     let ends = !matches!(input, Input::Answer { .. } | Input::Edit { .. });
     let (decided, reply) = owned.mission.decide(at, input);
     keep(&mut owned.mission, decided);
-    // What ends a mission, or wakes it up again, is followed to its end: no turn starts on the way.
-    let most = if ends { limits::STEP_EVENTS } else { 0 };
-    for _ in 0..most {
-        let follows = owned.mission.follow(at);
-        if follows.is_empty() || follows.iter().any(starts) {
-            break;
-        }
+    let mut follows = Vec::new();
+    if ends {
+        // What ends a mission, or wakes it up again, is followed to its end: no turn starts on the way.
+        follows = owned.mission.follow(at);
+    }
+    while !follows.is_empty() && !follows.iter().any(starts) {
         keep(&mut owned.mission, follows);
+        follows = owned.mission.follow(at);
     }
     if !bodies.is_empty() {
         let status = owned.mission.phase_word();
