@@ -150,6 +150,57 @@ fn every_world_keeps_every_promise() {
 }
 
 #[test]
+fn a_story_tells_a_world_from_its_terms_to_its_seal() {
+    story::begin();
+    let ended = live(3);
+    let story = story::end();
+    let lines: Vec<&str> = story.lines().collect();
+    assert!(
+        ended.is_ok() && lines[0].starts_with("seed 3: Terms {"),
+        "{story}"
+    );
+    assert!(lines[1].ends_with("life 1 begins"), "{story}");
+    for sign in [
+        " < Woke",
+        " > TurnStarted",
+        " ! turn intent.1",
+        " > Sealed",
+        "is done by an agent",
+    ] {
+        assert!(story.contains(sign), "{sign}\n{story}");
+    }
+    assert!(lines.len() <= 461, "{} lines", lines.len());
+}
+
+/// Whoever gets the story of a broken world finds in it what broke, and how to see it again.
+#[cfg(planted)]
+#[test]
+fn a_failing_seed_prints_its_story() {
+    let bug = "claim_trusted";
+    let broken = live_all(2_000, || mission::planted::choose(bug));
+    let (seed, why) = broken.expect_err("a planted bug is found");
+    mission::planted::choose(bug);
+    let told = quietly(|| retell(seed, &why));
+    mission::planted::choose("");
+    assert!(
+        told.starts_with(&format!("seed {seed}: Terms {{")),
+        "{told}"
+    );
+    let end = format!("seed {seed}: {why}\nagain: SIM_SEED={seed} cargo test");
+    assert!(told.contains(&end), "{told}");
+    let (story, _) = told.rsplit_once(&end).expect("the end is there");
+    let last = story.lines().rfind(|line| line.contains(" > "));
+    let last = last.expect("events are told");
+    // The event that broke the promise is the last that is told, behind the input that it came from.
+    assert!(
+        last.contains("Accepted {") || last.contains("Landed {"),
+        "{told}"
+    );
+    assert!(story.contains(" < ") && story.contains(" ! "), "{told}");
+    println!("{told}");
+}
+
+#[test]
 fn equal_seeds_end_with_equal_chains() {
     for seed in 0..40 {
         let [first, second] = [(); 2].map(|()| live(seed).map(|(head, _)| head));

@@ -4,39 +4,63 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+/// The first lines that are kept: the terms, the plan.
+const FIRST: usize = 60;
 /// The last lines that are kept.
-const LINES: usize = 200;
+const LAST: usize = 400;
+/// The longest line, in bytes: agents may say anything.
+const LONGEST: usize = 2_000;
+
+#[derive(Default)]
+struct Story {
+    first: Vec<String>,
+    last: VecDeque<String>,
+    left_out: u64,
+}
 
 thread_local! {
-    static STORY: RefCell<Option<VecDeque<String>>> = const { RefCell::new(None) };
+    static STORY: RefCell<Option<Story>> = const { RefCell::new(None) };
 }
 
 /// From now on this thread's worlds are told.
 pub(crate) fn begin() {
-    STORY.with(|story| *story.borrow_mut() = Some(VecDeque::new()));
+    STORY.with(|story| *story.borrow_mut() = Some(Story::default()));
 }
 
 pub(crate) fn is_told() -> bool {
     STORY.with(|story| story.borrow().is_some())
 }
 
-pub(crate) fn line(line: String) {
+pub(crate) fn line(mut line: String) {
+    if line.len() > LONGEST {
+        line.truncate(line.floor_char_boundary(LONGEST));
+        line.push('…');
+    }
     STORY.with(|story| {
-        if let Some(lines) = story.borrow_mut().as_mut() {
-            if lines.len() == LINES {
-                lines.pop_front();
-            }
-            lines.push_back(line);
+        let mut story = story.borrow_mut();
+        let Some(story) = story.as_mut() else { return };
+        if story.first.len() < FIRST {
+            return story.first.push(line);
         }
+        if story.last.len() == LAST {
+            story.last.pop_front();
+            story.left_out += 1;
+        }
+        story.last.push_back(line);
     });
 }
 
-/// The last lines, and no more are kept.
+/// The first and the last lines, and no more are kept.
 pub(crate) fn end() -> String {
-    let lines = STORY
+    let story = STORY
         .with(|story| story.borrow_mut().take())
         .unwrap_or_default();
-    lines.into_iter().collect::<Vec<_>>().join("\n")
+    let mut lines = story.first;
+    if story.left_out > 0 {
+        lines.push(format!("… {} lines are left out …", story.left_out));
+    }
+    lines.extend(story.last);
+    lines.join("\n")
 }
 
 /// A line of the story; its words are only put together if somebody listens.
