@@ -1,6 +1,9 @@
 //! What must hold after every step, told from the events and the world alone: a second, simpler book beside the fold.
 
+mod charge;
+mod gates;
 mod seal;
+mod shadow;
 mod state;
 mod tasks;
 mod turns;
@@ -10,22 +13,24 @@ use crate::git::Git;
 use crate::people::Wish;
 use crate::scenario::{Goal, Scenario};
 use crate::world::Ticket;
-use journal::Head;
-use mission::event::{Ending, Event, Recorded, Rejection, Turn};
+use journal::Entry;
+use mission::event::{Ending, Event, Recorded, Rejection, Step, Turn};
+use mission::gate::{Gate, GateRun};
 use mission::ids::{AttemptId, CommitId, Digest, Epoch, Seq, TaskId, TreeId};
 use mission::input::{Input, Reply};
 use mission::landing::StackResult;
 use mission::limits;
-use mission::mission::{Lease, Mission, State};
+use mission::mission::{Delivery, Lease, Mission, State};
 use mission::plan::{Task, TaskKind};
 use mission::question::{About, QuestionId};
 use mission::seal::Outcome;
 use mission::terms::{Deliver, Terms};
 use mission::time::{Millis, Timestamp};
 use mission::todo::LineId;
-use mission::turn::{Failure, Role};
+use mission::turn::{Failure, Role, Usage};
 use mission::work::Work;
 use std::collections::{BTreeMap, BTreeSet};
+use waits::Waits;
 
 pub(crate) fn is_good(outcome: Outcome) -> bool {
     matches!(
@@ -39,8 +44,14 @@ pub(crate) struct Audit {
     pub(crate) calm: bool,
     /// When the last event was decided.
     pub(crate) last: Timestamp,
-    /// When an engine last took the mission up again.
-    woke: Option<Timestamp>,
+    /// Since when nothing goes wrong, by the clock of those who work.
+    pub(crate) calm_since: u64,
+    pub(crate) clocks: waits::Clocks,
+    /// What the events that were let out make: the mission, folded a second time.
+    shadow: Mission,
+    /// Whether the whole state is compared after every step. It is in every eighth world, and after every sixteenth
+    /// step of the others; what is cheap to compare is compared after every step of all.
+    whole: bool,
     /// Every lease that ever was.
     pub(crate) leases: BTreeMap<Epoch, Lease>,
     pub(crate) asked: BTreeMap<QuestionId, About>,
@@ -48,18 +59,32 @@ pub(crate) struct Audit {
     pub(crate) goals: Vec<Goal>,
     terms: Terms,
     events: Vec<Recorded>,
-    /// The last event that is known to be durable.
-    pub(crate) durable: Seq,
+    /// What is known to be durable, byte for byte.
+    bodies: Vec<Vec<u8>>,
     tickets: BTreeMap<u64, Seq>,
+    /// Versions of lines that somebody was told they had changed.
     edits: BTreeSet<(LineId, u64)>,
+    /// Changes of the TODO: asked for, told of, and recorded.
+    pub(crate) edits_asked: u64,
+    edits_told: u64,
+    edits_recorded: u64,
     epoch: Epoch,
     owner: Epoch,
     live: BTreeMap<Epoch, u64>,
     spent: u64,
     limit: u64,
+    /// What turns have used beyond what they had reserved, since a turn was last admitted.
+    beyond: u64,
+    /// What was last told of the use of a running turn.
+    used: BTreeMap<Epoch, u64>,
     gates: BTreeMap<Epoch, (TreeId, Digest)>,
+    project: Vec<Gate>,
+    base: Option<TreeId>,
+    on_base: BTreeMap<Digest, Vec<GateRun>>,
     evidence: BTreeMap<(TreeId, Digest), bool>,
     tasks: BTreeMap<TaskId, Task>,
+    /// Tasks of the plan that stands, those that landed before it included.
+    current: BTreeSet<TaskId>,
     attempts: BTreeMap<TaskId, u32>,
     works: BTreeMap<AttemptId, Work>,
     answered: BTreeSet<AttemptId>,
@@ -70,26 +95,59 @@ pub(crate) struct Audit {
     results: BTreeSet<AttemptId>,
     origins: BTreeMap<AttemptId, AttemptId>,
     landing: Option<(u32, Vec<AttemptId>)>,
+    /// Whose work stands in its stack as a commit.
+    stacked: Vec<AttemptId>,
+    /// Where the stack of that landing ends, or of the last one.
+    top: Option<TreeId>,
+    /// How many may land together after a red stack, until something has landed.
+    most: usize,
+    /// The last landing that was red, with what stood in it.
+    red: Option<(String, Vec<AttemptId>)>,
     head: Option<(CommitId, TreeId)>,
     sealed: Option<Outcome>,
+    cleaned: bool,
     deliveries: u32,
+    /// Deliveries that were done and not taken back.
+    pub(crate) handed: Vec<u32>,
+    /// The one that was last taken back.
+    pub(crate) undone: Option<u32>,
     seals: u32,
     patience: u32,
 }
 
 impl Audit {
-    pub(crate) fn new(scenario: &Scenario, first: Recorded) -> Self {
+    pub(crate) fn new(scenario: &Scenario, first: Recorded, whole: bool) -> Self {
+        let shadow = Mission::replay([&first]).expect("the first event opens a mission");
         Self {
+            clocks: waits::Clocks::new(scenario.terms.mission),
+            shadow,
+            whole,
+            bodies: vec![first.encode()],
+            edits_asked: 0,
+            edits_told: 0,
+            edits_recorded: 0,
+            beyond: 0,
+            used: BTreeMap::new(),
+            project: Vec::new(),
+            base: None,
+            on_base: BTreeMap::new(),
+            current: BTreeSet::new(),
+            top: None,
+            stacked: Vec::new(),
+            most: limits::STACK,
+            red: None,
+            cleaned: false,
+            handed: Vec::new(),
+            undone: None,
             step: 0,
             calm: false,
             last: first.at,
-            woke: None,
+            calm_since: 0,
             leases: BTreeMap::new(),
             asked: BTreeMap::new(),
             goals: scenario.goals.clone(),
             terms: scenario.terms.clone(),
             events: vec![first],
-            durable: Seq(1),
             tickets: BTreeMap::new(),
             edits: BTreeSet::new(),
             epoch: Epoch(0),
@@ -128,31 +186,53 @@ impl Audit {
     }
 
     /// A reply whose lease, landing or delivery is over means nothing.
-    pub(crate) fn input(&self, mission: &Mission, now: Timestamp, input: &Input) {
-        let n = mission
-            .landing()
-            .map(|landing| (landing.n, landing.top.is_some()));
-        let stale = match input {
-            Input::TurnReplied { epoch, .. }
-            | Input::TurnUsed { epoch, .. }
-            | Input::Question { epoch, .. } => mission.lease(*epoch).is_none(),
-            Input::GateRan { epoch, .. } | Input::GateLost { epoch, .. } => {
-                mission.gate_leases().all(|(live, _)| live != *epoch)
-            }
-            Input::Stacked { n: of, .. } => n != Some((*of, false)),
-            Input::Moved { n: of, .. } => n != Some((*of, true)),
-            Input::DeliveryPlanned { n, .. }
-            | Input::Delivered { n, .. }
-            | Input::DeliveryRefused { n, .. } => *n != self.deliveries,
-            Input::Undone { n, .. } => mission.handed().is_none_or(|handed| handed.n != *n),
-            Input::Cleaned { n, .. } => *n != self.seals,
-            _ => false,
-        };
-        if stale {
+    pub(crate) fn input(&mut self, mission: &Mission, now: Timestamp, input: &Input) {
+        if self.is_stale(mission, input) {
             let (events, reply) = mission.decide(now.max(mission.last()), input.clone());
             assert!(events.is_empty(), "a stale reply made events: {events:?}");
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
+        } else if let Input::TurnUsed { epoch, tokens } = input {
+            let used = self.used.entry(*epoch).or_default();
+            *used = (*used).max(*tokens);
         }
+    }
+
+    fn is_stale(&self, mission: &Mission, input: &Input) -> bool {
+        let landing = mission
+            .landing()
+            .map(|landing| (landing.n, landing.top.is_some()));
+        let delivery = mission.delivery();
+        let wanted = matches!(delivery, Delivery::Wanted(_));
+        let planned = matches!(delivery, Delivery::Planned { .. });
+        let undoes =
+            |n: u32| matches!(delivery, Delivery::Undoing { .. }) && self.handed.last() == Some(&n);
+        let cleans = |n: u32| self.sealed.is_some() && !self.cleaned && n == self.seals;
+        let fits = match input {
+            Input::Prepared { .. } => mission.base().is_none() && mission.outcome().is_none(),
+            Input::TurnReplied { epoch, .. }
+            | Input::TurnUsed { epoch, .. }
+            | Input::Question { epoch, .. } => mission.lease(*epoch).is_some(),
+            Input::GateRan { epoch, .. } | Input::GateLost { epoch, .. } => {
+                mission.gate_leases().any(|(live, _)| live == *epoch)
+            }
+            Input::Stacked { n, .. } => landing == Some((*n, false)),
+            Input::Moved { n, .. } => landing == Some((*n, true)),
+            Input::DeliveryPlanned { n, .. } => wanted && *n == self.deliveries,
+            Input::Delivered { n, .. } => planned && *n == self.deliveries,
+            Input::DeliveryRefused { n, .. } => (wanted || planned) && *n == self.deliveries,
+            Input::Undone { n, .. } => undoes(*n),
+            Input::Cleaned { n, .. } => cleans(*n),
+            Input::StepFailed { step, n, .. } => match step {
+                Step::Prepare => mission.base().is_none() && mission.outcome().is_none(),
+                Step::Stack => landing == Some((*n, false)),
+                Step::Move => landing == Some((*n, true)),
+                Step::PlanDelivery | Step::Deliver => (wanted || planned) && *n == self.deliveries,
+                Step::Undo => undoes(*n),
+                Step::Clean => cleans(*n),
+            },
+            _ => true,
+        };
+        !fits
     }
 
     pub(crate) fn taken(&mut self, tickets: &[Ticket], needs: Seq) {
@@ -161,17 +241,27 @@ impl Audit {
         }
     }
 
-    pub(crate) fn stored(&mut self, head: Seq) {
-        self.durable = head;
+    pub(crate) fn durable(&self) -> Seq {
+        Seq(self.bodies.len() as u64)
+    }
+
+    pub(crate) fn stored(&mut self, bodies: &[Vec<u8>]) {
+        self.bodies.extend_from_slice(bodies);
     }
 
     pub(crate) fn replied(&mut self, (id, wish): &Ticket, reply: &Reply) {
         let needs = self.tickets[id];
         assert!(
-            needs <= self.durable,
+            needs <= self.durable(),
             "a reply left before what it tells was durable"
         );
-        if let (Some(Wish::Edit(line, saw)), Reply::Done) = (wish, reply) {
+        let Some(Wish::Edit(line)) = wish else { return };
+        if *reply == Reply::Done {
+            self.edits_told += 1;
+        } else {
+            self.edits_asked -= 1;
+        }
+        if let (Some((line, saw)), Reply::Done) = (line, reply) {
             assert!(
                 self.edits.insert((*line, *saw)),
                 "two writers changed version {saw} of {line:?}"
@@ -182,35 +272,31 @@ impl Audit {
     pub(crate) fn lease(&mut self, epoch: Epoch) {
         assert!(epoch > self.owner, "the owner's epoch did not grow");
         self.owner = epoch;
+        // What was told and did not become durable is told again.
+        self.used.clear();
     }
 
-    pub(crate) fn recovered(&mut self, head: &Head) {
+    /// What was durable is there again, at the same place and byte for byte.
+    pub(crate) fn recovered(&mut self, entries: &[Entry]) {
         assert!(
-            head.seq >= self.durable,
+            entries.len() >= self.bodies.len(),
             "events that were acknowledged are gone"
         );
-        self.durable = head.seq;
+        for (n, (entry, body)) in (1..).zip(entries.iter().zip(&self.bodies)) {
+            assert_eq!(entry.seq, Seq(n), "an event has moved");
+            assert!(
+                entry.body == *body,
+                "what was durable has changed: event {n}"
+            );
+        }
+        let more = entries.iter().skip(self.bodies.len());
+        let more: Vec<Vec<u8>> = more.map(|entry| entry.body.clone()).collect();
+        self.bodies.extend(more);
     }
 
-    /// Events that became durable as the engine died are heard of on its next start.
-    pub(crate) fn catch_up(
-        &mut self,
-        mission: &Mission,
-        read: impl Fn() -> Vec<Recorded>,
-        git: &Git,
-    ) -> Vec<Event> {
-        if mission.n_events() == self.events.len() as u64 {
-            return Vec::new();
-        }
-        let all = read();
-        assert_eq!(
-            all[..self.events.len()],
-            self.events,
-            "what was durable has changed"
-        );
-        let missed: Vec<Recorded> = all[self.events.len()..].to_vec();
-        missed.iter().for_each(|recorded| self.event(recorded, git));
-        missed.into_iter().map(|recorded| recorded.event).collect()
+    /// Events that became durable as the engine died, and that are heard of on its next start.
+    pub(crate) fn missed<'a>(&self, all: &'a [Recorded]) -> &'a [Recorded] {
+        &all[self.events.len()..]
     }
 
     pub(crate) fn event(&mut self, recorded: &Recorded, git: &Git) {
@@ -224,39 +310,22 @@ impl Audit {
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }
-        if self.woke == Some(recorded.at) {
-            assert!(
-                !waits::struck(event),
-                "a deadline struck because of time in which no engine ran: {event:?}"
-            );
-        }
+        self.clock(event);
+        self.follows(recorded);
         match event {
             Event::TurnStarted { .. } | Event::TurnLent { .. } | Event::TurnEnded { .. } => {
                 self.turn(event);
             }
-            Event::GateStarted {
-                epoch, gate, tree, ..
+            Event::GateStarted { .. } | Event::GateEnded { .. } | Event::GateLost { .. } => {
+                self.gate(event);
+            }
+            Event::Asked {
+                id,
+                about,
+                deadline,
+                ..
             } => {
-                self.new_epoch(*epoch);
-                self.gates.insert(*epoch, (tree.clone(), gate.command()));
-            }
-            Event::GateEnded { epoch, run } => {
-                let lease = self
-                    .gates
-                    .remove(epoch)
-                    .expect("a gate that ends has a lease");
-                let of = (run.tree.clone(), run.command.clone());
-                assert_eq!(of, lease, "evidence of another tree or command was taken");
-                self.evidence.insert(lease, run.result.passed());
-            }
-            Event::GateLost { epoch, .. } => {
-                assert!(
-                    self.gates.remove(epoch).is_some(),
-                    "a gate that is lost has a lease"
-                );
-            }
-            Event::Woke { .. } => self.woke = Some(recorded.at),
-            Event::Asked { id, about, .. } => {
+                self.clocks.begin(Waits::Answer(*id), self.last, *deadline);
                 assert!(
                     self.asked.insert(*id, about.clone()).is_none(),
                     "{id} was asked twice"
@@ -269,17 +338,32 @@ impl Audit {
                 ..
             } => self.sealed(*outcome, commit.as_ref(), tree.as_ref(), git),
             Event::Resumed { more_tokens, .. } => {
-                self.sealed = None;
+                (self.sealed, self.cleaned) = (None, false);
                 self.limit = self.limit.saturating_add(*more_tokens);
                 for task in std::mem::take(&mut self.given_up) {
                     self.tries.insert(task, 0);
                 }
             }
             Event::DeliverAsked { .. } => self.deliveries += 1,
-            Event::Prepared { base, .. } => {
-                self.head = Some((base.commit.clone(), base.tree.clone()));
+            Event::Delivered { .. } => self.handed.push(self.deliveries),
+            Event::Undone { .. } => {
+                self.undone = self.handed.pop();
+                assert!(self.undone.is_some(), "nothing was there to be undone");
             }
-            _ => self.task_event(event),
+            Event::Cleaned { .. } => self.cleaned = true,
+            Event::TodoEdited { version, .. } => {
+                self.edits_recorded += 1;
+                assert_eq!(
+                    *version, self.edits_recorded,
+                    "a version of the TODO is missing"
+                );
+            }
+            Event::Prepared { base, gates, .. } => {
+                self.head = Some((base.commit.clone(), base.tree.clone()));
+                self.base = Some(base.tree.clone());
+                self.project.clone_from(gates);
+            }
+            _ => self.task_event(event, git),
         }
     }
 }

@@ -1,8 +1,13 @@
 //! What all worlds together saw.
 
-use mission::event::Event;
+mod wanted;
+
+use mission::event::{Ending, Event, Rejection};
+use mission::landing::StackResult;
+use mission::turn::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use wanted::{COMMANDS, CRASHES, OUTCOMES, SIGHTS};
 
 /// What became of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,32 +21,48 @@ pub(crate) enum Fate {
 pub(crate) struct Coverage {
     pub(crate) worlds: u64,
     pub(crate) steps: u64,
+    /// Worlds by the number of tasks in their first plan.
+    pub(crate) sizes: BTreeMap<usize, u64>,
+    planned: usize,
     events: BTreeMap<&'static str, u64>,
     replies: BTreeMap<(&'static str, Fate), u64>,
     crashes: BTreeMap<&'static str, u64>,
-    outcomes: BTreeMap<String, u64>,
+    outcomes: BTreeMap<&'static str, u64>,
+    sights: BTreeMap<&'static str, u64>,
     pub(crate) fenced: u64,
 }
-
-/// Every kind of command.
-const COMMANDS: [&str; 9] = [
-    "prepare",
-    "turn",
-    "gate",
-    "stack",
-    "move",
-    "plan_delivery",
-    "deliver",
-    "undo",
-    "clean",
-];
 
 impl Coverage {
     pub(crate) fn event(&mut self, event: &Event) {
         *self.events.entry(event.name()).or_default() += 1;
-        if let Event::Sealed { outcome, .. } = event {
-            *self.outcomes.entry(outcome.to_string()).or_default() += 1;
+        match event {
+            Event::Sealed { outcome, .. } => *self.outcomes.entry(outcome.word()).or_default() += 1,
+            Event::Planned { plan } if self.planned == 0 => self.planned = plan.tasks.len(),
+            Event::TurnEnded { ending, .. } => self.saw(ended(ending)),
+            Event::Rejected { rejection, .. } => self.saw(rejected(rejection)),
+            Event::Stacked { results, .. } => {
+                for stacked in results {
+                    self.saw(match stacked.result {
+                        StackResult::Put { .. } => "stacked: put",
+                        StackResult::Empty => "stacked: empty",
+                        StackResult::Conflict { .. } => "stacked: conflict",
+                    });
+                }
+            }
+            Event::LandingFailed { gate: Some(_), .. } => self.saw("a stack is red"),
+            Event::Halted { why } => self.saw(halted(why)),
+            Event::QuestionClosed { answered, .. } => self.saw(match answered.by.as_str() {
+                "deadline" => "a question is closed by its deadline",
+                "policy" => "a question is closed by a policy",
+                "withdrawn" => "a question is withdrawn",
+                _ => "a question is answered by a person",
+            }),
+            _ => {}
         }
+    }
+
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.sights.entry(what).or_default() += 1;
     }
 
     pub(crate) fn reply(&mut self, kind: &'static str, fate: Fate) {
@@ -50,6 +71,12 @@ impl Coverage {
 
     pub(crate) fn crash(&mut self, place: &'static str) {
         *self.crashes.entry(place).or_default() += 1;
+    }
+
+    /// One world is over.
+    pub(crate) fn ended(&mut self, steps: u64) {
+        (self.worlds, self.steps) = (1, steps);
+        self.sizes.insert(self.planned, 1);
     }
 
     pub(crate) fn add(&mut self, other: Self) {
@@ -61,10 +88,18 @@ impl Coverage {
         self.worlds += other.worlds;
         self.steps += other.steps;
         self.fenced += other.fenced;
+        sum(&mut self.sizes, other.sizes);
         sum(&mut self.events, other.events);
         sum(&mut self.replies, other.replies);
         sum(&mut self.crashes, other.crashes);
         sum(&mut self.outcomes, other.outcomes);
+        sum(&mut self.sights, other.sights);
+    }
+
+    /// Worlds whose first plan has four to twenty tasks, in a hundred.
+    fn ordinary(&self) -> u64 {
+        let n: u64 = self.sizes.range(4..=20).map(|(_, n)| n).sum();
+        n * 100 / self.worlds.max(1)
     }
 
     /// What no world has seen.
@@ -85,11 +120,74 @@ impl Coverage {
                 }
             }
         }
+        let all: [(&str, &[&str], _); 3] = [
+            ("no engine died", &CRASHES, &self.crashes),
+            ("no mission ended", &OUTCOMES, &self.outcomes),
+            ("nobody saw", &SIGHTS, &self.sights),
+        ];
+        for (what, wanted, seen) in all {
+            let missing = wanted.iter().filter(|name| !seen.contains_key(*name));
+            holes.extend(missing.map(|name| format!("{what} {name}")));
+            let unknown = seen.keys().filter(|name| !wanted.contains(name));
+            holes.extend(unknown.map(|name| format!("{name} is on no list")));
+        }
         if self.fenced == 0 {
             holes.push("no old engine was fenced".into());
         }
+        if self.ordinary() < 80 {
+            holes.push(format!(
+                "only {} in a hundred worlds have 4 to 20 tasks",
+                self.ordinary()
+            ));
+        }
         holes
     }
+}
+
+fn ended(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Answered => "ending: answered",
+        Ending::Refused { .. } => "ending: refused",
+        Ending::Failed { failure, .. } => match failure {
+            Failure::Transient => "ending: transient failure",
+            Failure::NoAnswer => "ending: no answer",
+            Failure::Overflow => "ending: overflow",
+            Failure::Silent => "ending: silent",
+            Failure::Fatal => "ending: fatal",
+        },
+        Ending::Expired => "ending: expired",
+        Ending::Overspent => "ending: overspent",
+        Ending::Cancelled => "ending: cancelled",
+    }
+}
+
+fn rejected(rejection: &Rejection) -> &'static str {
+    match rejection {
+        Rejection::Nothing => "rejected: nothing was changed",
+        Rejection::Unfinished { .. } => "rejected: unfinished",
+        Rejection::Protected { .. } => "rejected: protected",
+        Rejection::Bent { .. } => "rejected: bent",
+        Rejection::Gate { .. } => "rejected: gate",
+        Rejection::Review { .. } => "rejected: review",
+        Rejection::Person { .. } => "rejected: person",
+        Rejection::Conflict { .. } => "rejected: conflict",
+    }
+}
+
+fn halted(why: &str) -> &'static str {
+    let starts = [
+        ("the token budget is spent", "halted: the budget is spent"),
+        ("its time of", "halted: the time is over"),
+        ("of its time of", "halted: too little time is left"),
+        ("the check", "halted: a check could not be run"),
+        ("the plan is faulty", "halted: a faulty plan"),
+        ("it cannot be done here", "halted: a step failed"),
+        ("intent.", "halted: a failed turn"),
+        ("plan.", "halted: a failed turn"),
+        ("it failed", "halted: a fatal failure"),
+    ];
+    let known = starts.iter().find(|(start, _)| why.starts_with(start));
+    known.map_or("halted: otherwise", |(_, name)| name)
 }
 
 impl fmt::Display for Coverage {
@@ -100,13 +198,20 @@ impl fmt::Display for Coverage {
             "{worlds} worlds, {steps} steps, {} a world",
             steps / worlds.max(1)
         )?;
+        writeln!(
+            f,
+            "tasks in the first plan, with how many worlds: {:?}; 4 to 20 in {} of 100",
+            self.sizes,
+            self.ordinary()
+        )?;
         writeln!(f, "outcomes {:?}", self.outcomes)?;
         writeln!(
             f,
             "crashes {:?}, old engines fenced {}",
             self.crashes, self.fenced
         )?;
-        writeln!(f, "replies {:?}", self.replies)?;
+        writeln!(f, "replies as they arrived {:?}", self.replies)?;
+        writeln!(f, "seen {:?}", self.sights)?;
         write!(f, "events {:?}", self.events)
     }
 }

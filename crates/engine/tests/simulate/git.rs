@@ -12,6 +12,7 @@ pub(crate) type Tree = BTreeMap<String, u64>;
 struct Commit {
     tree: TreeId,
     parent: Option<CommitId>,
+    label: String,
 }
 
 /// A mission's repository. It outlives the engine.
@@ -56,6 +57,7 @@ impl Git {
         let commit = Commit {
             tree: tree.clone(),
             parent: parent.cloned(),
+            label: label.to_owned(),
         };
         self.commits.insert(id.clone(), commit);
         id
@@ -149,14 +151,31 @@ impl Git {
         self.line.clone()
     }
 
-    /// How often a commit stands on the line.
-    pub(crate) fn on_line(&self, label: &CommitId) -> usize {
-        let mut found = 0;
+    /// An attempt whose work stands on the line more than once: as two commits, each with its name.
+    pub(crate) fn twice_on_line(&self) -> Option<&str> {
+        let mut found = BTreeSet::new();
         let mut at = self.line.as_ref();
         while let Some(commit) = at {
-            found += usize::from(commit == label);
-            at = self.known(commit).parent.as_ref();
+            let known = self.known(commit);
+            if !found.insert(known.label.as_str()) {
+                return Some(&known.label);
+            }
+            at = known.parent.as_ref();
         }
-        found
+        None
+    }
+
+    /// Whether an attempt's work stands on the line.
+    pub(crate) fn is_on_line(&self, attempt: AttemptId) -> bool {
+        let label = attempt.to_string();
+        let mut at = self.line.as_ref();
+        while let Some(commit) = at {
+            let known = self.known(commit);
+            if known.label == label {
+                return true;
+            }
+            at = known.parent.as_ref();
+        }
+        false
     }
 }

@@ -28,9 +28,13 @@ pub(crate) enum Deed {
     SpecWrong,
     WrongKind,
     Breaks,
-    RemovesTest { says: bool },
+    RemovesTest {
+        says: bool,
+    },
     Strays,
     BadPlan,
+    /// Its words are longer than anything that is kept.
+    Talks,
 }
 
 /// One turn of one agent, by the name of its command.
@@ -38,7 +42,9 @@ pub(crate) enum Deed {
 pub(crate) struct Session {
     pub(crate) epoch: Epoch,
     pub(crate) deed: Deed,
+    /// What it will have used at its end, and what of that earlier sessions of its turn had used.
     pub(crate) tokens: u64,
+    pub(crate) before: u64,
     /// It asks for a permission in the middle of its turn, and stands still until it has it.
     pub(crate) asks: bool,
     /// How it ended, once it has.
@@ -50,6 +56,8 @@ pub(crate) struct Session {
 #[derive(Debug, Default)]
 pub(crate) struct Host {
     pub(crate) sessions: BTreeMap<String, Session>,
+    /// What sessions that died had used by then, by the turn that they were for.
+    pub(crate) before: BTreeMap<String, u64>,
 }
 
 impl Deed {
@@ -68,6 +76,7 @@ impl Deed {
             (1, Self::Fails(Failure::Overflow)),
             (1, Self::Fails(Failure::Silent)),
             (1, Self::WrongKind),
+            (1, Self::Talks),
         ];
         let own: &[(u64, Self)] = match role {
             Role::Commander => &[(2, Self::BadPlan)],
@@ -89,6 +98,29 @@ impl Deed {
         rng.weigh(&[&common, own].concat())
     }
 
+    /// What it is counted as.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Honest => "an honest turn",
+            Self::Lie => "a lie",
+            Self::Empty => "a turn that changes nothing",
+            Self::NoWork => "a report without work",
+            Self::Hang => "a hang",
+            Self::Refused => "a refusal",
+            Self::Fails(_) => "a failed turn",
+            Self::Protected => "a write where no agent may",
+            Self::Blocked => "a blocked agent",
+            Self::SpecWrong => "a wrong specification",
+            Self::WrongKind => "an answer of another kind",
+            Self::Breaks => "a broken tree",
+            Self::RemovesTest { says: true } => "a test is removed, and it is said",
+            Self::RemovesTest { says: false } => "a test is removed, and it is not said",
+            Self::Strays => "a write into another's file",
+            Self::BadPlan => "a bad plan",
+            Self::Talks => "an answer without end",
+        }
+    }
+
     /// How long such a turn takes; `None` for ever.
     pub(crate) fn length(self, rng: &mut Rng, role: Role) -> Option<Millis> {
         match self {
@@ -101,8 +133,16 @@ impl Deed {
 }
 
 fn used(rng: &mut Rng, session: &Session) -> Usage {
-    if session.deed != Deed::Honest && rng.chance(200) {
+    // Most are refused before their first call.
+    if session.deed == Deed::Refused && session.tokens == 0 {
         return Usage::default();
+    }
+    if session.deed != Deed::Honest && rng.chance(200) {
+        let calls = 1;
+        return Usage {
+            calls,
+            ..Usage::default()
+        };
     }
     Usage {
         input: Some(session.tokens),
@@ -152,7 +192,7 @@ pub(crate) fn end(
         deed => {
             let role = lease.turn.role();
             let (answer, work) = match (role, deed) {
-                (Role::Worker, Deed::WrongKind) => (Answer::Verdict(verdict(true)), None),
+                (Role::Worker, Deed::WrongKind) => (Answer::Verdict(verdict(true, deed)), None),
                 (_, Deed::WrongKind) => (Answer::Report(report(Vec::new())), None),
                 (Role::Commander, _) => (Answer::Intent(intent(rng, scenario, deed)), None),
                 (Role::Planner, Deed::BadPlan) => (Answer::Plan(scenario.bad_draft(rng)), None),
@@ -168,7 +208,10 @@ pub(crate) fn end(
 fn intent(rng: &mut Rng, scenario: &Scenario, deed: Deed) -> Intent {
     match (scenario.request, deed) {
         (Request::Question, _) => Intent::Answer {
-            text: "because".into(),
+            text: match deed {
+                Deed::Talks => endless(),
+                _ => "because".into(),
+            },
         },
         (_, Deed::BadPlan) => Intent::Small {
             plan: scenario.bad_draft(rng),
@@ -182,16 +225,23 @@ fn intent(rng: &mut Rng, scenario: &Scenario, deed: Deed) -> Intent {
     }
 }
 
-fn verdict(accept: bool) -> Verdict {
+fn verdict(accept: bool, deed: Deed) -> Verdict {
     let finding = Finding {
         file: "src".into(),
         line: 1,
         kind: FindingKind::Spec,
-        what: "it is not what was asked".into(),
+        what: match deed {
+            Deed::Talks => endless()[..10_000].to_owned(),
+            _ => "it is not what was asked".into(),
+        },
+    };
+    let n = match (accept, deed) {
+        (_, Deed::Talks) => 200,
+        (accept, _) => usize::from(!accept),
     };
     Verdict {
         accept,
-        findings: if accept { Vec::new() } else { vec![finding] },
+        findings: vec![finding; n],
     }
 }
 
@@ -203,7 +253,12 @@ fn judge(git: &Git, deed: Deed, lease: &Lease, goal: Option<&Goal>) -> Verdict {
     let good = tree.is_some_and(|tree| {
         goal.is_some_and(|goal| goal.is_met(&tree)) && !tree.contains_key(BROKEN)
     });
-    verdict(good != (deed == Deed::Lie))
+    verdict(good != (deed == Deed::Lie), deed)
+}
+
+/// More than an event may hold, and of characters that take six bytes each when they are stored.
+fn endless() -> String {
+    "\u{1}".repeat(1 << 20)
 }
 
 fn report(changed_tests: Vec<ChangedTest>) -> Report {
@@ -238,28 +293,58 @@ fn worked(
         _ => (*before).clone(),
     };
     let turn = lease.turn.to_string();
+    let changed_tests = changes(rng, scenario, deed, goal, &turn, &before, &mut tree);
+    let protected = if deed == Deed::Protected {
+        vec![".git/config".to_owned()]
+    } else {
+        Vec::new()
+    };
+    let work = work_of(git, base, &before, &tree, &turn, protected);
+    let mut report = report(changed_tests);
+    if let (Deed::Talks, Report::Done { summary, notes, .. }) = (deed, &mut report) {
+        *summary = endless();
+        notes.extend((0..60).map(|_| summary[..2_000].to_owned()));
+    }
+    (Answer::Report(report), Some(work))
+}
+
+/// What a deed does to the files of a workspace, and which changes of tests it tells of.
+fn changes(
+    rng: &mut Rng,
+    scenario: &Scenario,
+    deed: Deed,
+    goal: Option<&Goal>,
+    turn: &str,
+    before: &Tree,
+    tree: &mut Tree,
+) -> Vec<ChangedTest> {
     let mut changed_tests = Vec::new();
     match deed {
-        Deed::Empty => tree = (*before).clone(),
+        Deed::Empty => *tree = before.clone(),
         Deed::Lie => _ = tree.insert(format!("notes/{turn}"), rng.below(1_000)),
         Deed::Breaks => _ = tree.insert(BROKEN.into(), 1),
         Deed::Strays => {
-            let other = rng
-                .pick(&scenario.goals)
-                .map(Goal::path)
-                .unwrap_or_default();
-            tree.insert(other, 2);
+            let Some(other) = rng.pick(&scenario.goals) else {
+                panic!("a world has goals");
+            };
+            if rng.chance(500) {
+                tree.insert(other.path(), 2);
+            } else {
+                // Whoever was to do it finds it done, or hands in what is there by then.
+                goal.iter().for_each(|goal| goal.meet(tree));
+                other.meet(tree);
+            }
         }
         Deed::RemovesTest { says } => {
             tree.remove(TESTS[0]);
-            goal.iter().for_each(|goal| goal.meet(&mut tree));
+            goal.iter().for_each(|goal| goal.meet(tree));
             changed_tests.extend(says.then(|| ChangedTest {
                 path: TESTS[0].into(),
                 why: "it was wrong".into(),
             }));
         }
         _ => {
-            goal.iter().for_each(|goal| goal.meet(&mut tree));
+            goal.iter().for_each(|goal| goal.meet(tree));
             tree.remove(BROKEN);
             tree.extend(
                 TESTS
@@ -267,16 +352,13 @@ fn worked(
                     .filter(|test| before.contains_key(**test))
                     .map(|test| ((*test).to_owned(), 1)),
             );
-            tree.insert(format!("notes/{turn}"), 0);
+            // Most say something in a file of their own; whoever finds all done already has nothing else to hand in.
+            if goal.is_none_or(|goal| goal.is_met(before)) || rng.chance(700) {
+                tree.insert(format!("notes/{turn}"), 0);
+            }
         }
     }
-    let protected = if deed == Deed::Protected {
-        vec![".git/config".to_owned()]
-    } else {
-        Vec::new()
-    };
-    let work = work_of(git, base, &before, &tree, &turn, protected);
-    (Answer::Report(report(changed_tests)), Some(work))
+    changed_tests
 }
 
 fn work_of(

@@ -7,6 +7,7 @@
 
 mod audit;
 mod coverage;
+mod folder;
 mod git;
 mod host;
 mod people;
@@ -28,7 +29,7 @@ use world::World;
 const FEW: u64 = 200;
 const MANY: u64 = 10_000;
 /// So many worlds together must have seen everything; fewer may miss something rare.
-const ENOUGH: u64 = 1_000;
+const ENOUGH: u64 = 5_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -56,7 +57,7 @@ fn live(seed: u64) -> Result<(Head, Coverage), String> {
     };
     let head = ended.map_err(said)?;
     let mut coverage = std::mem::take(&mut world.coverage);
-    (coverage.worlds, coverage.steps) = (1, world.steps);
+    coverage.ended(world.steps);
     Ok((head, coverage))
 }
 

@@ -7,7 +7,7 @@ use mission::mission::{Delivery, Mission};
 use mission::question::{About, Question, QuestionId};
 use mission::terms::Deliver;
 use mission::todo::{LineId, TodoEdit};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Nobody wants more than this of one mission.
 pub(crate) const MOST_GOALS: usize = 50;
@@ -15,8 +15,8 @@ pub(crate) const MOST_GOALS: usize = 50;
 /// What somebody waits to hear about.
 #[derive(Clone, Debug)]
 pub(crate) enum Wish {
-    /// A change of a line of which they saw this version.
-    Edit(LineId, u64),
+    /// A change of a line of which they saw this version, or a new line.
+    Edit(Option<(LineId, u64)>),
     /// Anything else.
     Other,
 }
@@ -25,9 +25,11 @@ pub(crate) enum Wish {
 pub(crate) struct People {
     /// Lines as somebody saw them some time ago.
     seen: Vec<(LineId, u64)>,
-    /// Paths in the user's folder that a delivery wrote.
-    pub(crate) delivered: BTreeSet<String>,
-    /// The last list that was delivered.
+    /// What a delivery last wrote into the user's folder.
+    pub(crate) delivered: BTreeMap<String, Option<u64>>,
+    /// What somebody last wrote there, and at which step.
+    pub(crate) edits: BTreeMap<String, (Option<u64>, u64)>,
+    /// The lists that were delivered.
     pub(crate) handed: Vec<(u32, Digest)>,
 }
 
@@ -50,7 +52,8 @@ impl World {
                 Input::Edit {
                     edit: TodoEdit::Tick { line, saw } | TodoEdit::Note { line, saw, .. },
                     ..
-                } => Wish::Edit(*line, *saw),
+                } => Wish::Edit(Some((*line, *saw))),
+                Input::Edit { .. } => Wish::Edit(None),
                 _ => Wish::Other,
             };
             self.wish(wish, input);
@@ -86,8 +89,8 @@ impl World {
     }
 
     fn wanted_of_the_sealed(&mut self, mission: &Mission) -> Option<Input> {
-        if self.rng.chance(100) {
-            self.folder.insert("README".into(), self.steps);
+        if self.rng.chance(self.scenario.faults.person / 4) {
+            self.person_edits_a_file();
         }
         let forms = [
             Deliver::Worktree,

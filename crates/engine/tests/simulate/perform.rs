@@ -3,10 +3,10 @@
 use crate::host::{self, Deed, Session};
 use crate::scenario::verdict;
 use crate::story::tell;
-use crate::world::{Listing, What, World};
+use crate::world::{What, World};
 use mission::command::Command;
 use mission::event::{Event, Step, Turn};
-use mission::gate::{Gate, GateRun};
+use mission::gate::{Gate, GateResult, GateRun};
 use mission::ids::{Digest, Epoch, TreeId};
 use mission::input::Input;
 use mission::mission::Lease;
@@ -41,8 +41,11 @@ impl World {
     /// Some steps cannot be done, and nothing of them was.
     fn fails(&mut self, command: &Command) -> Option<Input> {
         if let Command::Gate { epoch, .. } = command {
-            let lost = self.rng.chance(self.scenario.faults.gate / 4);
-            return lost.then(|| Input::GateLost {
+            if !self.rng.chance(self.scenario.faults.gate / 4) {
+                return None;
+            }
+            self.coverage.saw("a run of a gate is lost");
+            return Some(Input::GateLost {
                 epoch: *epoch,
                 why: "the machine is full".into(),
             });
@@ -62,7 +65,9 @@ impl World {
             Command::PlanDelivery { n, .. } => (Step::PlanDelivery, *n),
             Command::Undo { n } => (Step::Undo, *n),
             Command::Clean { n } => (Step::Clean, *n),
-            Command::Deliver { n, plan, .. } if !self.listing(plan).written => (Step::Deliver, *n),
+            Command::Deliver { n, plan, .. } if self.listing(plan).written.is_none() => {
+                (Step::Deliver, *n)
+            }
             _ => return None,
         };
         Some(Input::StepFailed {
@@ -70,13 +75,6 @@ impl World {
             n,
             why: "it cannot be done here".into(),
         })
-    }
-
-    fn listing(&self, plan: &Digest) -> Listing {
-        self.listings
-            .get(plan)
-            .cloned()
-            .unwrap_or_else(|| panic!("no such list: {plan}"))
     }
 
     /// Does it, and tells what is to be said of it.
@@ -102,9 +100,9 @@ impl World {
                     "the line stands where no landing put it"
                 );
                 assert_eq!(
-                    self.git.on_line(to),
-                    1,
-                    "a landing is on the line more than once"
+                    self.git.twice_on_line(),
+                    None,
+                    "an attempt is on the line more than once"
                 );
                 Some(Input::Moved {
                     n: *n,
@@ -143,10 +141,19 @@ impl World {
         // A runner with a stale workspace runs on another tree than it was told, and says so.
         let stray = self.rng.chance(self.scenario.faults.gate / 8);
         let base = self.git.write(&self.scenario.base);
+        if stray && base != *tree {
+            self.coverage.saw("a gate runs on another tree");
+        }
         let on = if stray { base } else { tree.clone() };
         let files = self.git.tree(&on);
         let line = gate.program.to_string();
         let (result, tests) = verdict(&self.scenario, &mut self.rng, &line, &files, self.calm);
+        if matches!(
+            result,
+            GateResult::TimedOut | GateResult::Crashed { .. } | GateResult::OverLimit { .. }
+        ) {
+            self.coverage.saw("the machine speaks instead of the gate");
+        }
         GateRun {
             gate: gate.id.clone(),
             command: gate.command(),
@@ -156,91 +163,8 @@ impl World {
             output: Digest::of(b""),
             tail: String::new(),
             tests,
-            as_before: None,
             duration: Millis(1),
         }
-    }
-
-    /// The list of what differs, and what it holds in the user's folder now.
-    fn plan_delivery(&mut self, n: u32) -> Input {
-        let line = self
-            .git
-            .line
-            .clone()
-            .expect("a prepared mission has a line");
-        let result = self.git.tree(&self.git.tree_of(&line));
-        let mut listing = Listing::default();
-        for path in self.scenario.base.keys().chain(result.keys()) {
-            let (base, now, new) = (
-                self.scenario.base.get(path),
-                self.folder.get(path),
-                result.get(path),
-            );
-            if now == new || base == new {
-                continue;
-            }
-            if now != base && !self.people.delivered.contains(path) {
-                return Input::DeliveryRefused {
-                    n,
-                    why: format!("{path} was changed"),
-                    hint: "merge it".into(),
-                };
-            }
-            listing
-                .files
-                .insert(path.clone(), (now.copied(), new.copied()));
-        }
-        let plan = Digest::of(format!("{n} {:?}", listing.files).as_bytes());
-        let files = listing.files.len() as u32;
-        self.listings.entry(plan.clone()).or_insert(listing);
-        Input::DeliveryPlanned { n, plan, files }
-    }
-
-    /// Writes the files, unless somebody changed one since; what was written before a crash is written already.
-    fn deliver(&mut self, n: u32, plan: &Digest) -> Input {
-        let mut listing = self.listing(plan);
-        let here = |path: &String| self.folder.get(path).copied();
-        let fits = listing
-            .files
-            .iter()
-            .all(|(path, (old, new))| here(path) == *old || here(path) == *new);
-        if !listing.written && !fits {
-            return Input::DeliveryRefused {
-                n,
-                why: "somebody changed a file".into(),
-                hint: "again".into(),
-            };
-        }
-        if !listing.written {
-            for (path, (_, new)) in &listing.files {
-                put(&mut self.folder, path, *new);
-                self.people.delivered.insert(path.clone());
-            }
-        }
-        listing.written = true;
-        let files = listing.files.len() as u32;
-        self.listings.insert(plan.clone(), listing);
-        self.people.handed.push((n, plan.clone()));
-        Input::Delivered {
-            n,
-            place: "/p".into(),
-            files,
-        }
-    }
-
-    fn undo(&mut self, n: u32) -> Input {
-        let handed = self.people.handed.iter().rev();
-        let plan = handed.clone().find(|(of, _)| *of == n);
-        let listing = plan.map(|(_, plan)| self.listing(plan)).unwrap_or_default();
-        let mut left = Vec::new();
-        for (path, (old, new)) in &listing.files {
-            if self.folder.get(path).copied() == *new {
-                put(&mut self.folder, path, *old);
-            } else if self.folder.get(path).copied() != *old {
-                left.push(path.clone());
-            }
-        }
-        Input::Undone { n, left }
     }
 
     fn begin_turn(&mut self, life: u64, command: &Command, turn: Turn, epoch: Epoch) {
@@ -248,6 +172,7 @@ impl World {
         if let Some(session) = self.host.sessions.get(&name) {
             if let Some((outcome, work)) = session.ended.clone() {
                 tell!("{:>10} . the finished reply of {name} is found again", "");
+                self.coverage.saw("a finished reply is found again");
                 return self.send(
                     life,
                     command,
@@ -263,17 +188,25 @@ impl World {
         let role = turn.role();
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
         let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
-        let tokens = if self.calm { 20_000 } else { tokens };
+        let tokens = match deed {
+            Deed::Refused if self.rng.chance(800) => 0,
+            Deed::Refused => 3_000,
+            _ if self.calm => 20_000,
+            _ => tokens,
+        };
+        let before = self.host.before.get(&name).copied().unwrap_or(0);
         let asks = deed != Deed::Hang && self.rng.chance(self.scenario.faults.person / 8);
         tell!("{:>10} . {name} is done by an agent: {deed:?}", "");
         let session = Session {
             epoch,
             deed,
-            tokens,
+            tokens: before + tokens,
+            before,
             asks,
             ended: None,
             runs: 1,
         };
+        self.coverage.saw(deed.name());
         self.host.sessions.insert(name.clone(), session);
         let Some(length) = deed.length(&mut self.rng, role) else {
             return;
@@ -283,7 +216,7 @@ impl World {
                 length.0 / 2,
                 What::Uses {
                     name: name.clone(),
-                    tokens,
+                    tokens: before + tokens / 2,
                 },
             );
         }
@@ -300,7 +233,12 @@ impl World {
         for name in names {
             let open = self.host.sessions[&name].ended.is_none();
             if open && self.rng.chance(200) {
-                self.host.sessions.remove(&name);
+                self.coverage.saw("a session dies with the engine");
+                // What it used, it used; the turn's next session tells of both.
+                if let Some(session) = self.host.sessions.remove(&name) {
+                    let own = session.tokens - session.before;
+                    self.host.before.insert(name, session.before + own / 2);
+                }
             }
         }
     }
@@ -362,16 +300,8 @@ impl World {
             return;
         };
         if let Some(life) = self.listens(epoch) {
-            let input = Some(Box::new(Input::TurnUsed { epoch, tokens }));
-            self.after(
-                0,
-                What::Says {
-                    life,
-                    name: name.to_owned(),
-                    input,
-                    ends: false,
-                },
-            );
+            let input = Some(Input::TurnUsed { epoch, tokens });
+            self.says(0, life, name.to_owned(), input, false, None);
         }
     }
 
@@ -389,15 +319,7 @@ impl World {
                 text: "may I?".into(),
                 choices,
             };
-            self.after(
-                1,
-                What::Says {
-                    life,
-                    name: name.to_owned(),
-                    input: Some(Box::new(input)),
-                    ends: false,
-                },
-            );
+            self.says(1, life, name.to_owned(), Some(input), false, None);
         }
     }
 
@@ -432,12 +354,5 @@ impl World {
         let name = name.clone();
         let wait = self.rng.range(1_000, 10 * 60_000);
         self.after(wait, What::TurnOver { name });
-    }
-}
-
-fn put(folder: &mut crate::git::Tree, path: &str, content: Option<u64>) {
-    match content {
-        Some(content) => _ = folder.insert(path.to_owned(), content),
-        None => _ = folder.remove(path),
     }
 }

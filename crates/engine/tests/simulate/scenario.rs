@@ -45,7 +45,10 @@ impl Goal {
     fn draft(&self) -> TaskDraft {
         let command = match (self.kind, self.discriminates) {
             (TaskKind::Ask, _) => None,
-            (TaskKind::Gate, _) => Some(format!("check {}", self.needs[0])),
+            (TaskKind::Gate, _) => Some(match self.needs.first() {
+                Some(need) => format!("check {need}"),
+                None => format!("smoke {}", self.key),
+            }),
             (TaskKind::Agent, true) => Some(format!("check {}", self.key)),
             (TaskKind::Agent, false) => Some(format!("smoke {}", self.key)),
         };
@@ -117,8 +120,10 @@ impl Scenario {
         } else {
             rng.range(4, 21)
         };
+        // Some plans have nobody change anything: they only look and ask.
+        let looks = request == Request::Large && rng.chance(15);
         let mut goals = Vec::new();
-        more_goals(rng, &mut goals, n);
+        more_goals(rng, &mut goals, n, looks);
         let mut base: Tree = TESTS.iter().map(|test| ((*test).to_owned(), 1)).collect();
         base.insert("README".into(), 1);
         base.insert(SHARED.into(), 0);
@@ -135,7 +140,7 @@ impl Scenario {
 
     /// More is wanted than at first.
     pub(crate) fn more_goals(&mut self, rng: &mut Rng, n: u64) {
-        more_goals(rng, &mut self.goals, n);
+        more_goals(rng, &mut self.goals, n, false);
     }
 
     pub(crate) fn goal(&self, key: &str) -> Option<&Goal> {
@@ -173,7 +178,7 @@ impl Scenario {
     }
 }
 
-fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64) {
+fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {
     let (dense, sharing) = (rng.range(50, 400), rng.range(0, 500));
     let first = goals.len() as u64;
     for i in first..first + n {
@@ -190,6 +195,8 @@ fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64) {
         };
         let provable = needs.first().is_some_and(discriminating);
         let kind = match rng.below(12) {
+            0..4 if looks => TaskKind::Ask,
+            _ if looks => TaskKind::Gate,
             0 if first + n > 1 => TaskKind::Ask,
             1 if provable => TaskKind::Gate,
             _ => TaskKind::Agent,
@@ -265,8 +272,10 @@ fn gates(rng: &mut Rng) -> Vec<Gate> {
         ("slow", GateKind::Test, "flaky"),
         ("types", GateKind::Types, "missing"),
         ("build", GateKind::Build, "fails"),
+        ("crowd", GateKind::Test, "crowd"),
+        ("database", GateKind::Test, "service"),
     ];
-    let chosen = kinds.iter().filter(|_| rng.chance(350)).collect::<Vec<_>>();
+    let chosen = kinds.iter().filter(|_| rng.chance(280)).collect::<Vec<_>>();
     let gate = |(id, kind, line): &&(&str, GateKind, &str)| Gate {
         id: (*id).to_owned(),
         kind: *kind,
@@ -279,7 +288,7 @@ fn gates(rng: &mut Rng) -> Vec<Gate> {
     chosen.iter().map(gate).collect()
 }
 
-/// What a command says of a tree.
+/// What a command says of a tree. A truth about the tree, unless the machine is in the way.
 pub(crate) fn verdict(
     scenario: &Scenario,
     rng: &mut Rng,
@@ -296,46 +305,48 @@ pub(crate) fn verdict(
     };
     let whole = !tree.contains_key(BROKEN);
     let (word, key) = line.split_once(' ').unwrap_or((line, ""));
+    if !honest && rng.chance(scenario.faults.gate / 12) {
+        return (in_the_way(rng, word), None);
+    }
+    let named = |passed: u32, mut failed: Vec<String>, unnamed: u32| {
+        failed.extend((!whole).then(|| "broken".to_owned()));
+        Some(TestCount {
+            passed,
+            failed,
+            unnamed,
+            skipped: 0,
+        })
+    };
     match word {
-        "check" => (
-            is(scenario.goal(key).is_some_and(|goal| goal.is_met(tree))),
-            None,
-        ),
+        "check" => {
+            let met = scenario.goal(key).is_some_and(|goal| goal.is_met(tree));
+            (is(met), None)
+        }
         "test" => {
-            let here = TESTS
-                .iter()
-                .filter(|test| tree.contains_key(**test))
-                .count() as u32;
-            let failed = if whole {
-                Vec::new()
-            } else {
-                vec!["broken".to_owned()]
-            };
-            (
-                is(whole),
-                Some(TestCount {
-                    passed: here,
-                    failed,
-                    unnamed: 0,
-                    skipped: 0,
-                }),
-            )
+            let here = TESTS.iter().filter(|test| tree.contains_key(**test));
+            (is(whole), named(here.count() as u32, Vec::new(), 0))
         }
         "flaky" => (is(whole && (honest || rng.chance(800))), None),
         "missing" => (GateResult::MissingTool { tool: "tsc".into() }, None),
-        "fails" => {
-            let mut failed = vec!["always".to_owned()];
-            failed.extend((!whole).then(|| "broken".to_owned()));
-            (
-                is(false),
-                Some(TestCount {
-                    passed: 1,
-                    failed,
-                    unnamed: 0,
-                    skipped: 0,
-                }),
-            )
+        "service" => {
+            let what = "port 5432".to_owned();
+            (GateResult::NeedsService { what }, None)
         }
+        "fails" => (is(false), named(1, vec!["always".to_owned()], 0)),
+        "crowd" => (is(false), named(1, vec!["always".to_owned()], 3)),
         _ => (is(whole), None),
+    }
+}
+
+/// What is said of a tree when it is the machine that speaks.
+fn in_the_way(rng: &mut Rng, word: &str) -> GateResult {
+    match rng.below(4) {
+        // The program of a task's own check is not installed, or not any more.
+        0 if word == "check" => GateResult::MissingTool { tool: word.into() },
+        0 | 1 => GateResult::TimedOut,
+        2 => GateResult::Crashed { signal: 9 },
+        _ => GateResult::OverLimit {
+            what: "output".into(),
+        },
     }
 }

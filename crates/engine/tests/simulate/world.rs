@@ -26,8 +26,12 @@ use std::collections::BTreeMap;
 const STEPS: u64 = 20_000;
 /// So often a mission that did not end well goes on once it is calm; the last two times with a new plan.
 const PATIENCE: u32 = 4;
+/// So often a mission goes on whose time was over.
+const MOST_CUT_SHORT: u32 = 12;
 /// A step that makes more events than this goes round in circles.
 const EVENTS_PER_STEP: usize = 2_000;
+/// What a journal takes as one event.
+const EVENT_BYTES: usize = 1 << 20;
 /// The whole journal is folded anew after so many steps.
 const FOLD_EVERY: u64 = 499;
 
@@ -51,6 +55,7 @@ pub(crate) enum What {
         name: String,
         input: Option<Input>,
         ends: bool,
+        sent: Box<Sent>,
     },
     /// A person looks at the mission and maybe does something.
     Person,
@@ -60,19 +65,29 @@ pub(crate) enum What {
     Start,
 }
 
+/// How something said was sent: as the how manieth, and what is to become of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) n: u64,
+    pub(crate) fate: Option<(&'static str, Fate)>,
+}
+
 /// An engine in memory. A crash loses all of it.
 pub(crate) struct Engine {
     pub(crate) life: u64,
     pub(crate) desk: Desk<Ticket>,
     pub(crate) lease: Lease,
     pub(crate) head: Head,
+    /// Whether it has made anything durable or seen that nothing was to be: before that it notes nowhere that it runs.
+    pub(crate) runs: bool,
 }
 
 /// A list of files to write, with what they held and are to hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
     pub(crate) files: BTreeMap<String, (Option<u64>, Option<u64>)>,
-    pub(crate) written: bool,
+    /// The step at which it was written.
+    pub(crate) written: Option<u64>,
 }
 
 pub(crate) struct World {
@@ -98,8 +113,18 @@ pub(crate) struct World {
     pub(crate) audit: Audit,
     pub(crate) coverage: Coverage,
     tickets: u64,
+    /// How much was said, and the last of it that was heard.
+    said: u64,
+    heard: u64,
+    /// For how long no engine ran, and since when none does.
+    unattended: u64,
+    dead_since: Option<u64>,
+    /// When an engine last ran the mission, and when it last noted so.
+    ran: Timestamp,
+    noted: Option<Timestamp>,
     pub(crate) calm: bool,
     resumes: u32,
+    cut_short: u32,
 }
 
 /// The engine died; whatever it had in memory is gone.
@@ -147,7 +172,7 @@ impl World {
             .expect("the opening is stored");
         let mut world = Self {
             folder: scenario.base.clone(),
-            audit: Audit::new(&scenario, first.clone()),
+            audit: Audit::new(&scenario, first.clone(), seed.is_multiple_of(8)),
             coverage: Coverage::default(),
             scenario,
             rng,
@@ -167,8 +192,15 @@ impl World {
             people: People::default(),
             listings: BTreeMap::new(),
             tickets: 0,
+            said: 0,
+            heard: 0,
+            unattended: 0,
+            dead_since: Some(now),
+            ran: Timestamp(now),
+            noted: None,
             calm: false,
             resumes: 0,
+            cut_short: 0,
         };
         world.coverage.event(&first.event);
         drop(lease);
@@ -223,19 +255,24 @@ impl World {
             let enough = good && self.scenario.goals.len() >= crate::people::MOST_GOALS;
             return enough || outcome == mission::seal::Outcome::Answered;
         }
-        if good || self.resumes >= PATIENCE || mission.base().is_none() {
+        // A mission with little time is cut short again and again, however well it goes; that tries nobody's patience yet.
+        let cut = |why: &String| why.contains("its time of");
+        let cut = mission.reasons().iter().any(cut);
+        let enough = self.resumes >= PATIENCE || self.cut_short >= MOST_CUT_SHORT;
+        if good || enough || mission.base().is_none() {
             return true;
         }
-        self.resumes += 1;
+        self.resumes += u32::from(!cut);
+        self.cut_short += u32::from(cut);
         // The first new plan may find results again that only the seal's gates show to be broken by now.
-        let replan = self.resumes + 1 >= PATIENCE;
+        let replan = self.resumes + 1 >= PATIENCE || self.cut_short + 1 >= MOST_CUT_SHORT;
         tell!("-- calm: the mission ended {outcome}; it goes on (replan: {replan})");
         let input = Input::Resume {
             by: "patience".into(),
             more_tokens: 1_000_000_000,
             replan,
         };
-        self.audit.patience(self.resumes);
+        self.audit.patience(self.resumes + self.cut_short);
         self.cycle(vec![(input, None)]);
         false
     }
@@ -247,6 +284,7 @@ impl World {
         self.scenario.faults = Faults::default();
         self.clock = self.clock.max(self.audit.last.0 as i64 - self.now as i64);
         self.queue.retain(|_, what| !matches!(what, What::Zombie));
+        self.audit.calm_since = self.attended();
         self.audit.calm = true;
     }
 
@@ -257,6 +295,12 @@ impl World {
 
     pub(crate) fn told(&self) -> Timestamp {
         Timestamp((self.now as i64 + self.clock).max(0) as u64)
+    }
+
+    /// For how long an engine ran the mission.
+    fn attended(&self) -> u64 {
+        let dead = self.dead_since.map_or(0, |since| self.now - since);
+        self.now - 1_000_000_000 - self.unattended - dead
     }
 
     fn next(&mut self) {
@@ -299,6 +343,7 @@ impl World {
                 name,
                 input,
                 ends,
+                sent,
             } => {
                 let Some(engine) = self.engine.as_mut().filter(|engine| engine.life == life) else {
                     return;
@@ -306,6 +351,7 @@ impl World {
                 if ends {
                     engine.desk.ended(&name);
                 }
+                self.hears(*sent);
                 let mut inputs: Vec<_> = input.into_iter().map(|input| (input, None)).collect();
                 // What is said at about the same time is often heard at once.
                 while self.rng.chance(300) {
@@ -331,7 +377,11 @@ impl World {
             return None;
         }
         let Some(What::Says {
-            name, input, ends, ..
+            name,
+            input,
+            ends,
+            sent,
+            ..
         }) = self.queue.remove(&key)
         else {
             return None;
@@ -341,6 +391,7 @@ impl World {
         if let Some(engine) = self.engine.as_mut().filter(|_| ends) {
             engine.desk.ended(&name);
         }
+        self.hears(*sent);
         input
     }
 

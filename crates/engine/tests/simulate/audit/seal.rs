@@ -45,7 +45,24 @@ impl Audit {
                 "the seal names another tree"
             );
         }
+        if matches!(outcome, Outcome::Completed | Outcome::Unverified) {
+            let tree = tree.expect("where everything has landed there is a tree");
+            self.gated(&format!("the mission is {outcome}"), tree, git);
+            for task in &self.current {
+                assert!(
+                    self.landed.contains(task),
+                    "{outcome}, and {task} has not landed"
+                );
+                let attempt = AttemptId { task: *task, n: 0 };
+                self.proved(attempt, tree);
+            }
+        }
         if outcome == Outcome::Completed {
+            let agent = |task: &TaskId| self.tasks[task].kind == TaskKind::Agent;
+            assert!(
+                self.current.iter().any(agent),
+                "completed, and no task changed anything"
+            );
             let tree = git.tree(tree.expect("a completed mission has a tree"));
             for goal in self.goals_of_the_plan() {
                 assert!(
@@ -77,6 +94,13 @@ impl Audit {
     /// Once nothing goes wrong any more, the work gets done.
     pub(crate) fn ended(&self, mission: &Mission) {
         let outcome = mission.outcome().expect("it is over");
+        let (told, asked) = (self.edits_told, self.edits_asked);
+        let recorded = self.edits_recorded;
+        // Who asked an engine that died over it does not know whether it was done.
+        assert!(
+            told <= recorded && recorded <= asked,
+            "of {asked} changes of the TODO {recorded} were recorded, and {told} people were told theirs was"
+        );
         let told = self.events.last().map(|recorded| &recorded.event);
         // A short mission may run out of time, however honest everybody is.
         let short = self.terms.mission < Millis::from_mins(12 * 60);
@@ -84,7 +108,7 @@ impl Audit {
             && mission
                 .reasons()
                 .iter()
-                .any(|why| why.starts_with("its time of"));
+                .any(|why| why.contains("its time of"));
         if mission.base().is_none() || overdue {
             return;
         }

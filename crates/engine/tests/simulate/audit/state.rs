@@ -39,6 +39,13 @@ impl Audit {
             self.reserved(),
             "a lease's reservation is not the one that was recorded"
         );
+        self.one_lease_a_task(mission);
+        self.is_the_fold(mission);
+        assert_eq!(
+            mission.todo().version,
+            self.edits_recorded,
+            "the TODO has another version than it had changes"
+        );
         for task in mission.tasks() {
             let tries = self.tries.get(&task.task.id).copied().unwrap_or(0);
             assert_eq!(
@@ -62,5 +69,44 @@ impl Audit {
             Some(_) => self.at_rest(mission),
             None => self.waits(mission, in_flight, now),
         }
+    }
+
+    /// A task has at most one lease, and it is the one that its state names.
+    fn one_lease_a_task(&self, mission: &Mission) {
+        let mut of = BTreeMap::new();
+        for (epoch, lease) in mission.leases() {
+            let (Turn::Work { attempt } | Turn::Review { attempt, .. }) = lease.turn else {
+                assert_eq!(
+                    mission.leases().count(),
+                    1,
+                    "{} is not the only turn",
+                    lease.turn
+                );
+                continue;
+            };
+            let two = of.insert(attempt.task, (epoch, lease.turn));
+            assert!(two.is_none(), "{} has two leases", attempt.task);
+        }
+        for task in mission.tasks() {
+            let named = match task.state {
+                State::Working { epoch } => Some((
+                    epoch,
+                    Turn::Work {
+                        attempt: task.attempt(),
+                    },
+                )),
+                State::Reviewing { epoch } => Some((
+                    epoch,
+                    Turn::Review {
+                        attempt: task.attempt(),
+                        n: task.reviews,
+                    },
+                )),
+                _ => None,
+            };
+            let live = of.remove(&task.task.id);
+            assert_eq!(live, named, "{} has another lease", task.task.id);
+        }
+        assert!(of.is_empty(), "leases of tasks that are not there: {of:?}");
     }
 }

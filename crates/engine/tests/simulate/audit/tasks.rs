@@ -3,9 +3,11 @@
 use super::*;
 
 impl Audit {
-    pub(super) fn task_event(&mut self, event: &Event) {
+    pub(super) fn task_event(&mut self, event: &Event, git: &Git) {
         match event {
             Event::Planned { plan } => {
+                self.current.retain(|task| self.landed.contains(task));
+                self.current.extend(plan.tasks.iter().map(|task| task.id));
                 for task in &plan.tasks {
                     let old = self.tasks.insert(task.id, task.clone());
                     assert!(old.is_none(), "{} names two tasks", task.id);
@@ -30,16 +32,53 @@ impl Audit {
             }
             Event::Accepted { attempt, .. } => self.accepted(*attempt),
             Event::Rejected { attempt, rejection } => {
+                self.stands(attempt.task);
+                if let Rejection::Gate { gate, tree } = rejection {
+                    self.turned_down(*attempt, gate, tree);
+                }
                 let by_agent = !matches!(
                     rejection,
                     Rejection::Conflict { .. } | Rejection::Person { .. }
                 );
                 *self.tries.entry(attempt.task).or_default() += u32::from(by_agent);
             }
-            Event::TaskFailed { task, .. } => _ = self.given_up.insert(*task),
-            Event::Disputed { attempt, .. } => _ = self.given_up.insert(attempt.task),
+            Event::Parked { task, .. } => self.stands(*task),
+            Event::TaskFailed { task, .. } => self.gives_up(*task),
+            Event::Disputed { attempt, .. } => self.gives_up(attempt.task),
             Event::TaskDone { task, .. } => self.lands(*task),
+            _ => self.landing_event(event, git),
+        }
+    }
+
+    /// What has landed or was given up does not change any more, unless somebody lets the mission go on.
+    fn stands(&self, task: TaskId) {
+        assert!(
+            !self.landed.contains(&task),
+            "{task} has landed and goes on"
+        );
+        assert!(
+            !self.given_up.contains(&task),
+            "{task} was given up and goes on"
+        );
+    }
+
+    fn gives_up(&mut self, task: TaskId) {
+        self.stands(task);
+        self.given_up.insert(task);
+    }
+
+    fn landing_event(&mut self, event: &Event, git: &Git) {
+        match event {
             Event::LandingStarted { n, onto, attempts } => {
+                let together = attempts.len();
+                assert!(
+                    together <= self.most,
+                    "{together} attempts stand in a stack that may have {}",
+                    self.most
+                );
+                attempts
+                    .iter()
+                    .for_each(|attempt| self.stands(attempt.task));
                 assert!(self.landing.is_none(), "two landings at once");
                 assert_eq!(
                     self.head.as_ref().map(|(commit, _)| commit),
@@ -54,12 +93,38 @@ impl Audit {
                     .iter()
                     .filter(|stacked| !matches!(stacked.result, StackResult::Conflict { .. }));
                 let put: Vec<AttemptId> = put.map(|stacked| stacked.attempt).collect();
+                let stands = results.iter();
+                let stands = stands.filter(|s| matches!(s.result, StackResult::Put { .. }));
+                self.stacked = stands.map(|stacked| stacked.attempt).collect();
+                let tree = results
+                    .iter()
+                    .rev()
+                    .find_map(|stacked| match &stacked.result {
+                        StackResult::Put { tree, .. } => Some(tree),
+                        _ => None,
+                    });
+                self.top = tree.or(self.head.as_ref().map(|(_, tree)| tree)).cloned();
                 self.landing = (!put.is_empty()).then_some((n, put));
             }
-            Event::LandingFailed { .. } => self.landing = None,
+            Event::LandingFailed { gate, .. } => {
+                let (_, attempts) = self.landing.take().expect("what fails has a landing");
+                // Half of what was red together is tried next.
+                if gate.is_some() {
+                    self.most = (attempts.len() / 2).max(1);
+                }
+                self.red = gate.clone().map(|gate| (gate, attempts));
+            }
             Event::Landed { n, commit, tree } => {
                 let (this, attempts) = self.landing.take().expect("what lands has a landing");
                 assert_eq!(*n, this, "another landing landed");
+                self.gated(&format!("landing {n} lands"), tree, git);
+                self.most = limits::STACK;
+                for attempt in std::mem::take(&mut self.stacked) {
+                    assert!(
+                        git.is_on_line(attempt),
+                        "{attempt} has landed, and its work is not on the line"
+                    );
+                }
                 for attempt in attempts {
                     self.proved(attempt, tree);
                     self.results.insert(attempt);
@@ -73,6 +138,7 @@ impl Audit {
     }
 
     pub(super) fn accepted(&self, attempt: AttemptId) {
+        self.stands(attempt.task);
         let work = self
             .works
             .get(&attempt)
@@ -94,6 +160,10 @@ impl Audit {
     }
 
     pub(super) fn lands(&mut self, task: TaskId) {
+        assert!(
+            !self.given_up.contains(&task),
+            "{task} was given up and landed"
+        );
         assert!(self.landed.insert(task), "{task} landed twice");
         for need in &self.tasks[&task].needs {
             assert!(self.landed.contains(need), "{task} landed before {need}");

@@ -1,5 +1,6 @@
 //! Leases, tries and tokens.
 
+use super::waits::Waits;
 use super::*;
 
 impl Audit {
@@ -10,10 +11,6 @@ impl Audit {
             epoch.0
         );
         self.epoch = epoch;
-    }
-
-    pub(super) fn reserved(&self) -> u64 {
-        self.live.values().sum()
     }
 
     pub(super) fn turn(&mut self, event: &Event) {
@@ -37,6 +34,9 @@ impl Audit {
                     base: base.clone(),
                     from: from.clone(),
                 };
+                self.has_time(*deadline);
+                self.clocks
+                    .begin(Waits::Lease(*epoch), self.last, *deadline);
                 if let Turn::Work { attempt } = turn {
                     self.work_started(*attempt);
                 }
@@ -52,14 +52,10 @@ impl Audit {
                 turn,
                 epoch,
                 ending,
+                usage,
                 charged,
-                ..
             } => {
-                assert!(
-                    self.live.remove(epoch).is_some(),
-                    "a turn that ends has a lease"
-                );
-                self.spent += charged;
+                self.charged(*epoch, ending, usage, *charged);
                 if let Turn::Work { attempt } = turn {
                     if *ending == Ending::Answered {
                         self.answered.insert(*attempt);
@@ -71,11 +67,17 @@ impl Audit {
         }
     }
 
-    pub(super) fn within_the_limit(&self) {
-        let (spent, reserved, limit) = (self.spent, self.reserved(), self.limit);
+    /// No turn begins when too little time is left for it, and none is promised more than there is.
+    fn has_time(&self, deadline: Timestamp) {
+        let over = self.shadow.deadline();
+        let least = Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST);
         assert!(
-            spent + reserved <= limit,
-            "{spent} spent and {reserved} reserved of {limit}"
+            over.since(self.last) >= least,
+            "a turn begins, and the mission has no time left for it"
+        );
+        assert!(
+            deadline <= over + limits::TURN_GRACE,
+            "a turn may outlive its mission"
         );
     }
 
@@ -94,6 +96,10 @@ impl Audit {
         assert!(
             !self.answered.contains(&attempt),
             "{attempt} is finished and was started again"
+        );
+        assert!(
+            !self.given_up.contains(&attempt.task),
+            "{attempt} was started after its task was given up"
         );
         let last = self.attempts.insert(attempt.task, attempt.n).unwrap_or(0);
         assert!(

@@ -1,6 +1,7 @@
 //! What waits: with a deadline that strikes, and no other.
 
 use super::*;
+use mission::mission::Phase;
 
 impl Audit {
     pub(super) fn at_rest(&self, mission: &Mission) {
@@ -25,14 +26,13 @@ impl Audit {
     /// Everything that waits has a deadline, which is in the future and wakes somebody.
     pub(super) fn waits(&self, mission: &Mission, in_flight: usize, now: Timestamp) {
         let wake = mission.next_wake(now);
+        // Only a landing that was green is waited for when the mission's own time is over.
+        let over = mission.deadline() <= now && in_flight > 0;
         assert!(
-            wake.is_some() || in_flight > 0,
-            "nobody will ever wake this mission"
+            wake.map_or(over, |wake| wake > now),
+            "nobody will wake this mission, or without end"
         );
-        assert!(
-            wake.is_none_or(|wake| wake > now),
-            "it would be woken without end"
-        );
+        self.somebody_moves(mission, in_flight, now);
         for (epoch, lease) in mission.leases() {
             assert!(
                 lease.deadline > now,
@@ -62,9 +62,21 @@ impl Audit {
                 _ => continue,
             };
             assert!(
+                until <= now + LONGEST,
+                "{} waits longer than anything may",
+                task.task.id
+            );
+            assert!(
                 until <= now || wake.is_some_and(|wake| wake <= until),
                 "nobody wakes {}",
                 task.task.id
+            );
+        }
+        for (_, lease) in mission.leases() {
+            assert!(
+                lease.deadline <= mission.deadline() + limits::TURN_GRACE,
+                "{} may outlive its mission",
+                lease.turn
             );
         }
         let late = mission.deadline() + Millis::from_mins(4 * 60);
@@ -73,15 +85,112 @@ impl Audit {
             "it is not sealed long after its deadline"
         );
     }
+
+    /// A mission that is not over has something in flight, has asked a person, or waits for a moment that is near. Its
+    /// own deadline is no such moment: what only that ends hangs.
+    fn somebody_moves(&self, mission: &Mission, in_flight: usize, now: Timestamp) {
+        let asks = mission.questions().next().is_some();
+        let short = matches!(mission.phase(), Phase::Reading | Phase::Planning)
+            && mission
+                .next_wake(now)
+                .is_some_and(|wake| wake < mission.deadline());
+        let waits = |state: &State| match state {
+            State::Parked { until, .. } => *until > now,
+            State::Judging { from } => *from > now,
+            _ => false,
+        };
+        // A wait may end when the mission has ended; then its deadline is near.
+        let ends = mission.deadline() <= now + LONGEST;
+        let waits = short || ends || mission.tasks().any(|task| waits(&task.state));
+        assert!(
+            in_flight > 0 || asks || waits,
+            "it hangs: nothing is in flight, nobody is asked, and nothing is waited for"
+        );
+    }
+
+    /// Keeps the time of everything that waits, by a clock that stands still while no engine runs.
+    pub(super) fn clock(&mut self, event: &Event) {
+        let clocks = &mut self.clocks;
+        if let Event::Resumed { .. } = event {
+            let over = self.last + self.terms.mission;
+            clocks.begin(Waits::Mission, self.last, over);
+        }
+        let Some(what) = struck(event) else { return };
+        let (due, lives) = clocks.due[&what];
+        // Less than two seconds without an engine move nothing.
+        let lost = limits::IDLE.0 * (clocks.lives - lives);
+        assert!(
+            clocks.attended + lost >= due,
+            "a deadline struck {} too early: {event:?}",
+            Millis(due - clocks.attended)
+        );
+        let calm = clocks.attended.saturating_sub(self.calm_since);
+        assert!(
+            what != Waits::Mission || !self.calm || calm < CALM_ENOUGH.0,
+            "nothing goes wrong, and a whole mission's time is not enough"
+        );
+    }
 }
 
-/// Whether a deadline made this happen.
-pub(super) fn struck(event: &Event) -> bool {
+/// The longest that anything waits for a moment: what a provider may ask for, spread.
+const LONGEST: Millis = Millis(limits::REFUSAL_MOST.0 / 3 * 4);
+/// In such a time without faults every mission of the simulator's size is done.
+const CALM_ENOUGH: Millis = Millis::from_mins(20 * 60);
+
+/// What waits until a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Waits {
+    Lease(Epoch),
+    Answer(QuestionId),
+    Mission,
+}
+
+/// Time as those who work for a mission have it: it stands still while no engine runs.
+pub(crate) struct Clocks {
+    /// For how long an engine ran it.
+    pub(crate) attended: u64,
+    /// For how long none ran it, at the most, until now.
+    pub(super) idle: Millis,
+    lives: u64,
+    /// When each deadline is due, and in which life it was set.
+    due: BTreeMap<Waits, (u64, u64)>,
+}
+
+impl Clocks {
+    pub(super) fn new(mission: Millis) -> Self {
+        Self {
+            attended: 0,
+            idle: Millis(0),
+            lives: 0,
+            due: BTreeMap::from([(Waits::Mission, (mission.0, 0))]),
+        }
+    }
+
+    /// An engine takes the mission up again, after no more than so much time without one.
+    pub(crate) fn taken_up(&mut self, idle: Millis) {
+        self.idle = idle;
+        self.lives += 1;
+    }
+
+    pub(super) fn begin(&mut self, what: Waits, now: Timestamp, deadline: Timestamp) {
+        let due = self.attended + deadline.since(now).0;
+        self.due.insert(what, (due, self.lives));
+    }
+}
+
+/// What a deadline made happen, if this is it.
+pub(super) fn struck(event: &Event) -> Option<Waits> {
     match event {
-        Event::TurnEnded { ending, .. } => *ending == Ending::Expired,
-        Event::GateLost { why, .. } => why.ends_with("did not come back in time"),
-        Event::QuestionClosed { answered, .. } => answered.by == "deadline",
-        Event::Halted { why } => why.starts_with("its time of"),
-        _ => false,
+        Event::TurnEnded { epoch, ending, .. } if *ending == Ending::Expired => {
+            Some(Waits::Lease(*epoch))
+        }
+        Event::GateLost { epoch, why } if why.ends_with("did not come back in time") => {
+            Some(Waits::Lease(*epoch))
+        }
+        Event::QuestionClosed { id, answered } if answered.by == "deadline" => {
+            Some(Waits::Answer(*id))
+        }
+        Event::Halted { why } if why.starts_with("its time of") => Some(Waits::Mission),
+        _ => None,
     }
 }

@@ -22,11 +22,21 @@ impl World {
                 && self.rng.chance(500)
             {
                 tell!("** {} reaches the world all the same", command.name());
+                self.coverage
+                    .saw("a performer reaches the world after its engine died");
                 drop(self.in_the_world(&command));
             }
         }
         self.host_after_crash();
-        let whole = Seq(engine.desk.mission().n_events()) == self.audit.durable;
+        self.audit.clocks.attended = self.attended();
+        self.dead_since = Some(self.now);
+        if engine.runs {
+            // It notes that it runs every ten seconds, and now and then a note is damaged.
+            let noted = self.told() - Millis(self.rng.below(10_000));
+            self.noted = self.rng.chance(950).then_some(noted);
+            self.ran = self.told_at_least();
+        }
+        let whole = Seq(engine.desk.mission().n_events()) == self.audit.durable();
         self.before_death = whole.then(|| engine.desk.mission().clone());
         if self.rng.chance(self.scenario.faults.zombie) {
             self.zombie = Some(engine);
@@ -34,7 +44,12 @@ impl World {
         if self.rng.chance(self.scenario.faults.clock) {
             let jumps: [i64; 5] = [1_000, 60_000, 600_000, 4_000_000, 90_000_000];
             let jump = *self.rng.pick(&jumps).unwrap_or(&0);
-            self.clock += if self.rng.chance(500) { jump } else { -jump };
+            let ahead = self.rng.chance(500);
+            self.clock += if ahead { jump } else { -jump };
+            self.coverage.saw(match ahead {
+                true => "a clock jumps ahead",
+                false => "a clock jumps back",
+            });
             tell!("** the clock jumps: it is {} ms off", self.clock);
         }
         let wait = self.rng.range(10, 120_000);
@@ -55,43 +70,50 @@ impl World {
             .expect("the last owner is dead");
         self.audit.lease(lease.epoch());
         let head = handle.head(self.mission).expect("the mission is there");
-        self.audit.recovered(&head);
+        let entries = handle
+            .read(self.mission, Seq(1), usize::MAX)
+            .expect("the mission is there");
+        self.audit.recovered(&entries);
         if self.point("before it has read the journal").is_err() {
             self.journal.kill(self.mission);
             self.after(1_000, What::Start);
             return;
         }
-        let mission = self.read(&handle);
+        let decode = |entry: &journal::Entry| Recorded::decode(&entry.body);
+        let events: Result<Vec<Recorded>, _> = entries.iter().map(decode).collect();
+        let events = events.expect("what was stored can be read");
+        let mission = Mission::replay(&events).expect("the journal begins with the opening");
         if let Some(before) = self.before_death.take() {
             assert!(mission == before, "what is recovered is not what died");
         }
         let desk = Desk::new(mission);
-        let missed = self.audit.catch_up(
-            desk.mission(),
-            || {
-                let entries = handle
-                    .read(self.mission, Seq(1), usize::MAX)
-                    .expect("the mission is there");
-                entries
-                    .iter()
-                    .map(|entry| Recorded::decode(&entry.body).expect("it can be read"))
-                    .collect()
-            },
-            &self.git,
-        );
-        missed.iter().for_each(|event| self.coverage.event(event));
+        for recorded in self.audit.missed(&events) {
+            self.hears_of(recorded);
+        }
         self.journal = handle;
         self.engine = Some(Engine {
             life,
             desk,
             lease,
             head,
+            runs: false,
         });
+        if let Some(since) = self.dead_since.take() {
+            self.unattended += self.now - since;
+        }
         if self.zombie.is_some() {
             let wait = self.rng.below(600_000);
             self.after(wait, What::Zombie);
         }
-        self.cycle(vec![(Input::Woke { seen: None }, None)]);
+        // A note from the future is none: somebody has set the clock back.
+        let seen = self.noted.filter(|noted| *noted <= self.told());
+        let since = match seen {
+            Some(_) => self.ran - Millis(10_000),
+            None => self.audit.last,
+        };
+        let idle = self.told_at_least().since(since);
+        self.audit.clocks.taken_up(idle);
+        self.cycle(vec![(Input::Woke { seen }, None)]);
     }
 
     /// An engine that was taken for dead has something to say, and nobody may listen.

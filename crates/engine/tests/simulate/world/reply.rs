@@ -10,50 +10,58 @@ impl World {
         let soon = self.rng.range(1, 3_000);
         if self.rng.chance(faults.lost) {
             tell!("{:>10} . the reply of {name} is lost", "");
-            self.coverage.reply(kind, Fate::Lost);
-            return self.after(
-                soon,
-                What::Says {
-                    life,
-                    name,
-                    input: None,
-                    ends: true,
-                },
-            );
+            let fate = Some((kind, Fate::Lost));
+            return self.says(soon, life, name, None, true, fate);
         }
         if self.rng.chance(faults.doubled) {
-            self.coverage.reply(kind, Fate::Doubled);
             // Most copies come soon; some come when hardly anything is as it was.
             let most = self.rng.weigh(&[(4, 30 * 60_000), (1, 10 * 60 * 60_000)]);
             let again = self.rng.range(1, most);
             let (name, input) = (name.clone(), Some(input.clone()));
-            self.after(
-                again,
-                What::Says {
-                    life,
-                    name,
-                    input,
-                    ends: false,
-                },
-            );
+            let fate = Some((kind, Fate::Doubled));
+            self.says(again, life, name, input, false, fate);
         }
         let late = self.rng.chance(faults.late);
-        if late {
-            self.coverage.reply(kind, Fate::Late);
-        }
+        let fate = late.then_some((kind, Fate::Late));
         let wait = if late {
             self.rng.range(20 * 60_000, 90 * 60_000)
         } else {
             soon
         };
+        self.says(wait, life, name, Some(input), true, fate);
+    }
+
+    /// Something is said, and heard after a while if its life still lasts then.
+    pub(crate) fn says(
+        &mut self,
+        wait: u64,
+        life: u64,
+        name: String,
+        input: Option<Input>,
+        ends: bool,
+        fate: Option<(&'static str, Fate)>,
+    ) {
+        self.said += 1;
+        let sent = Box::new(Sent { n: self.said, fate });
         self.after(
             wait,
             What::Says {
                 life,
                 name,
-                input: Some(input),
-                ends: true,
+                input,
+                ends,
+                sent,
             },
         );
+    }
+
+    /// What was said has arrived. Only now its fate has come true: an engine that died has heard nothing twice.
+    pub(super) fn hears(&mut self, sent: Sent) {
+        if let Some((kind, fate)) = sent.fate {
+            self.coverage.reply(kind, fate);
+        } else if sent.n < self.heard {
+            self.coverage.saw("a reply overtakes another");
+        }
+        self.heard = self.heard.max(sent.n);
     }
 }

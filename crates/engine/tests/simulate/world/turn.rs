@@ -29,6 +29,7 @@ impl World {
         for (input, _) in &inputs {
             tell!("{:>10} < {input:?}", self.now - 1_000_000_000);
             self.audit.input(engine.desk.mission(), now, input);
+            self.audit.edits_asked += u64::from(matches!(input, Input::Edit { .. }));
         }
         let tickets: Vec<Ticket> = inputs
             .iter()
@@ -44,6 +45,12 @@ impl World {
             bodies.len() < EVENTS_PER_STEP,
             "one step made {} events",
             bodies.len()
+        );
+        let large = bodies.iter().find(|body| body.len() > EVENT_BYTES);
+        assert!(
+            large.is_none(),
+            "an event is larger than a journal takes: {} bytes",
+            large.map_or(0, Vec::len)
         );
         self.audit
             .taken(&tickets, Seq(engine.head.seq.0 + bodies.len() as u64));
@@ -66,6 +73,7 @@ impl World {
         }
         if fails && !stored {
             tell!("** the append fails, and nothing is stored");
+            self.coverage.saw("an append fails, and nothing is stored");
             return Err(Crash);
         }
         match self
@@ -75,9 +83,10 @@ impl World {
             Ok(head) => engine.head = head,
             Err(error) => panic!("the only owner's append was refused: {error}"),
         }
-        self.audit.stored(engine.head.seq);
+        self.audit.stored(bodies);
         if fails {
             tell!("** the append fails, and all is stored");
+            self.coverage.saw("an append fails, and all is stored");
             return Err(Crash);
         }
         Ok(())
@@ -85,15 +94,17 @@ impl World {
 
     /// Lets out what is durable.
     pub(super) fn release(&mut self) -> Result<(), Crash> {
+        self.audit.clocks.attended = self.attended();
+        self.ran = self.told_at_least();
         let Some(engine) = &mut self.engine else {
             return Err(Crash);
         };
+        engine.runs = true;
         let life = engine.life;
         let released = engine.desk.durable();
         for recorded in &released.events {
             tell!("{:>10} > {:?}", "", recorded.event);
-            self.coverage.event(&recorded.event);
-            self.audit.event(recorded, &self.git);
+            self.hears_of(recorded);
         }
         self.replies();
         let Some(engine) = &self.engine else {
@@ -119,6 +130,13 @@ impl World {
             self.begin(life, command);
         }
         Ok(())
+    }
+
+    /// An event that is durable: it is counted, and held against the world.
+    pub(super) fn hears_of(&mut self, recorded: &Recorded) {
+        self.coverage.event(&recorded.event);
+        self.audit.event(recorded, &self.git);
+        self.folder_told(&recorded.event);
     }
 
     pub(super) fn told_at_least(&self) -> Timestamp {
