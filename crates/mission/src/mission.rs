@@ -7,6 +7,7 @@ use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::input::{Input, Reply};
 use crate::landing::Landing;
 use crate::plan::{Plan, Priority};
+use crate::planted;
 use crate::question::{Question, QuestionId};
 use crate::seal::Outcome;
 pub use crate::task::{State, TaskState};
@@ -333,6 +334,9 @@ impl Mission {
     pub fn step(&mut self, now: Timestamp, input: Input) -> Step {
         let now = now.max(self.last);
         let (decided, reply) = self.decide(now, input);
+        if planted!("changed_without_event") && reply == Reply::Stale {
+            self.budget.calls += 1;
+        }
         let mut events = Vec::new();
         let mut batch = decided;
         loop {

@@ -88,7 +88,7 @@ impl Mission {
         let Some(landing) = self.landing.take() else {
             return;
         };
-        if red {
+        if red && !planted!("red_stack_never_split") {
             // Half of a red stack is tried next, so that what is good in it lands and what is red is found.
             self.stack_limit = (landing.attempts.len() / 2).max(1);
         }

@@ -12,7 +12,9 @@ impl Mission {
             Turn::Intent { n } => self.reading.n = n,
             Turn::Plan { n } => self.planning.n = n,
             Turn::Work { attempt } => {
-                self.set_state(attempt.task, State::Working { epoch });
+                if !planted!("started_task_stays_ready") {
+                    self.set_state(attempt.task, State::Working { epoch });
+                }
                 let tree = self.head.as_ref().map(|(_, tree)| tree.clone());
                 let task = self.task_mut(attempt.task);
                 if task.n != attempt.n {

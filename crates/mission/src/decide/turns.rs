@@ -37,7 +37,9 @@ impl Mission {
         mut and_then: Vec<Event>,
     ) -> Vec<Event> {
         // Whoever was refused before its first call used nothing; any other use that is not known may be all of it.
-        let nothing = matches!(ending, Ending::Refused { .. }) && usage.calls == 0;
+        let nothing = matches!(ending, Ending::Refused { .. })
+            && usage.calls == 0
+            && !planted!("refusal_charged");
         let unknown = if nothing { 0 } else { lease.reserved };
         let charged = usage.tokens().unwrap_or(unknown);
         let mut events = vec![Event::TurnEnded {

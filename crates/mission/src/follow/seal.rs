@@ -101,7 +101,7 @@ impl Mission {
         let named = |task: &TaskState| format!("{} ({})", task.task.id, task.task.title);
         let of = |kind: TaskKind| self.tasks.values().filter(move |t| t.task.kind == kind);
         let mut reasons = Vec::new();
-        if of(TaskKind::Agent).next().is_none() {
+        if of(TaskKind::Agent).next().is_none() && !planted!("looking_counted_as_work") {
             reasons.push("no task changed anything: the plan only looks at what was there".into());
         }
         let claimed = of(TaskKind::Agent).filter(|t| self.grade(t.task.id) == Grade::Claimed);
