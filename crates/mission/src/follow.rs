@@ -149,12 +149,13 @@ impl Mission {
     fn plan_ahead(&self, now: Timestamp) -> Vec<Event> {
         let idle = self.leases.is_empty() && !self.winding_down();
         match self.phase {
-            Phase::Reading if idle && self.reading.from <= now => self.start_short(
-                now,
-                Turn::Intent {
-                    n: self.reading.n + 1,
-                },
-            ),
+            Phase::Reading if idle && (self.reading.from <= now || self.looked()) => self
+                .start_short(
+                    now,
+                    Turn::Intent {
+                        n: self.reading.n + 1,
+                    },
+                ),
             Phase::Planning if idle && self.planning.from <= now => self.start_short(
                 now,
                 Turn::Plan {
@@ -173,6 +174,11 @@ impl Mission {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether the first turn need not wait any longer: what there is to know of the base is known.
+    fn looked(&self) -> bool {
+        self.reading.n == 0 && self.gates.iter().all(|gate| self.baseline(gate).is_some())
     }
 
     fn start_short(&self, now: Timestamp, turn: Turn) -> Vec<Event> {
@@ -318,7 +324,8 @@ impl Mission {
             }];
             let alone = landing.attempts.len() == 1 || planted!("whole_red_stack_sent_back");
             if let Some((_, tree)) = landing.top.as_ref().filter(|_| alone) {
-                let rejection = match self.count_fault(tree, red) {
+                let fault = self.count_fault(tree, red);
+                let rejection = match fault.or_else(|| self.bent_tests(tree, red)) {
                     Some(fault) => Rejection::Bent {
                         what: vec![format!("{}: {fault}", red.id)],
                     },

@@ -163,6 +163,7 @@ impl World {
             output: Digest::of(b""),
             tail: String::new(),
             tests,
+            as_before: None,
             duration: Millis(1),
         }
     }

@@ -53,7 +53,7 @@ pub(crate) enum What {
     Says {
         life: u64,
         name: String,
-        input: Option<Input>,
+        input: Option<Box<Input>>,
         ends: bool,
         sent: Box<Sent>,
     },
@@ -352,7 +352,7 @@ impl World {
                     engine.desk.ended(&name);
                 }
                 self.hears(*sent);
-                let mut inputs: Vec<_> = input.into_iter().map(|input| (input, None)).collect();
+                let mut inputs: Vec<_> = input.into_iter().map(|input| (*input, None)).collect();
                 // What is said at about the same time is often heard at once.
                 while self.rng.chance(300) {
                     let Some(input) = self.also_said(life) else {
@@ -392,7 +392,7 @@ impl World {
             engine.desk.ended(&name);
         }
         self.hears(*sent);
-        input
+        input.map(|input| *input)
     }
 
     /// A person's input, with a reply that they wait for.

@@ -48,7 +48,7 @@ impl World {
             What::Says {
                 life,
                 name,
-                input,
+                input: input.map(Box::new),
                 ends,
                 sent,
             },
