@@ -6,6 +6,7 @@
 
 mod apply;
 mod bounds;
+pub mod budget;
 pub mod command;
 pub mod decide;
 pub mod delivery;

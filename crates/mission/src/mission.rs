@@ -1,5 +1,6 @@
 //! The fold: what a mission is, as far as its events tell.
 
+pub use crate::budget::Budget;
 pub use crate::delivery::{Delivery, Handed};
 use crate::event::{Event, Purpose, Recorded, Turn, VERSION};
 use crate::gate::{Gate, GateRun};
@@ -81,34 +82,6 @@ pub struct Evidence {
     pub runs: u32,
     /// Whether runs on the same tree disagreed.
     pub flaky: bool,
-}
-
-/// The token budget.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
-    /// Tokens that may be used in all.
-    pub limit: u64,
-    /// Tokens that ended turns count for.
-    pub spent: u64,
-    /// Tokens that running turns may still use.
-    pub reserved: u64,
-    /// Tokens that the provider reported, where it did.
-    pub reported: u64,
-    /// Whether some turn's use is unknown.
-    pub unknown: bool,
-    /// Cost in millionths of a dollar, where it is known.
-    pub micro_usd: u64,
-    /// Model calls.
-    pub calls: u64,
-}
-
-impl Budget {
-    /// What may still be lent.
-    pub fn free(&self) -> u64 {
-        self.limit
-            .saturating_sub(self.spent)
-            .saturating_sub(self.reserved)
-    }
 }
 
 /// How the turns before the plan are going.

@@ -11,7 +11,6 @@ const FUNCTION_LINES: usize = 70;
 /// is split, and none is added without a date.
 const LONG_FILES: &[(&str, usize)] = &[
     ("crates/cli/tests/e2e/honest.rs", 780),
-    ("crates/mission/src/mission.rs", 610),
     ("crates/workbench/tests/git/snapshot.rs", 740),
     ("crates/workbench/tests/git/workspace.rs", 680),
 ];
