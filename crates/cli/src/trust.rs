@@ -89,8 +89,11 @@ pub(crate) fn find(project: &Path) -> Result<Option<Found>, Error> {
 
 impl Found {
     /// Copies what was found, so that it lies around a folder as it lies around the project.
-    fn copied(&self, trust: &Path) -> std::io::Result<Trusted> {
-        let copy = tempfile::Builder::new().prefix("copy").tempdir_in(trust)?;
+    /// It lies in a folder of its own that only this user may read, and goes with the program.
+    fn copied(&self) -> std::io::Result<Trusted> {
+        let copy = tempfile::Builder::new()
+            .prefix("orchestrator-trust")
+            .tempdir()?;
         let above = |path: &Path| path.iter().take_while(|part| *part == "..").count();
         let deepest = self.files.keys().map(|path| above(path)).max();
         let project = (0..deepest.unwrap_or(0)).fold(copy.path().to_owned(), |at, _| at.join("a"));
@@ -107,7 +110,7 @@ impl Found {
             to.parent().map_or(Ok(()), fs::create_dir_all)?;
             fs::write(to, content)?;
         }
-        let settled = trust.join(format!("{}.json", self.digest.as_str()));
+        let settled = copy.path().join("settled.json");
         Ok(Trusted {
             approved: Approved {
                 copy: project,
@@ -227,9 +230,8 @@ pub(crate) fn decide(state: &Path, project: &Path, approved: Option<&str>) -> Re
     }
     let remembered = state.join(FOLDER).join(found.digest.as_str()).exists();
     let used = if found.links.is_empty() && (approved.is_some() || remembered) {
-        let trust = folder(state)?;
-        let copied = found.copied(&trust);
-        Some(copied.map_err(|error| Error::io("write", &trust, &error))?)
+        let copied = found.copied();
+        Some(copied.map_err(|error| Error::io("write", &std::env::temp_dir(), &error))?)
     } else {
         None
     };
@@ -305,7 +307,7 @@ mod tests {
         let both = find(&project).unwrap().unwrap();
         assert_eq!(both.names, ["../../opencode.json", "opencode.json"]);
         assert_ne!(both.digest, alone.digest);
-        let copied = both.copied(root.path()).unwrap();
+        let copied = both.copied().unwrap();
         let at = |up: &str| copied.approved.copy.join(up).join("opencode.json");
         assert!(at("").is_file() && at("../..").is_file() && !at("..").exists());
         assert!(copied.approved.copy.join("../../.git").exists());

@@ -30,7 +30,7 @@ fn a_second_process_follows_the_first_to_its_end() {
     owner.ended().ends(0, &["m1 completed"]);
     follower
         .ended()
-        .ends(0, &["delivered 1 files", "m1 completed"]);
+        .ends(0, &["delivered 1 file", "m1 completed"]);
     assert_eq!(world.agent_log("m1").matches("start m1 T1.1 ").count(), 1);
 }
 

@@ -38,7 +38,7 @@ impl World {
         }
     }
 
-    /// Some steps cannot be done, and nothing of them was.
+    /// Some steps cannot be done, and of them nothing was but files of a delivery.
     fn fails(&mut self, command: &Command) -> Option<Input> {
         if let Command::Gate { epoch, .. } = command {
             if !self.rng.chance(self.scenario.faults.gate / 4) {
@@ -66,6 +66,7 @@ impl World {
             Command::Undo { n } => (Step::Undo, *n),
             Command::Clean { n } => (Step::Clean, *n),
             Command::Deliver { n, plan, .. } if self.listing(plan).written.is_none() => {
+                self.break_off(*n, plan);
                 (Step::Deliver, *n)
             }
             _ => return None,

@@ -88,6 +88,8 @@ pub(crate) struct Listing {
     pub(crate) files: BTreeMap<String, (Option<u64>, Option<u64>)>,
     /// The step at which it was written.
     pub(crate) written: Option<u64>,
+    /// It broke off before all was written.
+    pub(crate) broke_off: bool,
 }
 
 pub(crate) struct World {

@@ -50,7 +50,11 @@ fn a_provider_that_refuses_the_commander_is_waited_for_in_the_open() {
         ["commander: the provider or the server, then another try"]
     );
     let until = story.mission.waits(story.now)[0].until;
-    assert_eq!(until.since(story.now), Millis::from_secs(90));
+    let wait = until.since(story.now);
+    assert!(
+        wait >= Millis::from_secs(90) && wait <= Millis::from_secs(120),
+        "{wait}"
+    );
 }
 
 #[test]
