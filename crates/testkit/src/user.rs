@@ -139,6 +139,8 @@ impl User {
         let mut command = Command::new(program);
         command
             .current_dir(self.project())
+            // As a shell sets it: `opencode run` takes its folder from here, and would work on ours.
+            .env("PWD", self.project())
             .envs(self.env())
             .env_remove("ORCHESTRATOR_STATE_DIR");
         command
