@@ -175,7 +175,9 @@ impl World {
             .edits
             .iter()
             .filter(|(path, (content, step))| {
-                *step >= written && self.folder.get(*path).copied() == *content
+                // One that broke off wrote nothing over what somebody had changed before.
+                (*step >= written || listing.broke_off)
+                    && self.folder.get(*path).copied() == *content
             })
             .map(|(path, _)| path)
             .collect();
