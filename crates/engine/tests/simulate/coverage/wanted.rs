@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 65] = [
+pub(super) const SIGHTS: [&str; 66] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -95,6 +95,7 @@ pub(super) const SIGHTS: [&str; 65] = [
     "a person edits a delivered file",
     "a delivery is refused when it is planned",
     "a delivery is refused when it is written",
+    "a delivery breaks off",
     "an undo leaves a file",
     "a performer reaches the world after its engine died",
     "a run of a gate is lost",
