@@ -13,6 +13,7 @@ mod linux {
     use std::collections::BTreeSet;
     use std::io;
     use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::{Path, PathBuf};
 
     /// Whether orphans become children of the guard, so that having no child means that nothing is left.
@@ -104,18 +105,22 @@ mod linux {
     pub(crate) fn end_strays(guard: &Path) -> u32 {
         let me = rustix::process::getpid();
         let own_session = family_of(Path::new("/proc/self")).map(|(_, session)| session);
-        let programs: Vec<PathBuf> = [guard, Path::new("/proc/self/exe")]
-            .iter()
-            .filter_map(|program| std::fs::canonicalize(program).ok())
-            .collect();
+        // By the file itself and not by its name: an upgrade may have replaced it since a guard was started.
+        let file = |path: &Path| {
+            std::fs::metadata(path)
+                .map(|data| (data.dev(), data.ino()))
+                .ok()
+        };
+        let programs = [file(guard), file(Path::new("/proc/self/exe"))];
         let is_stray = |process: &Path| {
             let Some((parent, session)) = family_of(process) else {
                 return false;
             };
-            let program = std::fs::read_link(process.join("exe")).ok();
+            let program = file(&process.join("exe"));
             parent == me.as_raw_nonzero().get()
                 && Some(session) != own_session
-                && program.is_some_and(|program| !programs.contains(&program))
+                && program.is_some()
+                && !programs.contains(&program)
         };
         let mut n = 0;
         // Each that is killed leaves its own children to this process; they are found in the next round.

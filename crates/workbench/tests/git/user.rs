@@ -80,7 +80,6 @@ fn the_users_hooks_run_at_no_pin_branch_commit_or_undo() {
         let place = world.root.join(path);
         std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
-    world.git(&["config", "core.hooksPath", ".git/hooks"]);
     let (mission, base, commit) = result(&world, |root| write_in(root, "a", "result\n"));
     let (project, kept) = (world.project(), world.state.join("kept"));
     let user = project.repository().unwrap();
