@@ -15,8 +15,12 @@ struct Screen {
     socket: PathBuf,
     /// Everything that it writes; what it is does not matter, only that it comes.
     written: pipe::Receiver,
-    last: String,
+    /// What stood there, one after the other: told when something did not come.
+    seen: Vec<String>,
 }
+
+/// How many of the last screens are told.
+const TOLD: usize = 12;
 
 impl Screen {
     async fn open(house: &House, words: &[&str]) -> Self {
@@ -38,7 +42,7 @@ impl Screen {
         let screen = Self {
             socket,
             written,
-            last: String::new(),
+            seen: Vec::new(),
         };
         let socket = screen.socket.display();
         let program = format!(
@@ -70,18 +74,27 @@ impl Screen {
     async fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
         let looking = async {
             loop {
-                self.last = self.tmux(&["capture-pane", "-p"]).await;
-                if fits(&self.last) {
-                    return self.last.clone();
+                let now = self.tmux(&["capture-pane", "-p"]).await;
+                if self.seen.last() != Some(&now) {
+                    self.seen.push(now.clone());
+                }
+                if fits(&now) {
+                    return now;
                 }
                 let mut bytes = [0; 4096];
                 let n = self.written.read(&mut bytes).await.unwrap();
-                assert!(n > 0, "the terminal is gone:\n{}", self.last);
+                assert!(n > 0, "the terminal is gone:\n{now}");
             }
         };
         match tokio::time::timeout(crate::house::LIMIT, looking).await {
             Ok(found) => found,
-            Err(_) => panic!("{what} did not come:\n{}", self.last),
+            Err(_) => {
+                let from = self.seen.len().saturating_sub(TOLD);
+                panic!(
+                    "{what} did not come:\n{}",
+                    self.seen[from..].join("\n----\n")
+                )
+            }
         }
     }
 
@@ -89,12 +102,21 @@ impl Screen {
         self.until(what, |screen| screen.contains(what)).await
     }
 
-    /// Types a line, and sends it once it stands there. The blank at its end closes the list of commands, in which
-    /// Enter would only choose one.
+    /// Types a line into the prompt and sends it. The blank at its end closes the list of commands, in which Enter
+    /// would only choose one. OpenCode empties the prompt when it takes the line, with whatever was typed since: so it
+    /// is waited for.
     async fn types(&mut self, line: &str) {
+        let stands = |screen: &str| {
+            let mut rows = screen
+                .lines()
+                .filter_map(|row| row.trim().strip_prefix('┃'));
+            rows.any(|row| row.trim() == line)
+        };
         self.tmux(&["send-keys", "-l", &format!("{line} ")]).await;
-        self.shows(line).await;
+        self.until(line, stands).await;
         self.tmux(&["send-keys", "Enter"]).await;
+        let taken = format!("a prompt without {line}");
+        self.until(&taken, |screen| !stands(screen)).await;
     }
 
     /// Leaves OpenCode as a user does.
@@ -147,7 +169,8 @@ async fn a_task_is_typed_seen_and_stopped() {
     let seen = screen.shows("- T1 working: Add one").await;
     println!("{seen}");
     screen.types("/status").await;
-    screen.shows("m1 running: Add one and two  ").await;
+    // The board's own line begins with "##".
+    screen.shows("┃  m1 running: Add one and two").await;
     screen.types("/stop").await;
     let seen = screen.shows("## m1 cancelled").await;
     println!("{seen}");
