@@ -223,7 +223,7 @@ fn case(mission: &Mission, attempt: AttemptId) -> Case {
         return Case::default();
     };
     let ran = |gate: &mission::gate::Gate| {
-        let run = mission.evidence(&work.tree, &gate.command());
+        let run = mission.evidence_for(task, &work.tree, &gate.command());
         let ended = match run {
             Some(evidence) if evidence.run.result.passed() => "passed".to_owned(),
             Some(evidence) => format!("{:?}", evidence.run.result),
@@ -232,7 +232,7 @@ fn case(mission: &Mission, attempt: AttemptId) -> Case {
         let before = task
             .base
             .as_ref()
-            .and_then(|(_, tree)| mission.evidence(tree, &gate.command()));
+            .and_then(|(_, tree)| mission.evidence_for(task, tree, &gate.command()));
         let before = match before {
             Some(evidence) if evidence.run.result.passed() => {
                 "; it passed before the work too, so it proves no change"

@@ -22,6 +22,7 @@ use crate::orders;
 use crate::settings::Settings;
 use mission::command::Command;
 use mission::event::Step;
+use mission::ids::Digest;
 use mission::input::Input;
 use mission::mission::Mission;
 use mission::turn::{Failure, Outcome, Usage};
@@ -42,6 +43,8 @@ pub(crate) struct Bench {
     pub(crate) lanes: lanes::Lanes,
     pub(crate) setups: ready::Setups,
     pub(crate) failed_setups: ready::FailedSetups,
+    /// What evidence depends on besides the tree, as this life of the engine has found it.
+    pub(crate) environment: tokio::sync::OnceCell<Digest>,
 }
 
 /// A performer's line to the loop.
@@ -121,7 +124,7 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
         Command::Deliver { n, form, plan } => {
             Job::Deliver(deliver::apply(mission, *n, *form, plan))
         }
-        Command::Undo { n } => Job::Undo(deliver::undo(mission, *n)),
+        Command::Undo { n, delivery } => Job::Undo(deliver::undo(mission, *n, *delivery)),
         Command::Clean { n } => Job::Clean(tidy::job(mission, *n)),
     }
 }
@@ -167,7 +170,7 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
         Command::Move { n, .. } => failed(Step::Move, *n),
         Command::PlanDelivery { n, .. } => failed(Step::PlanDelivery, *n),
         Command::Deliver { n, .. } => failed(Step::Deliver, *n),
-        Command::Undo { n } => failed(Step::Undo, *n),
+        Command::Undo { n, .. } => failed(Step::Undo, *n),
         Command::Clean { n } => failed(Step::Clean, *n),
     }
 }
@@ -192,6 +195,7 @@ impl Bench {
             lanes: lanes::Lanes::default(),
             setups: ready::Setups::default(),
             failed_setups: ready::FailedSetups::default(),
+            environment: tokio::sync::OnceCell::new(),
         }
     }
 

@@ -29,6 +29,9 @@ impl Mission {
         self.events += 1;
         match event {
             Event::Opened { .. } => {}
+            Event::EnvironmentChanged { environment } => {
+                self.environment = Some(environment.clone());
+            }
             Event::Prepared {
                 base,
                 gates,
@@ -232,7 +235,7 @@ impl Mission {
             | Event::UndoAsked { .. }
             | Event::Undone { .. }
             | Event::UndoFailed { .. } => self.delivery_event(event),
-            Event::Cleaned { .. } => self.cleaned = true,
+            Event::Cleaned { .. } | Event::CleanFailed { .. } => self.cleaned = true,
         }
     }
 
@@ -383,6 +386,7 @@ impl Mission {
         task.spent = false;
         task.work = Some(work);
         task.base = found.as_ref().and_then(|done| done.base.clone());
+        task.proved_in = found.as_ref().and_then(|done| done.proved_in.clone());
         task.reused = true;
         task.started.get_or_insert(at);
         if found.is_some_and(|done| done.landed) {
@@ -406,7 +410,15 @@ impl Mission {
         let Some(lease) = self.drop_gate_lease(epoch) else {
             return;
         };
-        let key = (lease.tree.clone(), lease.gate.command());
+        let environment = match &self.environment {
+            Some(own) if planted!("evidence_of_another_environment_accepted") => own,
+            _ => &run.environment,
+        };
+        let key = (
+            lease.tree.clone(),
+            lease.gate.command(),
+            environment.clone(),
+        );
         let evidence = self.evidence.entry(key).or_insert_with(|| Evidence {
             run: run.clone(),
             runs: 0,
@@ -440,6 +452,7 @@ impl Mission {
             return;
         }
         self.set_state(attempt.task, State::Judging { from: self.last });
+        self.task_mut(attempt.task).proved_in = self.environment.clone();
         self.befores.insert(attempt.task);
         self.before_checked(attempt.task);
     }
@@ -456,11 +469,23 @@ impl Mission {
     fn forget_what_could_not_run(&mut self, only: Option<BTreeSet<Digest>>) {
         let base = self.base.as_ref().map(|base| base.tree.clone());
         let gates: BTreeSet<Digest> = self.gates.iter().map(Gate::command).collect();
-        self.evidence.retain(|(tree, command), evidence| {
+        self.evidence.retain(|(tree, command, _), evidence| {
             let kept = only.as_ref().is_some_and(|only| {
                 !only.contains(command) || (Some(tree) == base.as_ref() && gates.contains(command))
             });
             kept || evidence.run.result.conclusive()
+        });
+    }
+
+    /// What is red on the whole may have been mended from outside, by a service that runs again for example: who resumes
+    /// wants to know. A new plan wants to know what is red instead. What is known of the base stands.
+    fn forget_what_is_red_in_the_end(&mut self) {
+        let Some((_, head)) = self.head.clone().filter(|_| self.landed > 0) else {
+            return;
+        };
+        let base = self.base.as_ref().map(|base| base.tree.clone());
+        self.evidence.retain(|(tree, _, _), evidence| {
+            *tree != head || Some(tree) == base.as_ref() || evidence.run.result.passed()
         });
     }
 
@@ -481,6 +506,9 @@ impl Mission {
         self.cleaned = false;
         self.lost.clear();
         self.forget_what_could_not_run(None);
+        if !replan {
+            self.forget_what_is_red_in_the_end();
+        }
         if planted!("parked_task_forgotten_on_resume") {
             self.parked.clear();
         }
@@ -558,6 +586,7 @@ impl TaskState {
             from: None,
             work: None,
             report: None,
+            proved_in: None,
             history: Vec::new(),
             notes: Vec::new(),
             reused: false,

@@ -77,8 +77,10 @@ pub enum Command {
     },
     /// Take a delivery back.
     Undo {
-        /// Which.
+        /// The how manieth try at taking one back, from 1.
         n: u32,
+        /// Which delivery.
+        delivery: u32,
     },
     /// Remove workspaces, keep what was not landed.
     Clean {
@@ -98,7 +100,7 @@ impl Command {
             Self::Move { n, .. } => format!("move {n}"),
             Self::PlanDelivery { n, .. } => format!("plan delivery {n}"),
             Self::Deliver { n, .. } => format!("deliver {n}"),
-            Self::Undo { n } => format!("undo {n}"),
+            Self::Undo { n, .. } => format!("undo {n}"),
             Self::Clean { n } => format!("clean {n}"),
         }
     }
@@ -155,8 +157,10 @@ impl Mission {
                 due.push(Command::Deliver { n, form, plan });
             }
             Delivery::Undoing { .. } => {
-                let handed = self.handed.last().map(|handed| handed.n);
-                due.extend(handed.map(|n| Command::Undo { n }));
+                due.extend(self.handed.last().map(|handed| Command::Undo {
+                    n: self.undos,
+                    delivery: handed.n,
+                }));
             }
             Delivery::None | Delivery::Refused | Delivery::Done { .. } | Delivery::Undone => {
                 if self.outcome().is_some() && !self.cleaned {

@@ -7,7 +7,7 @@ pub(crate) use crate::bounds::{cut, cut_to, few};
 
 use crate::event::{Ending, Event, Purpose, Rejection, Step, Turn};
 use crate::gate::GateRun;
-use crate::ids::{AttemptId, Epoch, TaskId};
+use crate::ids::{AttemptId, Digest, Epoch, TaskId};
 use crate::input::{Input, Refusal, Reply};
 use crate::landing::{StackResult, Stacked};
 use crate::limits;
@@ -176,10 +176,9 @@ impl Mission {
         n == self.deliveries || planted!("stale_delivery_accepted")
     }
 
-    /// Whether this is the delivery that is to be taken back.
+    /// Whether this is the try at taking a delivery back that is in hand.
     fn undoes(&self, n: u32) -> bool {
-        self.handed.last().is_some_and(|handed| handed.n == n)
-            || planted!("stale_delivery_accepted")
+        n == self.undos || planted!("stale_delivery_accepted")
     }
 
     /// Whether the workspaces are to go because of this very seal.
@@ -231,7 +230,7 @@ impl Mission {
             Step::Undo if matches!(self.delivery, Delivery::Undoing { .. }) && self.undoes(n) => {
                 done(vec![Event::UndoFailed { why }])
             }
-            Step::Clean if self.to_clean(n) => done(vec![Event::Cleaned { rescued: 0 }]),
+            Step::Clean if self.to_clean(n) => done(vec![Event::CleanFailed { why }]),
             _ => stale(),
         }
     }
@@ -300,7 +299,20 @@ impl Mission {
             );
             return done(self.lose_gate(epoch, why));
         }
-        done(vec![Event::GateEnded { epoch, run }])
+        let mut events = Vec::new();
+        if let Some(environment) = self.other_environment(&run) {
+            events.push(Event::EnvironmentChanged { environment });
+        }
+        events.push(Event::GateEnded { epoch, run });
+        done(events)
+    }
+
+    /// The environment that a run was made in, where that is not the one in which all before it was proved. A green
+    /// landing may be moving the line at this moment: until it has, it stays green.
+    fn other_environment(&self, run: &GateRun) -> Option<Digest> {
+        let other = self.environment.as_ref() != Some(&run.environment);
+        let ignored = planted!("evidence_of_another_environment_accepted");
+        (other && !self.landing_is_green() && !ignored).then(|| run.environment.clone())
     }
 
     fn stack_stands(&self, n: u32, results: Vec<Stacked>) -> Decided {

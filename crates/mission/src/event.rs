@@ -238,6 +238,12 @@ pub enum Event {
         /// What a person should know of it.
         notes: Vec<String>,
     },
+    /// The tools by which gates judge are no longer those that they were: what was proved with the others is proved again
+    /// where it is still needed.
+    EnvironmentChanged {
+        /// The digest of the tools as they are now.
+        environment: Digest,
+    },
     /// A lease was handed out and its turn may run.
     TurnStarted {
         /// Which turn.
@@ -526,6 +532,11 @@ pub enum Event {
         /// How many pieces of work were kept.
         rescued: u32,
     },
+    /// They could not be removed. What was not landed is still in them, until the mission's folder is removed.
+    CleanFailed {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Steps of the engine's own.
@@ -590,9 +601,11 @@ impl Event {
             Self::Undone { .. } => "undone",
             Self::UndoFailed { .. } => "undo_failed",
             Self::Cleaned { .. } => "cleaned",
+            Self::CleanFailed { .. } => "clean_failed",
+            Self::EnvironmentChanged { .. } => "environment_changed",
         }
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 39;
+    pub const KINDS: usize = 41;
 }

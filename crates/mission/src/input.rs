@@ -35,7 +35,7 @@ pub enum Input {
     StepFailed {
         /// Which.
         step: crate::event::Step,
-        /// The number of its command: of the landing, the delivery or the seal; 0 for preparing.
+        /// The number of its command: of the landing, the delivery, the undo or the seal; 0 for preparing.
         n: u32,
         /// Why, and what would mend it.
         why: String,
@@ -115,7 +115,7 @@ pub enum Input {
     },
     /// A delivery was taken back.
     Undone {
-        /// Which delivery.
+        /// Which try at taking one back.
         n: u32,
         /// Paths that were left.
         left: Vec<String>,

@@ -151,10 +151,11 @@ impl Mission {
     pub(crate) fn next_before(&self, id: TaskId) -> Option<&Gate> {
         let task = &self.tasks[&id];
         let (_, tree) = task.base.as_ref()?;
+        let known = |gate: &Gate| self.evidence_for(task, tree, &gate.command()).is_some();
         task.task
             .acceptance
             .iter()
-            .find(|gate| self.settled(tree, gate, 0).is_none())
+            .find(|gate| !known(gate) && self.settled(tree, gate, 0).is_none())
     }
 
     /// What a project's gate says of a combined tree: whether it may land. `None` while something must run first.
@@ -380,17 +381,18 @@ impl Mission {
             return Grade::Claimed;
         };
         let landed = task.state == State::Landed;
-        let run_on = |tree: &TreeId, gate: &Gate| {
-            self.evidence(tree, &gate.command())
-                .map(|evidence| &evidence.run)
+        let known = |tree: &TreeId, gate: &Gate| self.evidence_for(task, tree, &gate.command());
+        let run_on = |tree: &TreeId, gate: &Gate| known(tree, gate).map(|evidence| &evidence.run);
+        // What has landed is judged by the tools as they are now.
+        let on_head = |tree: &TreeId, gate: &Gate| {
+            let evidence = self.evidence(tree, &gate.command());
+            evidence.map(|evidence| evidence.run.result.passed())
         };
         let green_on =
             |tree: &TreeId, gate: &Gate| run_on(tree, gate).is_some_and(|run| run.result.passed());
         let own = &task.task.acceptance;
         let head = self.head().map(|(_, tree)| tree).filter(|_| landed);
-        let stale = |gate: &Gate| {
-            head.is_some_and(|tree| run_on(tree, gate).is_some_and(|run| !run.result.passed()))
-        };
+        let stale = |gate: &Gate| head.is_some_and(|tree| on_head(tree, gate) == Some(false));
         if own.is_empty()
             || !own.iter().all(|gate| green_on(&work.tree, gate))
             || own.iter().any(stale)
@@ -400,7 +402,7 @@ impl Mission {
         // Out of time, over a limit or crashed says nothing of what the work changed; nor does a check that says now
         // this, now that.
         let red_before = |gate: &Gate| {
-            self.evidence(before, &gate.command())
+            known(before, gate)
                 .filter(|evidence| {
                     !evidence.flaky && matches!(evidence.run.result, GateResult::Failed { .. })
                 })
@@ -424,7 +426,7 @@ impl Mission {
         let guarded = |gate: &Gate| {
             (gate.kind == GateKind::Test || !untold)
                 && self.baseline(gate) == Some(Baseline::Green)
-                && head.is_some_and(|tree| green_on(tree, gate))
+                && head.is_some_and(|tree| on_head(tree, gate) == Some(true))
         };
         let looks = own
             .iter()

@@ -101,6 +101,7 @@ pub(crate) struct Finished {
     pub(crate) attempt: AttemptId,
     pub(crate) landed: bool,
     pub(crate) base: Option<(CommitId, TreeId)>,
+    pub(crate) proved_in: Option<Digest>,
 }
 
 pub(crate) type ReadyKey = (Reverse<Priority>, Reverse<u32>, TaskId);
@@ -142,7 +143,8 @@ pub struct Mission {
     pub(crate) gate_leases: BTreeMap<Epoch, GateLease>,
     pub(crate) deadlines: BTreeSet<(Timestamp, Epoch)>,
     pub(crate) epoch: Epoch,
-    pub(crate) evidence: BTreeMap<(TreeId, Digest), Evidence>,
+    /// By tree, command and environment.
+    pub(crate) evidence: BTreeMap<(TreeId, Digest, Digest), Evidence>,
     pub(crate) lost: BTreeMap<(TreeId, Digest), u32>,
     pub(crate) budget: Budget,
     pub(crate) questions: BTreeMap<QuestionId, Question>,
@@ -159,6 +161,7 @@ pub struct Mission {
     pub(crate) deliveries: u32,
     /// The last is taken back first.
     pub(crate) handed: Vec<Handed>,
+    pub(crate) undos: u32,
     pub(crate) seals: u32,
     pub(crate) cleaned: bool,
     pub(crate) landed: u32,
@@ -291,6 +294,7 @@ impl Mission {
             delivery: Delivery::None,
             deliveries: 0,
             handed: Vec::new(),
+            undos: 0,
             seals: 0,
             cleaned: false,
             landed: 0,
@@ -457,9 +461,32 @@ impl Mission {
             .map(|(epoch, lease)| (*epoch, lease))
     }
 
-    /// What is known of a command on a tree.
+    /// What is known of a command on a tree, in the environment in which evidence is made now.
     pub fn evidence(&self, tree: &TreeId, command: &Digest) -> Option<&Evidence> {
-        self.evidence.get(&(tree.clone(), command.clone()))
+        self.evidence_in(self.environment.as_ref()?, tree, command)
+    }
+
+    fn evidence_in(
+        &self,
+        environment: &Digest,
+        tree: &TreeId,
+        command: &Digest,
+    ) -> Option<&Evidence> {
+        let key = (tree.clone(), command.clone(), environment.clone());
+        self.evidence.get(&key)
+    }
+
+    /// What a command said of a tree that a task's proof is about: in the environment in which the task was proved,
+    /// else in today's. What was proved once is not unproved by an upgrade of a tool.
+    pub fn evidence_for(
+        &self,
+        task: &TaskState,
+        tree: &TreeId,
+        command: &Digest,
+    ) -> Option<&Evidence> {
+        let then = task.proved_in.as_ref();
+        then.and_then(|then| self.evidence_in(then, tree, command))
+            .or_else(|| self.evidence(tree, command))
     }
 
     /// All evidence.

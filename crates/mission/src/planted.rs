@@ -16,6 +16,7 @@ pub const ALL: &[&str] = &[
     "landing_not_idempotent",
     "result_of_old_attempt_accepted",
     "evidence_of_another_tree_accepted",
+    "evidence_of_another_environment_accepted",
     "reservation_leaked_on_cancel",
     "dependency_counted_before_landing",
     "claim_trusted",

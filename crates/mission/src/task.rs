@@ -1,7 +1,7 @@
 //! A task and where it is on its way.
 
 use crate::event::Rejection;
-use crate::ids::{AttemptId, CommitId, Epoch, TaskId, TreeId};
+use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::plan::Task;
 use crate::question::QuestionId;
 use crate::time::Timestamp;
@@ -127,6 +127,8 @@ pub struct TaskState {
     pub work: Option<Work>,
     /// What its Worker said.
     pub report: Option<Report>,
+    /// The environment in which its acceptance commands were green on the current attempt's own tree.
+    pub proved_in: Option<Digest>,
     /// Why earlier attempts were turned down, oldest first.
     pub history: Vec<(AttemptId, Rejection)>,
     /// Hints that people gave, and for an `ask` its answer.

@@ -147,6 +147,13 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             left.join(", ")
         ),
         Event::UndoFailed { why } => format!("the delivery could not be taken back: {why}"),
+        Event::EnvironmentChanged { .. } => {
+            "the tools of the checks are not those of before: what is still to be proved is proved with the new ones".into()
+        }
+        Event::CleanFailed { why } => format!(
+            "workspaces are left, with whatever did not land: {why} (orchestrator clean {} removes the mission's whole folder)",
+            mission.id()
+        ),
         Event::Opened { .. } | Event::Cleaned { .. } | Event::TurnLent { .. } => return None,
     })
 }

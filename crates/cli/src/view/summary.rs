@@ -3,8 +3,8 @@
 use super::escape;
 use super::table::table;
 use mission::gate::Gate;
-use mission::ids::TreeId;
-use mission::mission::{Delivery, Mission, State, TaskState};
+
+use mission::mission::{Delivery, Evidence, Mission, State, TaskState};
 use mission::plan::TaskKind;
 use mission::seal::Outcome;
 use mission::terms::Deliver;
@@ -160,8 +160,8 @@ fn proved(mission: &Mission, out: &mut String) {
     let Some((_, result)) = mission.head().filter(|_| mission.landed() > 0) else {
         return;
     };
-    let says = |gate: &Gate, tree: &TreeId| {
-        let evidence = mission.evidence(tree, &gate.command())?;
+    let says = |evidence: Option<&Evidence>| {
+        let evidence = evidence?;
         let passed = evidence.run.result.passed();
         Some(match (passed, evidence.flaky) {
             (_, true) => "flaky",
@@ -169,23 +169,25 @@ fn proved(mission: &Mission, out: &mut String) {
             (false, false) => "red",
         })
     };
-    let line = |who: &str, gate: &Gate, before: Option<&TreeId>| {
+    let line = |who: &str, gate: &Gate, before: Option<&Evidence>| {
         let command = escape::short(&gate.program.to_string(), 100);
-        let after = says(gate, result).unwrap_or("not run");
-        let before = before.and_then(|tree| says(gate, tree));
-        let before = before.map_or(String::new(), |before| format!(", {before} before"));
+        let after = says(mission.evidence(result, &gate.command())).unwrap_or("not run");
+        let before = says(before).map_or(String::new(), |before| format!(", {before} before"));
         format!("  {who:<5} {command}: {after} on the result{before}\n")
     };
     let mut lines = String::new();
     for task in mission.tasks().filter(|task| task.state == State::Landed) {
-        let before = task.base.as_ref().map(|(_, tree)| tree);
         for gate in &task.task.acceptance {
+            let base = task.base.as_ref();
+            let before =
+                base.and_then(|(_, tree)| mission.evidence_for(task, tree, &gate.command()));
             lines.push_str(&line(&task.task.id.to_string(), gate, before));
         }
     }
     let base = mission.base().map(|base| &base.tree);
     for gate in mission.gates() {
-        lines.push_str(&line("all", gate, base));
+        let before = base.and_then(|tree| mission.evidence(tree, &gate.command()));
+        lines.push_str(&line("all", gate, before));
     }
     if !lines.is_empty() {
         write!(out, "\nproved by\n{lines}").ok();
@@ -199,10 +201,12 @@ pub(crate) fn cost(mission: &Mission, now: Timestamp) -> String {
         0 => String::new(),
         micro => format!(", ${}.{:02}", micro / 1_000_000, micro % 1_000_000 / 10_000),
     };
-    let unknown = if budget.unknown {
-        " (some turns did not say; they count as reserved)"
-    } else {
-        ""
+    let unknown = match budget.unknown {
+        true => format!(
+            " ({} of them reported; turns that were cut off or did not say count as reserved)",
+            budget.reported
+        ),
+        false => String::new(),
     };
     format!(
         "time {}, tokens {} of {}{unknown}, model calls {}{money}",

@@ -252,3 +252,60 @@ fn a_set_up_of_the_users_own_runs_once_and_brings_the_files_that_are_named() {
         "{landed}"
     );
 }
+
+/// A Node of which the test says what version it is, before the one of this machine.
+fn a_node_of_version(world: &World, version: &str) -> String {
+    let bin = world.beside("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let real = std::env::split_paths(&path)
+        .map(|folder| folder.join("node"))
+        .find(|node| node.exists())
+        .expect("node is needed for this test");
+    let node = bin.join("node");
+    let told = format!("[ \"$1\" = --version ] && echo {version} && exit");
+    let line = format!("#!/bin/sh\n{told}\nexec {} \"$@\"\n", real.display());
+    std::fs::write(&node, line).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&node, executable).unwrap();
+    format!("{}:{path}", bin.display())
+}
+
+#[test]
+fn what_was_proved_before_a_tool_was_upgraded_is_proved_again_and_no_work_is() {
+    for upgraded in [false, true] {
+        let world = world()
+            .file(
+                "package.json",
+                r#"{ "name": "n", "scripts": { "test": "node --test" } }"#,
+            )
+            .file("said.js", "exports.said = 1;\n")
+            .file(
+                "said.test.js",
+                "require('node:test')('says', () => require('node:assert').ok(require('./said.js').said));\n",
+            )
+            .committed();
+        let script = Script::plan([Task::new("a").proof("test -f one.js")])
+            .worker("a", [write("one.js", "exports.one = 1;\n")])
+            .reviewed();
+        let agent = world.agent(&script);
+        let run = |words: &[&str], version: &str, dies: Option<&str>| {
+            let mut command = world.command(words);
+            command.env("PATH", a_node_of_version(&world, version));
+            if let Some(point) = dies {
+                command.env("ORCHESTRATOR_FAULT", point);
+            }
+            testkit::world::Running::new(command).ended()
+        };
+        // The base is checked and the work is proved on its own tree.
+        let died = run(&["task", "x", &agent], "v22.0.0", Some("stack.before@1"));
+        assert_eq!(died.signal, Some(9), "{}", died.said());
+        let version = if upgraded { "v24.0.0" } else { "v22.0.0" };
+        let ran = run(&["resume", "m1"], version, None);
+        completed(&world, &ran);
+        let told = "the tools of the checks are not those of before";
+        assert_eq!(ran.said().contains(told), upgraded, "{}", ran.said());
+        let log = world.run(&["log", "m1"]).out;
+        assert!(!log.contains("T1.2"), "the work is done again: {log}");
+    }
+}

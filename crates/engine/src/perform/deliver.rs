@@ -60,6 +60,7 @@ pub(crate) struct Apply {
 
 /// A delivery to be taken back.
 pub(crate) struct Undo {
+    n: u32,
     facts: Facts,
     form: Deliver,
 }
@@ -79,12 +80,13 @@ pub(crate) fn apply(mission: &Mission, n: u32, form: Deliver, plan: &Digest) -> 
     }
 }
 
-pub(crate) fn undo(mission: &Mission, n: u32) -> Undo {
+pub(crate) fn undo(mission: &Mission, n: u32, delivery: u32) -> Undo {
     let handed = mission.handed();
     Undo {
+        n,
         facts: Facts {
             commit: handed.and_then(|handed| handed.commit.clone()),
-            ..facts(mission, n)
+            ..facts(mission, delivery)
         },
         form: handed.map_or(Deliver::None, |handed| handed.form),
     }
@@ -284,10 +286,7 @@ impl Undo {
                 Deliver::Worktree | Deliver::None => self.files(desk)?,
             };
             fault::point("undo.after");
-            Ok(Input::Undone {
-                n: self.facts.n,
-                left,
-            })
+            Ok(Input::Undone { n: self.n, left })
         })
         .await
     }

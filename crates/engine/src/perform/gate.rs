@@ -31,7 +31,10 @@ pub(crate) struct Job {
     gate: Gate,
     commit: CommitId,
     tree: TreeId,
+    /// Known once it begins.
     environment: Digest,
+    /// The programs of the project's gates, whose versions are part of that.
+    tools: BTreeSet<String>,
     base: CommitId,
     /// Where the work under judgement began, if it is work.
     since: Option<CommitId>,
@@ -64,10 +67,8 @@ pub(crate) fn job(
         gate: gate.clone(),
         commit: commit.clone(),
         tree: tree.clone(),
-        environment: mission
-            .environment()
-            .cloned()
-            .unwrap_or_else(|| Digest::of(b"")),
+        environment: Digest::of(b""),
+        tools: super::prepare::tools_of(mission.gates()),
         base: mission
             .base()
             .map_or_else(|| commit.clone(), |base| base.commit.clone()),
@@ -120,10 +121,20 @@ pub(crate) fn runner(bench: &Bench, recipes: &[Recipe]) -> Runner {
 }
 
 impl Job {
-    pub(crate) async fn perform(self, bench: &Bench, line: Line) -> Result<Option<Input>, Error> {
+    pub(crate) async fn perform(
+        mut self,
+        bench: &Bench,
+        line: Line,
+    ) -> Result<Option<Input>, Error> {
         let Some(_lane) = bench.lanes.enter(LANE, &line.cancel).await else {
             return Ok(None);
         };
+        let (base, tools) = (&self.base, &self.tools);
+        let environment = super::prepare::environment_now(bench, base, tools, &line.cancel).await;
+        if line.cancel.is_cancelled() {
+            return Ok(None);
+        }
+        self.environment = environment?;
         fault::of("gate.before", &self.about);
         let judges = self.judges(bench).await?;
         fault::of("gate.run before", &self.about);

@@ -4,6 +4,7 @@ use super::land::line;
 use super::ready;
 use super::{Bench, Error, blocking};
 use crate::layout::Place;
+use mission::gate::{Gate, Program};
 use mission::ids::{CommitId, Digest};
 use mission::input::Input;
 use mission::mission::Mission;
@@ -190,7 +191,10 @@ pub(crate) async fn find_gates(
         ));
     }
     fault::point("prepare.set up");
-    let environment = environment(bench, &detected.recipes, workspace.path(), cancel).await?;
+    let tools = tools_of(&detected.gates);
+    let environment =
+        environment(bench, &detected.recipes, &tools, workspace.path(), cancel).await?;
+    bench.environment.set(environment.clone()).ok();
     fault::point("prepare.after");
     Ok(Found {
         workspace,
@@ -199,19 +203,69 @@ pub(crate) async fn find_gates(
     })
 }
 
+/// The same in a later life of the engine, in which a tool may be another: asked once, on the base, because a tree may
+/// choose its tools.
+pub(crate) async fn environment_now(
+    bench: &Bench,
+    base: &CommitId,
+    of_gates: &BTreeSet<String>,
+    cancel: &CancellationToken,
+) -> Result<Digest, Error> {
+    let measure = async || {
+        let recipes = ready::first_recipes(bench)?;
+        let path = bench.place.lane(LANE);
+        if !with_recipes(of_gates, &recipes).is_empty() {
+            let (path, base, kept) = (path.clone(), base.clone(), ready::kept(&recipes));
+            bench
+                .with_repository(move |repository| {
+                    std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
+                    let workspace = repository.workspace(&path, &base, &kept);
+                    workspace.map(|_| ()).map_err(Error::new)
+                })
+                .await?;
+        }
+        let found = environment(bench, &recipes, of_gates, &path, cancel).await?;
+        // A tool that was not let finish is not a tool that is absent.
+        match cancel.is_cancelled() {
+            true => Err(Error::new("it was cancelled")),
+            false => Ok(found),
+        }
+    };
+    bench.environment.get_or_try_init(measure).await.cloned()
+}
+
+/// The programs that gates begin with, as far as they are no part of the project, and what those run on.
+pub(crate) fn tools_of(gates: &[Gate]) -> BTreeSet<String> {
+    let first = gates.iter().filter_map(|gate| match &gate.program {
+        Program::Argv(words) => words.first().filter(|word| !word.contains('/')),
+        Program::Shell(_) => None,
+    });
+    let mut tools: BTreeSet<String> = first.cloned().collect();
+    if ["npm", "npx", "pnpm", "yarn"]
+        .iter()
+        .any(|manager| tools.contains(*manager))
+    {
+        tools.insert("node".to_owned());
+    }
+    tools
+}
+
+fn with_recipes(of_gates: &BTreeSet<String>, recipes: &[Recipe]) -> Vec<String> {
+    let own = recipes.iter().flat_map(|recipe| &recipe.tools);
+    let all: BTreeSet<&String> = own.chain(of_gates).collect();
+    all.into_iter().cloned().collect()
+}
+
 /// What evidence depends on besides the tree: the tools' versions and how workspaces are set up. Lock files are part
 /// of the tree.
 async fn environment(
     bench: &Bench,
     recipes: &[Recipe],
+    of_gates: &BTreeSet<String>,
     workspace: &Path,
     cancel: &CancellationToken,
 ) -> Result<Digest, Error> {
-    let tools: BTreeSet<String> = recipes
-        .iter()
-        .flat_map(|recipe| recipe.tools.iter().cloned())
-        .collect();
-    let tools: Vec<String> = tools.into_iter().collect();
+    let tools = with_recipes(of_gates, recipes);
     let runner = super::gate::runner(bench, recipes);
     let versions = runner
         .versions(&tools, workspace, cancel)

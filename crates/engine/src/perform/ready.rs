@@ -29,9 +29,14 @@ pub(crate) struct SetupFailed {
 /// Every recipe that this mission knows: those that it was prepared with, none before, and those that work brought
 /// since. A recipe keeps its place among them.
 pub(crate) fn recipes(bench: &Bench) -> Result<Vec<Recipe>, Error> {
-    let mut all = read(&bench.place.recipes())?;
+    let mut all = first_recipes(bench)?;
     all.extend(read(&bench.place.later_recipes())?);
     Ok(all)
+}
+
+/// The recipes of the base.
+pub(crate) fn first_recipes(bench: &Bench) -> Result<Vec<Recipe>, Error> {
+    read(&bench.place.recipes())
 }
 
 fn read(path: &Path) -> Result<Vec<Recipe>, Error> {

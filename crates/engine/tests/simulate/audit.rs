@@ -80,8 +80,12 @@ pub(crate) struct Audit {
     gates: BTreeMap<Epoch, (TreeId, Digest)>,
     project: Vec<Gate>,
     base: Option<TreeId>,
-    on_base: BTreeMap<Digest, Vec<GateRun>>,
-    evidence: BTreeMap<(TreeId, Digest), bool>,
+    /// By environment and command.
+    on_base: BTreeMap<(Digest, Digest), Vec<GateRun>>,
+    /// By environment, tree and command.
+    evidence: BTreeMap<(Digest, TreeId, Digest), bool>,
+    /// In which evidence counts now.
+    environment: Option<Digest>,
     tasks: BTreeMap<TaskId, Task>,
     /// Tasks of the plan that stands, those that landed before it included.
     current: BTreeSet<TaskId>,
@@ -107,6 +111,7 @@ pub(crate) struct Audit {
     sealed: Option<Outcome>,
     cleaned: bool,
     deliveries: u32,
+    undos: u32,
     /// Deliveries that were done and not taken back.
     pub(crate) handed: Vec<u32>,
     /// The one that was last taken back.
@@ -157,6 +162,7 @@ impl Audit {
             limit: scenario.terms.tokens,
             gates: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            environment: None,
             tasks: BTreeMap::new(),
             attempts: BTreeMap::new(),
             works: BTreeMap::new(),
@@ -170,6 +176,7 @@ impl Audit {
             head: None,
             sealed: None,
             deliveries: 0,
+            undos: 0,
             seals: 0,
             patience: 0,
         }
@@ -204,8 +211,7 @@ impl Audit {
         let delivery = mission.delivery();
         let wanted = matches!(delivery, Delivery::Wanted(_));
         let planned = matches!(delivery, Delivery::Planned { .. });
-        let undoes =
-            |n: u32| matches!(delivery, Delivery::Undoing { .. }) && self.handed.last() == Some(&n);
+        let undoes = |n: u32| matches!(delivery, Delivery::Undoing { .. }) && n == self.undos;
         let cleans = |n: u32| self.sealed.is_some() && !self.cleaned && n == self.seals;
         let fits = match input {
             Input::Prepared { .. } => mission.base().is_none() && mission.outcome().is_none(),
@@ -346,11 +352,12 @@ impl Audit {
             }
             Event::DeliverAsked { .. } => self.deliveries += 1,
             Event::Delivered { .. } => self.handed.push(self.deliveries),
+            Event::UndoAsked { .. } => self.undos += 1,
             Event::Undone { .. } => {
                 self.undone = self.handed.pop();
                 assert!(self.undone.is_some(), "nothing was there to be undone");
             }
-            Event::Cleaned { .. } => self.cleaned = true,
+            Event::Cleaned { .. } | Event::CleanFailed { .. } => self.cleaned = true,
             Event::TodoEdited { version, .. } => {
                 self.edits_recorded += 1;
                 assert_eq!(
@@ -358,7 +365,17 @@ impl Audit {
                     "a version of the TODO is missing"
                 );
             }
-            Event::Prepared { base, gates, .. } => {
+            Event::EnvironmentChanged { environment } => {
+                let before = self.environment.replace(environment.clone());
+                assert_ne!(before.as_ref(), Some(environment), "nothing has changed");
+            }
+            Event::Prepared {
+                base,
+                gates,
+                environment,
+                ..
+            } => {
+                self.environment = Some(environment.clone());
                 self.head = Some((base.commit.clone(), base.tree.clone()));
                 self.base = Some(base.tree.clone());
                 self.project.clone_from(gates);

@@ -141,8 +141,8 @@ impl World {
         plan.map(|(_, plan)| self.listing(plan))
     }
 
-    pub(crate) fn undo(&mut self, n: u32) -> Input {
-        let listing = self.handed(n).unwrap_or_default();
+    pub(crate) fn undo(&mut self, n: u32, delivery: u32) -> Input {
+        let listing = self.handed(delivery).unwrap_or_default();
         let mut left = Vec::new();
         for (path, (old, new)) in &listing.files {
             if self.folder.get(path).copied() == *new {

@@ -63,7 +63,7 @@ impl World {
                 (Step::Move, *n)
             }
             Command::PlanDelivery { n, .. } => (Step::PlanDelivery, *n),
-            Command::Undo { n } => (Step::Undo, *n),
+            Command::Undo { n, .. } => (Step::Undo, *n),
             Command::Clean { n } => (Step::Clean, *n),
             Command::Deliver { n, plan, .. } if self.listing(plan).written.is_none() => {
                 self.break_off(*n, plan);
@@ -113,9 +113,14 @@ impl World {
             }
             Command::PlanDelivery { n, .. } => Some(self.plan_delivery(*n)),
             Command::Deliver { n, plan, .. } => Some(self.deliver(*n, plan)),
-            Command::Undo { n } => Some(self.undo(*n)),
+            Command::Undo { n, delivery } => Some(self.undo(*n, *delivery)),
             Command::Clean { n } => Some(Input::Cleaned { n: *n, rescued: 0 }),
         }
+    }
+
+    /// What gates run with, besides the tree.
+    fn tools(&self) -> Digest {
+        Digest::of(&self.tools.to_be_bytes())
     }
 
     fn prepare(&mut self) -> Input {
@@ -133,7 +138,7 @@ impl World {
         Input::Prepared {
             base,
             gates: self.scenario.gates.clone(),
-            environment: Digest::of(b"here"),
+            environment: self.tools(),
             notes: Vec::new(),
         }
     }
@@ -159,7 +164,7 @@ impl World {
             gate: gate.id.clone(),
             command: gate.command(),
             tree: on,
-            environment: Digest::of(b"here"),
+            environment: self.tools(),
             result,
             output: Digest::of(b""),
             tail: String::new(),

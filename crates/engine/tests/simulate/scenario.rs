@@ -93,6 +93,7 @@ pub(crate) struct Faults {
     pub(crate) step: u64,
     pub(crate) clock: u64,
     pub(crate) person: u64,
+    pub(crate) tools: u64,
 }
 
 /// A world before its first step.
@@ -262,6 +263,7 @@ fn faults(rng: &mut Rng) -> Faults {
         step: some(60),
         clock: some(300),
         person: some(700),
+        tools: some(600),
     }
 }
 

@@ -118,6 +118,8 @@ pub(crate) struct World {
     /// How much was said, and the last of it that was heard.
     said: u64,
     heard: u64,
+    /// The version of the tools that gates run with. An engine asks for it once in its life.
+    pub(crate) tools: u64,
     /// For how long no engine ran, and since when none does.
     unattended: u64,
     dead_since: Option<u64>,
@@ -196,6 +198,7 @@ impl World {
             tickets: 0,
             said: 0,
             heard: 0,
+            tools: 0,
             unattended: 0,
             dead_since: Some(now),
             ran: Timestamp(now),

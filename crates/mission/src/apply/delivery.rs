@@ -27,6 +27,7 @@ impl Mission {
             }
             Event::DeliveryRefused { .. } => self.delivery = Delivery::Refused,
             Event::UndoAsked { .. } => {
+                self.undos += 1;
                 if let Some(Handed { form, .. }) = self.handed.last() {
                     self.delivery = Delivery::Undoing { form: *form };
                 }

@@ -32,13 +32,15 @@ impl Mission {
 
     pub(super) fn accepted(&mut self, attempt: AttemptId) {
         if let Some(key) = self.result_key(attempt.task) {
-            let base = self.tasks[&attempt.task].base.clone();
+            let task = &self.tasks[&attempt.task];
+            let (base, proved_in) = (task.base.clone(), task.proved_in.clone());
             self.results.insert(
                 key,
                 Finished {
                     attempt,
                     landed: false,
                     base,
+                    proved_in,
                 },
             );
         }
@@ -114,13 +116,16 @@ impl Mission {
             .result_key(id)
             .filter(|_| self.tasks[&id].work.is_some())
         {
-            let (attempt, base) = (self.tasks[&id].attempt(), self.tasks[&id].base.clone());
+            let task = &self.tasks[&id];
+            let attempt = task.attempt();
+            let (base, proved_in) = (task.base.clone(), task.proved_in.clone());
             self.results
                 .entry(key)
                 .or_insert(Finished {
                     attempt,
                     landed: true,
                     base,
+                    proved_in,
                 })
                 .landed = true;
         }

@@ -87,7 +87,7 @@ impl Mission {
             .chain(self.test_gates())
             .collect();
         let run = |tree: &TreeId, gate: &Gate| {
-            let evidence = self.evidence(tree, &gate.command());
+            let evidence = self.evidence_for(task, tree, &gate.command());
             evidence.map(|evidence| &evidence.run)
         };
         let mut told: Vec<String> = gates

@@ -1,6 +1,7 @@
 //! How the result is handed over, and taken back.
 
 use crate::teller::{Story, task};
+use mission::command::Command;
 use mission::event::Step;
 use mission::ids::Digest;
 use mission::input::{Input, Refusal, Reply};
@@ -136,8 +137,12 @@ fn a_delivery_that_could_not_be_taken_back_stands_and_can_be_taken_back_later() 
     let form = Deliver::Worktree;
     assert_eq!(story.mission.delivery(), &Delivery::Done { form });
     assert_eq!(story.tell(undo()), Reply::Done);
+    // What is told twice of the try before says nothing of this one.
+    let (step, why) = (Step::Undo, "the disk is full".to_owned());
+    let again = Input::StepFailed { step, n: 1, why };
+    assert_eq!(story.tell(again), Reply::Stale);
     let left = Vec::new();
-    assert_eq!(story.tell(Input::Undone { n: 1, left }), Reply::Done);
+    assert_eq!(story.tell(Input::Undone { n: 2, left }), Reply::Done);
     assert_eq!(story.mission.delivery(), &Delivery::Undone);
 }
 
@@ -178,14 +183,11 @@ fn a_refused_delivery_does_not_hide_the_one_before_it() {
 #[test]
 fn deliveries_are_taken_back_one_by_one_the_last_first() {
     let mut story = delivered_twice(delivered(2));
-    for n in [2, 1] {
+    for (n, delivery) in [(1, 2), (2, 1)] {
         let undo = Input::Undo { by: "me".into() };
         assert_eq!(story.tell(undo), Reply::Done);
-        assert!(
-            story.due().contains(&format!("undo {n}")),
-            "{:?}",
-            story.due()
-        );
+        let due = story.mission.due();
+        assert!(due.contains(&Command::Undo { n, delivery }), "{due:?}");
         let left = Vec::new();
         assert_eq!(story.tell(Input::Undone { n, left }), Reply::Done);
     }
@@ -210,9 +212,9 @@ fn a_delivery_that_broke_off_is_taken_back_and_can_be_taken_back_later() {
     assert_eq!(story.tell(given_up(Step::Undo)), Reply::Done);
     let undo = Input::Undo { by: "me".into() };
     assert_eq!(story.tell(undo), Reply::Done);
-    assert_eq!(story.due(), ["undo 1"]);
+    assert_eq!(story.due(), ["undo 2"]);
     let left = Vec::new();
-    assert_eq!(story.tell(Input::Undone { n: 1, left }), Reply::Done);
+    assert_eq!(story.tell(Input::Undone { n: 2, left }), Reply::Done);
     assert_eq!(story.mission.delivery(), &Delivery::Undone);
     // One that was only to be planned has written nothing.
     let form = Deliver::Worktree;

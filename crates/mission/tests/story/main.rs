@@ -10,5 +10,6 @@ mod plan;
 mod proof;
 mod resume;
 mod teller;
+mod tools;
 mod turns;
 mod waits;

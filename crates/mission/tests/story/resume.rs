@@ -139,3 +139,20 @@ fn a_landed_result_that_is_red_by_now_is_worked_anew() {
     assert_eq!(story.count("reused"), 1);
     assert_eq!(story.state(4), &State::Landed);
 }
+
+#[test]
+fn what_was_red_on_the_whole_is_run_again_when_somebody_goes_on() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &[])]);
+    story.carry("T1.1");
+    story.hand_in("T2.1");
+    story.gates(|_, _| false);
+    story.review("T2.1/review.1", true);
+    story.land();
+    assert_eq!(story.mission.outcome(), None);
+    story.gates(|line, _| line == "check a");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Partial));
+    story.tell(resume(false));
+    story.gates(|_, _| false);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.worked(), ["T1.1", "T2.1"], "nothing is done again");
+}

@@ -16,6 +16,8 @@ use mission::work::{Base, Work};
 pub(crate) struct Story {
     pub(crate) mission: Mission,
     pub(crate) now: Timestamp,
+    /// With which tools gates run.
+    pub(crate) tools: &'static str,
     /// All that happened, the opening included.
     pub(crate) told: Vec<Recorded>,
 }
@@ -97,6 +99,7 @@ impl Story {
         Self {
             mission,
             now,
+            tools: "environment",
             told: vec![first],
         }
     }
@@ -216,7 +219,9 @@ impl Story {
         let (epoch, lease) = self.mission.gate_leases().next()?;
         let line = lease.gate.program.to_string();
         let red = red(&line, &lease.tree) || matches!(lease.purpose, Purpose::Before { .. });
-        Some((epoch, run_of(&lease.gate, &lease.tree, !red)))
+        let environment = Digest::of(self.tools.as_bytes());
+        let run = run_of(&lease.gate, &lease.tree, !red);
+        Some((epoch, GateRun { environment, ..run }))
     }
 
     /// Stacks what is to be stacked; the tree of a stack has the landing's name.

@@ -27,7 +27,8 @@ impl Audit {
                 let of = (run.tree.clone(), run.command.clone());
                 assert_eq!(of, lease, "evidence of another tree or command was taken");
                 self.ran(run);
-                self.evidence.insert(lease, run.result.passed());
+                let key = (run.environment.clone(), lease.0, lease.1);
+                self.evidence.insert(key, run.result.passed());
             }
             Event::GateLost { epoch, .. } => {
                 assert!(
@@ -46,20 +47,46 @@ impl Audit {
             .iter()
             .any(|gate| gate.command() == run.command);
         if of_the_project && Some(&run.tree) == self.base.as_ref() {
-            let runs = self.on_base.entry(run.command.clone()).or_default();
+            let key = (run.environment.clone(), run.command.clone());
+            let runs = self.on_base.entry(key).or_default();
             runs.push(run.clone());
         }
     }
 
+    /// What a gate said of the base, as often as it ran there with the tools that there are now.
+    fn runs_on_base(&self, gate: &Gate) -> Option<&Vec<GateRun>> {
+        let environment = self.environment.clone()?;
+        self.on_base.get(&(environment, gate.command()))
+    }
+
+    /// What a gate last said of a tree, with the tools that there are now.
+    pub(super) fn evidence(&self, tree: &TreeId, gate: &Gate) -> Option<bool> {
+        let environment = self.environment.clone()?;
+        let key = (environment, tree.clone(), gate.command());
+        self.evidence.get(&key).copied()
+    }
+
+    /// What it said with any tools.
+    pub(super) fn evidence_of_any_time<'a>(
+        &'a self,
+        tree: &'a TreeId,
+        gate: &Gate,
+    ) -> impl Iterator<Item = bool> + 'a {
+        let command = gate.command();
+        let of = move |key: &(Digest, TreeId, Digest)| key.1 == *tree && key.2 == command;
+        let found = self.evidence.iter().filter(move |(key, _)| of(key));
+        found.map(|(_, green)| *green)
+    }
+
     /// Whether a gate of the project was green on the base, at least sometimes.
     fn must_be_green(&self, gate: &Gate) -> bool {
-        let mut runs = self.on_base.get(&gate.command()).into_iter().flatten();
+        let mut runs = self.runs_on_base(gate).into_iter().flatten();
         runs.any(|run| run.result.passed())
     }
 
     /// Whether a gate that is red on the base names what is red, so that more can be told from less.
     fn tells_worse(&self, gate: &Gate) -> bool {
-        let runs = self.on_base.get(&gate.command());
+        let runs = self.runs_on_base(gate);
         let last = runs.and_then(|runs| runs.last());
         last.is_some_and(|run| run.result.conclusive() && run.tests.is_some())
     }
@@ -69,9 +96,9 @@ impl Audit {
         let broken = git.tree(tree).contains_key(BROKEN);
         for gate in &self.project {
             let green = self.must_be_green(gate);
-            let last = self.evidence.get(&(tree.clone(), gate.command()));
+            let last = self.evidence(tree, gate);
             assert!(
-                !green || last == Some(&true),
+                !green || last == Some(true),
                 "{what}, and {} is not green on it",
                 gate.id
             );
@@ -100,7 +127,7 @@ impl Audit {
             .chain(&self.tasks[&attempt.task].acceptance);
         let runs = gates
             .filter(|known| known.id == gate)
-            .filter_map(|gate| self.evidence.get(&(tree.clone(), gate.command())));
+            .flat_map(|gate| self.evidence_of_any_time(tree, gate));
         let mut runs = runs.peekable();
         // What the machine lost too often counts as red, and has left no run.
         assert!(

@@ -16,6 +16,7 @@ impl Audit {
                 | Event::Undone { .. }
                 | Event::UndoFailed { .. }
                 | Event::Cleaned { .. }
+                | Event::CleanFailed { .. }
         );
         assert!(fits, "it happened after the seal: {event:?}");
     }

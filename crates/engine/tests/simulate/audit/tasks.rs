@@ -143,16 +143,23 @@ impl Audit {
             .works
             .get(&attempt)
             .expect("what is accepted was handed in");
-        self.proved(attempt, &work.tree);
+        for gate in &self.tasks[&attempt.task].acceptance {
+            assert!(
+                self.evidence_of_any_time(&work.tree, gate)
+                    .any(|green| green),
+                "{attempt} is accepted though `{}` was never green on it",
+                gate.program
+            );
+        }
     }
 
-    /// Every acceptance command of an attempt was run on a tree, by the engine, and was green.
+    /// Every acceptance command of an attempt was run on a tree, by the engine, with the tools that there are now, and was
+    /// green.
     pub(super) fn proved(&self, attempt: AttemptId, tree: &TreeId) {
         for gate in &self.tasks[&attempt.task].acceptance {
-            let green = self.evidence.get(&(tree.clone(), gate.command()));
             assert_eq!(
-                green,
-                Some(&true),
+                self.evidence(tree, gate),
+                Some(true),
                 "{attempt} goes on though `{}` is not green",
                 gate.program
             );

@@ -52,6 +52,11 @@ impl World {
             });
             tell!("** the clock jumps: it is {} ms off", self.clock);
         }
+        if self.rng.chance(self.scenario.faults.tools) {
+            // Somebody upgrades a tool, or goes back to the one before.
+            self.tools = self.rng.below(3);
+            tell!("** the tools are of version {}", self.tools);
+        }
         let wait = self.rng.range(10, 120_000);
         self.after(wait, What::Start);
     }
