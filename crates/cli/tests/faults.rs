@@ -81,12 +81,10 @@ async fn nothing_is_lost_or_left(user: &User, lives: &[String]) {
     );
     let log = user.run(&["log", "m1"]).await.said;
     let known: Vec<&str> = log.lines().filter_map(|line| line.get(6..)).collect();
-    // A line that tells an event begins with a time, in a column of nine.
+    // A line that tells an event begins with a time, in a column of its own.
     let is_event = |line: &&str| {
-        let time = line.get(..9).unwrap_or_default().trim_start();
-        line.get(9..11) == Some("  ")
-            && time.starts_with(|c: char| c.is_ascii_digit())
-            && time.ends_with(['s', 'n'])
+        let (time, _) = line.trim_start().split_once("  ").unwrap_or_default();
+        time.starts_with(|c: char| c.is_ascii_digit()) && time.ends_with(['s', 'n'])
     };
     let told: Vec<&str> = lives
         .iter()

@@ -218,12 +218,9 @@ pub(super) fn nothing_lost(world: &World, mission: &str, lives: &[Ran]) {
     }
 }
 
-/// Whether a line tells an event: it begins with a time, in a column of nine.
+/// Whether a line tells an event: it begins with a time, in a column of its own.
 fn is_event(line: &str) -> bool {
-    let (Some(time), Some("  ")) = (line.get(..9), line.get(9..11)) else {
-        return false;
-    };
-    let time = time.trim_start();
+    let (time, _) = line.trim_start().split_once("  ").unwrap_or_default();
     time.starts_with(|c: char| c.is_ascii_digit()) && time.ends_with(['s', 'n'])
 }
 
