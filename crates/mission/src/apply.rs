@@ -31,6 +31,10 @@ impl Mission {
             Event::Opened { .. } => {}
             Event::EnvironmentChanged { environment } => {
                 self.environment = Some(environment.clone());
+                // Who goes back to an older tool finds what was proved with it.
+                for id in self.checking.clone() {
+                    self.attempt_checked(self.tasks[&id].attempt());
+                }
             }
             Event::Prepared {
                 base,

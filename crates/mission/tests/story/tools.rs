@@ -1,13 +1,13 @@
 //! The tools by which gates judge change while a mission stands still.
 
-use crate::teller::{Story, project_gate, task, tree};
+use crate::teller::{Story, done, project_gate, task, tree, used, work};
 use mission::gate::GateResult;
 use mission::input::Input;
 use mission::mission::State;
 use mission::plan::Draft;
-use mission::seal::{Grade, Outcome};
+use mission::seal::{Grade, Outcome as Sealed};
 use mission::terms::Terms;
-use mission::turn::{Answer, Intent};
+use mission::turn::{Answer, Intent, Outcome};
 
 /// Two tasks, one after the other, in a project with tests of its own; the first has landed.
 fn half_done() -> Story {
@@ -29,7 +29,7 @@ fn what_lands_with_other_tools_is_proved_with_them_and_nothing_is_worked_again()
     let before = story.count("gate_ended");
     story.tools = "newer";
     story.carry("T2.1");
-    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.mission.outcome(), Some(Sealed::Completed));
     assert_eq!(story.count("environment_changed"), 1);
     assert_eq!(story.worked(), ["T1.1", "T2.1"]);
     // The first task was proved with the older ones, and what it was worth then it is worth now.
@@ -64,7 +64,7 @@ fn what_is_red_with_other_tools_does_not_land() {
     story.gates(|line, _| line == "run test");
     story.move_line();
     story.gates(|line, _| line == "run test");
-    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.mission.outcome(), Some(Sealed::Completed));
 }
 
 #[test]
@@ -87,6 +87,28 @@ fn a_landing_that_may_be_moving_stays_green_until_it_has_moved() {
     story.review("T2.1/review.1", true);
     story.land();
     story.gates(|_, _| false);
-    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.mission.outcome(), Some(Sealed::Completed));
     story.tell(Input::Tick);
+}
+
+#[test]
+fn who_goes_back_to_the_older_tools_finds_what_was_proved_with_them() {
+    let tasks = vec![task("a", &[]), task("b", &[])];
+    let mut story = Story::planned(Terms::default(), tasks);
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    story.hand_in("T2.1");
+    story.tools = "newer";
+    story.gate_ends(GateResult::Passed);
+    // The second attempt is the first one again, and a gate of another task runs.
+    let answer = Answer::Report(done());
+    let usage = used(1_000);
+    let outcome = Outcome::Answered { answer, usage };
+    story.end("T1.2", outcome, Some(work("T1.1")));
+    assert_eq!(story.state(1), &State::Checking);
+    story.tools = "environment";
+    story.gate_ends(GateResult::Failed { exit: 1 });
+    assert_eq!(story.count("environment_changed"), 2);
+    assert_ne!(story.state(1), &State::Checking, "it would wait for ever");
 }
