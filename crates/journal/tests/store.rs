@@ -361,6 +361,26 @@ fn no_program_changes_removes_skips_or_replaces_an_event() {
         ("UPDATE lease SET epoch = 1", "an epoch only grows"),
         ("UPDATE lease SET epoch = 0", "an epoch only grows"),
         ("DELETE FROM lease", "a lease never goes away"),
+        (
+            "INSERT OR REPLACE INTO mission SELECT id, project, 'x', created FROM mission",
+            "a mission never changes",
+        ),
+        (
+            "INSERT OR REPLACE INTO lease SELECT mission, epoch, 0, pid, boot, started, endpoint FROM lease",
+            "an epoch only grows",
+        ),
+        (
+            "INSERT OR REPLACE INTO meta VALUES ('store', x'00')",
+            "what a store says of itself never changes",
+        ),
+        (
+            "UPDATE meta SET value = x'00'",
+            "what a store says of itself never changes",
+        ),
+        (
+            "DELETE FROM meta",
+            "what a store says of itself never goes away",
+        ),
     ];
     for (sql, why) in cases {
         assert_eq!(

@@ -78,6 +78,24 @@ BEGIN SELECT raise(ABORT, 'an epoch only grows'); END;
 CREATE TRIGGER lease_never_goes BEFORE DELETE ON lease
 BEGIN SELECT raise(ABORT, 'a lease never goes away'); END;
 
+CREATE TRIGGER mission_is_never_replaced BEFORE INSERT ON mission
+WHEN EXISTS (SELECT 1 FROM mission WHERE id = new.id)
+BEGIN SELECT raise(ABORT, 'a mission never changes'); END;
+
+CREATE TRIGGER lease_is_only_renewed BEFORE INSERT ON lease
+WHEN EXISTS (SELECT 1 FROM lease WHERE mission = new.mission AND epoch >= new.epoch)
+BEGIN SELECT raise(ABORT, 'an epoch only grows'); END;
+
+CREATE TRIGGER meta_is_never_replaced BEFORE INSERT ON meta
+WHEN EXISTS (SELECT 1 FROM meta WHERE name = new.name)
+BEGIN SELECT raise(ABORT, 'what a store says of itself never changes'); END;
+
+CREATE TRIGGER meta_never_changes BEFORE UPDATE ON meta
+BEGIN SELECT raise(ABORT, 'what a store says of itself never changes'); END;
+
+CREATE TRIGGER meta_never_goes BEFORE DELETE ON meta
+BEGIN SELECT raise(ABORT, 'what a store says of itself never goes away'); END;
+
 INSERT INTO meta VALUES ('store', x'30313233343536373839616263646566');
 INSERT INTO mission VALUES (1, '/home/ada/shop', 'add a login', 1700000000000);
 INSERT INTO lease VALUES (1, 3, 1, 4711, 'b2f1c0de', 99, '/run/orchestrator/4711.sock');
