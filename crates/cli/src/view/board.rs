@@ -1,6 +1,7 @@
 //! A mission as OpenCode shows it: a board in the conversation, toasts, and a report that the model reads too.
 
 use super::escape;
+use super::frame::count;
 use super::summary;
 use mission::event::{Event, Recorded};
 use mission::mission::{Delivery, Mission, Phase};
@@ -44,10 +45,16 @@ pub(crate) fn board(mission: &Mission) -> String {
         writeln!(out, "\n{}", asks(id, question)).ok();
     }
     let budget = mission.budget();
+    let reported = match budget.unknown {
+        true => format!(" ({} of them reported)", count(budget.reported)),
+        false => String::new(),
+    };
     writeln!(
         out,
-        "\n{} of {} tokens, {} model calls",
-        budget.spent, budget.limit, budget.calls
+        "\n{} of {} tokens{reported}, {} model calls",
+        count(budget.spent),
+        count(budget.limit),
+        budget.calls
     )
     .ok();
     out

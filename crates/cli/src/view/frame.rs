@@ -351,7 +351,8 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// A number that a person takes in at a glance.
-fn count(n: u64) -> String {
+/// A number of tokens, in a few characters.
+pub(crate) fn count(n: u64) -> String {
     match n {
         0..1_000 => n.to_string(),
         1_000..10_000 => format!("{}.{}k", n / 1_000, n % 1_000 / 100),

@@ -42,6 +42,7 @@ pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
         "ms": mission.running_for(now).0,
         "tokens": budget.spent,
         "token_limit": budget.limit,
+        "tokens_reported": budget.reported,
         "tokens_unknown": budget.unknown,
         "model_calls": budget.calls,
         "micro_usd": budget.micro_usd,

@@ -17,7 +17,8 @@ fn what_a_cancelled_worker_had_written_is_kept_in_the_missions_repository() {
     let running = world.start_task(&script, &[]);
     meeting.come();
     world.run(&["cancel", "m1"]).ends(0, &["its work is kept"]);
-    running.ended().ends(6, &["sealed: cancelled"]);
+    let told = "of them reported; turns that were cut off or did not say count as reserved";
+    running.ended().ends(6, &["sealed: cancelled", told]);
     let kept = world.mission_git(
         "m1",
         &["for-each-ref", "--format=%(refname)", "refs/rescue"],
