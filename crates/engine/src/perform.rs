@@ -87,7 +87,7 @@ impl Error {
 pub(crate) enum Job {
     Prepare(prepare::Job),
     Turn(Box<turn::Job>),
-    Gate(gate::Job),
+    Gate(Box<gate::Job>),
     Stack(land::Stack),
     Move(land::Move),
     PlanDelivery(deliver::Plan),
@@ -110,7 +110,10 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
             tree,
             purpose,
             ..
-        } => Job::Gate(gate::job(mission, *epoch, (gate, purpose), commit, tree)),
+        } => {
+            let job = gate::job(mission, *epoch, (gate, purpose), commit, tree);
+            Job::Gate(Box::new(job))
+        }
         Command::Stack { n, onto, attempts } => {
             Job::Stack(land::stack(mission, *n, onto, attempts))
         }

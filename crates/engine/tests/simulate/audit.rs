@@ -365,21 +365,7 @@ impl Audit {
                     "a version of the TODO is missing"
                 );
             }
-            Event::EnvironmentChanged { environment } => {
-                let before = self.environment.replace(environment.clone());
-                assert_ne!(before.as_ref(), Some(environment), "nothing has changed");
-            }
-            Event::Prepared {
-                base,
-                gates,
-                environment,
-                ..
-            } => {
-                self.environment = Some(environment.clone());
-                self.head = Some((base.commit.clone(), base.tree.clone()));
-                self.base = Some(base.tree.clone());
-                self.project.clone_from(gates);
-            }
+            Event::Prepared { .. } | Event::EnvironmentChanged { .. } => self.judges(event),
             _ => self.task_event(event, git),
         }
     }

@@ -4,6 +4,28 @@ use super::*;
 use crate::scenario::BROKEN;
 
 impl Audit {
+    /// What there is to judge by: the project's gates, and the tools that they run with.
+    pub(super) fn judges(&mut self, event: &Event) {
+        match event {
+            Event::Prepared {
+                base,
+                gates,
+                environment,
+                ..
+            } => {
+                self.head = Some((base.commit.clone(), base.tree.clone()));
+                self.base = Some(base.tree.clone());
+                self.project.clone_from(gates);
+                self.environment = Some(environment.clone());
+            }
+            Event::EnvironmentChanged { environment } => {
+                let before = self.environment.replace(environment.clone());
+                assert_ne!(before.as_ref(), Some(environment), "nothing has changed");
+            }
+            _ => {}
+        }
+    }
+
     /// A lease of a gate, and the evidence that ends it.
     pub(super) fn gate(&mut self, event: &Event) {
         match event {
