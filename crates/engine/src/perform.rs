@@ -27,7 +27,7 @@ use mission::input::Input;
 use mission::mission::Mission;
 use mission::turn::{Failure, Outcome, Usage};
 use std::fmt::Display;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use workbench::git::Git;
@@ -45,6 +45,8 @@ pub(crate) struct Bench {
     pub(crate) failed_setups: ready::FailedSetups,
     /// What evidence depends on besides the tree, as this life of the engine has found it.
     pub(crate) environment: tokio::sync::OnceCell<Digest>,
+    /// What Workers are told of the mission's own base.
+    pub(crate) origin: Arc<OnceLock<context::Origin>>,
 }
 
 /// A performer's line to the loop.
@@ -199,6 +201,7 @@ impl Bench {
             setups: ready::Setups::default(),
             failed_setups: ready::FailedSetups::default(),
             environment: tokio::sync::OnceCell::new(),
+            origin: Arc::default(),
         }
     }
 

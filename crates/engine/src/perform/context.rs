@@ -5,7 +5,7 @@ use agents::brief::Assignment;
 use mission::ids::{CommitId, TreeId};
 use std::collections::BTreeSet;
 use workbench::git::RepoPath;
-use workbench::repository::{Content, MissionRepository};
+use workbench::repository::{Changed, Content, MissionRepository};
 
 /// The most files of a repository that are looked at.
 const LOOKED_AT: usize = 20_000;
@@ -20,43 +20,73 @@ const HABITS_IN: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 /// Files that matter to a task, and what the project asks of agents: the file's name and its text.
 type Context = (Vec<String>, Option<(String, String)>);
 
-/// What a Worker should know of the commit that it stands on. What other tasks have landed since the mission's own base
-/// is no part of it: an agent is told of what it builds on, and not of its siblings.
-pub(super) fn of(
-    repository: &MissionRepository,
-    base: &CommitId,
-    origin: &CommitId,
-    assignment: &Assignment,
-) -> Result<Context, Error> {
-    let first = repository.tree_of(origin).map_err(Error::new)?;
-    let files = |tree: &TreeId| -> Result<Vec<String>, Error> {
-        let listed = repository.list_files(tree, LOOKED_AT);
-        let (files, _) = listed.map_err(Error::new)?;
-        Ok(files.iter().map(|file| file.path.to_string()).collect())
-    };
-    let mut there = files(&first)?;
-    if base != origin {
-        let now = files(&repository.tree_of(base).map_err(Error::new)?)?;
-        let now: BTreeSet<String> = now.into_iter().collect();
-        there.retain(|file| now.contains(file));
+/// What is known of a mission's own base: its files and its habits. Every Worker's brief begins with it, so it is read
+/// once.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    commit: CommitId,
+    files: Vec<String>,
+    habits: Option<(String, String)>,
+}
+
+impl Origin {
+    pub(super) fn read(repository: &MissionRepository, commit: &CommitId) -> Result<Self, Error> {
+        let tree = repository.tree_of(commit).map_err(Error::new)?;
+        let (files, _) = repository
+            .list_files(&tree, LOOKED_AT)
+            .map_err(Error::new)?;
+        Ok(Self {
+            commit: commit.clone(),
+            files: files.iter().map(|file| file.path.to_string()).collect(),
+            habits: habits(repository, &tree)?,
+        })
     }
-    let named = around(there, &assignment.writes, &assignment.goal);
+}
+
+fn habits(
+    repository: &MissionRepository,
+    tree: &TreeId,
+) -> Result<Option<(String, String)>, Error> {
     for name in HABITS_IN {
         let path = RepoPath::new(name).map_err(Error::new)?;
-        let found = repository.read_file(&first, &path, HABITS);
+        let found = repository.read_file(tree, &path, HABITS);
         if let Some(Content::File { bytes, cut, .. }) = found.map_err(Error::new)? {
             let mut text = String::from_utf8_lossy(&bytes).into_owned();
             if cut {
                 text.push_str("\n… and more; read the file.");
             }
-            return Ok((named, Some((name.to_owned(), text))));
+            return Ok(Some((name.to_owned(), text)));
         }
     }
-    Ok((named, None))
+    Ok(None)
+}
+
+/// What a Worker should know of the commit that it stands on. What other tasks have landed since the mission's own base
+/// is no part of it: an agent is told of what it builds on, and not of its siblings.
+pub(super) fn of(
+    repository: &MissionRepository,
+    base: &CommitId,
+    origin: &Origin,
+    assignment: &Assignment,
+) -> Result<Context, Error> {
+    let mut gone = BTreeSet::new();
+    if *base != origin.commit {
+        let changes = repository.changed_files(&origin.commit, base);
+        let changes = changes.map_err(Error::new)?.into_iter();
+        let deleted = changes.filter(|change| change.changed == Changed::Deleted);
+        gone.extend(deleted.map(|change| change.path.to_string()));
+    }
+    let there = origin.files.iter().filter(|file| !gone.contains(*file));
+    let named = around(there, &assignment.writes, &assignment.goal);
+    Ok((named, origin.habits.clone()))
 }
 
 /// The files that the task names, then those beside the ones that it is expected to write.
-fn around(files: impl IntoIterator<Item = String>, writes: &[String], goal: &str) -> Vec<String> {
+fn around<'a>(
+    files: impl IntoIterator<Item = &'a String>,
+    writes: &[String],
+    goal: &str,
+) -> Vec<String> {
     // A forecast is a path or a pattern; where a pattern begins to be one, the folder before it is meant.
     let folders: Vec<&str> = writes
         .iter()
@@ -72,10 +102,10 @@ fn around(files: impl IntoIterator<Item = String>, writes: &[String], goal: &str
     let (mut named, mut beside) = (Vec::new(), Vec::new());
     for file in files {
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        if writes.contains(&file) || words.contains(&file.as_str()) {
-            named.push(file);
+        if writes.contains(file) || words.contains(&file.as_str()) {
+            named.push(file.clone());
         } else if folders.contains(&folder) && beside.len() < NAMED {
-            beside.push(file);
+            beside.push(file.clone());
         }
     }
     named.append(&mut beside);
@@ -97,12 +127,12 @@ mod tests {
             "src/deep/x.rs",
             "tests/t.rs",
         ];
-        let files = files.iter().map(|file| (*file).to_owned());
+        let files = files.map(str::to_owned);
         let goal = "As `tests/t.rs` shows.";
-        let told = around(files, &["src/login.rs".into(), "src/*.rs".into()], goal);
+        let told = around(&files, &["src/login.rs".into(), "src/*.rs".into()], goal);
         assert_eq!(told, ["src/login.rs", "tests/t.rs", "src/main.rs"]);
-        let many = (0..1000).map(|n| format!("f{n}"));
-        assert_eq!(around(many, &["new".into()], "").len(), NAMED);
+        let many: Vec<String> = (0..1000).map(|n| format!("f{n}")).collect();
+        assert_eq!(around(&many, &["new".into()], "").len(), NAMED);
     }
 
     #[test]
@@ -124,7 +154,8 @@ mod tests {
             writes: vec!["d.txt".into()],
             ..Assignment::default()
         };
-        let told = of(&repository, &landed, base, &asks).unwrap();
+        let origin = Origin::read(&repository, base).unwrap();
+        let told = of(&repository, &landed, &origin, &asks).unwrap();
         assert_eq!(told, (vec!["a.txt".to_owned()], None));
     }
 
@@ -141,7 +172,9 @@ mod tests {
             let sample = sample::mission(&[("a.txt", "a\n"), ("CLAUDE.md", text)]);
             let repository = sample.bench.repository().unwrap();
             let base = &sample.base.commit;
-            let (files, habits) = of(&repository, base, base, &Assignment::default()).unwrap();
+            let origin = Origin::read(&repository, base).unwrap();
+            let asks = Assignment::default();
+            let (files, habits) = of(&repository, base, &origin, &asks).unwrap();
             assert_eq!(files, [""; 0]);
             assert_eq!(habits, Some(("CLAUDE.md".into(), told)));
         }

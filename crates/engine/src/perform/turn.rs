@@ -2,7 +2,8 @@
 
 mod wire;
 
-use super::{Bench, Error, Line, blocking, context, facts, ready};
+use super::context::{self, Origin};
+use super::{Bench, Error, Line, blocking, facts, ready};
 use crate::dispatcher::Message;
 use agents::brief::{Assignment, Case, Survey};
 use agents::{Order, ShellRule};
@@ -15,7 +16,7 @@ use mission::turn::{Answer, AnswerKind, Outcome, Report};
 use mission::work::TestFacts;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wire::Wire;
 use workbench::fault;
 use workbench::git::RepoPath;
@@ -119,7 +120,8 @@ impl Job {
         job.set_up(bench, &recipes, &workspace, &line).await?;
         let brief = {
             let (job, repository) = (job.clone(), repository.clone());
-            blocking(move || job.text(&repository, goes_on)).await?
+            let origin = bench.origin.clone();
+            blocking(move || job.text(&repository, &origin, goes_on)).await?
         };
         let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
@@ -276,7 +278,12 @@ impl Job {
         Ok((workspace, self.epoch))
     }
 
-    fn text(&self, repository: &MissionRepository, goes_on: bool) -> Result<String, Error> {
+    fn text(
+        &self,
+        repository: &MissionRepository,
+        known: &OnceLock<Origin>,
+        goes_on: bool,
+    ) -> Result<String, Error> {
         let files = |survey: &Survey| -> Result<Survey, Error> {
             let Some(base) = &self.base else {
                 return Ok(survey.clone());
@@ -296,6 +303,13 @@ impl Job {
             Brief::Work(assignment) => {
                 let (files, habits) = match (&self.base, &self.origin) {
                     (Some(base), Some(origin)) => {
+                        let origin = match known.get() {
+                            Some(origin) => origin,
+                            None => {
+                                let read = Origin::read(repository, origin)?;
+                                known.get_or_init(|| read)
+                            }
+                        };
                         context::of(repository, base, origin, assignment)?
                     }
                     _ => Default::default(),

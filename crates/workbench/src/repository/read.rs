@@ -33,8 +33,6 @@ pub enum Content {
 pub struct ListedFile {
     /// Where.
     pub path: RepoPath,
-    /// Its size in bytes; 0 for submodules.
-    pub size: u64,
     /// Git's mode: `100644`, `100755`, `120000` for links, `160000` for submodules.
     pub mode: u32,
 }
@@ -150,7 +148,7 @@ impl MissionRepository {
         Ok((output.stdout, output.cut))
     }
 
-    /// All files of a tree in git's order, at most `limit`; the flag says whether there are more.
+    /// All files of a tree in git's order, without their sizes, for which git would open each; at most `limit`; the flag says whether there are more.
     ///
     /// # Errors
     /// If the tree is not there.
@@ -161,7 +159,7 @@ impl MissionRepository {
     ) -> Result<(Vec<ListedFile>, bool), Error> {
         let listing = self
             .call("ls-tree")
-            .args(["-r", "-l", "-z", "--full-tree", tree.as_str()])
+            .args(["-r", "-z", "--full-tree", tree.as_str()])
             .bytes()?;
         let mut files = Vec::new();
         for entry in records(&listing) {
@@ -170,16 +168,11 @@ impl MissionRepository {
             }
             let (words, path) =
                 split_tab(entry).ok_or_else(|| git::Error::nonsense("ls-tree", "no tab"))?;
-            let mut words = words.split_ascii_whitespace();
-            let mode = words
-                .next()
-                .and_then(|mode| u32::from_str_radix(mode, 8).ok())
-                .unwrap_or(0);
-            let size = words.nth(2).and_then(|size| size.parse().ok()).unwrap_or(0);
+            let mode = words.split(' ').next();
+            let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok());
             files.push(ListedFile {
                 path: RepoPath::printed(path),
-                size,
-                mode,
+                mode: mode.unwrap_or(0),
             });
         }
         Ok((files, false))
