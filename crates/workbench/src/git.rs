@@ -254,6 +254,8 @@ const SETTINGS: &[(&str, &str)] = &[
     // What a landing or a delivery rests on is flushed before it is spoken of; one flush for many objects.
     ("core.fsync", "objects,derived-metadata,reference"),
     ("core.fsyncMethod", "batch"),
+    // A first checkout is bound by the file system, which serves several at once.
+    ("checkout.workers", "0"),
     ("index.sparse", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),

@@ -132,7 +132,12 @@ impl MissionRepository {
         let mut tree = self.tree_of(&head)?;
         let mut stacked = Vec::with_capacity(items.len());
         for item in items {
-            stacked.push(match self.merge(&head, &item.commit)? {
+            // Work that stands on the head already is merged by nothing.
+            let merged = match self.known_parent(&item.commit) {
+                Some(parent) if parent == head => Merge::Clean(self.tree_of(&item.commit)?),
+                _ => self.merge(&head, &item.commit)?,
+            };
+            stacked.push(match merged {
                 Merge::Conflict(paths) => Stacked::Conflict { paths },
                 Merge::Clean(merged) if merged == tree => Stacked::Empty,
                 Merge::Clean(merged) => {

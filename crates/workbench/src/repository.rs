@@ -6,9 +6,12 @@
 //! set-up makes is added to them.
 //! The one thing that the user's repository gains is a ref that keeps the base from being pruned.
 
+mod memo;
 mod project;
 mod read;
 
+pub(crate) use memo::Listing;
+use memo::Memo;
 pub use project::{Project, UserRepository};
 pub use read::{Change, Changed, Content, LineCount, ListedFile};
 pub(crate) use read::{parse_raw, records, split_tab};
@@ -18,6 +21,7 @@ use crate::git::{self, Call, Git, RepoPath};
 use mission::ids::{CommitId, TreeId};
 use mission::time::Timestamp;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What can go wrong with repositories.
@@ -91,6 +95,7 @@ pub struct MissionRepository {
     dir: PathBuf,
     store: PathBuf,
     sha256: bool,
+    memo: Arc<Memo>,
 }
 
 impl MissionRepository {
@@ -183,6 +188,7 @@ impl MissionRepository {
             dir,
             store,
             sha256: String::from_utf8_lossy(&config).contains("sha256"),
+            memo: Arc::default(),
         };
         Ok(this)
     }
@@ -242,7 +248,18 @@ impl MissionRepository {
             .env("GIT_COMMITTER_DATE", &date)
             .input(message.replace('\0', " ").into_bytes())
             .text()?;
-        Ok(said.parse()?)
+        let commit = said.parse()?;
+        let parent = match parents {
+            [parent] => Some(*parent),
+            _ => None,
+        };
+        self.memo.commit(&commit, tree, parent);
+        Ok(commit)
+    }
+
+    /// The only parent of a commit, where it was made by this program as it runs.
+    pub(crate) fn known_parent(&self, commit: &CommitId) -> Option<CommitId> {
+        self.memo.parent_of(commit)
     }
 
     /// The commit of an attempt: the attempt's tree on the commit that the attempt started from.

@@ -206,6 +206,7 @@ impl MissionRepository {
             root: project.root(),
             index: &index.0,
             settings: project.settings(),
+            tracked: None,
             bounds: Bounds {
                 untracked_each: UNTRACKED_FILE_LIMIT,
                 untracked_all: UNTRACKED_LIMIT,

@@ -178,6 +178,30 @@ impl MissionRepository {
         commit: &CommitId,
         keep: &[RepoPath],
     ) -> Result<Workspace, Error> {
+        self.set(path, commit, keep, false)
+    }
+
+    /// The same for a place in which nobody is expected to have changed anything: where it was last set to the same tree,
+    /// it is compared first, and checked out anew only if it differs.
+    ///
+    /// # Errors
+    /// As [`MissionRepository::workspace`].
+    pub fn workspace_again(
+        &self,
+        path: &Path,
+        commit: &CommitId,
+        keep: &[RepoPath],
+    ) -> Result<Workspace, Error> {
+        self.set(path, commit, keep, true)
+    }
+
+    fn set(
+        &self,
+        path: &Path,
+        commit: &CommitId,
+        keep: &[RepoPath],
+        again: bool,
+    ) -> Result<Workspace, Error> {
         let path = self.place(path)?;
         let lane = self.lane(&path);
         disk::make(&lane)?;
@@ -187,6 +211,10 @@ impl MissionRepository {
             .to_string_lossy()
             .into_owned();
         let state = lane.join("state.json");
+        let before = match again {
+            true => self.workspace_at(&path)?,
+            false => None,
+        };
         disk::remove(&state)?;
         fault::of("workspace.forgotten", &name);
         disk::remove(&lane.join("index.lock"))?;
@@ -197,24 +225,41 @@ impl MissionRepository {
             inode: data.ino(),
         };
         let workspace = Workspace { path, lane, set };
+        // Whoever worked there may have changed everything; what still stands is found by the same comparison.
+        let stands = match before {
+            Some(before) => before.check_identity().is_ok() && self.same_tree(&before, commit)?,
+            None => false,
+        };
         disk::remove(&workspace.pointer())?;
         // An agent waits for this, so what does not need each other goes on at once.
         let listing = beside(
-            || self.listing(commit),
+            || Ok(self.listing(commit.as_str())?),
             || {
                 snapshot::remove_rules(&workspace.path, keep)?;
-                self.check_out_whatever_is_there(&workspace, keep)
+                match stands {
+                    true => Ok(()),
+                    false => self.check_out_whatever_is_there(&workspace, keep),
+                }
             },
         )?;
         fault::of("workspace.checked out", &name);
-        let tracked: Vec<&[u8]> = repository::records(&listing).collect();
-        beside(
-            || Ok(agent::make(self, &workspace)?),
-            || {
-                clean::all_but(&workspace.path, &tracked, keep)?;
-                self.verify(&workspace)
-            },
-        )?;
+        let tracked: Vec<&[u8]> = listing.iter().map(|(_, path)| path.as_bytes()).collect();
+        let cleaned = || {
+            beside(
+                || Ok(agent::make(self, &workspace)?),
+                || {
+                    clean::all_but(&workspace.path, &tracked, keep)?;
+                    self.verify(&workspace)
+                },
+            )
+        };
+        match cleaned() {
+            Err(Error::NotClean { .. }) if stands => {
+                self.check_out_whatever_is_there(&workspace, keep)?;
+                cleaned()?;
+            }
+            other => other?,
+        }
         fault::of("workspace.cleaned", &name);
         agent::point_to(&workspace)?;
         workspace.check_identity()?;
@@ -265,6 +310,10 @@ impl MissionRepository {
         Ok(disk::remove(&self.sides())?)
     }
 
+    fn same_tree(&self, before: &Workspace, commit: &CommitId) -> Result<bool, Error> {
+        Ok(before.commit() == commit || self.tree_of(before.commit())? == self.tree_of(commit)?)
+    }
+
     fn sides(&self) -> PathBuf {
         self.dir().join("sides")
     }
@@ -304,13 +353,6 @@ impl MissionRepository {
         self.call(what)
             .work_tree(&workspace.path)
             .index(&workspace.index())
-    }
-
-    /// The paths of a commit's files, each ended by a zero byte.
-    fn listing(&self, commit: &CommitId) -> Result<Vec<u8>, Error> {
-        let words = ["-r", "-z", "--name-only", "--full-tree"];
-        let call = self.call("ls-tree").args(words);
-        Ok(call.arg(commit.as_str()).bytes()?)
     }
 
     fn check_out_whatever_is_there(

@@ -330,7 +330,7 @@ impl Job {
             .with_repository(move |repository| {
                 std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
                 repository
-                    .workspace(&path, &commit, &kept)
+                    .workspace_again(&path, &commit, &kept)
                     .map_err(Error::new)
             })
             .await

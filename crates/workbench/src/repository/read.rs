@@ -88,11 +88,33 @@ impl MissionRepository {
     /// # Errors
     /// If the commit is not there.
     pub fn tree_of(&self, commit: &CommitId) -> Result<TreeId, Error> {
-        Ok(self
+        if let Some(known) = self.memo.tree_of(commit) {
+            return Ok(known);
+        }
+        let tree = self
             .call("rev-parse")
             .args(["--verify", &format!("{commit}^{{tree}}")])
             .text()?
-            .parse()?)
+            .parse()?;
+        self.memo.commit(commit, &tree, None);
+        Ok(tree)
+    }
+
+    /// All files of a tree or a commit with their modes.
+    pub(crate) fn listing(&self, of: &str) -> Result<super::Listing, Error> {
+        self.memo.listing(of, || {
+            let words = ["-r", "-z", "--full-tree", of];
+            let listing = self.call("ls-tree").args(words).bytes()?;
+            let entry = |record: &[u8]| {
+                let (words, path) = split_tab(record)?;
+                let mode = u32::from_str_radix(words.split(' ').next()?, 8).ok()?;
+                Some((mode, RepoPath::printed(path)))
+            };
+            let entries = records(&listing).map(|record| {
+                entry(record).ok_or_else(|| git::Error::nonsense("ls-tree", "another form").into())
+            });
+            entries.collect()
+        })
     }
 
     /// What a path holds in a tree; nothing if it is not there. At most `limit` bytes of a file are read.
@@ -157,25 +179,13 @@ impl MissionRepository {
         tree: &TreeId,
         limit: usize,
     ) -> Result<(Vec<ListedFile>, bool), Error> {
-        let listing = self
-            .call("ls-tree")
-            .args(["-r", "-z", "--full-tree", tree.as_str()])
-            .bytes()?;
-        let mut files = Vec::new();
-        for entry in records(&listing) {
-            if files.len() == limit {
-                return Ok((files, true));
-            }
-            let (words, path) =
-                split_tab(entry).ok_or_else(|| git::Error::nonsense("ls-tree", "no tab"))?;
-            let mode = words.split(' ').next();
-            let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok());
-            files.push(ListedFile {
-                path: RepoPath::printed(path),
-                mode: mode.unwrap_or(0),
-            });
-        }
-        Ok((files, false))
+        let listing = self.listing(tree.as_str())?;
+        let file = |(mode, path): &(u32, RepoPath)| ListedFile {
+            path: path.clone(),
+            mode: *mode,
+        };
+        let files = listing.iter().take(limit).map(file).collect();
+        Ok((files, listing.len() > limit))
     }
 
     /// The change between two commits as a unified diff, at most `limit` bytes; the flag says whether it was cut.
@@ -283,15 +293,16 @@ impl MissionRepository {
         to: &str,
         renames: bool,
     ) -> Result<Vec<Change>, Error> {
-        let renames = if renames {
-            ["-M", "-l1000"]
-        } else {
-            ["--no-renames", "-l0"]
-        };
-        let call =
-            self.call("diff-tree")
-                .args(["-r", "-z", "--raw", "--no-abbrev", "--no-commit-id"]);
-        parse_raw(&call.args(renames).args([from, to]).bytes()?)
+        let told = self.memo.changes((from, to, renames), || {
+            let renames = match renames {
+                true => ["-M", "-l1000"],
+                false => ["--no-renames", "-l0"],
+            };
+            let words = ["-r", "-z", "--raw", "--no-abbrev", "--no-commit-id"];
+            let call = self.call("diff-tree").args(words).args(renames);
+            parse_raw(&call.args([from, to]).bytes()?)
+        });
+        Ok(told?.to_vec())
     }
 }
 

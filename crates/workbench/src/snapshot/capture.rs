@@ -6,13 +6,14 @@
 use super::{Error, LeftOut, Reason, special};
 use crate::disk::{self, Failure};
 use crate::git::{Call, RepoPath};
-use crate::repository::{Change, Changed, MissionRepository};
+use crate::repository::{Change, Changed, Listing, MissionRepository};
 use mission::ids::{Digest, TreeId};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A file whose filter is Git LFS is stored as a pointer of this form.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
@@ -54,6 +55,8 @@ pub(crate) struct Capture<'a> {
     pub(crate) root: &'a Path,
     pub(crate) index: &'a Path,
     pub(crate) settings: &'a [(String, OsString)],
+    /// What the index holds, where that is known.
+    pub(crate) tracked: Option<Listing>,
     pub(crate) bounds: Bounds,
     pub(crate) filtered: Filtered,
     pub(crate) nested: Nested,
@@ -107,8 +110,9 @@ impl Capture<'_> {
         folders.insert(Vec::new());
         let (specials, others) = special::in_folders(self.root, &folders);
         special::refuse_as_rules(self.root, &specials, others)?;
-        self.plan_changed(&mut plan)?;
-        self.plan_untracked(&mut plan)?;
+        let (changed, untracked) = self.differing()?;
+        self.plan_changed(&changed, &mut plan)?;
+        self.plan_untracked(&untracked, &mut plan)?;
         self.name_submodules(&tracked, &mut plan);
         self.name_specials(specials, &folders, &mut plan)?;
         self.set_apart(&mut plan)?;
@@ -127,17 +131,21 @@ impl Capture<'_> {
     }
 
     /// What the index holds, in its order.
-    fn tracked(&self) -> Result<Vec<(u32, RepoPath)>, Error> {
+    fn tracked(&self) -> Result<Listing, Error> {
+        if let Some(known) = &self.tracked {
+            return Ok(known.clone());
+        }
         let listing = self.call("ls-files").args(["-z", "--stage"]).bytes()?;
         let entries = crate::repository::records(&listing).filter_map(|record| {
             let (words, path) = crate::repository::split_tab(record)?;
             let mode = u32::from_str_radix(words.split(' ').next()?, 8).ok()?;
             Some((mode, RepoPath::printed(path)))
         });
-        Ok(entries.collect())
+        Ok(Arc::new(entries.collect()))
     }
 
-    fn plan_changed(&self, plan: &mut Plan) -> Result<(), Error> {
+    /// What git says at once of the tracked paths that differ, and of those that it does not track.
+    fn differing(&self) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let words = [
             "-z",
             "--raw",
@@ -145,8 +153,21 @@ impl Capture<'_> {
             "--no-renames",
             "--ignore-submodules=all",
         ];
-        let listing = self.call("diff-files").args(words).bytes()?;
-        for change in crate::repository::parse_raw(&listing)? {
+        let changed = self.call("diff-files").args(words);
+        let others = ["-z", "--others", "--exclude-standard"];
+        let untracked = self.call("ls-files").args(others);
+        let (changed, untracked) = std::thread::scope(|scope| {
+            let changed = scope.spawn(|| changed.bytes());
+            let untracked = untracked.bytes();
+            let changed = changed.join();
+            let changed = changed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (changed, untracked)
+        });
+        Ok((changed?, untracked?))
+    }
+
+    fn plan_changed(&self, listing: &[u8], plan: &mut Plan) -> Result<(), Error> {
+        for change in crate::repository::parse_raw(listing)? {
             if change.old_mode == 0o160_000 {
                 continue;
             }
@@ -169,14 +190,10 @@ impl Capture<'_> {
         Ok(())
     }
 
-    fn plan_untracked(&self, plan: &mut Plan) -> Result<(), Error> {
-        let listing = self
-            .call("ls-files")
-            .args(["-z", "--others", "--exclude-standard"])
-            .bytes()?;
+    fn plan_untracked(&self, listing: &[u8], plan: &mut Plan) -> Result<(), Error> {
         let mut total = 0;
         let mut paths = Vec::new();
-        for record in crate::repository::records(&listing) {
+        for record in crate::repository::records(listing) {
             match record.strip_suffix(b"/") {
                 Some(folder) => {
                     self.enter_nested(&RepoPath::printed(folder), &mut paths, plan, 0)?;

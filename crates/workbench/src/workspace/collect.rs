@@ -2,7 +2,7 @@
 
 use super::{Error, Workspace, agent};
 use crate::git::RepoPath;
-use crate::repository::{self, Change, Changed, MissionRepository};
+use crate::repository::{Change, Changed, MissionRepository};
 use crate::snapshot::{Bounds, Capture, Filtered, LeftOut, Nested};
 use mission::ids::{CommitId, TreeId};
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,8 @@ impl MissionRepository {
             root: workspace.path(),
             index: &index.0,
             settings: &[],
+            // The index is the one that the workspace was set up with.
+            tracked: Some(self.listing(workspace.commit().as_str())?),
             bounds: Bounds {
                 untracked_each: FILE_LIMIT,
                 untracked_all: NEW_FILES_LIMIT,
@@ -115,6 +117,7 @@ impl MissionRepository {
         };
         let captured = capture.run()?;
         let mut left_out = captured.left_out;
+        self.ask_at_once(base, &captured.tree);
         let tree =
             self.respect_old_rules(workspace, base, captured.tree, &index.0, &mut left_out)?;
         left_out.sort();
@@ -135,6 +138,16 @@ impl MissionRepository {
         })
     }
 
+    /// Asks git at once what it is asked one after the other in what follows, and remembers what it said.
+    fn ask_at_once(&self, base: &CommitId, tree: &TreeId) {
+        let changes = |renames| drop(self.changes(base.as_str(), tree.as_str(), renames));
+        std::thread::scope(|scope| {
+            scope.spawn(|| changes(true));
+            scope.spawn(|| drop(self.listing(tree.as_str())));
+            changes(false);
+        });
+    }
+
     fn flags(&self, tree: &TreeId, changes: &[Change]) -> Result<Vec<Flag>, Error> {
         let mut flags = Vec::new();
         for change in changes.iter().filter(|change| change.new_mode == 0o120_000) {
@@ -152,12 +165,9 @@ impl MissionRepository {
             .map(|change| &change.path)
             .collect();
         if !added.is_empty() {
-            let listing = self
-                .call("ls-tree")
-                .args(["-r", "-z", "--name-only", "--full-tree", tree.as_str()])
-                .bytes()?;
+            let listing = self.listing(tree.as_str())?;
             let mut folded: BTreeMap<String, Vec<&[u8]>> = BTreeMap::new();
-            for path in repository::records(&listing) {
+            for path in listing.iter().map(|(_, path)| path.as_bytes()) {
                 folded
                     .entry(String::from_utf8_lossy(path).to_lowercase())
                     .or_default()

@@ -120,13 +120,10 @@ impl MissionRepository {
     fn write_old_rules(&self, base: &CommitId, folder: &Path) -> Result<(), Error> {
         disk::make(folder)?;
         let tree = self.tree_of(base)?;
-        let listing = self
-            .call("ls-tree")
-            .args(["-r", "-z", "--name-only", "--full-tree", tree.as_str()])
-            .bytes()?;
-        let all = repository::records(&listing).map(RepoPath::printed);
+        let listing = self.listing(tree.as_str())?;
+        let all = listing.iter().map(|(_, path)| path);
         for path in all.filter(|path| path.name() == b".gitignore") {
-            if let Some(Content::File { bytes, .. }) = self.read_file(&tree, &path, RULES_LIMIT)? {
+            if let Some(Content::File { bytes, .. }) = self.read_file(&tree, path, RULES_LIMIT)? {
                 let place = path.below(folder);
                 disk::make(place.parent().unwrap_or(folder))?;
                 fs::write(&place, bytes).map_err(disk::failed("write", &place))?;

@@ -1,6 +1,7 @@
 //! The git half of the workbench, on real repositories.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod again;
 mod commit;
 mod delivery;
 mod fixture;

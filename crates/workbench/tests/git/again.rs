@@ -1,0 +1,42 @@
+//! A workspace that is handed out again for the same tree.
+
+use crate::fixture::{World, contents, write_in};
+use mission::time::Timestamp;
+use std::os::unix::fs::symlink;
+
+#[test]
+fn where_nobody_was_expected_to_change_anything_what_was_changed_all_the_same_is_mended() {
+    let world = World::with(&[("a", "a\n"), ("dir/b", "b\n"), (".gitignore", "*.o\n")]);
+    let (mission, base, workspace) = world.workspace();
+    let root = workspace.path();
+    let clean = contents(root);
+    let outside = world.home.join("outside");
+    write_in(&outside, "b", "precious\n");
+    let damages: [&dyn Fn(); 5] = [
+        &|| {},
+        &|| write_in(root, "a", "another\n"),
+        &|| {
+            write_in(root, "junk/deep", "x");
+            write_in(root, "dir/b.o", "x");
+        },
+        &|| std::fs::remove_file(root.join("a")).unwrap(),
+        &|| {
+            std::fs::remove_dir_all(root.join("dir")).unwrap();
+            symlink(&outside, root.join("dir")).unwrap();
+        },
+    ];
+    for (n, damage) in damages.iter().enumerate() {
+        damage();
+        // Another commit of the same tree, as a landing makes of an attempt.
+        let when = Timestamp(1_000 * (n as u64 + 1));
+        let commit = mission
+            .commit_attempt(&base.commit, &base.tree, "the same\n", when)
+            .unwrap();
+        let again = mission.workspace_again(root, &commit, &[]).unwrap();
+        assert_eq!(contents(again.path()), clean, "damage {n}");
+        assert_eq!(again.commit(), &commit);
+        let head = world.git_in(root, &["rev-parse", "HEAD"]);
+        assert_eq!(head.trim(), commit.as_str());
+        assert_eq!(std::fs::read(outside.join("b")).unwrap(), b"precious\n");
+    }
+}
