@@ -106,17 +106,16 @@ impl Screen {
     /// would only choose one. OpenCode empties the prompt when it takes the line, with whatever was typed since: so it
     /// is waited for.
     async fn types(&mut self, line: &str) {
-        let stands = |screen: &str| {
-            let mut rows = screen
-                .lines()
-                .filter_map(|row| row.trim().strip_prefix('┃'));
-            rows.any(|row| row.trim() == line)
-        };
-        self.tmux(&["send-keys", "-l", &format!("{line} ")]).await;
-        self.until(line, stands).await;
+        self.writes(&format!("{line} "), line).await;
         self.tmux(&["send-keys", "Enter"]).await;
         let taken = format!("a prompt without {line}");
-        self.until(&taken, |screen| !stands(screen)).await;
+        self.until(&taken, |screen| !stands(screen, line)).await;
+    }
+
+    /// Types a text, until the whole line stands in the prompt.
+    async fn writes(&mut self, text: &str, line: &str) {
+        self.tmux(&["send-keys", "-l", text]).await;
+        self.until(line, |screen| stands(screen, line)).await;
     }
 
     /// Leaves OpenCode as a user does.
@@ -132,6 +131,14 @@ impl Drop for Screen {
         tmux.arg("-S").arg(&self.socket).arg("kill-server");
         tmux.stderr(Stdio::null()).status().ok();
     }
+}
+
+/// Whether a line stands in the prompt.
+fn stands(screen: &str, line: &str) -> bool {
+    let mut rows = screen
+        .lines()
+        .filter_map(|row| row.trim().strip_prefix('┃'));
+    rows.any(|row| row.trim() == line)
 }
 
 /// A crew whose Workers wait for a gate each.
@@ -222,5 +229,30 @@ async fn a_mission_outlives_its_engine_and_the_terminal_view() {
     let texts = server.texts(&session).await;
     assert_eq!(texts.len(), 2, "one board and one report: {texts:?}");
     drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_without_text_is_put_into_the_prompt_to_be_gone_on_with() {
+    let (model, _gates) = held().await;
+    let house = House::with(model);
+    let mut screen = Screen::open(&house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.writes("/task ", "/task").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("say what you want: /task Add a health").await;
+    screen
+        .until("the command again", |seen| stands(seen, "/task"))
+        .await;
+    screen
+        .writes("Add one and two", "/task Add one and two")
+        .await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("m1 begins: Add one and two").await;
+    screen.shows("- T1 working: Add one").await;
+    screen.types("/stop").await;
+    screen.shows("## m1 cancelled").await;
+    nothing_but_the_mission(&house.model);
+    screen.quit().await;
     house.ends().await;
 }
