@@ -152,10 +152,15 @@ impl Hosting {
         if let Some(id) = self.of_key(&typed.key) {
             return Ok(begun(id, &text));
         }
-        if let Some((id, _)) = self.runs_in(&project, &typed.session)? {
-            let told = format!(
-                "{id} runs here already: /status shows it, /stop ends it. A second one at the same time: orchestrator task, in a terminal"
-            );
+        if let Some((id, runs)) = self.runs_in(&project, &typed.session)? {
+            let told = match runs {
+                true => format!(
+                    "{id} runs here already: /status shows it, /stop ends it. A second one at the same time: orchestrator task, in a terminal"
+                ),
+                false => format!(
+                    "{id} is not over, and nobody runs it. It goes on with: orchestrator resume {id}, in a terminal. /stop ends it, and its work is kept"
+                ),
+            };
             return Ok(answer(told, Tone::Warning));
         }
         let config = Config::read()?;

@@ -110,3 +110,33 @@ async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
     assert!(house.user.files().contains_key("two.txt"));
     house.ends().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs() {
+    let (model, _gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let words = ["task", "Add one and two", "--allow", "shell"];
+    let terminal = house.user.start(&words);
+    let works =
+        |log: &[testkit::model::Request]| log.iter().any(|asked| Role::of(asked) == Role::Worker);
+    house.model.until(works).await;
+    terminal.crash().await;
+    house.user.deserted().await;
+
+    let server = house.serve().await;
+    let session = server.session().await;
+    let mut events = server.events().await;
+    let mut typed = async |name: &str, arguments: &str, told: &str| {
+        assert_eq!(server.command(&session, name, arguments).await, 500);
+        events.until(told).await;
+    };
+    typed("task", "Add three", "m1 is not over, and nobody runs it").await;
+    typed("stop", "", "m1 is cancelled").await;
+    typed("task", "Add one and two", "m2 begins").await;
+    typed("task", "Add three", "m2 runs here already").await;
+    typed("stop", "", "m2 is cancelled").await;
+    let list = house.user.run(&["list"]).await.said;
+    assert!(!list.contains("Add three"), "{list}");
+    drop(server);
+    house.ends().await;
+}

@@ -142,7 +142,7 @@ fn stands(screen: &str, line: &str) -> bool {
 }
 
 /// A crew whose Workers wait for a gate each.
-async fn held() -> (Model, [Gate; 2]) {
+pub(crate) async fn held() -> (Model, [Gate; 2]) {
     let (crew, gates) = (crew(), [Gate::default(), Gate::default()]);
     let kept = gates.clone();
     let model = Model::start(move |request: &Request| -> Reply {
