@@ -17,7 +17,7 @@ pub(crate) fn now(exit: Exit, on: &str) -> ! {
     let folder = FOLDER.lock().unwrap_or_else(PoisonError::into_inner).take();
     match folder {
         // What cannot be removed is left to whoever cleans the temporary folder.
-        Some(folder) => std::fs::remove_dir_all(folder).unwrap_or(()),
+        Some(folder) => workbench::disk::remove(&folder).unwrap_or(()),
         None => crate::view::note(on),
     }
     std::process::exit(exit as i32)

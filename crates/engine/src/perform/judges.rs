@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use workbench::disk;
 use workbench::git::RepoPath;
 use workbench::repository::{Change, Content, MissionRepository};
 use workbench::testdiff::{self, Class};
@@ -238,7 +239,7 @@ fn write(root: &Path, name: &str, bytes: &[u8], executable: bool) -> io::Result<
         let is_folder = found.as_ref().is_ok_and(fs::Metadata::is_dir);
         let above = parts.peek().is_some();
         match found {
-            Ok(_) if is_folder && !above => fs::remove_dir_all(&path)?,
+            Ok(_) if is_folder && !above => disk::remove(&path).map_err(io::Error::other)?,
             Ok(_) if !is_folder => fs::remove_file(&path)?,
             _ => {}
         }
@@ -258,6 +259,7 @@ fn write(root: &Path, name: &str, bytes: &[u8], executable: bool) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_definition_is_put_back_in_the_workspace_and_nowhere_else() {
@@ -270,7 +272,10 @@ mod tests {
         fs::write(&theirs, "theirs").unwrap();
         std::os::unix::fs::symlink(&theirs, root.join("package.json")).unwrap();
         std::os::unix::fs::symlink(&outside, root.join("web")).unwrap();
-        fs::create_dir(root.join("Makefile")).unwrap();
+        let closed = root.join("Makefile/closed");
+        fs::create_dir_all(&closed).unwrap();
+        fs::write(closed.join("file"), "").unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
         for name in ["package.json", "web/package.json", "Makefile", "a/b/test"] {
             write(&root, name, b"base", name.ends_with("test")).unwrap();
             assert_eq!(fs::read(root.join(name)).unwrap(), b"base");

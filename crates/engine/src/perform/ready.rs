@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use workbench::checks;
+use workbench::disk;
 use workbench::fault;
 use workbench::git::RepoPath;
 use workbench::process::{self, Command, End, Limits};
@@ -277,15 +278,8 @@ fn bring(from: &Path, to: &Path, recipe: &Recipe, cancel: &CancellationToken) ->
 }
 
 fn clear(root: &Path, recipe: &Recipe) -> Result<(), Error> {
-    for bring in &recipe.bring {
-        let old = root.join(&bring.path);
-        match std::fs::symlink_metadata(&old) {
-            Ok(found) if found.is_dir() => std::fs::remove_dir_all(&old).map_err(Error::new)?,
-            Ok(_) => std::fs::remove_file(&old).map_err(Error::new)?,
-            Err(_) => {}
-        }
-    }
-    Ok(())
+    let mut brought = recipe.bring.iter();
+    brought.try_for_each(|bring| disk::remove(&root.join(&bring.path)).map_err(Error::new))
 }
 
 /// Gives a prepared workspace the files of the user's folder that their configuration names.
@@ -433,6 +427,25 @@ mod tests {
         std::fs::write(lane.join("lock"), "1").unwrap();
         ready(&never).await.unwrap();
         assert!(lane.join("deps/x").exists());
+    }
+
+    #[test]
+    fn what_was_brought_goes_although_its_folders_may_not_be_written() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let lane = tempfile::tempdir().unwrap();
+        let closed = lane.path().join("deps/of/modules");
+        std::fs::create_dir_all(&closed).unwrap();
+        std::fs::write(closed.join("file"), "x").unwrap();
+        // Go's module cache is made so.
+        for folder in [closed.as_path(), closed.parent().unwrap()] {
+            std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o555)).unwrap();
+        }
+        clear(lane.path(), &deps()).unwrap();
+        assert!(!lane.path().join("deps").exists());
+        std::os::unix::fs::symlink("/nowhere", lane.path().join("deps")).unwrap();
+        clear(lane.path(), &deps()).unwrap();
+        assert!(lane.path().join("deps").symlink_metadata().is_err());
+        clear(lane.path(), &deps()).unwrap();
     }
 
     #[tokio::test]

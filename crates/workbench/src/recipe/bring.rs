@@ -1,6 +1,7 @@
 //! Copying trees between workspaces.
 
 use super::{Bring, Error, Means, system};
+use crate::disk;
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -151,15 +152,7 @@ fn beside(target: &Path) -> PathBuf {
 }
 
 fn clear(path: &Path) -> Result<(), Error> {
-    let Ok(found) = path.symlink_metadata() else {
-        return Ok(());
-    };
-    let removed = if found.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
-    removed.map_err(system("remove", path))
+    disk::remove(path).map_err(|error| system("remove", path)(std::io::Error::other(error)))
 }
 
 enum Go {
