@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -116,6 +117,7 @@ impl Scripted {
         order: &Order,
         watcher: &dyn Watcher,
         commands: &TaskTracker,
+        heard: &watch::Sender<Heard>,
     ) -> std::io::Result<Option<(Outcome, bool)>> {
         if let Some(outcome) = self.known(order)? {
             return Ok(Some((outcome, false)));
@@ -137,15 +139,7 @@ impl Scripted {
             return Ok(Some((failed, false)));
         };
         watcher.sign(Sign::Session(format!("script {}", order.turn)));
-        loop {
-            for deed in &scene.steps {
-                self.act(deed, order, watcher, commands).await?;
-            }
-            if !scene.forever {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        self.steps(scene, order, watcher, commands, heard).await?;
         let usage = scene.used();
         let outcome = match &scene.end {
             End::Hang => std::future::pending().await,
@@ -179,6 +173,33 @@ impl Scripted {
             ),
         )?;
         Ok(Some((outcome, scene.twice)))
+    }
+
+    /// Does the steps of a turn, and tells of each when it begins and when it is done.
+    async fn steps(
+        &self,
+        scene: &Scene,
+        order: &Order,
+        watcher: &dyn Watcher,
+        commands: &TaskTracker,
+        heard: &watch::Sender<Heard>,
+    ) -> std::io::Result<()> {
+        loop {
+            for deed in &scene.steps {
+                let asks = matches!(deed, Deed::Ask { .. });
+                heard.send_replace(if asks {
+                    Heard::Asks
+                } else {
+                    Heard::At(Instant::now())
+                });
+                self.act(deed, order, watcher, commands).await?;
+                heard.send_replace(Heard::At(Instant::now()));
+            }
+            if !scene.forever {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn act(
@@ -293,14 +314,16 @@ impl Agent for Scripted {
         stop: CancellationToken,
     ) -> BoxFuture<'_, ()> {
         async move {
-            let failed = |failure, why: String| Outcome::Failed { failure, why, usage: Usage::default() };
-            let limit = Duration::from_millis(order.limit.0.min(order.silence.0));
+            let failed = |failure, why: String| Outcome::Failed {
+                failure,
+                why,
+                usage: Usage::default(),
+            };
             let commands = TaskTracker::new();
+            let (heard, signs) = watch::channel(Heard::At(Instant::now()));
             let played = tokio::select! {
-                played = self.play(&order, &*watcher, &commands) => Some(played),
-                () = tokio::time::sleep(limit) => {
-                    Some(Ok(Some((failed(Failure::Silent, format!("nothing was heard for {}", Millis(limit.as_millis() as u64))), false))))
-                }
+                played = self.play(&order, &*watcher, &commands, &heard) => Some(played),
+                why = over(&order, signs) => Some(Ok(Some((failed(Failure::Silent, why), false)))),
                 () = stop.cancelled() => None,
             };
             // What it was running has been told to end; nothing of the turn runs on.
@@ -315,7 +338,10 @@ impl Agent for Scripted {
                     watcher.reply(outcome);
                 }
                 Ok(None) => watcher.reply(failed(Failure::Transient, "the agent died".into())),
-                Err(error) => watcher.reply(failed(Failure::Transient, format!("the script's step failed: {error}"))),
+                Err(error) => watcher.reply(failed(
+                    Failure::Transient,
+                    format!("the script's step failed: {error}"),
+                )),
             }
         }
         .boxed()
@@ -323,6 +349,36 @@ impl Agent for Scripted {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
+    }
+}
+
+/// What was last heard of a turn.
+#[derive(Clone, Copy, Debug)]
+enum Heard {
+    /// A step began or was done then.
+    At(Instant),
+    /// It waits for a person, and its silence is not its fault.
+    Asks,
+}
+
+/// Waits until a turn has been silent for too long, or has taken too long, and says which.
+async fn over(order: &Order, mut signs: watch::Receiver<Heard>) -> String {
+    let millis = |time: Millis| Duration::from_millis(time.0);
+    let last = Instant::now() + millis(order.limit);
+    loop {
+        let silent = match *signs.borrow_and_update() {
+            Heard::At(at) => at + millis(order.silence),
+            Heard::Asks => last,
+        };
+        tokio::select! {
+            () = tokio::time::sleep_until(last.min(silent)) => {
+                return match silent < last {
+                    true => format!("nothing was heard for {}", order.silence),
+                    false => format!("it took longer than {}", order.limit),
+                };
+            }
+            Ok(()) = signs.changed() => {}
+        }
     }
 }
 

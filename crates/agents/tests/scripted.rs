@@ -3,7 +3,7 @@
 
 use agents::contract::{self, Behaviour, Fixture, Recorder};
 use agents::scripted::{Script, Scripted};
-use agents::{Agent, Order, ShellRule, Watcher};
+use agents::{Agent, Order, Question, Reply, ShellRule, Sign, Watcher};
 use futures_util::future::BoxFuture;
 use mission::ids::{Epoch, MissionId};
 use mission::time::Millis;
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -195,6 +196,63 @@ async fn an_agent_may_answer_late_and_too_late() {
         ),
         "{too_late:?}"
     );
+}
+
+/// A person who takes their time.
+struct Slow(Arc<Recorder>, Millis);
+
+impl Watcher for Slow {
+    fn sign(&self, sign: Sign) {
+        self.0.sign(sign);
+    }
+
+    fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.1.0)).await;
+            self.0.ask(question).await
+        })
+    }
+
+    fn reply(&self, outcome: Outcome) {
+        self.0.reply(outcome);
+    }
+}
+
+// The clock stands still and is moved on to whatever is waited for.
+#[tokio::test(start_paused = true)]
+async fn neither_many_steps_nor_a_question_that_waits_are_silence() {
+    let stage = Stage::new();
+    let long = json!({ "think": 40_000 });
+    let ask = json!({ "ask": { "about": "bash", "text": "May I?" } });
+    stage.on(
+        "a",
+        &json!({ "steps": [long, long, ask, long], "end": done() }),
+    );
+    stage.on("b", &json!({ "steps": [ask], "end": "hang" }));
+    let mut ended = Vec::new();
+    for (key, limit) in [("a", 1_000), ("b", 1_000), ("c", 100)] {
+        let mut order = stage.order(match key {
+            "c" => "a",
+            key => key,
+        });
+        order.turn = format!("{key}.1");
+        (order.silence, order.limit) = (Millis::from_secs(60), Millis::from_secs(limit));
+        let recorder = Recorder::new();
+        let slow = Arc::new(Slow(recorder.clone(), Millis::from_secs(300)));
+        Agent::run(&stage, order, slow, CancellationToken::new()).await;
+        ended.extend(recorder.seen().outcomes);
+    }
+    let why = |outcome: &Outcome| match outcome {
+        Outcome::Answered { .. } => "answered".to_owned(),
+        Outcome::Failed { why, .. } | Outcome::Refused { why, .. } => why.clone(),
+    };
+    let why: Vec<String> = ended.iter().map(why).collect();
+    let wanted = [
+        "answered",
+        "nothing was heard for 1 min 0 s",
+        "it took longer than 1 min 40 s",
+    ];
+    assert_eq!(why, wanted);
 }
 
 #[tokio::test]
