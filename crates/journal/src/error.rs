@@ -133,6 +133,14 @@ pub enum Error {
         /// Its permission bits.
         mode: u32,
     },
+    /// The directory is another user's.
+    #[error("{} belongs to another user (number {owner}); choose a state directory of your own", path.display())]
+    Theirs {
+        /// The directory.
+        path: PathBuf,
+        /// The number of the user whose it is.
+        owner: u32,
+    },
     /// Another process kept something locked for longer than [`crate::limits::WAIT`].
     #[error("{what} is locked by another process for too long; see which one hangs, and try again")]
     Busy {
@@ -150,7 +158,9 @@ pub enum Error {
         why: String,
     },
     /// The database refused to read.
-    #[error("{doing} failed: {why}; run `verify`, and check the disk")]
+    #[error(
+        "{doing} failed: {why}; free disk space if it is full, else check the disk and run `verify`"
+    )]
     Storage {
         /// What was tried.
         doing: &'static str,

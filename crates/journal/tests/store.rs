@@ -79,6 +79,23 @@ fn a_new_store_is_for_its_owner_alone() {
 }
 
 #[test]
+fn a_store_of_another_user_is_named_with_its_owner_and_left_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let theirs = match rustix::process::geteuid().is_root() {
+        true => {
+            let theirs = home.path().join("theirs");
+            fs::create_dir(&theirs).unwrap();
+            std::os::unix::fs::chown(&theirs, Some(12345), None).unwrap();
+            theirs
+        }
+        false => "/usr".into(),
+    };
+    let error = Sqlite::open(&theirs).unwrap_err();
+    assert!(matches!(error, Error::Theirs { .. }), "{error}");
+    assert!(!theirs.join("open.lock").exists());
+}
+
+#[test]
 fn two_stores_have_two_names() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let names = [&one, &two].map(|dir| Sqlite::open(dir.path()).unwrap().store());

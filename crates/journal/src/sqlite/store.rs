@@ -74,6 +74,11 @@ fn directory(dir: &Path) -> Result<PathBuf, Error> {
         .map_err(|error| io("making", dir, &error))?;
     let dir = fs::canonicalize(dir).map_err(|error| io("finding", dir, &error))?;
     let metadata = fs::metadata(&dir).map_err(|error| io("reading", &dir, &error))?;
+    // Whoever may write there all the same (the superuser) would leave files that its owner cannot use any more.
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let owner = metadata.uid();
+        return Err(Error::Theirs { path: dir, owner });
+    }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o022 != 0 {
         return Err(Error::Unsafe { path: dir, mode });
