@@ -166,7 +166,10 @@ impl Mission {
                 vec![Event::Asked {
                     id: QuestionId(self.last_question + 1),
                     about: About::Plan,
-                    text: format!("Carry out this plan of {} tasks?", self.tasks.len()),
+                    text: match self.tasks.len() {
+                        1 => "Carry out this plan of one task?".to_owned(),
+                        n => format!("Carry out this plan of {n} tasks?"),
+                    },
                     choices: vec!["yes".into(), "no".into()],
                     default: "no".into(),
                     deadline: now + limits::QUESTION,

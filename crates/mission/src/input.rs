@@ -214,7 +214,9 @@ pub enum Refusal {
     #[error("the mission is over: it is {0}")]
     Over(crate::seal::Outcome),
     /// The mission is not over yet.
-    #[error("the mission still runs; wait for its end, or end it with `orchestrator cancel`")]
+    #[error(
+        "the mission is not over; wait for its end (`orchestrator resume` if nobody runs it), or end it with `orchestrator cancel`"
+    )]
     Running,
     /// There is nothing to go on with.
     #[error("nothing is left to do: {0}")]

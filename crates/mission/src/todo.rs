@@ -77,7 +77,7 @@ pub enum EditRefused {
         now: u64,
     },
     /// There is no such line.
-    #[error("there is no such line in the TODO")]
+    #[error("there is no such line in the TODO; `orchestrator todo` shows its lines")]
     Unknown,
     /// The text is empty or too long.
     #[error("the text has {found} bytes; it must have 1 to {}", limits::TODO_BYTES)]

@@ -270,7 +270,12 @@ impl Apply {
             Err(broken) => Ok(Input::DeliveryRefused {
                 n: self.facts.n,
                 why: broken.to_string(),
-                hint: format!("orchestrator deliver {}", self.facts.id),
+                hint: match *broken.why {
+                    delivery::Error::NotOnBranch { .. } => {
+                        format!("orchestrator deliver {} --as branch", self.facts.id)
+                    }
+                    _ => format!("orchestrator deliver {}", self.facts.id),
+                },
             }),
         }
     }
