@@ -206,6 +206,7 @@ impl Dispatcher {
     /// The journal refused an append. Everything that runs is ended first.
     pub async fn run(mut self) -> Result<Ended, Error> {
         let seen = crate::alive::seen(&self.bench.place);
+        self.bench.begin();
         self.pending.push((Input::Woke { seen }, None));
         loop {
             if let Err(error) = self.turn().await {

@@ -6,6 +6,7 @@
 pub mod alive;
 pub mod clock;
 pub mod dispatcher;
+pub mod doing;
 pub mod door;
 pub mod layout;
 mod orders;

@@ -17,6 +17,7 @@ pub(crate) mod turn;
 
 use crate::clock::Clock;
 use crate::dispatcher::Message;
+use crate::doing::{self, Doing};
 use crate::layout::Place;
 use crate::orders;
 use crate::settings::Settings;
@@ -203,6 +204,13 @@ impl Bench {
             environment: tokio::sync::OnceCell::new(),
             origin: Arc::default(),
         }
+    }
+
+    /// Notes what this engine does that no event tells, in place of what a killed one left.
+    pub(crate) fn begin(&self) {
+        let silence = Some(self.settings.silence);
+        let set_up = None;
+        doing::note(&self.place, &Doing { silence, set_up });
     }
 
     /// The mission's repository, which stands once the mission is prepared.

@@ -2,7 +2,9 @@
 //! state of the lock files, in a workspace of its own, and brought along to the others.
 
 use super::{Bench, Error, blocking};
+use crate::doing::{Noted, SetUp};
 use crate::layout::Place;
+use mission::gate::Program;
 use mission::ids::{CommitId, Digest};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -187,7 +189,7 @@ pub(crate) async fn make_ready(
         let prepared = {
             // One set-up at a time: two would share caches of their tools, and the second is usually not needed.
             let _turn = bench.setups.lock().await;
-            match prepared(bench, recipe, &key, workspace.commit(), cancel).await? {
+            match prepared(bench, recipe, &key, (workspace.commit(), lane), cancel).await? {
                 Ok(prepared) => prepared,
                 Err(failed) => {
                     failures.push(failed);
@@ -312,7 +314,7 @@ async fn prepared(
     bench: &Bench,
     recipe: &Recipe,
     key: &Digest,
-    commit: &CommitId,
+    (commit, lane): (&CommitId, &str),
     cancel: &CancellationToken,
 ) -> Result<Result<PathBuf, SetupFailed>, Error> {
     let folder = bench.place.prepared(key.short());
@@ -335,45 +337,62 @@ async fn prepared(
     .await?;
     give_files(recipe, &folder, cancel).await?;
     fault::point("set-up.before");
-    if let Some(setup) = &recipe.setup {
-        let command = Command {
-            program: setup.clone(),
-            directory: folder.join(&recipe.directory),
-            environment: process::clean(
-                &bench.settings.environment,
-                &variables(std::slice::from_ref(recipe)),
-            ),
-            limits: Limits {
-                wall: Duration::from_millis(mission::limits::SET_UP.0),
-                ..Limits::default()
-            },
-            spill: None,
+    if let Some(setup) = &recipe.setup
+        && let Some(tail) = run(bench, recipe, setup, (&folder, lane), cancel).await?
+    {
+        let failed = SetupFailed {
+            key: key.clone(),
+            command: setup.to_string(),
+            tail,
         };
-        let ran = command
-            .run(&bench.settings.guard, cancel, &mut |_| {})
-            .await
-            .map_err(Error::new)?;
-        if ran.end == End::Cancelled {
-            return Err(Error::new("the set-up was cancelled"));
-        }
-        if ran.end != End::Exited(0) {
-            let failed = SetupFailed {
-                key: key.clone(),
-                command: setup.to_string(),
-                tail: ran.output.tail,
-            };
-            bench
-                .failed_setups
-                .lock()
-                .await
-                .insert(key.clone(), failed.clone());
-            return Ok(Err(failed));
-        }
+        let mut known = bench.failed_setups.lock().await;
+        known.insert(key.clone(), failed.clone());
+        return Ok(Err(failed));
     }
     fault::point("set-up.ran");
     std::fs::write(&done, b"").map_err(Error::new)?;
     fault::point("set-up.done");
     Ok(Ok(folder))
+}
+
+/// Runs a set-up command in its folder. One that fails gives the last that it said.
+async fn run(
+    bench: &Bench,
+    recipe: &Recipe,
+    setup: &Program,
+    (folder, lane): (&Path, &str),
+    cancel: &CancellationToken,
+) -> Result<Option<String>, Error> {
+    let command = Command {
+        program: setup.clone(),
+        directory: folder.join(&recipe.directory),
+        environment: process::clean(
+            &bench.settings.environment,
+            &variables(std::slice::from_ref(recipe)),
+        ),
+        limits: Limits {
+            wall: Duration::from_millis(mission::limits::SET_UP.0),
+            ..Limits::default()
+        },
+        spill: None,
+    };
+    let now = bench.clock.now();
+    let set_up = SetUp {
+        command: setup.to_string(),
+        lane: lane.to_owned(),
+        since: now,
+        until: now + mission::limits::SET_UP,
+    };
+    let _noted = Noted::new(&bench.place, set_up);
+    let ran = command
+        .run(&bench.settings.guard, cancel, &mut |_| {})
+        .await
+        .map_err(Error::new)?;
+    match ran.end {
+        End::Cancelled => Err(Error::new("the set-up was cancelled")),
+        End::Exited(0) => Ok(None),
+        _ => Ok(Some(ran.output.tail)),
+    }
 }
 
 /// A bench's memory of set-ups that failed in this life of the engine: they are not tried again for every lane.
