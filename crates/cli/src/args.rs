@@ -85,13 +85,13 @@ pub(crate) struct OneOrLast {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LimitArgs {
     /// Workers at once [default: 3].
-    #[arg(long, value_name = "N", env = "ORCHESTRATOR_WORKERS", value_parser = clap::value_parser!(u32).range(1..=i64::from(mission::limits::WORKERS_CAP)))]
+    #[arg(long, value_name = "N", env = "ORCHESTRATOR_WORKERS", value_parser = |text: &str| whole(text, 1, mission::limits::WORKERS_CAP))]
     pub(crate) workers: Option<u32>,
     /// Attempts at one task before it fails [default: 3].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
+    #[arg(long, value_name = "N", value_parser = |text: &str| whole(text, 1, 10))]
     pub(crate) attempts: Option<u32>,
     /// Reviews that may reject before a task is disputed; 0 leaves reviews out [default: 2].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    #[arg(long, value_name = "N", value_parser = |text: &str| whole(text, 0, 10))]
     pub(crate) reviews: Option<u32>,
     /// Tokens in all, as in `500k` [default: 5M].
     #[arg(long, value_name = "N", env = "ORCHESTRATOR_TOKENS", value_parser = parse_count)]
@@ -111,7 +111,7 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "AGENT", env = "ORCHESTRATOR_AGENT")]
     pub(crate) agent: Option<String>,
     /// The model, as `provider/model` [default: OpenCode's].
-    #[arg(long, value_name = "MODEL", env = "ORCHESTRATOR_MODEL")]
+    #[arg(long, value_name = "MODEL", env = "ORCHESTRATOR_MODEL", value_parser = parse_model)]
     pub(crate) model: Option<String>,
     /// What agents may do without being asked: `shell`.
     #[arg(long, value_name = "WHAT")]
@@ -394,6 +394,23 @@ impl PluginArgs {
     pub(crate) fn time(&self) -> std::time::Duration {
         let limit = self.time.unwrap_or(mission::time::Millis(30_000));
         std::time::Duration::from_millis(limit.0)
+    }
+}
+
+/// A whole number within bounds.
+fn whole(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    let n = text.parse().ok();
+    n.filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("it must be a whole number from {least} to {most}"))
+}
+
+/// A model with its provider.
+pub(crate) fn parse_model(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((provider, model)) if !provider.is_empty() && !model.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!(
+            "`{text}` names no provider; write it as `provider/model`"
+        )),
     }
 }
 

@@ -135,5 +135,28 @@ pub(crate) fn project(folder: &Path) -> Result<PathBuf, Error> {
         let what = format!("{} is not a folder", found.display());
         return Err(Error::new(Kind::Project, what).hint("name the project's folder with -C"));
     }
+    if found.to_str().is_none() {
+        let what = format!(
+            "the name of {} is not UTF-8, so it cannot stand in the journal",
+            found.display()
+        );
+        return Err(Error::new(Kind::Project, what)
+            .hint("rename the folder; files in it may be named as they like"));
+    }
+    if is_all_of_somebody(&found) && !found.join(".git").exists() {
+        let what = format!(
+            "{} is no project: it holds all that somebody has, keys and passwords included, and agents would get a copy",
+            found.display()
+        );
+        return Err(Error::new(Kind::Project, what)
+            .hint("go into the project's folder, or name it with -C")
+            .hint("if it is the project all the same: git init, and keep secrets in .gitignore"));
+    }
     Ok(found)
+}
+
+/// Whether a folder is the user's home, or has it somewhere below.
+fn is_all_of_somebody(folder: &Path) -> bool {
+    let home = crate::places::home().and_then(|home| home.canonicalize().ok());
+    folder.parent().is_none() || home.is_some_and(|home| home.starts_with(folder))
 }

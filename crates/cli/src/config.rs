@@ -3,7 +3,7 @@
 //! A flag wins over an environment variable, that over the file, and that over the default. Nothing is ever read from
 //! the project: a repository must not be able to loosen a limit.
 
-use crate::args::{AgentArgs, Allowed, Form, LimitArgs, parse_count, parse_time};
+use crate::args::{AgentArgs, Allowed, Form, LimitArgs, parse_count, parse_model, parse_time};
 use crate::error::{Error, Kind};
 use mission::gate::Program;
 use mission::limits;
@@ -186,7 +186,12 @@ impl Config {
         let Some(path) = crate::places::config() else {
             return Ok(Self::default());
         };
-        match std::fs::read_to_string(&path) {
+        // What is named may be a pipe on purpose, from a shell that fills it.
+        let text = match crate::places::config_is_named() {
+            true => std::fs::read_to_string(&path),
+            false => crate::places::text_of(&path),
+        };
+        match text {
             Ok(text) => Self::parse(&text, &path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // Only the usual place may be empty; a file that was named is meant to be there.
@@ -223,14 +228,23 @@ impl Config {
             }
             _ => Ok(()),
         };
+        let wrong = |what: String| {
+            let what = format!("{}: {what}", path.display());
+            Err(Error::new(Kind::Config, what))
+        };
+        let is_agent = |agent: &&String| *agent == "opencode" || agent.starts_with("scripted:");
+        if let Some(agent) = config.agent.iter().find(|agent| !is_agent(agent)) {
+            return wrong(format!(
+                "`agent` is {agent:?}; it must be \"opencode\" or \"scripted:FILE\""
+            ));
+        }
+        if let Some(Err(why)) = config.model.as_deref().map(parse_model) {
+            return wrong(format!("`model`: {why}"));
+        }
         in_range("workers", config.limits.workers, 1, limits::WORKERS_CAP)?;
         in_range("attempts", config.limits.attempts, 1, 10)?;
         in_range("reviews", config.limits.reviews, 0, 10)?;
         for set_up in &config.set_up {
-            let wrong = |what: String| {
-                let what = format!("{}: {what}", path.display());
-                Err(Error::new(Kind::Config, what))
-            };
             if !set_up.project.is_absolute() {
                 let named = set_up.project.display();
                 return wrong(format!("`set_up.project` is {named}; name the whole path"));
@@ -353,6 +367,18 @@ mod tests {
                 .unwrap_err()
                 .contains("1 to 32")
         );
+    }
+
+    #[test]
+    fn what_a_value_must_be_is_said_although_a_flag_may_win_over_it() {
+        for (text, word) in [
+            ("agent = 'bob'", "scripted:FILE"),
+            ("model = 'large'", "provider/model"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(parse("agent = 'opencode'\nmodel = 'a/b/c'\n").is_ok());
     }
 
     #[test]

@@ -170,6 +170,8 @@ fn io_hint(error: &std::io::Error) -> &'static str {
         ErrorKind::NotFound => "look at the path: it is taken from the folder that you stand in",
         ErrorKind::PermissionDenied => "`ls -ld` on it and the folders above says who may use it",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some disk space",
+        ErrorKind::InvalidData => "it has to be text in UTF-8",
+        ErrorKind::IsADirectory => "name a file, not a folder",
         ErrorKind::ReadOnlyFilesystem => "name a place that may be written",
         _ => "`orchestrator explain ORC011` says what else it may be",
     }

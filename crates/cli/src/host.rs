@@ -51,7 +51,15 @@ impl Store {
     pub(crate) fn for_running() -> Result<Self, Error> {
         let layout = crate::places::layout()?;
         crate::places::roomy(&layout)?;
-        Self::at(layout)
+        let store = Self::at(layout)?;
+        store.can_open_doors()?;
+        Ok(store)
+    }
+
+    /// Says so if a mission could not open its socket, before one is begun.
+    pub(crate) fn can_open_doors(&self) -> Result<(), Error> {
+        let checked = engine::socket::check_folder(&self.layout.doors());
+        Ok(checked.map_err(engine::door::Error::from)?)
     }
 
     /// Opens the store in a state directory, which is made if it is not there.

@@ -77,6 +77,17 @@ pub(crate) fn config() -> Option<PathBuf> {
         .or_else(|| folder.map(|folder| folder.join("opencode-orchestrator/config.toml")))
 }
 
+/// A file's text. Whatever is not a file is not opened: somebody would have to write into a pipe first.
+pub(crate) fn text_of(path: &Path) -> std::io::Result<String> {
+    use std::io::{Error, ErrorKind};
+    let found = std::fs::metadata(path)?;
+    match (found.is_file(), found.is_dir()) {
+        (true, _) => std::fs::read_to_string(path),
+        (_, true) => Err(ErrorKind::IsADirectory.into()),
+        _ => Err(Error::new(ErrorKind::InvalidInput, "it is not a file")),
+    }
+}
+
 /// Whether the user named the configuration file.
 pub(crate) fn config_is_named() -> bool {
     path("ORCHESTRATOR_CONFIG").is_some()
@@ -92,6 +103,11 @@ pub(crate) fn opencode() -> Result<PathBuf, Error> {
     };
     let folder = folder.join("opencode");
     std::path::absolute(&folder).map_err(|error| Error::io("find", &folder, &error))
+}
+
+/// The user's home directory.
+pub(crate) fn home() -> Option<PathBuf> {
+    path("HOME")
 }
 
 /// Where the user's git is configured.

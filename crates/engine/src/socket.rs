@@ -23,12 +23,14 @@ pub const PATH: usize = 107;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder is not safe.
-    #[error("{folder:?} {why}; remove it, or name another state directory")]
+    #[error("{folder:?} {why}; {mend}, or name another state directory")]
     Folder {
         /// The folder.
         folder: PathBuf,
         /// What is wrong with it.
         why: &'static str,
+        /// What to do about it.
+        mend: &'static str,
     },
     /// The path is too long for a socket.
     #[error(
@@ -59,10 +61,11 @@ impl Error {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn check_folder(folder: &Path) -> Result<(), Error> {
-    let wrong = |why| Error::Folder {
+pub fn check_folder(folder: &Path) -> Result<(), Error> {
+    let wrong = |why, mend| Error::Folder {
         folder: folder.to_owned(),
         why,
+        mend,
     };
     match fs::DirBuilder::new()
         .recursive(true)
@@ -76,13 +79,13 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), Error> {
     }
     let found = fs::symlink_metadata(folder).map_err(Error::io(folder))?;
     if !found.is_dir() {
-        return Err(wrong("is not a folder"));
+        return Err(wrong("is not a folder", "remove it"));
     }
     if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(wrong("belongs to another user"));
+        return Err(wrong("belongs to another user", "let them remove it"));
     }
     if found.mode() & 0o077 != 0 {
-        return Err(wrong("is open to other users"));
+        return Err(wrong("is open to other users", "run `chmod 700` on it"));
     }
     Ok(())
 }
@@ -113,6 +116,7 @@ impl Socket {
                 return Err(Error::Folder {
                     folder: path.to_owned(),
                     why: "is not a socket",
+                    mend: "remove it",
                 });
             }
             Err(_) => {}

@@ -44,6 +44,7 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
     host::block_on(async {
         let ready = means.ready().await?;
         let store = Store::at(layout)?;
+        store.can_open_doors()?;
         let owned = means.open(&store, &request, terms, |_| Ok(()))?;
         let place = store.layout.mission(&owned.mission.full_name());
         let settings = host::settings(&store, &ready.agent, &place, &means, places::attended())?;
