@@ -351,10 +351,7 @@ fn needs_input(mission: &Mission) -> Exit {
     ));
     for (question, asked) in mission.questions() {
         let text = view::escape::short(&asked.text, 160);
-        let choices = match asked.choices.is_empty() {
-            true => "TEXT".to_owned(),
-            false => view::escape::line(&asked.choices.join("|")),
-        };
+        let choices = view::frame::answers(asked);
         view::note(&format!(
             "  orchestrator answer {id} {question} {choices}    ({text})"
         ));
@@ -464,7 +461,10 @@ pub(crate) fn check_folder(store: &Store, mission: &Mission) -> Result<(), Error
 /// Shows the end of a mission and tells how the program ends.
 pub(crate) fn finish(mission: &Mission, style: Style) -> Exit {
     if style != Style::Json {
-        view::data(&format!("\n{}", summary::summary(mission)));
+        view::data(&format!(
+            "\n{}",
+            summary::summary(mission, view::screen::room())
+        ));
     }
     ended(mission)
 }

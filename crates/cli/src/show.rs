@@ -9,9 +9,11 @@ use crate::places;
 use crate::view::keyboard::{self, Keyboard};
 use crate::view::live::{self, Live};
 use crate::view::quiet::{self, Quiet};
-use crate::view::{self, Style, lines, screen};
+use crate::view::{self, Style, frame, lines, screen};
 use engine::clock::Clock;
 use engine::dispatcher::{Handle, Seen};
+use engine::doing;
+use engine::layout::Layout;
 use engine::store::{self, Shared};
 use mission::event::{Event, Recorded};
 use mission::ids::{MissionId, Seq};
@@ -19,6 +21,7 @@ use mission::input::{Input, Reply};
 use mission::mission::{Mission, State};
 use mission::question::QuestionId;
 use mission::time::Millis;
+use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -34,6 +37,9 @@ pub(crate) struct Show {
     /// Events up to here have been shown before.
     after: Seq,
     clock: Clock,
+    layout: Layout,
+    /// When it was last looked what the engine does that no event tells.
+    looked: Option<Instant>,
     live: Option<Live>,
     quiet: Option<Quiet>,
     /// Whether events are the data that was asked for, with their numbers.
@@ -65,6 +71,8 @@ impl Show {
             seq: Seq(0),
             after,
             clock,
+            layout: store.layout.clone(),
+            looked: None,
             live: (style == Style::Live).then(|| Live::begin(silence)),
             quiet: (style == Style::Plain).then(|| Quiet::new(clock.now(), silence)),
             numbered: false,
@@ -104,7 +112,7 @@ impl Show {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.catch_up()?;
         loop {
-            if !self.deserted && !places::attended() && self.mission().is_some_and(stands_still) {
+            if !self.deserted && !places::attended() && self.stands_still()? {
                 self.deserted = true;
                 handle.wind_down();
             }
@@ -137,6 +145,16 @@ impl Show {
         Ok(self)
     }
 
+    /// Whether nothing happens any more until somebody answers. Between two events that became durable together it may
+    /// look so, and is not: the journal has both.
+    fn stands_still(&mut self) -> Result<bool, Error> {
+        if !self.mission().is_some_and(stands_still) {
+            return Ok(false);
+        }
+        self.catch_up()?;
+        Ok(self.mission().is_some_and(stands_still))
+    }
+
     /// Reads what is durable and was not shown yet.
     pub(crate) fn catch_up(&mut self) -> Result<(), Error> {
         for (seq, recorded) in store::events(&*self.journal, self.id, Seq(self.seq.0 + 1))? {
@@ -147,10 +165,11 @@ impl Show {
 
     /// Draws the live view, or breaks a long silence where there is none.
     pub(crate) fn draw(&mut self) {
+        self.look();
         if let (Some(quiet), Some(mission)) = (&mut self.quiet, &self.mission)
             && let Some(line) = quiet.line(self.clock.now(), mission)
         {
-            view::note(&line);
+            view::hanging(&line, lines::INDENT);
         }
         let (Some(live), Some(mission)) = (&mut self.live, &self.mission) else {
             return;
@@ -164,6 +183,22 @@ impl Show {
             live.entered();
         }
         live.tick(mission, self.clock.now(), asks);
+    }
+
+    /// Looks at what the engine does that no event tells, once in a while.
+    fn look(&mut self) {
+        let Some(mission) = &self.mission else { return };
+        if self.looked.is_some_and(|at| at.elapsed() < quiet::LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let doing = doing::seen(&self.layout.mission(&mission.full_name()));
+        let set_up = doing.set_up.map(frame::SetUp::from);
+        if let Some(live) = &mut self.live {
+            live.doing(doing.silence, set_up);
+        } else if let Some(quiet) = &mut self.quiet {
+            quiet.doing(doing.silence, set_up);
+        }
     }
 
     fn show(&mut self, seq: Seq, recorded: &Recorded) {
@@ -187,9 +222,10 @@ impl Show {
         } else if self.numbered {
             view::data(&lines::numbered(mission, seq, recorded));
         } else if let Some(line) = lines::line(mission, recorded) {
-            view::note(&line);
+            view::hanging(&line, lines::INDENT);
             if matches!(recorded.event, Event::Planned { .. }) {
-                view::note(&format!("\n{}", lines::plan(mission)));
+                let room = screen::size().map(|(columns, _)| columns);
+                view::note(&format!("\n{}", lines::plan(mission, room)));
             }
         }
     }
@@ -211,6 +247,17 @@ impl Show {
             Ok(Reply::Done) | Err(_) => {}
             Ok(Reply::Stale) => view::note(&format!("{id} is closed already")),
             Ok(Reply::Refused(why)) => view::note(&view::escape::line(&why.to_string())),
+        }
+    }
+}
+
+impl From<doing::SetUp> for frame::SetUp {
+    fn from(set_up: doing::SetUp) -> Self {
+        Self {
+            command: set_up.command,
+            lane: set_up.lane,
+            since: set_up.since,
+            until: set_up.until,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 pub(crate) mod board;
 pub(crate) mod escape;
-mod frame;
+pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod keyboard;
 pub(crate) mod lines;
@@ -56,4 +56,12 @@ pub(crate) fn lost() -> Option<io::Error> {
 /// Prints everything else.
 pub(crate) fn note(text: &str) {
     screen::above(text.trim_end());
+}
+
+/// Prints lines that a terminal which is too narrow breaks between words; what goes on stands so many columns in.
+pub(crate) fn hanging(text: &str, indent: usize) {
+    match screen::size() {
+        Some((width, _)) => note(&screen::wrap(text, width, indent)),
+        None => note(text),
+    }
 }

@@ -3,7 +3,7 @@
 use crate::args::AnswerArgs;
 use crate::error::{Error, Exit, Kind};
 use crate::host::{self, Store};
-use crate::view;
+use crate::view::{self, keyboard};
 use engine::door::Wish;
 use mission::question::QuestionId;
 
@@ -18,18 +18,32 @@ pub(crate) fn run(args: &AnswerArgs) -> Result<Exit, Error> {
     })?;
     let store = Store::open()?;
     let mission = store.find(Some(args.mission))?;
+    let (state, _) = store.load(mission)?;
+    let open = state.questions().find(|(open, _)| *open == id);
+    // What is not open is refused where it is decided.
+    let text = match open.map(|(_, question)| keyboard::meant(question, &args.text)) {
+        None => args.text.clone(),
+        Some(Ok(text)) => text,
+        Some(Err(hint)) => {
+            return Err(Error::new(
+                Kind::Refused,
+                format!("{id} is still open: {hint}"),
+            ));
+        }
+    };
     host::block_on(async {
         let (told, mine) = host::wish(
             &store,
             mission,
             Wish::Answer {
                 id,
-                text: args.text.clone(),
+                text: text.clone(),
             },
         )
         .await?;
         host::told(told)?;
-        let answered = serde_json::json!({ "mission": mission, "question": id.to_string(), "answered": args.text });
+        let answered =
+            serde_json::json!({ "mission": mission, "question": id.to_string(), "answered": text });
         view::data(&match args.json {
             true => answered.to_string(),
             false => "answered".to_owned(),

@@ -5,8 +5,10 @@ use crate::begin;
 use crate::config::Config;
 use crate::error::{Error, Exit, Kind};
 use crate::host::{self, Starting, Store};
-use crate::view::{self, escape, lines, table};
+use crate::view::{self, escape, frame, lines, screen, table};
 use agents::scripted::Script;
+use engine::doing;
+use engine::layout::Place;
 use engine::settings::Settings;
 use engine::survey::{self, Survey};
 use mission::limits;
@@ -18,6 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use workbench::gates::Baseline;
 
+const HEADINGS: [&str; 5] = ["check", "now", "took", "command", "because of"];
+/// So many lines of a check that is not green are shown: most runners end with what failed.
+const SAID: usize = 5;
 /// After so long without a word one is said.
 const QUIET: Duration = Duration::from_secs(30);
 
@@ -31,7 +36,7 @@ pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
         recipes: Config::read()?.recipes(),
         ..host::engine_settings(&store, &nobody, &place)?
     };
-    let looked = host::block_on(look(settings, &folder, !args.no_run))?;
+    let looked = host::block_on(look(settings, &place, &folder, !args.no_run))?;
     let Some(found) = looked else {
         return Ok(Exit::Interrupted);
     };
@@ -44,7 +49,12 @@ pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
 }
 
 /// Looks at the project; `None` where it was told to stop. Whatever it had begun is ended and removed first.
-async fn look(settings: Settings, folder: &Path, run: bool) -> Result<Option<Survey>, Error> {
+async fn look(
+    settings: Settings,
+    place: &Place,
+    folder: &Path,
+    run: bool,
+) -> Result<Option<Survey>, Error> {
     let failed = |error| Error::io("watch", Path::new("signals"), &error);
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -71,18 +81,21 @@ async fn look(settings: Settings, folder: &Path, run: bool) -> Result<Option<Sur
             }
             _ = interrupt.recv() => cancel.cancel(),
             _ = terminate.recv() => cancel.cancel(),
-            _ = ticks.tick() => view::note(&still(began.elapsed())),
+            _ = ticks.tick() => view::note(&still(began.elapsed(), doing::seen(place).set_up.map(frame::SetUp::from))),
         }
     }
 }
 
 /// What breaks the silence of a look that takes long.
-fn still(since: Duration) -> String {
+fn still(since: Duration, set_up: Option<frame::SetUp>) -> String {
     let time = Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-    let most = limits::SET_UP;
-    format!(
-        "set-up and checks still run, for {time} now; a command of the set-up may take {most}, a check its own limit"
-    )
+    match set_up {
+        Some(set_up) => {
+            let (told, most) = (set_up.told(), limits::SET_UP);
+            format!("{time} now; the set-up still runs: {told}, which may take {most}")
+        }
+        None => format!("{time} now; checks still run, each for its own limit at the most"),
+    }
 }
 
 fn text(found: &Survey) -> String {
@@ -123,12 +136,33 @@ fn text(found: &Survey) -> String {
         writeln!(
             out,
             "\n{}",
-            table::table(&["check", "now", "took", "command", "because of"], &rows).trim_end()
+            table::table(&HEADINGS, &rows, screen::room()).trim_end()
         )
         .ok();
+        out.push_str(&said(found));
     }
     for line in found.detected.notes.iter().chain(&found.notes) {
         writeln!(out, "note: {}", escape::line(line)).ok();
+    }
+    out
+}
+
+/// What the checks that are not green said last: why, where nobody reads their output by name.
+fn said(found: &Survey) -> String {
+    let mut out = String::new();
+    for (gate, (class, run)) in found.detected.gates.iter().zip(&found.baselines) {
+        let lines: Vec<&str> = run
+            .tail
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        if matches!(class, Baseline::Green) || lines.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n{} said last:", escape::line(&gate.id)).ok();
+        for line in &lines[lines.len().saturating_sub(SAID)..] {
+            writeln!(out, "  {}", escape::short(line, 160)).ok();
+        }
     }
     out
 }

@@ -172,7 +172,7 @@ fn header(mission: &Mission, project: &Path) {
 }
 
 fn text(mission: &Mission, events: &[(Seq, Recorded)], verdict: &Verdict) -> String {
-    let mut out = format!("\n{}", summary::facts(mission));
+    let mut out = format!("\n{}", summary::facts(mission, view::screen::room()));
     let found = mishaps::mishaps(mission, events);
     out.push_str("\nwhat went wrong on the way:\n");
     for mishap in &found {

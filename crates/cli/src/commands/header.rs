@@ -6,8 +6,11 @@ use mission::terms::Terms;
 use mission::time::Millis;
 use std::path::Path;
 
+/// How far in what is told stands, after its name.
+const INDENT: usize = 8;
+
 fn row(name: &str, what: &str) {
-    view::note(&format!("{name:<8}{what}"));
+    view::hanging(&format!("{name:<INDENT$}{what}"), INDENT);
 }
 
 fn path(path: &Path) -> String {
@@ -19,10 +22,14 @@ pub(super) fn first(request: &str, project: &Path, terms: &Terms, silence: Milli
     row("request", &escape::short(request, 160));
     row("folder", &path(project));
     let limits = format!(
-        "{} workers, {} attempts, {} review rounds, {} tokens, {}; {silence} of silence end a turn",
+        "{} workers, {} attempts, {} review rounds, {} tokens, {}",
         terms.workers, terms.attempts, terms.review_rounds, terms.tokens, terms.mission
     );
     row("limits", &limits);
+    row(
+        "silence",
+        &format!("{silence} without a sign of life end a turn"),
+    );
 }
 
 /// The agent, or that it is being started.
@@ -34,11 +41,8 @@ pub(super) fn agent(told: &str) {
 pub(super) fn mission(mission: &Mission, place: &Path) {
     let id = mission.id();
     row("mission", &id.to_string());
-    let work = path(place);
-    row(
-        "work",
-        &format!("{work} (your files change only at delivery)"),
-    );
+    row("work", &path(place));
+    row("files", "yours change only at delivery");
     row("stop", &format!("Ctrl-C, or: orchestrator cancel {id}"));
 }
 

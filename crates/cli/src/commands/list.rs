@@ -3,9 +3,11 @@
 use crate::args::ListArgs;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, escape, table};
+use crate::view::{self, escape, lines, screen, table};
+use engine::clock::Clock;
 use journal::{Hold, MissionRow};
 use mission::seal::Outcome;
+use mission::time::Millis;
 
 pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
@@ -30,6 +32,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
         view::note("there is no mission yet; start one: orchestrator task \"…\"");
         return Ok(Exit::Good);
     }
+    let now = Clock::new().now();
     let cells: Vec<Vec<String>> = rows
         .iter()
         .rev()
@@ -37,16 +40,28 @@ pub(crate) fn run(args: &ListArgs) -> Result<Exit, Error> {
             vec![
                 row.mission.to_string(),
                 standing(row).to_owned(),
-                escape::short(&row.project, 40),
+                ago(now.since(row.created)),
+                escape::end(&row.project, 40),
                 escape::short(&row.request, 70),
             ]
         })
         .collect();
     view::data(&table::table(
-        &["mission", "state", "folder", "request"],
+        &["mission", "state", "began", "folder", "request"],
         &cells,
+        screen::room(),
     ));
     Ok(Exit::Good)
+}
+
+/// How long ago, in the largest unit that it has.
+fn ago(time: Millis) -> String {
+    let units = [("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)];
+    let found = units.iter().find(|(_, ms)| time.0 >= *ms);
+    found.map_or("just now".to_owned(), |(unit, ms)| {
+        let n = usize::try_from(time.0 / ms).unwrap_or(usize::MAX);
+        format!("{} ago", lines::n_of(n, unit))
+    })
 }
 
 fn live(row: &MissionRow) -> bool {
@@ -65,5 +80,19 @@ fn standing(row: &MissionRow) -> &str {
         &row.status
     } else {
         "stopped"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_mission_is_told_in_its_largest_unit() {
+        let told = [59_999, 60_000, 7_200_000, 3 * 86_400_000].map(|ms| ago(Millis(ms)));
+        assert_eq!(
+            told,
+            ["just now", "1 minute ago", "2 hours ago", "3 days ago"]
+        );
     }
 }

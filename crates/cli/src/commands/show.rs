@@ -97,7 +97,7 @@ pub(crate) fn summary(args: &OneOrLast) -> Result<Exit, Error> {
     let (mission, _) = store.load(store.find(args.mission)?)?;
     view::data(&match args.json {
         true => json::summary(&mission, mission.last()).to_string(),
-        false => summary::summary(&mission),
+        false => summary::summary(&mission, view::screen::room()),
     });
     Ok(Exit::Good)
 }

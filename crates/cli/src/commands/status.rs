@@ -3,8 +3,9 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, escape, json, summary, table};
+use crate::view::{self, escape, frame, json, screen, summary, table};
 use engine::clock::Clock;
+use engine::doing::{self, Doing};
 use mission::mission::Mission;
 use mission::time::Timestamp;
 use mission::waits::{Kind, Wait};
@@ -21,11 +22,16 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     } else {
         mission.last()
     };
-    if args.json {
-        view::data(&machines(&mission, owned, now).to_string());
-    } else {
-        view::data(&text(&mission, owned, now));
-    }
+    // What a killed engine noted last holds no longer.
+    let doing = match owned {
+        true => doing::seen(&store.layout.mission(&mission.full_name())),
+        false => Doing::default(),
+    };
+    let waits = waits(&mission, owned, now, &doing);
+    view::data(&match args.json {
+        true => machines(&mission, owned, now, &waits, &doing).to_string(),
+        false => text(&mission, owned, now, &waits, &doing),
+    });
     Ok(Exit::Good)
 }
 
@@ -37,7 +43,7 @@ fn standing(mission: &Mission, owned: bool) -> &'static str {
     }
 }
 
-fn text(mission: &Mission, owned: bool, now: Timestamp) -> String {
+fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &Doing) -> String {
     let mut out = String::new();
     let (id, word) = (mission.id(), standing(mission, owned));
     let request = escape::short(mission.request(), 120);
@@ -46,24 +52,30 @@ fn text(mission: &Mission, owned: bool, now: Timestamp) -> String {
         writeln!(out, "nobody runs it; go on with: orchestrator resume {id}").ok();
     }
     if mission.tasks().next().is_some() {
-        writeln!(out, "\n{}", summary::tasks(mission).trim_end()).ok();
+        writeln!(
+            out,
+            "\n{}",
+            summary::tasks(mission, screen::room()).trim_end()
+        )
+        .ok();
     }
-    let waits = waits(mission, owned, now);
     let rows: Vec<Vec<String>> = waits.iter().map(|wait| row(wait, now)).collect();
     if !rows.is_empty() {
-        let table = table::table(&["what", "waits for", "at most"], &rows);
+        let table = table::table(&["what", "waits for", "at most"], &rows, screen::room());
         writeln!(out, "\n{}", table.trim_end()).ok();
     }
-    if waits.iter().any(|wait| matches!(wait.kind, Kind::Turn(_))) {
-        out.push_str("a turn of which nothing is heard is over sooner: --silence, 5 min unless it was said\n");
+    if let Some(silence) = doing.silence
+        && waits.iter().any(|wait| matches!(wait.kind, Kind::Turn(_)))
+    {
+        writeln!(
+            out,
+            "a turn of which nothing is heard for {silence} is over sooner"
+        )
+        .ok();
     }
     for (question, asked) in mission.questions() {
         writeln!(out, "\n{question} asks: {}", escape::text(&asked.text)).ok();
-        let choices = if asked.choices.is_empty() {
-            "TEXT".to_owned()
-        } else {
-            escape::line(&asked.choices.join("|"))
-        };
+        let choices = frame::answers(asked);
         writeln!(
             out,
             "  answer: orchestrator answer {id} {question} {choices}"
@@ -75,9 +87,16 @@ fn text(mission: &Mission, owned: bool, now: Timestamp) -> String {
 }
 
 /// Everything that waits. Where nobody runs the mission, only what waits for a person does.
-fn waits(mission: &Mission, owned: bool, now: Timestamp) -> Vec<Wait> {
+fn waits(mission: &Mission, owned: bool, now: Timestamp, doing: &Doing) -> Vec<Wait> {
     let mut waits = mission.waits(now);
     waits.retain(|wait| owned || matches!(wait.kind, Kind::Question(_)));
+    let set_up = doing.set_up.clone().map(|set_up| Wait {
+        kind: Kind::Preparing,
+        until: set_up.until,
+        who: "set-up".to_owned(),
+        cause: frame::SetUp::from(set_up).told(),
+    });
+    waits.extend(set_up);
     waits
 }
 
@@ -89,9 +108,15 @@ fn row(wait: &Wait, now: Timestamp) -> Vec<String> {
     ]
 }
 
-fn machines(mission: &Mission, owned: bool, now: Timestamp) -> serde_json::Value {
+fn machines(
+    mission: &Mission,
+    owned: bool,
+    now: Timestamp,
+    waits: &[Wait],
+    doing: &Doing,
+) -> serde_json::Value {
     let mut told = json::summary(mission, now);
-    let waits: Vec<serde_json::Value> = waits(mission, owned, now)
+    let waits: Vec<serde_json::Value> = waits
         .iter()
         .map(
             |wait| serde_json::json!({ "who": wait.who, "cause": wait.cause, "until": wait.until }),
@@ -104,6 +129,7 @@ fn machines(mission: &Mission, owned: bool, now: Timestamp) -> serde_json::Value
         })
         .collect();
     told["owned"] = owned.into();
+    told["silence"] = serde_json::json!(doing.silence);
     told["waits"] = waits.into();
     told["questions"] = questions.into();
     told

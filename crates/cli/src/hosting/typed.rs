@@ -3,7 +3,7 @@
 use super::{Hosting, Typed, answer, info};
 use crate::error::{Error, Kind};
 use crate::host;
-use crate::view::{Style, board};
+use crate::view::{Style, board, keyboard};
 use agents::opencode::front::Tone;
 use engine::door::Wish;
 use engine::reception::{Answer, Guest};
@@ -94,7 +94,12 @@ impl Hosting {
         let number = question.strip_prefix('q').unwrap_or(question);
         let id = number.parse().map(QuestionId).map_err(|_| usage())?;
         let mission = self.meant(typed)?;
-        let text = text.trim().to_owned();
+        let (state, _) = self.store.load(mission)?;
+        let open = state.questions().find(|(open, _)| *open == id);
+        let meant = open.map(|(_, question)| keyboard::meant(question, text));
+        let text = meant
+            .unwrap_or_else(|| Ok(text.trim().to_owned()))
+            .map_err(|hint| Error::new(Kind::Refused, format!("{id} is still open: {hint}")))?;
         let wish = Wish::Answer { id, text };
         let (told, mine) = host::wish(&self.store, mission, wish).await?;
         host::told(told)?;

@@ -1,7 +1,7 @@
 //! A mission as OpenCode shows it: a board in the conversation, toasts, and a report that the model reads too.
 
 use super::escape;
-use super::frame::count;
+use super::frame::{self, count};
 use super::summary;
 use mission::event::{Event, Recorded};
 use mission::mission::{Delivery, Mission, Phase};
@@ -125,7 +125,7 @@ pub(crate) fn report(mission: &Mission) -> String {
         "\n```\n`orchestrator diff {id}` shows the change, `orchestrator summary {id}` all of this{undo}."
     );
     // Nothing in it may end the block that it stands in.
-    let facts = summary::facts(mission).replace("```", "'''");
+    let facts = summary::facts(mission, None).replace("```", "'''");
     let room = REPORT - begin.len() - end.len();
     let facts = facts.trim();
     if facts.len() <= room {
@@ -172,9 +172,10 @@ fn delivered(mission: &Mission) -> &'static str {
 
 /// A question, with what to type.
 fn asks(id: QuestionId, question: &Question) -> String {
-    let choices = match question.choices.is_empty() {
-        true => "TEXT".to_owned(),
-        false => inline(&question.choices.join(" or "), 80),
+    let choices = match (frame::is_permission(question), question.choices.is_empty()) {
+        (true, _) => "allow or deny".to_owned(),
+        (_, true) => "TEXT".to_owned(),
+        (_, false) => inline(&question.choices.join(" or "), 80),
     };
     format!(
         "{id} asks: {} (type /answer {id} {choices})",

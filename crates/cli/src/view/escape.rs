@@ -35,6 +35,17 @@ pub(crate) fn short(from: &str, most: usize) -> String {
     cut
 }
 
+/// Makes text harmless, puts it on one line, and keeps so many characters of its end: what tells one path from another.
+pub(crate) fn end(from: &str, most: usize) -> String {
+    let whole = line(from);
+    let n = whole.chars().count();
+    if n <= most {
+        return whole;
+    }
+    let kept = whole.chars().skip(n + 1 - most);
+    std::iter::once('…').chain(kept).collect()
+}
+
 /// Characters that change how others are shown, or that are not shown at all.
 fn hidden(c: char) -> bool {
     matches!(c,
@@ -70,5 +81,7 @@ mod tests {
             "safe <U+202E>txt.exe<U+E0041>"
         );
         assert_eq!(short("a\n\nbcdef", 4), "a b…");
+        assert_eq!(end("/home/ada/shop", 5), "…shop");
+        assert_eq!(end("/shop", 5), "/shop");
     }
 }

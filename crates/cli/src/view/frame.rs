@@ -1,15 +1,16 @@
 //! The live view as text: a pure function of the mission, the signs of life, the time and the width.
 
 use super::escape;
+use super::table::cut;
 use agents::Sign;
 use mission::event::Turn;
 use mission::ids::{Epoch, TaskId};
 use mission::mission::{GateLease, Lease, Mission, State};
-use mission::question::Question;
+use mission::question::{About, Question};
 use mission::time::{Millis, Timestamp};
 use mission::waits::{Kind, Wait};
 use std::collections::BTreeMap;
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
 /// A shorter wait is not worth a line.
 pub(super) const WAIT: Millis = Millis::from_secs(30);
@@ -27,19 +28,59 @@ struct Life {
     waiting: Option<(String, Timestamp)>,
 }
 
-/// What was last heard of each turn that runs.
+/// A set-up command that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SetUp {
+    /// The command. Untrusted text.
+    pub(crate) command: String,
+    /// The lane that it is for: `worker-1`, `gate-1`.
+    pub(crate) lane: String,
+    /// Since when.
+    pub(crate) since: Timestamp,
+    /// It is ended then.
+    pub(crate) until: Timestamp,
+}
+
+impl SetUp {
+    /// The command and for whom it runs.
+    pub(crate) fn told(&self) -> String {
+        let command = escape::short(&self.command, 60);
+        match self.lane.split_once('-') {
+            Some(("gate", _)) | None => format!("`{command}` for the checks"),
+            Some((role, n)) => format!("`{command}` for {} {n}", escape::line(role)),
+        }
+    }
+
+    fn is_of(&self, lease: &Lease) -> bool {
+        self.lane == format!("worker-{}", lease.lane)
+    }
+}
+
+/// What was last heard of each turn that runs, and what no event tells besides.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signs {
     lives: BTreeMap<Epoch, Life>,
     /// After so long without a sign a turn is over, where that is known.
     silence: Option<Millis>,
+    /// The set-up that runs.
+    set_up: Option<SetUp>,
 }
 
 impl Signs {
     /// Nothing heard yet of turns that may be silent for so long.
     pub(crate) fn new(silence: Option<Millis>) -> Self {
-        let lives = BTreeMap::new();
-        Self { lives, silence }
+        Self {
+            silence,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what the engine does now that no event tells, and tells whether that is news.
+    pub(crate) fn doing(&mut self, silence: Option<Millis>, set_up: Option<SetUp>) -> bool {
+        self.silence = silence.or(self.silence);
+        let news = self.set_up != set_up;
+        self.set_up = set_up;
+        news
     }
 
     /// Takes a sign of life in.
@@ -85,6 +126,11 @@ impl Signs {
         if now.since(last) < WAIT {
             return None;
         }
+        if let (None, Turn::Work { .. }, Some(set_up)) = (heard, lease.turn, &self.set_up)
+            && set_up.is_of(lease)
+        {
+            return Some(("its set-up".to_owned(), set_up.until.min(lease.deadline)));
+        }
         let silent = heard.and_then(|heard| Some(heard + self.silence?));
         // What the host hears of an agent and does not pass on keeps the turn alive, too.
         let until = silent.filter(|at| *at > now).unwrap_or(lease.deadline);
@@ -122,7 +168,12 @@ pub(crate) fn waiting(mission: &Mission, signs: &Signs, now: Timestamp) -> Optio
             escape::short(&cause, 80)
         ))
     };
-    let all: Vec<String> = mission.waits(now).into_iter().filter_map(told).collect();
+    let set_up = signs.set_up.iter().map(|set_up| {
+        let left = whole(set_up.until.since(now));
+        format!("set-up waits for {}, at most {left}", set_up.told())
+    });
+    let waits = mission.waits(now).into_iter().filter_map(told);
+    let all: Vec<String> = waits.chain(set_up).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
 
@@ -147,6 +198,14 @@ pub(crate) fn frame(mission: &Mission, signs: &Signs, now: Timestamp, width: usi
             .gate_leases()
             .map(|(_, lease)| gate(lease, now, width)),
     );
+    rows.extend(signs.set_up.iter().map(|set_up| {
+        let right = lasts(set_up.since, set_up.until, now);
+        both(
+            &format!("  {:<15} {}", "set-up", set_up.told()),
+            &right,
+            width,
+        )
+    }));
     rows.extend(waits(mission, now, width));
     let questions = mission.questions();
     rows.extend(questions.map(|(id, question)| {
@@ -159,13 +218,26 @@ pub(crate) fn frame(mission: &Mission, signs: &Signs, now: Timestamp, width: usi
 
 /// What there is to type for a question.
 pub(crate) fn choices(question: &Question) -> String {
-    match (&question.about, question.choices.is_empty()) {
-        (mission::question::About::Permission { kind, .. }, true) if kind != "question" => {
-            "a = allow, d = deny".into()
-        }
+    match (is_permission(question), question.choices.is_empty()) {
+        (true, _) => "a = allow, d = deny".into(),
         (_, true) => "any text".into(),
         (_, false) => escape::short(&question.choices.join("/"), 80),
     }
+}
+
+/// The same for a command line.
+pub(crate) fn answers(question: &Question) -> String {
+    match (is_permission(question), question.choices.is_empty()) {
+        (true, _) => "allow|deny".into(),
+        (_, true) => "TEXT".into(),
+        (_, false) => escape::line(&question.choices.join("|")),
+    }
+}
+
+/// Whether an agent asks to be allowed something, and nothing else.
+pub(super) fn is_permission(question: &Question) -> bool {
+    question.choices.is_empty()
+        && matches!(&question.about, About::Permission { kind, .. } if kind != "question")
 }
 
 fn asked(question: &Question) -> String {
@@ -267,20 +339,21 @@ fn gate(lease: &GateLease, now: Timestamp, width: usize) -> String {
     let on = lease.purpose.told();
     let name = escape::line(&lease.gate.id);
     let command = escape::short(&lease.gate.program.to_string(), 200);
-    let time = now.since(lease.since);
-    let right = match time >= WAIT {
-        false => format!("{:>8}  {:>6}", whole(time), ""),
-        true => format!(
-            "{}, {} at the most",
-            whole(time),
-            whole(lease.deadline.since(now))
-        ),
-    };
+    let right = lasts(lease.since, lease.deadline, now);
     both(
         &format!("  {:<15} {name} on {on}: {command}", "check"),
         &right,
         width,
     )
+}
+
+/// For how long a command runs, and after a while also how long it may.
+fn lasts(since: Timestamp, until: Timestamp, now: Timestamp) -> String {
+    let time = now.since(since);
+    match time >= WAIT {
+        false => format!("{:>8}  {:>6}", whole(time), ""),
+        true => format!("{}, {} at the most", whole(time), whole(until.since(now))),
+    }
 }
 
 /// Who else waits for longer than a moment, for what, and for how long at the most.
@@ -327,27 +400,6 @@ fn fit(text: &str, width: usize) -> String {
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .collect();
     cut(&safe, width)
-}
-
-/// Cuts to so many columns.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut used = 0;
-    let mut out = String::new();
-    for c in text.chars() {
-        let columns = c.width().unwrap_or(0);
-        if used + columns + 1 > width {
-            break;
-        }
-        used += columns;
-        out.push(c);
-    }
-    if width > 0 {
-        out.push('…');
-    }
-    out
 }
 
 /// A number that a person takes in at a glance.

@@ -4,7 +4,7 @@
 //! the shell. What was typed before the question stood on the screen is thrown away, so that nothing is allowed by a
 //! key that was meant for something else. A program in the background does not read: it would be stopped.
 
-use mission::question::{About, Question, QuestionId};
+use mission::question::{Question, QuestionId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
 use std::sync::Arc;
@@ -114,13 +114,11 @@ fn listen(asking: &AtomicU32, lines: &mpsc::UnboundedSender<(QuestionId, String)
 pub(crate) fn meant(question: &Question, typed: &str) -> Result<String, String> {
     let typed = typed.trim();
     let small = typed.to_lowercase();
-    if let (About::Permission { kind, .. }, true) = (&question.about, question.choices.is_empty())
-        && kind != "question"
-    {
+    if super::frame::is_permission(question) {
         return match small.as_str() {
             "a" | "allow" | "y" | "yes" => Ok("allow".into()),
             "d" | "deny" | "n" | "no" => Ok("deny".into()),
-            _ => Err("type a to allow it, or d to deny it".into()),
+            _ => Err("type `allow` (a) or `deny` (d)".into()),
         };
     }
     if question.choices.is_empty() {
@@ -144,6 +142,7 @@ pub(crate) fn meant(question: &Question, typed: &str) -> Result<String, String> 
 mod tests {
     use super::*;
     use mission::ids::Epoch;
+    use mission::question::About;
     use mission::time::Timestamp;
 
     fn question(about: About, choices: &[&str]) -> Question {

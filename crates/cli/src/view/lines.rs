@@ -4,10 +4,14 @@ use super::escape;
 use mission::event::{Ending, Event, Recorded, Turn};
 use mission::gate::{Gate, GateResult, GateRun};
 use mission::ids::Seq;
+use mission::judge::Baseline;
 use mission::mission::Mission;
 use mission::terms::Deliver;
 use mission::turn::Intent;
 use mission::work::Base;
+
+/// How far in the text of a line begins, after its time.
+pub(crate) const INDENT: usize = 11;
 
 /// The line for an event; `None` for what only machines want. The mission is as it stands after the event.
 pub(crate) fn line(mission: &Mission, recorded: &Recorded) -> Option<String> {
@@ -105,13 +109,15 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Asked {
             id, text, choices, ..
         } => {
-            let choices = if choices.is_empty() {
-                String::new()
-            } else {
-                format!(" [{}]", choices.join("/"))
+            let open = mission.questions().find(|(open, _)| open == id);
+            let choices = match open {
+                Some((_, question)) => super::frame::answers(question),
+                // It has been answered since; the mission stands further on.
+                None if choices.is_empty() => "TEXT".to_owned(),
+                None => choices.join("|"),
             };
             format!(
-                "{id} asks: {text}{choices} (orchestrator answer {} {id} …)",
+                "{id} asks: {text} (orchestrator answer {} {id} {choices})",
                 mission.id()
             )
         }
@@ -184,13 +190,18 @@ fn gated(mission: &Mission, run: &GateRun) -> String {
         GateResult::OverLimit { what } => format!("red ({what})"),
     };
     // What the project's own checks say of the base is what all later runs are judged by.
-    let project = mission.gates().iter().any(|gate| gate.id == run.gate);
+    let project = mission.gates().iter().find(|gate| gate.id == run.gate);
     let base = mission.base().is_some_and(|base| base.tree == run.tree);
-    let tree = match project && base {
+    // What was red before may land red; without a word of it, a person would take that for a mistake.
+    let before = match project.map(|gate| mission.baseline(gate)) {
+        Some(Some(Baseline::Red)) if !base && !run.result.passed() => ", red before too",
+        _ => "",
+    };
+    let tree = match project.is_some() && base {
         true => "your files as they were".to_owned(),
         false => run.tree.short().to_owned(),
     };
-    format!("{} on {tree}: {how}, {}", run.gate, run.duration)
+    format!("{} on {tree}: {how}{before}, {}", run.gate, run.duration)
 }
 
 /// So many of something, with the right ending.
@@ -249,8 +260,8 @@ pub(crate) fn form_word(form: Deliver) -> &'static str {
     }
 }
 
-/// The plan as a table.
-pub(crate) fn plan(mission: &Mission) -> String {
+/// The plan as a table, where there is room for so many columns.
+pub(crate) fn plan(mission: &Mission, room: Option<usize>) -> String {
     let rows: Vec<Vec<String>> = mission
         .tasks()
         .map(|task| {
@@ -284,7 +295,8 @@ pub(crate) fn plan(mission: &Mission) -> String {
             ]
         })
         .collect();
-    let mut text = super::table::table(&["task", "what", "needs", "files", "proof"], &rows);
+    let headings = ["task", "what", "needs", "files", "proof"];
+    let mut text = super::table::table(&headings, &rows, room);
     if mission.tasks().any(|task| !task.task.added.is_empty()) {
         text.push_str("* added by the engine: both write the same files\n");
     }

@@ -1,6 +1,6 @@
 //! The live view: folds what happens and what is heard into a frame, and draws it when something changed.
 
-use super::frame::{self, Signs};
+use super::frame::{self, SetUp, Signs};
 use super::screen;
 use agents::Sign;
 use mission::ids::Epoch;
@@ -37,6 +37,11 @@ impl Live {
     pub(crate) fn hear(&mut self, now: Timestamp, epoch: Epoch, sign: Sign) {
         self.signs.hear(now, epoch, sign);
         self.changed = true;
+    }
+
+    /// Takes in what the engine does that no event tells.
+    pub(crate) fn doing(&mut self, silence: Option<Millis>, set_up: Option<SetUp>) {
+        self.changed |= self.signs.doing(silence, set_up);
     }
 
     /// Enter was typed where nothing was asked.

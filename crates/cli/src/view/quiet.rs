@@ -1,6 +1,6 @@
 //! Where nothing is drawn, silence is broken: after half a minute without a line one says who waits for what.
 
-use super::frame::{self, Signs};
+use super::frame::{self, SetUp, Signs};
 use agents::Sign;
 use mission::ids::Epoch;
 use mission::mission::Mission;
@@ -27,6 +27,11 @@ impl Quiet {
     /// Hears a sign of life of a turn.
     pub(crate) fn hear(&mut self, now: Timestamp, epoch: Epoch, sign: Sign) {
         self.signs.hear(now, epoch, sign);
+    }
+
+    /// Takes in what the engine does that no event tells.
+    pub(crate) fn doing(&mut self, silence: Option<Millis>, set_up: Option<SetUp>) {
+        self.signs.doing(silence, set_up);
     }
 
     /// Something happened to the mission, and a line was printed of it.

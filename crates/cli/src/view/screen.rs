@@ -9,7 +9,7 @@ use rustix::termios;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::{Mutex, Once, PoisonError, TryLockError};
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 static SCREEN: Mutex<Screen> = Mutex::new(Screen::new());
 
@@ -103,6 +103,41 @@ pub(crate) fn size() -> Option<(usize, usize)> {
     let front = termios::tcgetpgrp(err).is_ok_and(|group| group == rustix::process::getpgrp());
     // The last column stays free: writing into it makes some terminals wrap.
     (front && columns > LEAST.0 && rows >= LEAST.1).then(|| (columns - 1, rows))
+}
+
+/// How many columns a table may have that is printed as data; `None` where that is no terminal, and it is as wide as it
+/// is.
+pub(crate) fn room() -> Option<usize> {
+    let size = termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > LEAST.0)
+}
+
+/// Breaks lines that are too wide between words; what goes on stands below the text of the first, so many columns in. A
+/// word that is too wide by itself (a path) is left to the terminal, so that it can be copied.
+pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> String {
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| wrap_line(line, width, indent))
+        .collect();
+    lines.join("\n")
+}
+
+fn wrap_line(line: &str, width: usize, indent: usize) -> String {
+    let (mut out, mut rest) = (String::new(), line.to_owned());
+    while rest.width() > width {
+        let (mut used, mut at) = (0, None);
+        for (n, c) in rest.char_indices() {
+            if c == ' ' && n > indent && (used <= width || at.is_none()) {
+                at = Some(n);
+            }
+            used += c.width().unwrap_or(0);
+        }
+        let Some(n) = at else { break };
+        out.push_str(rest[..n].trim_end());
+        out.push('\n');
+        rest = format!("{:indent$}{}", "", rest[n..].trim_start());
+    }
+    out + &rest
 }
 
 /// From now on a block is drawn. It is removed before a panic is told.
@@ -209,6 +244,20 @@ mod tests {
             drawn.starts_with("\r\x1b[2A") && drawn.contains("q1> "),
             "{drawn:?}"
         );
+    }
+
+    #[test]
+    fn lines_break_between_words_and_go_on_below_their_text() {
+        let line = "    47 ms  goal: say hello to everybody";
+        assert_eq!(
+            wrap(line, 26, 11),
+            "    47 ms  goal: say hello\n           to everybody"
+        );
+        assert_eq!(wrap(line, 80, 11), line);
+        let path = format!("work    /{}", "x".repeat(40));
+        assert_eq!(wrap(&path, 20, 8), path, "a path stays whole");
+        let wide = "a 宽宽宽 宽宽宽";
+        assert_eq!(wrap(wide, 10, 2), "a 宽宽宽\n  宽宽宽");
     }
 
     #[test]

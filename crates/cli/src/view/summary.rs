@@ -13,8 +13,8 @@ use mission::turn::Intent;
 use std::fmt::Write as _;
 
 /// The summary of a mission, rendered from facts alone, with what may be done next.
-pub(crate) fn summary(mission: &Mission) -> String {
-    let mut out = facts(mission);
+pub(crate) fn summary(mission: &Mission, room: Option<usize>) -> String {
+    let mut out = facts(mission, room);
     let id = mission.id();
     let mut next = match mission.landed() {
         0 => vec![format!("look: orchestrator show {id}")],
@@ -38,7 +38,7 @@ pub(crate) fn summary(mission: &Mission) -> String {
 }
 
 /// What a mission came to: what changed, what proves it, what it cost, where it is.
-pub(crate) fn facts(mission: &Mission) -> String {
+pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     let mut out = String::new();
     let word = mission.phase_word();
     writeln!(
@@ -57,7 +57,7 @@ pub(crate) fn facts(mission: &Mission) -> String {
         writeln!(out, "  - {}", escape::line(reason)).ok();
     }
     if mission.tasks().next().is_some() {
-        writeln!(out, "\n{}", tasks(mission).trim_end()).ok();
+        writeln!(out, "\n{}", tasks(mission, room).trim_end()).ok();
         changed(mission, &mut out);
         proved(mission, &mut out);
     }
@@ -67,12 +67,10 @@ pub(crate) fn facts(mission: &Mission) -> String {
 }
 
 /// The plan with how far each task is and what proves it.
-pub(crate) fn tasks(mission: &Mission) -> String {
+pub(crate) fn tasks(mission: &Mission, room: Option<usize>) -> String {
     let rows: Vec<Vec<String>> = mission.tasks().map(|task| row(mission, task)).collect();
-    table(
-        &["task", "state", "proof", "tries", "needs", "title"],
-        &rows,
-    )
+    let headings = ["task", "state", "proof", "tries", "needs", "title"];
+    table(&headings, &rows, room)
 }
 
 fn row(mission: &Mission, task: &TaskState) -> Vec<String> {

@@ -49,7 +49,13 @@ const DONE: &[Row] = &[
     (
         "list",
         0,
-        &["m1", "completed", "Do what the script says"],
+        &[
+            "mission  state",
+            "m1",
+            "completed",
+            "just now",
+            "Do what the script says",
+        ],
         &[],
     ),
     (
@@ -91,6 +97,44 @@ const DONE: &[Row] = &[
         &[],
     ),
     ("todo", 0, &["- [x] T1 Change a (landed)"], &[]),
+    ("todo --tick T1", 0, &["written"], &[]),
+    (
+        "todo",
+        0,
+        &["T1 Change a (landed); ticked, which asks and proves nothing [v1]"],
+        &[],
+    ),
+    (
+        "todo --untick T1 --saw 0",
+        1,
+        &[],
+        &["error[ORC006]", "you saw version 0, it has version 1"],
+    ),
+    ("todo --untick T1 --saw 1", 0, &["written"], &[]),
+    ("todo --propose --text later", 0, &["written"], &[]),
+    ("todo --note P1 --text soon", 0, &["written"], &[]),
+    (
+        "todo",
+        0,
+        &[
+            "T1 Change a (landed) [v2]",
+            "- [ ] P1 later (proposed); note: soon",
+        ],
+        &[],
+    ),
+    (
+        "todo --tick T9",
+        1,
+        &[],
+        &["error[ORC006]", "`orchestrator todo` shows its lines"],
+    ),
+    ("todo --tick t1", 2, &[], &["error[ORC001]", "hint: "]),
+    (
+        "answer m1 q1 yes",
+        1,
+        &[],
+        &["error[ORC006]", "q1 is not open"],
+    ),
     ("diff", 0, &["-old", "+new"], &[]),
     ("verify m1", 0, &["every link holds"], &[]),
     ("explain orc004", 0, &["# ORC004: "], &[]),
@@ -146,7 +190,24 @@ const WRONG: &[Row] = &[
         &[],
         &["error[ORC001]", "with a unit"],
     ),
-    ("task x --workers 99", 2, &[], &["error[ORC001]"]),
+    (
+        "task x --workers 99",
+        2,
+        &[],
+        &["error[ORC001]", "a whole number from 1 to 32"],
+    ),
+    (
+        "task x --workers many",
+        2,
+        &[],
+        &["error[ORC001]", "a whole number from 1 to 32"],
+    ),
+    (
+        "task x --model large",
+        2,
+        &[],
+        &["error[ORC001]", "provider/model"],
+    ),
     (
         "task x --agent nobody",
         2,
@@ -290,6 +351,18 @@ fn each_way_to_end_has_a_code_of_its_own() {
         "nothing landed: {}",
         failed.out
     );
+    // Nothing is checked there, and the proof was green before: nobody has shown anything.
+    let green = Script::small(Task::new("a").writes("a.txt").proof("test -f a.txt"));
+    let green = green.worker("a", [write("a.txt", "new\n")]).reviewed();
+    let world = super::world().file("a.txt", "old\n").committed();
+    let unverified = [
+        "m1 unverified",
+        "nothing was delivered",
+        "orchestrator deliver m1",
+    ];
+    world.task(&green, &[]).ends(3, &unverified);
+    world.run(&["deliver"]).ends(0, &["delivered as worktree"]);
+    assert_eq!(world.read("a.txt"), "new\n");
     let asked = Script::answer("42");
     project().task(&asked, &[]).ends(0, &["m1 answered", "42"]);
     project()
@@ -367,7 +440,8 @@ fn a_request_comes_from_where_it_is_said_to_and_limits_from_flags_and_environmen
     for line in [
         "request Change the file",
         &format!("folder  {project}"),
-        "limits  2 workers, 2 attempts, 0 review rounds, 600000 tokens, 1 h 30 min; 2 min 0 s of silence end a turn",
+        "limits  2 workers, 2 attempts, 0 review rounds, 600000 tokens, 1 h 30 min\n",
+        "silence 2 min 0 s without a sign of life end a turn\n",
         "agent   scripted, no model",
         "mission m1",
         "stop    Ctrl-C, or: orchestrator cancel m1",

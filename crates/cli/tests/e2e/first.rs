@@ -188,9 +188,10 @@ fn what_waits_is_told_while_it_runs_and_what_goes_on_when_it_is_resumed() {
     let status = world.status("m1");
     assert_eq!(status["waits"][0]["who"], "worker 1 T1.1");
     assert!(status["waits"][0]["until"].as_u64() > Some(0), "{status}");
-    let told = world
-        .run(&["status"])
-        .ends(0, &["worker 1 T1.1  its agent", "at most", "--silence"]);
+    let told = world.run(&["status"]).ends(
+        0,
+        &["worker 1 T1.1  its agent", "at most", "heard for 5 min 0 s"],
+    );
     let task = told
         .out
         .lines()

@@ -21,6 +21,7 @@ mod looked;
 mod owner;
 mod places;
 mod set_ups;
+mod steered;
 mod terminal;
 mod todo;
 mod two;

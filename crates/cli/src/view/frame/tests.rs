@@ -202,6 +202,43 @@ fn a_turn_that_is_silent_for_long_says_for_whom_it_waits_and_until_when() {
 }
 
 #[test]
+fn a_set_up_that_runs_is_named_with_how_long_it_may_last() {
+    let mission = running(["Add the endpoint", "Describe it", "Count requests"]);
+    let mut signs = Signs::default();
+    let set_up = |lane: &str| {
+        Some(SetUp {
+            command: "npm ci\u{1b}[2J".into(),
+            lane: lane.into(),
+            since: at(60),
+            until: at(1_860),
+        })
+    };
+    assert!(signs.doing(None, set_up("worker-2")));
+    assert!(!signs.doing(None, set_up("worker-2")), "it is no news");
+    let shown = frame(&mission, &signs, at(95), 110).join("\n");
+    assert!(
+        shown.contains("Describe it: starts, waits up to 29 min 25 s for its set-up"),
+        "{shown}"
+    );
+    let row = shown.lines().last().unwrap();
+    assert!(
+        row.starts_with("  set-up          `npm ci") && row.contains("` for worker 2"),
+        "{row}"
+    );
+    assert!(row.ends_with("35 s, 29 min 25 s at the most"), "{row}");
+    assert!(!row.contains('\u{1b}'), "{row:?}");
+    signs.doing(None, set_up("gate-1"));
+    let line = waiting(&mission, &signs, at(95)).unwrap();
+    assert!(
+        line.ends_with("` for the checks, at most 29 min 25 s")
+            && line.contains("; set-up waits for `npm ci"),
+        "{line}"
+    );
+    signs.doing(None, None);
+    assert!(!waiting(&mission, &signs, at(95)).unwrap().contains("npm"));
+}
+
+#[test]
 fn where_nothing_is_drawn_half_a_minute_of_silence_is_broken_by_who_waits() {
     let mission = running(["a", "b", "c"]);
     let mut quiet = crate::view::quiet::Quiet::new(at(60), Some(Millis::from_mins(5)));
