@@ -231,36 +231,7 @@ impl MissionRepository {
             None => false,
         };
         disk::remove(&workspace.pointer())?;
-        // An agent waits for this, so what does not need each other goes on at once.
-        let listing = beside(
-            || Ok(self.listing(commit.as_str())?),
-            || {
-                snapshot::remove_rules(&workspace.path, keep)?;
-                match stands {
-                    true => Ok(()),
-                    false => self.check_out_whatever_is_there(&workspace, keep),
-                }
-            },
-        )?;
-        fault::of("workspace.checked out", &name);
-        let tracked: Vec<&[u8]> = listing.iter().map(|(_, path)| path.as_bytes()).collect();
-        let cleaned = || {
-            beside(
-                || Ok(agent::make(self, &workspace)?),
-                || {
-                    clean::all_but(&workspace.path, &tracked, keep)?;
-                    self.verify(&workspace)
-                },
-            )
-        };
-        match cleaned() {
-            Err(Error::NotClean { .. }) if stands => {
-                self.check_out_whatever_is_there(&workspace, keep)?;
-                cleaned()?;
-            }
-            other => other?,
-        }
-        fault::of("workspace.cleaned", &name);
+        self.fill(&workspace, keep, stands, &name)?;
         agent::point_to(&workspace)?;
         workspace.check_identity()?;
         fault::of("workspace.pointed", &name);
@@ -271,6 +242,48 @@ impl MissionRepository {
             .map_err(disk::failed("write", &state))?;
         fault::of("workspace.noted", &name);
         Ok(workspace)
+    }
+
+    /// Makes a workspace's files those of its commit, and compares them with it. Where they stand for the same tree
+    /// already, they are checked out only if they differ.
+    fn fill(
+        &self,
+        workspace: &Workspace,
+        keep: &[RepoPath],
+        stands: bool,
+        name: &str,
+    ) -> Result<(), Error> {
+        // An agent waits for this, so what does not need each other goes on at once.
+        let listing = beside(
+            || Ok(self.listing(workspace.set.commit.as_str())?),
+            || {
+                snapshot::remove_rules(&workspace.path, keep)?;
+                match stands {
+                    true => Ok(()),
+                    false => self.check_out_whatever_is_there(workspace, keep),
+                }
+            },
+        )?;
+        fault::of("workspace.checked out", &name);
+        let tracked: Vec<&[u8]> = listing.iter().map(|(_, path)| path.as_bytes()).collect();
+        let cleaned = || {
+            beside(
+                || Ok(agent::make(self, workspace)?),
+                || {
+                    clean::all_but(&workspace.path, &tracked, keep)?;
+                    self.verify(workspace)
+                },
+            )
+        };
+        match cleaned() {
+            Err(Error::NotClean { .. }) if stands => {
+                self.check_out_whatever_is_there(workspace, keep)?;
+                cleaned()?;
+            }
+            other => other?,
+        }
+        fault::of("workspace.cleaned", &name);
+        Ok(())
     }
 
     /// The workspace that was last handed out at a path, for an engine that was started again; nothing if its set-up
