@@ -96,6 +96,35 @@ fn a_store_of_another_user_is_named_with_its_owner_and_left_alone() {
 }
 
 #[test]
+fn a_file_of_the_store_that_may_not_be_written_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("state");
+    let journal = Sqlite::open(&dir).unwrap();
+    journal.create(Timestamp(1), wanted("x")).unwrap();
+    drop(journal);
+    for name in ["journal.db", "journal.db-shm"] {
+        let closed = dir.join(name);
+        let there = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&closed);
+        drop(there.unwrap());
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o400)).unwrap();
+        match (rustix::process::geteuid().is_root(), Sqlite::open(&dir)) {
+            // No mode keeps the superuser out.
+            (true, Ok(_)) => {}
+            (false, Err(Error::ReadOnly { path })) => assert_eq!(path, closed),
+            (is_root, other) => panic!("superuser: {is_root}, {:?}", other.err()),
+        }
+        // Whoever could open the store has taken the shared memory away with it.
+        if closed.exists() {
+            fs::set_permissions(&closed, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        Sqlite::open(&dir).unwrap();
+    }
+}
+
+#[test]
 fn two_stores_have_two_names() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let names = [&one, &two].map(|dir| Sqlite::open(dir.path()).unwrap().store());

@@ -36,6 +36,11 @@ pub(super) fn open(dir: &Path) -> Result<Store, Error> {
     let _alone: Held = locks::wait(&dir.join("open.lock"))?;
     let leases = directory(&dir.join("leases"))?;
     let file = dir.join("journal.db");
+    // The database makes its other files with the mode of the first, so that one which was closed for a moment leaves
+    // closed ones behind; the database itself would not say which.
+    for place in [&dir, &file, &beside(&file, "-wal"), &beside(&file, "-shm")] {
+        writable(place)?;
+    }
     let found = match look(&file)? {
         Look::Nothing => {
             place(&file)?;
@@ -90,6 +95,18 @@ fn directory(dir: &Path) -> Result<PathBuf, Error> {
     }
     on_this_machine(&dir)?;
     Ok(dir)
+}
+
+/// Refuses what may not be written; what is not there yet may.
+fn writable(path: &Path) -> Result<(), Error> {
+    use rustix::fs::{Access, access};
+    use rustix::io::Errno;
+    match access(path, Access::WRITE_OK) {
+        Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) => Err(Error::ReadOnly {
+            path: path.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(target_os = "linux")]
