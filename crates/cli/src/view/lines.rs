@@ -7,24 +7,32 @@ use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
 use mission::terms::Deliver;
+use mission::time::Millis;
 use mission::turn::Intent;
 use mission::work::Base;
 
+/// How wide a time is at the most, unless a mission runs for days: `59 min 59 s`.
+const TIME: usize = 11;
 /// How far in the text of a line begins, after its time.
-pub(crate) const INDENT: usize = 11;
+pub(crate) const INDENT: usize = TIME + 2;
 
 /// The line for an event; `None` for what only machines want. The mission is as it stands after the event.
 pub(crate) fn line(mission: &Mission, recorded: &Recorded) -> Option<String> {
     let told = told(mission, &recorded.event)?;
     let at = recorded.at.since(mission.opened());
-    Some(format!("{:>9}  {}", at.to_string(), escape::line(&told)))
+    Some(timed(at, &escape::line(&told)))
+}
+
+/// A line with its time before it.
+pub(super) fn timed(at: Millis, told: &str) -> String {
+    format!("{:>TIME$}  {told}", at.to_string())
 }
 
 /// The line for an event with its number; what only machines want is named.
 pub(crate) fn numbered(mission: &Mission, seq: Seq, recorded: &Recorded) -> String {
     let line = line(mission, recorded).unwrap_or_else(|| {
-        let at = recorded.at.since(mission.opened()).to_string();
-        format!("{at:>9}  ({})", recorded.event.name())
+        let at = recorded.at.since(mission.opened());
+        timed(at, &format!("({})", recorded.event.name()))
     });
     format!("{:>5} {line}", seq.0)
 }

@@ -1,6 +1,7 @@
 //! Where nothing is drawn, silence is broken: after half a minute without a line one says who waits for what.
 
 use super::frame::{self, SetUp, Signs};
+use super::lines;
 use agents::Sign;
 use mission::ids::Epoch;
 use mission::mission::Mission;
@@ -47,7 +48,6 @@ impl Quiet {
         }
         self.since = now;
         let told = frame::waiting(mission, &self.signs, now)?;
-        let at = now.since(mission.opened()).to_string();
-        Some(format!("{at:>9}  {told}"))
+        Some(lines::timed(now.since(mission.opened()), &told))
     }
 }
