@@ -378,51 +378,40 @@ fn no_program_changes_removes_skips_or_replaces_an_event() {
         .pragma_update(None, "foreign_keys", true)
         .unwrap();
     let copy = "SELECT mission, seq, format, epoch, prev, hash, body FROM event WHERE seq = 2";
+    let event = "an event never changes";
+    let mission = "a mission never changes";
+    let meta = "what a store says of itself never changes";
+    let behind = "an event stands behind the last one or not at all";
     let cases = [
-        (
-            "UPDATE event SET body = x'00' WHERE seq = 2",
-            "an event never changes",
-        ),
+        ("UPDATE event SET body = x'00' WHERE seq = 2", event),
         (
             "DELETE FROM event WHERE seq = 3",
             "an event never goes away",
         ),
-        (
-            &format!("INSERT OR REPLACE INTO event {copy}"),
-            "an event stands behind the last one or not at all",
-        ),
+        (&format!("INSERT OR REPLACE INTO event {copy}"), behind),
         (
             &format!("INSERT INTO event {}", copy.replace("seq,", "9,")),
-            "an event stands behind the last one or not at all",
+            behind,
         ),
         (
             &format!("INSERT INTO event {}", copy.replace("mission, seq", "9, 1")),
             "FOREIGN KEY constraint failed",
         ),
-        (
-            "UPDATE mission SET request = 'x'",
-            "a mission never changes",
-        ),
+        ("UPDATE mission SET request = 'x'", mission),
         ("DELETE FROM mission", "a mission never goes away"),
         ("UPDATE lease SET epoch = 1", "an epoch only grows"),
         ("UPDATE lease SET epoch = 0", "an epoch only grows"),
         ("DELETE FROM lease", "a lease never goes away"),
         (
             "INSERT OR REPLACE INTO mission SELECT id, project, 'x', created FROM mission",
-            "a mission never changes",
+            mission,
         ),
         (
             "INSERT OR REPLACE INTO lease SELECT mission, epoch, 0, pid, boot, started, endpoint FROM lease",
             "an epoch only grows",
         ),
-        (
-            "INSERT OR REPLACE INTO meta VALUES ('store', x'00')",
-            "what a store says of itself never changes",
-        ),
-        (
-            "UPDATE meta SET value = x'00'",
-            "what a store says of itself never changes",
-        ),
+        ("INSERT OR REPLACE INTO meta VALUES ('store', x'00')", meta),
+        ("UPDATE meta SET value = x'00'", meta),
         (
             "DELETE FROM meta",
             "what a store says of itself never goes away",
