@@ -260,12 +260,14 @@ impl World {
         status["state"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A place where a script meets its test: the script runs [`Meeting::line`], and [`Meeting::come`] returns then.
+    /// A place where a script meets its test: the script runs [`Meeting::line`], and [`Meeting::come`] returns then. A
+    /// script that comes twice in a row may meet its test but once, and needs two of them.
     ///
     /// # Panics
     /// If it cannot be made.
     pub fn meeting(&self) -> Meeting {
-        let path = self.beside("meeting");
+        let mut paths = (1..).map(|n| self.beside(&format!("meeting-{n}")));
+        let path = paths.find(|path| !path.exists()).expect("one is free");
         let made = Command::new("mkfifo").arg(&path).status();
         assert!(made.is_ok_and(|status| status.success()), "no mkfifo");
         Meeting { path }

@@ -7,16 +7,16 @@ use testkit::world::{Ran, Running, Script, Task, run, write};
 #[test]
 fn of_two_resumes_at_once_one_acts_and_the_other_follows_or_says_who_does() {
     let world = project();
-    let meeting = world.meeting();
+    let meetings = [world.meeting(), world.meeting()];
     let steps = [
         write("a.txt", "new\n"),
-        run(&meeting.line()),
-        run(&meeting.line()),
+        run(&meetings[0].line()),
+        run(&meetings[1].line()),
     ];
     let task = Task::new("a").writes("a.txt").proof("grep -q new a.txt");
     let script = Script::plan([task]).worker("a", steps).reviewed();
     let first = world.start_task(&script, &[]);
-    meeting.come();
+    meetings[0].come();
     first.kill();
     // Whoever acts waits at the meeting until the other one has found that out.
     let (heard, lines) = channel();
@@ -36,7 +36,7 @@ fn of_two_resumes_at_once_one_acts_and_the_other_follows_or_says_who_does() {
     let gives_way = |line: &str| line.contains("is running already") || line.contains("ORC005");
     let (other, _) = lines.iter().find(|(_, line)| gives_way(line)).unwrap();
     let actor = *pids.iter().find(|pid| **pid != other).unwrap();
-    for _ in 0..2 {
+    for meeting in &meetings {
         meeting.come();
     }
     for (pid, ran) in pids.iter().zip(both.map(|one| one.join().unwrap())) {
