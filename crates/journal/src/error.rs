@@ -119,9 +119,15 @@ pub enum Error {
         /// The filesystem's name.
         kind: &'static str,
     },
-    /// The directory, a file of the store, or the filesystem is read-only.
-    #[error("{} cannot be written: it or its filesystem is read-only; run `chmod u+w` on it, or choose another state directory", path.display())]
+    /// The filesystem is mounted read-only.
+    #[error("{} cannot be written: the filesystem is read-only; choose another state directory", path.display())]
     ReadOnly {
+        /// The directory or file.
+        path: PathBuf,
+    },
+    /// The directory or a file of the store may not be written by this user.
+    #[error("{} may not be written; run `chmod u+w` on it, or choose another state directory", path.display())]
+    Closed {
         /// The directory or file.
         path: PathBuf,
     },

@@ -116,8 +116,8 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`Error::Newer`], and nothing is touched; [`Error::NotAJournal`] for a link, pipe, directory or foreign file at its
-    /// place; [`Error::Network`], [`Error::ReadOnly`] and [`Error::Unsafe`] for a directory that cannot keep the promises;
-    /// [`Error::Busy`] if another process hangs while opening; [`Error::Io`] and [`Error::Storage`] for the rest.
+    /// place; [`Error::Network`], [`Error::ReadOnly`], [`Error::Closed`], [`Error::Theirs`] and [`Error::Unsafe`] for a
+    /// directory that cannot keep the promises; [`Error::Busy`] if another process hangs while opening; [`Error::Io`] and [`Error::Storage`] for the rest.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let store = store::open(dir)?;
         let poison = Arc::new(OnceLock::new());

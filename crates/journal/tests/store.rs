@@ -113,7 +113,7 @@ fn a_file_of_the_store_that_may_not_be_written_is_named() {
         match (rustix::process::geteuid().is_root(), Sqlite::open(&dir)) {
             // No mode keeps the superuser out.
             (true, Ok(_)) => {}
-            (false, Err(Error::ReadOnly { path })) => assert_eq!(path, closed),
+            (false, Err(Error::Closed { path })) => assert_eq!(path, closed),
             (is_root, other) => panic!("superuser: {is_root}, {:?}", other.err()),
         }
         // Whoever could open the store has taken the shared memory away with it.

@@ -102,7 +102,10 @@ fn writable(path: &Path) -> Result<(), Error> {
     use rustix::fs::{Access, access};
     use rustix::io::Errno;
     match access(path, Access::WRITE_OK) {
-        Err(Errno::ACCESS | Errno::ROFS | Errno::PERM) => Err(Error::ReadOnly {
+        Err(Errno::ROFS) => Err(Error::ReadOnly {
+            path: path.to_owned(),
+        }),
+        Err(Errno::ACCESS | Errno::PERM) => Err(Error::Closed {
             path: path.to_owned(),
         }),
         _ => Ok(()),

@@ -10,7 +10,7 @@ mod linux {
     use rustix::event::{PollFd, PollFlags, Timespec};
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::io;
     use std::os::fd::OwnedFd;
     use std::os::unix::fs::MetadataExt as _;
@@ -177,38 +177,46 @@ mod linux {
         }
     }
 
-    /// Calls `with` for every living descendant and its number. `/proc` lists in the order of numbers, and a child mostly has a higher
-    /// one than its parent, so that one pass finds nearly all; whom it misses the next pass finds.
+    /// Calls `with` for every living descendant that one look at `/proc` shows, parents first, and its number.
     fn descendants(mut with: impl FnMut(Found, i32)) {
-        let me = rustix::process::getpid();
-        let mut ours = BTreeSet::from([me.as_raw_nonzero().get()]);
-        let Ok(entries) = std::fs::read_dir("/proc") else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let Some(pid) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<i32>().ok())
-                .and_then(Pid::from_raw)
-            else {
+        let me = rustix::process::getpid().as_raw_nonzero().get();
+        let place = |number: i32| PathBuf::from(format!("/proc/{number}"));
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all = entries.filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse::<i32>().ok()?;
+            Some((number, parent_of(&entry.path())?))
+        });
+        let family = family(me, &all.collect());
+        let ours: BTreeSet<i32> = family.iter().copied().chain([me]).collect();
+        for number in family {
+            let Some(pid) = Pid::from_raw(number) else {
                 continue;
             };
-            let is_ours = |ours: &BTreeSet<i32>| {
-                parent_of(&entry.path()).is_some_and(|parent| ours.contains(&parent))
-            };
-            if !is_ours(&ours) {
-                continue;
-            }
+            // The number may have been given away since.
+            let is_ours = || parent_of(&place(number)).is_some_and(|parent| ours.contains(&parent));
             let found = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-                Ok(fd) if is_ours(&ours) => Found::Pinned(fd),
-                Err(Errno::NOSYS) => Found::Number(pid),
+                Ok(fd) if is_ours() => Found::Pinned(fd),
+                Err(Errno::NOSYS) if is_ours() => Found::Number(pid),
                 _ => continue,
             };
-            let number = pid.as_raw_nonzero().get();
-            ours.insert(number);
             with(found, number);
         }
+    }
+
+    /// Who descends from `me`, parents first, when each process has the parent given. Numbers say nothing about who came
+    /// first: the kernel begins again with low ones when it has used the highest up.
+    fn family(me: i32, parents: &BTreeMap<i32, i32>) -> Vec<i32> {
+        let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for (&child, &parent) in parents.iter().filter(|(child, _)| **child != me) {
+            children.entry(parent).or_default().push(child);
+        }
+        let mut family = children.remove(&me).unwrap_or_default();
+        let mut next = 0;
+        while let Some(&parent) = family.get(next) {
+            family.extend(children.remove(&parent).unwrap_or_default());
+            next += 1;
+        }
+        family
     }
 
     fn parent_of(process: &Path) -> Option<i32> {
@@ -230,6 +238,35 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
         Some((parent, session))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::family;
+        use std::collections::BTreeMap;
+
+        #[test]
+        fn a_child_with_a_lower_number_than_its_parent_is_family() {
+            // The guard is 32,000; its child came before the numbers began again, and a grandchild after.
+            let parents = [
+                (1, 0),
+                (310, 32_010),
+                (311, 310),
+                (400, 1),
+                (32_000, 1),
+                (32_010, 32_000),
+            ];
+            assert_eq!(family(32_000, &BTreeMap::from(parents)), [32_010, 310, 311]);
+            assert_eq!(family(400, &BTreeMap::from(parents)), [0; 0]);
+        }
+
+        #[test]
+        fn a_list_that_was_read_while_numbers_were_given_anew_has_an_end() {
+            let circle = BTreeMap::from([(5, 6), (6, 5), (7, 7)]);
+            assert_eq!(family(5, &circle), [6], "nobody descends from themselves");
+            assert_eq!(family(6, &circle), [5]);
+            assert_eq!(family(7, &circle), [0; 0]);
+        }
     }
 }
 
