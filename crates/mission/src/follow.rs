@@ -346,12 +346,24 @@ impl Mission {
         let Some((onto, _)) = self.head.as_ref().filter(|_| self.queue.len() > few) else {
             return Vec::new();
         };
+        if self.has_company_coming() {
+            return Vec::new();
+        }
         let attempts: Vec<AttemptId> = self.queue.iter().take(self.stack_limit).copied().collect();
         vec![Event::LandingStarted {
             n: self.landings + 1,
             onto: onto.clone(),
             attempts,
         }]
+    }
+
+    /// Whether attempts that are being proved right now may fill the next stack up, and nobody waits for what is in the
+    /// queue: the project's gates then run once for all of them instead of once for each.
+    pub(crate) fn has_company_coming(&self) -> bool {
+        let is_awaited = |attempt: &AttemptId| !self.tasks[&attempt.task].needed_by.is_empty();
+        !self.checking.is_empty()
+            && self.queue.len() < self.stack_limit
+            && !self.queue.iter().any(is_awaited)
     }
 
     fn leases_of(&self, role: Role) -> impl Iterator<Item = u32> {

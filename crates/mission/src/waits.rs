@@ -244,7 +244,13 @@ impl Mission {
             .values()
             .filter(|task| task.state == State::Queued);
         let queued: Vec<TaskId> = queued.map(|task| task.task.id).collect();
-        found.extend(shared(&queued, "the landing before it", next));
+        let for_what = match self.landing {
+            None if self.has_company_coming() => {
+                "the attempts that are being checked, to land with them"
+            }
+            _ => "the landing before it",
+        };
+        found.extend(shared(&queued, for_what, next));
         found
     }
 

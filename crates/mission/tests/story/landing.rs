@@ -1,6 +1,7 @@
 //! The merge queue.
 
 use crate::teller::{Story, commit, project_gate, task, tree};
+use mission::gate::GateResult;
 use mission::input::Input;
 use mission::judge::Baseline;
 use mission::mission::State;
@@ -165,4 +166,54 @@ fn the_good_part_of_a_red_stack_lands_and_what_is_red_is_found() {
         matches!(story.state(3), State::Working { .. }),
         "it is tried again"
     );
+}
+
+/// Six tasks whose Workers all hand in, and of which the first is accepted while the others are still to be proved.
+fn one_of_six_is_accepted(needed: bool) -> Story {
+    let terms = Terms {
+        workers: 6,
+        review_rounds: 0,
+        ..Terms::default()
+    };
+    let mut tasks = ["a", "b", "c", "d", "e", "f"]
+        .map(|key| task(key, &[]))
+        .to_vec();
+    if needed {
+        tasks.push(task("g", &["a"]));
+    }
+    let mut story = Story::planned(terms, tasks);
+    for n in 1..=6 {
+        story.hand_in(&format!("T{n}.1"));
+    }
+    story.gate_ends(GateResult::Passed);
+    story
+}
+
+#[test]
+fn attempts_that_are_being_proved_are_waited_for_and_land_as_one_stack() {
+    let mut story = one_of_six_is_accepted(false);
+    for _ in 2..=4 {
+        assert_eq!(story.count("landing_started"), 0);
+        story.gate_ends(GateResult::Passed);
+    }
+    // The fifth fills the stack up, and nobody waits for the sixth.
+    assert_eq!(story.count("landing_started"), 0);
+    story.gate_ends(GateResult::Passed);
+    assert_eq!(story.mission.landing().map(|l| l.attempts.len()), Some(5));
+}
+
+#[test]
+fn what_somebody_waits_for_lands_at_once() {
+    let story = one_of_six_is_accepted(true);
+    assert_eq!(story.mission.landing().map(|l| l.attempts.len()), Some(1));
+}
+
+#[test]
+fn an_attempt_that_is_turned_down_is_waited_for_no_longer() {
+    let mut story = one_of_six_is_accepted(false);
+    for _ in 2..=6 {
+        assert_eq!(story.count("landing_started"), 0);
+        story.gate_ends(GateResult::Failed { exit: 1 });
+    }
+    assert_eq!(story.mission.landing().map(|l| l.attempts.len()), Some(1));
 }
