@@ -25,6 +25,10 @@ const left = (what) =>
   `The command that ${what} did not reach the orchestrator plugin. Do not do anything; only tell the user that the plugin is not active here and that \`orchestrator doctor\` says why. (Arguments: $ARGUMENTS)`
 const COMMANDS = {
   task: { description: "Carry a request out as a mission: planned, worked on in parallel, verified", template: left("starts a mission") },
+  queue: { description: "Carry a request out as soon as the mission that runs is over", template: left("queues a mission") },
+  steer: { description: "Tell the mission's agents something more: /steer use argon2, /steer T2 use argon2", template: left("tells agents something") },
+  pause: { description: "Let no turn of the mission begin until /resume", template: left("pauses a mission") },
+  resume: { description: "Let the mission of this project go on", template: left("resumes a mission") },
   stop: { description: "End the mission of this project; its work is kept", template: left("ends a mission") },
   status: { description: "Show the mission of this project", template: left("shows a mission") },
   answer: { description: "Answer a question of the mission: /answer q1 yes", template: left("answers a question of a mission") },
@@ -266,7 +270,7 @@ async function server(input, options) {
       } catch (error) {
         said = { say: String(error?.message ?? error), variant: "error" }
       }
-      if (run && said.mission && typed.command === "task") {
+      if (run && said.mission && ["task", "queue"].includes(typed.command)) {
         // The run ends with what the mission came to; it is the whole of what the run was for.
         let end
         for (let n = 0; !end && n <= RESTARTS; n++) end = await ask(n ? await reach(input) : said.talk, { want: "wait", mission: said.mission })

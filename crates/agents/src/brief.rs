@@ -39,6 +39,8 @@ pub struct Survey {
     pub faults: Vec<String>,
     /// Lines that people added to the TODO, and what they wrote beside lines of the plan before.
     pub proposed: Vec<String>,
+    /// What people said after the request.
+    pub notes: Vec<String>,
 }
 
 /// What a Worker is told.
@@ -81,17 +83,23 @@ pub struct Case {
     pub facts: Vec<String>,
     /// What earlier reviews of this task found.
     pub earlier: Vec<String>,
+    /// What people said of it after the plan was written: it holds like the goal.
+    pub notes: Vec<String>,
     /// The diff.
     pub diff: String,
     /// Whether the diff is longer than shown.
     pub more_diff: bool,
 }
 
+/// The heading of what people said after the request.
+const NOTES: &str = "Notes from the user";
+
 impl Survey {
     /// The text for the Commander.
     pub fn for_commander(&self) -> String {
         let mut text = String::new();
         section(&mut text, "Request", &fenced(&self.request));
+        section(&mut text, NOTES, &list(&self.notes));
         self.repository(&mut text);
         text
     }
@@ -124,6 +132,7 @@ impl Survey {
             );
         }
         section(&mut text, "What the user proposes", &list(&self.proposed));
+        section(&mut text, NOTES, &list(&self.notes));
         if !self.faults.is_empty() {
             section(
                 &mut text,
@@ -182,7 +191,7 @@ impl Assignment {
             &list(&built),
         );
         section(&mut text, "Checks of the project", &gates(&self.gates));
-        section(&mut text, "Notes from the user", &list(&self.notes));
+        section(&mut text, NOTES, &list(&self.notes));
         if !self.history.is_empty() {
             let where_it_is = match self.goes_on {
                 true => {
@@ -216,6 +225,7 @@ impl Case {
             "What earlier reviews found",
             &list(&self.earlier),
         );
+        section(&mut text, NOTES, &list(&self.notes));
         let more = if self.more_diff {
             "\nThe diff is longer; read the files."
         } else {

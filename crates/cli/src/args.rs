@@ -1,7 +1,7 @@
 //! The command line. What stands here as documentation is the manual that `--help` prints.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mission::ids::MissionId;
+use mission::ids::{MissionId, TaskId};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -46,7 +46,11 @@ pub(crate) enum Command {
     Undo(OneOrLast),
     /// Checks a mission's chain of events, link by link.
     Verify(OneOrLast),
-    /// Lets a mission go on after a crash, a cancellation or a failure. What had finished is kept.
+    /// Lets no turn of a mission begin until it is resumed. Turns that run go on to their end.
+    Pause(OneOrLast),
+    /// Tells a mission's agents something more: every turn that begins from then on knows it.
+    Steer(SteerArgs),
+    /// Lets a mission go on after a pause, a crash, a cancellation or a failure. What had finished is kept.
     Resume(ResumeArgs),
     /// Ends a mission. Its work is kept.
     Cancel(OneOrLast),
@@ -296,6 +300,22 @@ pub(crate) struct DeliverArgs {
     /// In which form.
     #[arg(long = "as", value_name = "FORM", default_value = "worktree")]
     pub(crate) form: Way,
+}
+
+/// `orchestrator steer`.
+#[derive(Debug, Args)]
+pub(crate) struct SteerArgs {
+    /// What they should know, in your own words.
+    pub(crate) text: String,
+    /// The mission, as in `m7`; the last one of this folder if none is named.
+    #[arg(long, short, value_name = "MISSION")]
+    pub(crate) mission: Option<MissionId>,
+    /// Tell only those who work on this task or judge it, as in `T3`.
+    #[arg(long, short, value_name = "TASK")]
+    pub(crate) task: Option<TaskId>,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `orchestrator resume`.

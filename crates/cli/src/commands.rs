@@ -13,10 +13,12 @@ mod header;
 mod install;
 mod list;
 mod log;
+mod pause;
 mod resume;
 mod serve;
 mod show;
 mod status;
+mod steer;
 mod task;
 mod todo;
 mod uninstall;
@@ -73,6 +75,8 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Deliver(args) => deliver::deliver(&args),
         Command::Undo(args) => deliver::undo(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Pause(args) => pause::run(&args),
+        Command::Steer(args) => steer::run(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Cancel(args) => cancel::run(&args),
         Command::Answer(args) => answer::run(&args),

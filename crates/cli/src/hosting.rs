@@ -5,6 +5,7 @@
 
 mod front;
 pub(crate) mod note;
+mod queue;
 mod typed;
 
 use crate::args::ServeArgs;
@@ -24,6 +25,7 @@ use mission::input::Input;
 use note::Note;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -49,6 +51,19 @@ struct Hosted {
     report: watch::Receiver<Option<String>>,
     /// Ends it as long as its agent is not there yet; after that it has a door.
     cancel: CancellationToken,
+    /// Whether the command that asked for it waits for the report and puts it into the conversation itself.
+    awaited: Arc<AtomicBool>,
+}
+
+/// What this process has to do for a mission that it answers for.
+struct Hosts {
+    /// Where what came of it is told.
+    told: watch::Sender<Option<String>>,
+    cancel: CancellationToken,
+    running: Running,
+    /// What is said when it begins, to somebody who has waited for that.
+    greeting: Option<String>,
+    awaited: Arc<AtomicBool>,
 }
 
 /// A command as it was typed.
@@ -119,6 +134,14 @@ impl Hosting {
             }
             Err(error) => return Err(error.into()),
         };
+        if !note.after.is_empty()
+            && note.hosted
+            && mission.base().is_none()
+            && mission.outcome().is_none()
+        {
+            self.stand_in_line(id, note, None);
+            return Ok(());
+        }
         let settled = mission.outcome().is_some() && mission.due().is_empty();
         if settled || !note.hosted || self.store.owner(id)?.is_some() {
             let shown = Shown::new(&self.store, id, note, self.guests.subscribe(), None);
@@ -126,11 +149,7 @@ impl Hosting {
                 .spawn(shown.run(Arc::default(), self.stop.clone()));
             return Ok(());
         }
-        let place = layout.mission(&mission.full_name());
-        let project = Path::new(mission.project());
-        let config = Config::read()?;
-        let means = Means::read(layout, project, Some(&place), &config, &self.args.agent)?;
-        let owned = store::take(&*self.store.journal, id, &self.store.door(id))?;
+        let (owned, means) = self.take(id)?;
         self.host(owned, means, note, None);
         Ok(())
     }
@@ -141,7 +160,7 @@ impl Hosting {
         let text = match begin::request(typed::unquoted(&typed.arguments)) {
             Ok(text) => text,
             Err(_) if typed.arguments.trim().is_empty() => {
-                self.compose(guest, &typed);
+                self.compose(guest, &typed.directory, "/task ".to_owned());
                 return Ok(info(
                     "say what you want: /task Add a health check".to_owned(),
                 ));
@@ -152,17 +171,11 @@ impl Hosting {
         if let Some(id) = self.of_key(&typed.key) {
             return Ok(begun(id, &text));
         }
-        if let Some((id, runs)) = self.runs_in(&project, &typed.session)? {
-            let told = match runs {
-                true => format!(
-                    "{id} runs here already: /status shows it, /stop ends it. A second one at the same time: orchestrator task, in a terminal"
-                ),
-                false => format!(
-                    "{id} is not over, and nobody runs it. It goes on with: orchestrator resume {id}, in a terminal. /stop ends it, and its work is kept"
-                ),
-            };
-            return Ok(answer(told, Tone::Warning));
-        }
+        let before = match self.runs_in(&project, &typed.session)? {
+            Some((id, true)) if typed.command == "queue" => self.whole_line(&project, id),
+            Some((id, runs)) => return Ok(self.offer(guest, &typed, &text, id, runs)),
+            None => Vec::new(),
+        };
         let config = Config::read()?;
         // Questions wait for whoever looks, here or in a terminal.
         let terms = begin::terms(&config, &self.args.limits, None, false, true)?;
@@ -178,6 +191,7 @@ impl Hosting {
             session: typed.session,
             key: typed.key,
             hosted: true,
+            after: before.clone(),
             board: None,
             posted: false,
             report: None,
@@ -187,61 +201,97 @@ impl Hosting {
             note.keep(layout, mission.id())
         })?;
         let id = owned.mission.id();
-        self.host(owned, means, note, Some(guest.n));
-        Ok(begun(id, &text))
+        Ok(match before.last() {
+            None => {
+                self.host(owned, means, note, Some(guest.n));
+                begun(id, &text)
+            }
+            Some(before) => {
+                // Whoever wants to cancel it needs no engine for that.
+                drop(owned);
+                self.stand_in_line(id, note, Some(guest.n));
+                queue::queued(id, *before, &text)
+            }
+        })
     }
 
     /// Carries a mission out in the background, and shows it.
     fn host(self: &Arc<Self>, owned: Owned, means: Means, note: Note, asked_by: Option<u64>) {
-        let id = owned.mission.id();
+        let hosts = self.hosts(owned.mission.id(), &note);
+        let this = self.clone();
+        self.tasks
+            .spawn(async move { this.run(owned, means, note, asked_by, hosts).await });
+    }
+
+    /// From now on this process answers for a mission.
+    fn hosts(self: &Arc<Self>, id: MissionId, note: &Note) -> Hosts {
         let (told, report) = watch::channel(None);
-        let cancel = CancellationToken::new();
+        let (cancel, awaited) = (CancellationToken::new(), Arc::<AtomicBool>::default());
         let kept = Hosted {
             note: note.clone(),
             report,
             cancel: cancel.clone(),
+            awaited: awaited.clone(),
         };
         self.hosted().insert(id, kept);
         self.running.send_modify(|n| *n += 1);
-        let running = Running(self.clone());
-        let this = self.clone();
-        let fresh = asked_by.is_some();
+        Hosts {
+            told,
+            cancel,
+            running: Running(self.clone()),
+            greeting: None,
+            awaited,
+        }
+    }
+
+    /// Carries a mission out to its end, and shows it.
+    async fn run(
+        self: Arc<Self>,
+        owned: Owned,
+        means: Means,
+        note: Note,
+        asked_by: Option<u64>,
+        hosts: Hosts,
+    ) {
+        let id = owned.mission.id();
+        let cancel = hosts.cancel;
+        // One that was begun before has work to keep, and waits for a better day.
+        let fresh = asked_by.is_some() && owned.mission.base().is_none();
         let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), asked_by);
-        self.tasks.spawn(async move {
-            let wake = Arc::new(Notify::new());
-            let ready = tokio::select! {
-                ready = means.ready() => ready,
-                () = cancel.cancelled() => Err(Error::new(Kind::Refused, "it was stopped before an agent was there")),
-            };
-            if let Err(error) = &ready {
-                shown.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);
-            } else if let Some(found) = means.unread() {
-                let names = found.names.join(", ");
-                shown.say(
-                    escape::short(
-                        &format!(
-                            "{id}: the project's own configuration for agents ({names}) is not used"
-                        ),
-                        300,
-                    ),
-                    Tone::Info,
-                );
+        shown.is_awaited(hosts.awaited);
+        if let Some(greeting) = hosts.greeting {
+            shown.say(greeting, Tone::Info);
+        }
+        let wake = Arc::new(Notify::new());
+        let ready = tokio::select! {
+            ready = means.ready() => ready,
+            () = cancel.cancelled() => Err(Error::new(Kind::Refused, "it was stopped before an agent was there")),
+        };
+        if let Err(error) = &ready {
+            shown.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);
+        } else if let Some(found) = means.unread() {
+            let names = found.names.join(", ");
+            let told =
+                format!("{id}: the project's own configuration for agents ({names}) is not used");
+            shown.say(escape::short(&told, 300), Tone::Info);
+        }
+        let show = self.tasks.spawn(shown.run(wake.clone(), self.stop.clone()));
+        let ended = match ready {
+            Ok(ready) => self.carry(owned, &means, &ready, &wake).await,
+            Err(error) => {
+                let ends = fresh || cancel.is_cancelled();
+                self.give_up(owned, error, ends).await
             }
-            let show = this.tasks.spawn(shown.run(wake.clone(), this.stop.clone()));
-            let ended = match ready {
-                Ok(ready) => this.carry(owned, &means, &ready, &wake).await,
-                Err(error) => this.give_up(owned, error, fresh || cancel.is_cancelled()),
-            };
-            let text = match ended {
-                Ok(text) => text,
-                Err(error) => format!("{id} stands still: {error}"),
-            };
-            view::note(&text);
-            told.send_replace(Some(text));
-            drop(running);
-            wake.notify_one();
-            show.await.ok();
-        });
+        };
+        let text = match ended {
+            Ok(text) => text,
+            Err(error) => format!("{id} stands still: {error}"),
+        };
+        view::note(&text);
+        hosts.told.send_replace(Some(text));
+        drop(hosts.running);
+        wake.notify_one();
+        show.await.ok();
     }
 
     async fn carry(
@@ -268,22 +318,25 @@ impl Hosting {
     }
 
     /// There is nobody to carry it out. One that has just begun ends with that; one that was taken up waits.
-    fn give_up(&self, owned: Owned, error: Error, fresh: bool) -> Result<String, Error> {
-        if fresh {
+    async fn give_up(&self, owned: Owned, error: Error, ends: bool) -> Result<String, Error> {
+        if ends {
+            let id = owned.mission.id();
             let by = escape::short(&format!("the engine, because {error}"), 300);
             store::once(&*self.store.journal, owned, Input::Cancel { by }, None)?;
+            // What an engine before this one left of it goes too; without that it would not be over.
+            Box::pin(host::settle(&self.store, id, view::Style::Plain)).await?;
         }
         Err(error)
     }
 
-    /// Puts the command where the user types, for them to go on with.
-    fn compose(&self, guest: &Guest, typed: &Typed) {
+    /// Puts a command where the user types, for them to go on with.
+    fn compose(&self, guest: &Guest, directory: &Path, text: String) {
         let bridge = guest.hello.bridge.clone();
-        let directory = typed.directory.clone();
+        let directory = directory.to_owned();
         self.tasks.spawn(async move {
             let front = bridge.map(|bridge| agents::opencode::front::Front::over(&bridge));
             if let Some(Ok(front)) = front {
-                front.compose(&directory, "/task ").await.ok();
+                front.compose(&directory, &text).await.ok();
             }
         });
     }
@@ -321,11 +374,21 @@ impl Hosting {
                 .get(&id)
                 .is_some_and(|hosted| hosted.note.session == session)
         };
+        // One that waits for another is spoken of when its turn has come.
+        let waits = |id: MissionId| {
+            let hosted = self.hosted();
+            hosted
+                .get(&id)
+                .is_some_and(|hosted| !hosted.note.after.is_empty())
+        };
         let live = |row: &&journal::MissionRow| {
             let lease = row.lease.as_ref();
             lease.is_some_and(|lease| lease.hold == journal::Hold::Live)
         };
-        let best = here.max_by_key(|row| (live(row), of_session(row.mission), row.mission));
+        let best = here.max_by_key(|row| {
+            let id = row.mission;
+            (live(row), !waits(id), of_session(id), id)
+        });
         let Some(best) = best else { return Ok(None) };
         let (mission, _) = self.store.load(best.mission)?;
         Ok(Some((mission, live(&best))))
@@ -369,7 +432,7 @@ impl Desk for Hosting {
     fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
             match want {
-                Want::Wait { mission } => self.wait(mission).await,
+                Want::Wait { mission } => self.await_report(mission).await,
                 Want::Command {
                     key,
                     command,

@@ -10,6 +10,7 @@ pub(crate) mod live;
 pub(crate) mod mishaps;
 pub(crate) mod quiet;
 pub(crate) mod screen;
+pub(crate) mod steering;
 pub(crate) mod summary;
 pub(crate) mod table;
 

@@ -5,6 +5,7 @@
 
 use crate::dispatcher::{Gone, Handle};
 use crate::socket::{self, Socket};
+use mission::ids::TaskId;
 use mission::input::{Input, Reply};
 use mission::question::QuestionId;
 use mission::terms::Deliver;
@@ -44,7 +45,16 @@ pub enum Wish {
     },
     /// The mission ends; its work is kept.
     Cancel,
-    /// A sealed mission goes on.
+    /// No more turns begin for now.
+    Pause,
+    /// The agents are told something more.
+    Steer {
+        /// The task that it is about; of all where there is none.
+        task: Option<TaskId>,
+        /// The words.
+        text: String,
+    },
+    /// A paused or a sealed mission goes on.
     Resume {
         /// Tokens added to its budget.
         more_tokens: u64,
@@ -68,6 +78,8 @@ impl Wish {
             Self::Answer { id, text } => Input::Answer { id, text, by },
             Self::Edit { edit } => Input::Edit { edit, by },
             Self::Cancel => Input::Cancel { by },
+            Self::Pause => Input::Pause { by },
+            Self::Steer { task, text } => Input::Steer { task, text, by },
             Self::Resume {
                 more_tokens,
                 replan,

@@ -7,6 +7,7 @@ use mission::event::{Rejection, Turn};
 use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
 use mission::mission::{Mission, State, TaskState};
+use mission::steering::Said;
 use mission::todo::{Line, LineId};
 use mission::turn::{AnswerKind, Intent, Report};
 
@@ -105,6 +106,7 @@ fn survey(mission: &Mission) -> Survey {
         failed: failed.collect(),
         faults: mission.plan_faults().to_vec(),
         proposed: proposed(mission),
+        notes: said(mission),
         ..Survey::default()
     }
 }
@@ -122,6 +124,15 @@ fn proposed(mission: &Mission) -> Vec<String> {
         LineId::Task(id) => Some(format!("to {}: {}", landed(id)?.task.title, line.note)),
     };
     mission.todo().lines().filter_map(told).collect()
+}
+
+/// What people said after the request, for whoever plans.
+fn said(mission: &Mission) -> Vec<String> {
+    let told = |said: &Said| match said.task.and_then(|id| mission.task(id)) {
+        Some(task) => format!("to {}: {}", task.task.title, said.text),
+        None => said.text.clone(),
+    };
+    mission.said().iter().map(told).collect()
 }
 
 fn gates(mission: &Mission) -> Vec<KnownGate> {
@@ -179,7 +190,13 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
             .map(|(attempt, why)| told(mission, *attempt, why))
             .collect(),
         goes_on: task.from.is_some(),
-        notes: task.notes.iter().cloned().chain(note).collect(),
+        notes: task
+            .notes
+            .iter()
+            .cloned()
+            .chain(note)
+            .chain(mission.said_of(attempt.task).map(str::to_owned))
+            .collect(),
     }
 }
 
@@ -276,6 +293,7 @@ fn case(mission: &Mission, attempt: AttemptId) -> Case {
             .chain(mission.tests_told(attempt.task))
             .collect(),
         earlier: earlier.flatten().collect(),
+        notes: mission.said_of(attempt.task).map(str::to_owned).collect(),
         ..Case::default()
     }
 }

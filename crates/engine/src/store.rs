@@ -180,7 +180,10 @@ pub fn once(
     // Nobody carries out what would follow from being awake, and its time and tokens would run meanwhile.
     let (woke, _) = owned.mission.decide(at, Input::Woke { seen });
     keep(&mut owned.mission, woke);
-    let ends = !matches!(input, Input::Answer { .. } | Input::Edit { .. });
+    let ends = !matches!(
+        input,
+        Input::Answer { .. } | Input::Edit { .. } | Input::Pause { .. } | Input::Steer { .. }
+    );
     let (decided, reply) = owned.mission.decide(at, input);
     keep(&mut owned.mission, decided);
     let mut follows = Vec::new();

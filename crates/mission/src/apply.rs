@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question};
 use crate::seal::Outcome;
+use crate::steering::Said;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Report, Usage};
@@ -214,11 +215,19 @@ impl Mission {
             }
             Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
             Event::Woke { idle } => self.woke(*idle),
+            Event::Paused { by } => self.paused_at(at, by),
+            Event::Unpaused { .. } => self.goes_on_at(at),
+            Event::Steered { task, text, .. } => self.said.push(Said {
+                at,
+                task: *task,
+                text: text.clone(),
+            }),
             Event::CancelAsked { .. } => self.cancelled = true,
             Event::Halted { why } => self.halted = Some(why.clone()),
             Event::Sealed {
                 outcome, reasons, ..
             } => {
+                self.goes_on_at(at);
                 self.outcome = Some(*outcome);
                 self.reasons.clone_from(reasons);
                 self.sealed_at = Some(at);
@@ -341,6 +350,7 @@ impl Mission {
         self.queue.clear();
         self.tasks.retain(|_, task| task.state == State::Landed);
         self.befores.retain(|id| self.tasks.contains_key(id));
+        self.forget_what_was_said_of_others();
         for (task, path) in plan.tasks.iter().zip(&paths) {
             self.tasks
                 .insert(task.id, TaskState::new(task.clone(), *path));

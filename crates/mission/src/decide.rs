@@ -23,9 +23,9 @@ use crate::todo::TodoEdit;
 use crate::turn::{Answer, ChangedTest, Failure, Finding, Intent, Outcome, Report, Usage, Verdict};
 use crate::work::Work;
 
-type Decided = (Vec<Event>, Reply);
+pub(crate) type Decided = (Vec<Event>, Reply);
 
-fn done(events: Vec<Event>) -> Decided {
+pub(crate) fn done(events: Vec<Event>) -> Decided {
     (events, Reply::Done)
 }
 
@@ -33,7 +33,7 @@ fn stale() -> Decided {
     (Vec::new(), Reply::Stale)
 }
 
-fn refused(refusal: Refusal) -> Decided {
+pub(crate) fn refused(refusal: Refusal) -> Decided {
     (Vec::new(), Reply::Refused(refusal))
 }
 
@@ -140,6 +140,8 @@ impl Mission {
             } => self.question(now, epoch, token, kind, text, choices),
             Input::Answer { id, text, by } => self.answer(id, text, named(&by)),
             Input::Edit { edit, by } => self.edit(edit, named(&by)),
+            Input::Pause { by } => self.decide_pause(named(&by)),
+            Input::Steer { task, text, by } => self.decide_steer(task, &text, named(&by)),
             Input::Cancel { by } => match (self.outcome, self.cancelled) {
                 (Some(outcome), _) => refused(Refusal::Over(outcome)),
                 (None, true) => done(Vec::new()),

@@ -405,6 +405,25 @@ pub enum Event {
         /// For how long nobody ran it.
         idle: Millis,
     },
+    /// No turn begins any more until it goes on.
+    Paused {
+        /// Who wanted it.
+        by: String,
+    },
+    /// A paused mission goes on.
+    Unpaused {
+        /// Who wanted it.
+        by: String,
+    },
+    /// A person tells the agents something more.
+    Steered {
+        /// The task that it is about; of all where there is none.
+        task: Option<TaskId>,
+        /// The words.
+        text: String,
+        /// Who.
+        by: String,
+    },
     /// The mission winds down.
     CancelAsked {
         /// Who asked.
@@ -538,6 +557,9 @@ impl Event {
             Self::QuestionClosed { .. } => "question_closed",
             Self::TodoEdited { .. } => "todo_edited",
             Self::Woke { .. } => "woke",
+            Self::Paused { .. } => "paused",
+            Self::Unpaused { .. } => "unpaused",
+            Self::Steered { .. } => "steered",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::Halted { .. } => "halted",
             Self::Sealed { .. } => "sealed",
@@ -556,5 +578,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 41;
+    pub const KINDS: usize = 44;
 }

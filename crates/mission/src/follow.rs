@@ -100,9 +100,11 @@ impl Mission {
             if self.deadline > now {
                 return Vec::new();
             }
-            return vec![Event::Halted {
-                why: format!("its time of {} is over", self.terms.mission),
-            }];
+            let why = match self.paused {
+                Some(_) => "it was paused, and nobody let it go on in time".to_owned(),
+                None => format!("its time of {} is over", self.terms.mission),
+            };
+            return vec![Event::Halted { why }];
         }
         if let Some((epoch, lease)) = self.leases.first_key_value() {
             return self.end_turn(
@@ -137,7 +139,7 @@ impl Mission {
         }
     }
 
-    fn winding_down(&self) -> bool {
+    pub(crate) fn winding_down(&self) -> bool {
         self.cancelled || self.halted.is_some() || self.is_answered()
     }
 
@@ -211,6 +213,9 @@ impl Mission {
         base: Option<CommitId>,
         from: Option<CommitId>,
     ) -> Vec<Event> {
+        if self.stands_still() {
+            return Vec::new();
+        }
         // A small budget is lent in quarters, so that a mission with little may still begin.
         let reserved = reserve.min(self.budget.limit / 4).max(1);
         let left = self.deadline.since(now);

@@ -1,7 +1,7 @@
 //! What the world tells a mission. Nothing here is believed because of who says it: replies name their lease.
 
 use crate::gate::{Gate, GateRun};
-use crate::ids::{CommitId, Digest, Epoch, TreeId};
+use crate::ids::{CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::landing::Stacked;
 use crate::question::QuestionId;
 use crate::terms::Deliver;
@@ -156,12 +156,26 @@ pub enum Input {
         /// Who.
         by: String,
     },
+    /// Somebody wants no more turns to begin for now.
+    Pause {
+        /// Who.
+        by: String,
+    },
+    /// Somebody tells the agents something more.
+    Steer {
+        /// The task that it is about; of all where there is none.
+        task: Option<TaskId>,
+        /// The words.
+        text: String,
+        /// Who.
+        by: String,
+    },
     /// Somebody ends the mission; its work is kept.
     Cancel {
         /// Who.
         by: String,
     },
-    /// Somebody lets a sealed mission go on.
+    /// Somebody lets a paused or a sealed mission go on. A paused one goes on as it was.
     Resume {
         /// Who.
         by: String,
@@ -218,6 +232,33 @@ pub enum Refusal {
         "the mission is not over; wait for its end (`orchestrator resume` if nobody runs it), or end it with `orchestrator cancel`"
     )]
     Running,
+    /// The mission winds down.
+    #[error("the mission is ending; wait for its end, then `orchestrator resume`")]
+    Ending,
+    /// A pause ends with nothing but its end.
+    #[error(
+        "the mission is paused and goes on as it was: resume it without more tokens and without a new plan"
+    )]
+    Paused,
+    /// A note without a word.
+    #[error("there is nothing to tell; write what the agents should know")]
+    NothingSaid,
+    /// A note that is too long.
+    #[error(
+        "that is more than {0} bytes; say it shorter, or write it into a file of the project and name the file"
+    )]
+    TooMuchSaid(usize),
+    /// More notes than a mission takes.
+    #[error("{0} notes have been given, and a mission takes no more; cancel it and ask anew")]
+    SaidEnough(usize),
+    /// There is no such task.
+    #[error("there is no task {0}; `orchestrator show` lists the tasks")]
+    NoTask(TaskId),
+    /// Nobody works on it any more.
+    #[error(
+        "{0} has landed, and nobody works on it any more; say it to all, or ask for a new mission"
+    )]
+    TaskLanded(TaskId),
     /// There is nothing to go on with.
     #[error("nothing is left to do: {0}")]
     NothingLeft(&'static str),

@@ -26,6 +26,7 @@ pub mod planted;
 pub mod question;
 pub mod recovery;
 pub mod seal;
+pub mod steering;
 mod stored;
 pub mod task;
 pub mod terms;

@@ -98,6 +98,13 @@ pub const IDLE: Millis = Millis::from_secs(2);
 /// and nobody waits longer for a slow test suite.
 pub const FIRST_LOOK: Millis = Millis::from_secs(5);
 
+/// The longest that a mission stays paused. Then it ends as if its time were over, and a resume goes on with it.
+pub const PAUSE: Millis = Millis::from_mins(24 * 60);
+/// The most notes that people give a mission's agents. Each is in every brief after it.
+pub const SAID: usize = 20;
+/// The longest of them, in bytes.
+pub const SAID_BYTES: usize = 1024;
+
 /// How often a red gate is run again on the same tree before red is believed: once tells most flaky tests apart.
 pub const CONFIRMATIONS: u32 = 1;
 

@@ -12,6 +12,7 @@ use crate::plan::{Plan, Priority};
 use crate::planted;
 use crate::question::{Question, QuestionId};
 use crate::seal::Outcome;
+use crate::steering::{Pause, Said};
 pub use crate::task::{State, TaskState};
 use crate::terms::Terms;
 use crate::time::{Millis, Timestamp};
@@ -141,6 +142,8 @@ pub struct Mission {
     pub(crate) last_question: u32,
     pub(crate) approval_asked: bool,
     pub(crate) todo: Todo,
+    pub(crate) paused: Option<Pause>,
+    pub(crate) said: Vec<Said>,
     pub(crate) cancelled: bool,
     pub(crate) halted: Option<String>,
     pub(crate) outcome: Option<Outcome>,
@@ -275,6 +278,8 @@ impl Mission {
             last_question: 0,
             approval_asked: false,
             todo: Todo::default(),
+            paused: None,
+            said: Vec::new(),
             cancelled: false,
             halted: None,
             outcome: None,
@@ -366,6 +371,7 @@ impl Mission {
     pub fn phase_word(&self) -> &'static str {
         match (self.outcome, self.phase) {
             (Some(outcome), _) => outcome.word(),
+            (None, _) if self.paused.is_some() => "paused",
             (None, Phase::Preparing) => "preparing",
             (None, Phase::Reading) => "reading",
             (None, Phase::Planning) => "planning",

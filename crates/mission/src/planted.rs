@@ -44,6 +44,7 @@ pub const ALL: &[&str] = &[
     "last_in_queue_forgotten",
     "red_stack_never_split",
     "whole_red_stack_sent_back",
+    "turn_started_in_a_pause",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

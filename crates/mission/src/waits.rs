@@ -22,6 +22,8 @@ pub enum Kind {
     Turn(Epoch),
     /// A check that runs, for its end.
     Gate(Epoch),
+    /// Whatever would begin, for the end of a pause.
+    Pause,
     /// A moment, before something is tried again or begun.
     Moment,
     /// A slot that something else has.
@@ -78,6 +80,7 @@ impl Mission {
     pub fn waits(&self, now: Timestamp) -> Vec<Wait> {
         let mut found = Vec::new();
         if self.outcome.is_none() {
+            found.extend(self.waits_in_a_pause());
             found.extend(self.waits_before_the_plan(now));
             found.extend(self.waits_of_turns());
             found.extend(self.waits_of_gates());
@@ -97,7 +100,11 @@ impl Mission {
 
     /// How long it has run until now, without the time in which no engine did.
     pub fn running_for(&self, now: Timestamp) -> Millis {
-        let end = self.sealed_at.unwrap_or(now.max(self.last));
+        let now = self
+            .paused
+            .as_ref()
+            .map_or(now.max(self.last), |pause| pause.since);
+        let end = self.sealed_at.unwrap_or(now);
         Millis(end.since(self.opened).0.saturating_sub(self.idle.0))
     }
 
@@ -106,6 +113,17 @@ impl Mission {
         self.questions().find(
             |(_, question)| matches!(question.about, About::Permission { epoch: of, .. } if of == epoch),
         )
+    }
+
+    fn waits_in_a_pause(&self) -> Option<Wait> {
+        let pause = self.paused.as_ref()?;
+        let cause = format!("somebody to let it go on: {} paused it", pause.by);
+        Some(Wait {
+            kind: Kind::Pause,
+            who: "every turn that is to begin".to_owned(),
+            cause,
+            until: self.deadline,
+        })
     }
 
     fn waits_before_the_plan(&self, now: Timestamp) -> Option<Wait> {
@@ -125,7 +143,7 @@ impl Mission {
             Phase::Planning => ("planner", &self.planning),
             _ => return None,
         };
-        if !self.leases.is_empty() {
+        if !self.leases.is_empty() || self.paused.is_some() {
             return None;
         }
         let (cause, until) = match (short.from > now, short.n) {
@@ -195,8 +213,10 @@ impl Mission {
         };
         check.retain(|id| !checked(id));
         if self.phase == Phase::Running {
-            found.extend(self.slot(&work, "a free Worker", Role::Worker));
-            found.extend(self.slot(&review, "a free Reviewer", Role::Reviewer));
+            if self.paused.is_none() {
+                found.extend(self.slot(&work, "a free Worker", Role::Worker));
+                found.extend(self.slot(&review, "a free Reviewer", Role::Reviewer));
+            }
             let until = self.first_gate();
             let cause = "its checks; one runs at a time";
             found.extend(shared(&check, cause, until.unwrap_or(self.deadline)));

@@ -11,7 +11,7 @@ use crate::show::Show;
 use crate::view::{self, json};
 use engine::door::Wish;
 use engine::store;
-use mission::ids::Seq;
+use mission::ids::{MissionId, Seq};
 use mission::mission::Mission;
 use mission::seal::Outcome;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
     let style = crate::places::style(args.json, args.plain);
     host::block_on(async {
         if store.owner(id)?.is_some() {
-            view::note(&format!("{id} is running already; following it"));
+            goes_on_elsewhere(&store, args, id).await?;
             let show = Show::new(&store, id, style, Seq(0));
             return Ok(match host::follow(&store, id, show).await? {
                 Followed::Over(mission) => host::finish(&mission, style),
@@ -59,10 +59,11 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         )?;
         begin(args, &mission, &means);
         let ready = means.ready().await?;
-        if mission.outcome().is_some() {
+        if mission.outcome().is_some() || mission.pause().is_some() {
+            let other = mission.outcome().is_some();
             let wish = Wish::Resume {
-                more_tokens: args.tokens,
-                replan: args.replan,
+                more_tokens: if other { args.tokens } else { 0 },
+                replan: other && args.replan,
             };
             let (told, _) = host::wish(&store, id, wish).await?;
             host::told(told)?;
@@ -78,6 +79,21 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         goes_on(args, &owned.mission, &ready.told, place.root());
         host::run(&store, owned, settings, style, seq).await
     })
+}
+
+/// Somebody carries it out already: it goes on there if it is paused.
+async fn goes_on_elsewhere(store: &Store, args: &ResumeArgs, id: MissionId) -> Result<(), Error> {
+    if store.load(id)?.0.pause().is_none() {
+        view::note(&format!("{id} is running already; following it"));
+        return Ok(());
+    }
+    let wish = Wish::Resume {
+        more_tokens: args.tokens,
+        replan: args.replan,
+    };
+    host::told(host::wish(store, id, wish).await?.0)?;
+    view::note(&format!("{id} goes on after its pause; following it"));
+    Ok(())
 }
 
 /// What is known before the agent's host has started.

@@ -13,6 +13,7 @@ use mission::ids::{MissionId, Seq};
 use mission::mission::Mission;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -48,6 +49,7 @@ pub(super) struct Shown {
     toasts: Vec<(String, Tone)>,
     toasted: Option<Instant>,
     over: bool,
+    awaited: Arc<AtomicBool>,
 }
 
 /// Whether there is something left to show.
@@ -83,11 +85,17 @@ impl Shown {
             toasts: Vec::new(),
             toasted: None,
             over: false,
+            awaited: Arc::default(),
         };
         shown.read();
         // What happened before was told before.
         shown.toasts.clear();
         shown
+    }
+
+    /// Somebody may wait for the report, who then puts it into the conversation: twice would be answered twice.
+    pub(super) fn is_awaited(&mut self, awaited: Arc<AtomicBool>) {
+        self.awaited = awaited;
     }
 
     /// Says something of the mission that is no event of it.
@@ -284,6 +292,9 @@ impl Shown {
 
     /// Whether the report stands there. The model sees it with whatever the user says next.
     async fn report(&mut self, front: &Front) -> Result<bool, Error> {
+        if self.awaited.load(Ordering::Acquire) {
+            return Ok(true);
+        }
         let place = self.note.place();
         if let Some(id) = &self.note.report
             && front.holds(&place, id).await?

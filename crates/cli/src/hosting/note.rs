@@ -20,6 +20,9 @@ pub(crate) struct Note {
     pub(crate) key: String,
     /// Whether the engine that OpenCode started carries it out, and not a terminal.
     pub(crate) hosted: bool,
+    /// The missions that it waits for, in their order, if it was asked for while the first of them ran.
+    #[serde(default)]
+    pub(crate) after: Vec<MissionId>,
     /// The id of its board, kept before it was posted.
     #[serde(default)]
     pub(crate) board: Option<String>,

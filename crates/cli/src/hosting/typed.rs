@@ -3,13 +3,14 @@
 use super::{Hosting, Typed, answer, info};
 use crate::error::{Error, Kind};
 use crate::host;
-use crate::view::{Style, board, keyboard};
+use crate::view::{Style, board, keyboard, steering};
 use agents::opencode::front::Tone;
 use engine::door::Wish;
 use engine::reception::{Answer, Guest};
 use mission::ids::MissionId;
 use mission::question::QuestionId;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A request without the quotes around it that a shell would have taken away.
 pub(super) fn unquoted(arguments: &str) -> &str {
@@ -28,7 +29,10 @@ impl Hosting {
         typed: Typed,
     ) -> Result<Answer, Error> {
         match typed.command.as_str() {
-            "task" => self.task(guest, typed).await,
+            "task" | "queue" => self.task(guest, typed).await,
+            "pause" => self.pause(&typed).await,
+            "resume" => self.resume(guest, typed).await,
+            "steer" => self.steer(&typed).await,
             "stop" => self.stop(&typed).await,
             "status" => self.status(&typed),
             "answer" => self.answer(&typed).await,
@@ -83,7 +87,61 @@ impl Hosting {
                 "there is no mission here yet: /task Add a health check".to_owned(),
             ));
         };
-        Ok(info(board::brief(&mission, runs)))
+        let line = self.line(&project);
+        Ok(info(board::brief(&mission, runs) + &line))
+    }
+
+    async fn pause(&self, typed: &Typed) -> Result<Answer, Error> {
+        let id = self.meant(typed)?;
+        let (told, _) = host::wish(&self.store, id, Wish::Pause).await?;
+        host::told(told)?;
+        let (mission, _) = self.store.load(id)?;
+        Ok(info(format!(
+            "{}. /resume goes on",
+            steering::paused(&mission)
+        )))
+    }
+
+    async fn steer(&self, typed: &Typed) -> Result<Answer, Error> {
+        let id = self.meant(typed)?;
+        let all = unquoted(&typed.arguments);
+        let named = all.split_once(char::is_whitespace);
+        let named = named.and_then(|(first, rest)| Some((first.parse().ok()?, unquoted(rest))));
+        let (task, text) = match named {
+            Some((task, text)) => (Some(task), text.to_owned()),
+            None => (None, all.to_owned()),
+        };
+        let (told, _) = host::wish(&self.store, id, Wish::Steer { task, text }).await?;
+        host::told(told)?;
+        let (mission, _) = self.store.load(id)?;
+        Ok(info(format!("{id}: {}", steering::said(&mission))))
+    }
+
+    /// A mission goes on that is paused, that nobody runs, or that has ended and left something to do.
+    async fn resume(self: &Arc<Self>, guest: &Guest, typed: Typed) -> Result<Answer, Error> {
+        let project = typed.project()?;
+        let _one_at_a_time = self.opening.lock().await;
+        let Some((mission, runs)) = self.newest_in(&project, &typed.session)? else {
+            return Err(Error::new(Kind::NoMission, "there is no mission here yet")
+                .hint("start one: /task Add a health check"));
+        };
+        let (id, paused) = (mission.id(), mission.pause().is_some());
+        if runs && !paused {
+            return Ok(info(format!("{id} runs already: /status shows it")));
+        }
+        if paused || mission.outcome().is_some() {
+            let wish = Wish::Resume {
+                more_tokens: 0,
+                replan: false,
+            };
+            let (told, _) = host::wish(&self.store, id, wish).await?;
+            host::told(told)?;
+        }
+        if !runs {
+            host::check_folder(&self.store, &mission)?;
+            self.take_over(guest, id, typed)?;
+        }
+        Ok(info(format!("{id} goes on: /status shows it")))
     }
 
     async fn answer(&self, typed: &Typed) -> Result<Answer, Error> {
@@ -114,6 +172,19 @@ impl Hosting {
         })
     }
 
+    /// The report of a mission for a command that waits for it, and puts it into the conversation itself.
+    pub(super) async fn await_report(&self, mission: MissionId) -> Answer {
+        let awaited = self
+            .hosted()
+            .get(&mission)
+            .map(|hosted| hosted.awaited.clone());
+        let mut waits = Waits(awaited);
+        waits.is(true);
+        let answer = self.wait(mission).await;
+        waits.0 = None;
+        answer
+    }
+
     /// The report of a mission, once it is over.
     pub(super) async fn wait(&self, mission: MissionId) -> Answer {
         let report = self
@@ -131,6 +202,23 @@ impl Hosting {
             mission: Some(mission),
             ..info(text)
         }
+    }
+}
+
+/// That somebody waits, until they have what they wait for. Who leaves before does not wait any more.
+struct Waits(Option<Arc<AtomicBool>>);
+
+impl Waits {
+    fn is(&self, waits: bool) {
+        if let Some(awaited) = &self.0 {
+            awaited.store(waits, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.is(false);
     }
 }
 

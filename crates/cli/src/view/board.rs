@@ -93,6 +93,11 @@ pub(crate) fn milestone(mission: &Mission, recorded: &Recorded) -> Option<(Strin
             format!("{id}: {task} failed: {}", escape::short(why, 160)),
             None,
         ),
+        Event::Paused { by } => (
+            format!("{id} is paused by {} (/resume)", escape::short(by, 40)),
+            Some(false),
+        ),
+        Event::Unpaused { .. } => (format!("{id} goes on"), Some(false)),
         Event::Asked { id: asked, .. } => {
             let question = mission.questions().find(|(open, _)| open == asked);
             let (_, question) = question?;

@@ -138,6 +138,12 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Woke { idle } => {
             format!("taken up again after {idle} without an engine; every deadline moves by that")
         }
+        Event::Paused { by } => format!("paused by {by}: no turn begins until it is resumed"),
+        Event::Unpaused { by } => format!("it goes on after its pause: {by}"),
+        Event::Steered { task, text, by } => match task {
+            Some(task) => format!("{by} says to {task}: {text}"),
+            None => format!("{by} says to all: {text}"),
+        },
         Event::CancelAsked { by } => format!("cancelled by {by}; winding down"),
         Event::Halted { why } => format!("winding down: {why}"),
         Event::Sealed { outcome, .. } => format!("sealed: {outcome}"),

@@ -70,6 +70,78 @@ fn an_answer_is_taken_as_it_is_typed_and_what_is_none_is_refused_with_the_choice
 }
 
 #[test]
+fn a_paused_mission_waits_for_its_resume_and_an_interrupted_one_stays_paused() {
+    let world = project();
+    let meeting = world.meeting();
+    let task = |id: &str| Task::new(id).writes(id).proof(&format!("test -f {id}"));
+    let script = Script::plan([task("one"), task("two").needs("one")])
+        .worker("one", [run(&meeting.line()), write("one", "")])
+        .worker("two", [write("two", "")])
+        .reviewed();
+    let mut running = world.start_task(&script, &["--reviews", "0"]);
+    running.says("T1.1");
+    world.run(&["pause"]).ends(
+        0,
+        &["m1 is paused", "1 turn runs on", "orchestrator resume m1"],
+    );
+    world
+        .run(&["pause", "m1", "--json"])
+        .ends(0, &["\"state\":\"paused\""]);
+    world
+        .run(&["steer", "no new files", "--task", "T2"])
+        .ends(0, &["every turn that begins from now on is told"]);
+    world
+        .run(&["steer", "x", "--task", "T9"])
+        .ends(1, &["error[ORC006]", "there is no task T9"]);
+    meeting.come();
+    running.says("landing 1 landed");
+    let status = world.run(&["status"]);
+    status.ends(
+        0,
+        &["m1 paused", "every turn that is to begin", "paused it"],
+    );
+    world.run(&["list"]).ends(0, &["paused"]);
+
+    // Who interrupts it has a paused mission, until somebody resumes it.
+    running.signal(rustix::process::Signal::INT);
+    running.ended().ends(130, &["orchestrator resume m1"]);
+    assert_eq!(world.status("m1")["state"], "paused");
+    let resumed = world.run(&["resume"]);
+    let resumed = resumed.ends(0, &["m1 completed", "it goes on after its pause"]);
+    assert!(!resumed.said().contains("T1.2"), "{}", resumed.said());
+    world
+        .run(&["log"])
+        .ends(0, &["paused by user", "user says to T2: no new files"]);
+    world
+        .run(&["pause"])
+        .ends(1, &["error[ORC006]", "it is completed"]);
+    world.all_gone();
+}
+
+#[test]
+fn a_mission_that_runs_elsewhere_goes_on_when_it_is_resumed_from_here() {
+    let world = project();
+    let meeting = world.meeting();
+    let task = Task::new("one").writes("one").proof("test -f one");
+    let script = Script::plan([task])
+        .worker("one", [run(&meeting.line()), write("one", "")])
+        .reviewed();
+    let mut running = world.start_task(&script, &[]);
+    running.says("T1.1");
+    world.run(&["pause"]).ends(0, &["m1 is paused"]);
+    meeting.come();
+    running.says("T1/accept-1 on");
+    world
+        .run(&["resume", "--tokens", "1M"])
+        .ends(1, &["error[ORC006]", "goes on as it was"]);
+    world.run(&["resume"]).ends(
+        0,
+        &["goes on after its pause; following it", "m1 completed"],
+    );
+    running.ended().ends(0, &["m1 completed"]);
+}
+
+#[test]
 fn what_has_not_landed_is_planned_anew_and_what_has_stays() {
     let world = project();
     let task = |id: &str| Task::new(id).writes(id).proof(&format!("test -f {id}"));

@@ -1,7 +1,9 @@
 //! From a typed command to the report, under a server that a client of the user talks to.
 
-use crate::house::{House, LIMIT};
+use crate::house::{House, LIMIT, kill, within};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
+use testkit::model::Request;
 use testkit::persona::Role;
 
 /// Waits until a conversation fits, and returns its texts; what the board said on the way goes into the set.
@@ -94,7 +96,7 @@ async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
     let house = House::new().await;
     let mut command = house.opencode();
     command.args(["run", "--command", "task", "Add one and two"]);
-    let output = crate::house::within("the end of the run", command.output()).await;
+    let output = within("the end of the run", command.output()).await;
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -117,8 +119,7 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     let house = House::with(model);
     let words = ["task", "Add one and two", "--allow", "shell"];
     let terminal = house.user.start(&words);
-    let works =
-        |log: &[testkit::model::Request]| log.iter().any(|asked| Role::of(asked) == Role::Worker);
+    let works = |log: &[Request]| log.iter().any(|asked| Role::of(asked) == Role::Worker);
     house.model.until(works).await;
     terminal.crash().await;
     house.user.deserted().await;
@@ -131,12 +132,144 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
         events.until(told).await;
     };
     typed("task", "Add three", "m1 is not over, and nobody runs it").await;
+    typed("resume", "", "m1 goes on").await;
+    typed("resume", "", "m1 runs already").await;
     typed("stop", "", "m1 is cancelled").await;
     typed("task", "Add one and two", "m2 begins").await;
-    typed("task", "Add three", "m2 runs here already").await;
+    typed("task", "Add three", "m2 runs here. Enter queues this").await;
     typed("stop", "", "m2 is cancelled").await;
     let list = house.user.run(&["list"]).await.said;
     assert!(!list.contains("Add three"), "{list}");
+    drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_missions_begin_one_after_the_other_and_outlive_the_engine() {
+    let (model, _gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let session = server.session().await;
+    let mut events = server.events().await;
+    let mut typed = async |name: &str, arguments: &str, told: &str| {
+        assert_eq!(server.command(&session, name, arguments).await, 500);
+        events.until(told).await
+    };
+    typed("queue", "Add one", "m1 begins: Add one").await;
+    let offered = typed("task", "Add two", "tui.prompt.append").await;
+    assert!(offered.contains("/queue Add two"), "{offered}");
+    typed("queue", "\"Add two\"", "m2 waits until m1 is over: Add two").await;
+    typed("queue", "Add three", "m3 waits until m2 is over").await;
+    typed("queue", "Add four", "m4 waits until m3 is over").await;
+    typed("status", "", "then m2: Add two").await;
+    let cancelled = house.user.run(&["cancel", "m3"]).await;
+    assert_eq!(cancelled.code, Some(0), "{}", cancelled.said);
+
+    // Whoever takes the first one up knows of the others.
+    let engine = house.service().expect("an engine runs");
+    kill(engine, Signal::KILL);
+    within("the end of the engine", testkit::user::gone(engine)).await;
+    typed("status", "", "then m2: Add two").await;
+
+    typed("stop", "", "m1 is cancelled").await;
+    let begins = async |board: &str| {
+        let stands =
+            |texts: &[(String, bool)]| texts.iter().any(|(text, _)| text.starts_with(board));
+        until(&server, &session, &mut BTreeSet::new(), stands).await;
+    };
+    begins("## m2 ").await;
+    typed("stop", "", "m2 is cancelled").await;
+    begins("## m4 ").await;
+    typed("stop", "", "m4 is cancelled").await;
+    drop(server);
+    house.ends().await;
+}
+
+/// Whether a Worker has been asked for one of the crew's two tasks.
+fn works_on(name: &'static str) -> impl Fn(&[Request]) -> bool {
+    let crew = crate::house::crew();
+    move |log| {
+        let is = |asked: &Request| crew.job(asked).is_some_and(|job| job.name() == name);
+        log.iter()
+            .any(|asked| Role::of(asked) == Role::Worker && is(asked))
+    }
+}
+
+/// Whose requests hold a word, and for which task.
+fn who_knows(log: &[Request], word: &str) -> BTreeSet<String> {
+    let crew = crate::house::crew();
+    let name = |asked| crew.job(asked).map(|job| job.name().to_owned());
+    log.iter()
+        .filter(|asked| asked.body.to_string().contains(word))
+        .map(|asked| {
+            format!(
+                "{:?} of {}",
+                Role::of(asked),
+                name(asked).unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_afterwards() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let session = server.session().await;
+    let mut events = server.events().await;
+    let mut typed = async |name: &str, arguments: &str, told: &str| {
+        assert_eq!(server.command(&session, name, arguments).await, 500);
+        events.until(told).await;
+    };
+    typed("task", "Add one and two", "m1 begins").await;
+    house.model.until(works_on("one")).await;
+    typed("steer", "T1 in capitals", "is not, and what it hands in").await;
+    typed(
+        "pause",
+        "",
+        "m1 is paused: no turn begins any more; 1 turn runs on",
+    )
+    .await;
+    gates[0].open();
+    let mut boards = BTreeSet::new();
+    let landed = |texts: &[(String, bool)]| {
+        let stands = |text: &str| text.starts_with("## m1 paused") && text.contains("T1 judging");
+        texts.iter().any(|(text, _)| stands(text))
+    };
+    until(&server, &session, &mut boards, landed).await;
+    typed(
+        "steer",
+        "T2 mind the umlauts",
+        "every turn that begins from now on is told",
+    )
+    .await;
+    typed("steer", "T7 x", "there is no task T7").await;
+    assert!(
+        !works_on("two")(&house.model.log()),
+        "a turn began in the pause"
+    );
+    let status = house.user.run(&["status", "m1"]).await.said;
+    assert!(status.contains("paused"), "{status}");
+
+    typed("resume", "", "m1 goes on").await;
+    gates[1].open();
+    let over = |texts: &[(String, bool)]| {
+        texts
+            .iter()
+            .any(|(text, _)| text.starts_with("Report of mission m1"))
+    };
+    until(&server, &session, &mut boards, over).await;
+    let log = house.model.log();
+    let knows = |word: &str| who_knows(&log, word);
+    let one = ["Reviewer of one".to_owned()];
+    assert_eq!(
+        knows("in capitals"),
+        BTreeSet::from(one),
+        "it is judged by that"
+    );
+    let two = ["Reviewer of two".to_owned(), "Worker of two".to_owned()];
+    assert_eq!(knows("the umlauts"), BTreeSet::from(two));
     drop(server);
     house.ends().await;
 }

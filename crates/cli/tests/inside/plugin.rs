@@ -80,7 +80,9 @@ async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
     assert!(found["init"].as_f64().unwrap() <= 20.0, "{said}");
     assert_eq!(
         found["commands"],
-        serde_json::json!(["task", "stop", "status", "answer"])
+        serde_json::json!([
+            "task", "queue", "steer", "pause", "resume", "stop", "status", "answer"
+        ])
     );
     assert!(!house.sockets().exists(), "it makes no folder either");
 }

@@ -65,6 +65,14 @@ impl World {
         if let Some((id, question)) = mission.questions().next().filter(|_| busy) {
             return Some(self.answer(id, question));
         }
+        let goes_on = Input::Resume {
+            by: me(),
+            more_tokens: 0,
+            replan: false,
+        };
+        if mission.pause().is_some() && (self.calm || self.rng.chance(300)) {
+            return Some(goes_on);
+        }
         if self.calm {
             return None;
         }
@@ -84,6 +92,21 @@ impl World {
                 replan: false,
             }),
             4..12 => self.edit(mission),
+            12 | 13 => Some(Input::Pause { by: me() }),
+            14..17 => {
+                let tasks: Vec<_> = mission.tasks().map(|task| task.task.id).collect();
+                let task = self
+                    .rng
+                    .pick(&tasks)
+                    .copied()
+                    .filter(|_| self.rng.chance(500));
+                let text = "mind this too".to_owned();
+                Some(Input::Steer {
+                    task,
+                    text,
+                    by: me(),
+                })
+            }
             _ => None,
         }
     }

@@ -144,6 +144,19 @@ impl Scenario {
         more_goals(rng, &mut self.goals, n, false);
     }
 
+    /// One more goal, of whoever reads that something is broken: its Worker mends that too.
+    pub(crate) fn mending(&mut self) {
+        self.goals.push(Goal {
+            key: format!("k{}", self.goals.len()),
+            kind: TaskKind::Agent,
+            needs: Vec::new(),
+            shared: None,
+            discriminates: true,
+            priority: Priority::Normal,
+            forecast: true,
+        });
+    }
+
     pub(crate) fn goal(&self, key: &str) -> Option<&Goal> {
         self.goals.iter().find(|goal| goal.key == key)
     }

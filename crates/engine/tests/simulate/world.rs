@@ -271,6 +271,15 @@ impl World {
         self.cut_short += u32::from(cut);
         // The first new plan may find results again that only the seal's gates show to be broken by now.
         let replan = self.resumes + 1 >= PATIENCE || self.cut_short + 1 >= MOST_CUT_SHORT;
+        let broken = self.git.line.as_ref().is_some_and(|line| {
+            let tree = self.git.tree(&self.git.tree_of(line));
+            tree.contains_key(crate::scenario::BROKEN)
+        });
+        // A Planner reads why what was there failed, and plans the mending, where all else is done already.
+        if replan && broken {
+            self.scenario.mending();
+            self.audit.goals.clone_from(&self.scenario.goals);
+        }
         tell!("-- calm: the mission ended {outcome}; it goes on (replan: {replan})");
         let input = Input::Resume {
             by: "patience".into(),
@@ -315,7 +324,8 @@ impl World {
         });
         let first = self.queue.first_key_value().map(|((at, _), _)| *at);
         match (first, wake) {
-            (Some(at), wake) if wake.is_none_or(|wake| at <= wake) => {
+            // What is due at the very moment at which something happens strikes first.
+            (Some(at), wake) if wake.is_none_or(|wake| at < wake) => {
                 self.now = self.now.max(at);
                 let (_, what) = self.queue.pop_first().expect("something was queued");
                 self.happen(what);

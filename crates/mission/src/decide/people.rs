@@ -137,7 +137,12 @@ impl Mission {
 
     pub(super) fn resume(&self, by: String, more_tokens: u64, replan: bool) -> Decided {
         let Some(outcome) = self.outcome else {
-            return refused(Refusal::Running);
+            return match (&self.paused, more_tokens > 0 || replan) {
+                _ if self.winding_down() => refused(Refusal::Ending),
+                (Some(_), false) => done(vec![Event::Unpaused { by }]),
+                (Some(_), true) => refused(Refusal::Paused),
+                (None, _) => refused(Refusal::Running),
+            };
         };
         match outcome {
             _ if self.delivering() => refused(Refusal::Delivery(

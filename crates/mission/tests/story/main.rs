@@ -9,6 +9,7 @@ mod landing;
 mod plan;
 mod proof;
 mod resume;
+mod steering;
 mod teller;
 mod tools;
 mod turns;

@@ -103,7 +103,7 @@ impl Audit {
         let ends = mission.deadline() <= now + LONGEST;
         let waits = short || ends || mission.tasks().any(|task| waits(&task.state));
         assert!(
-            in_flight > 0 || asks || waits,
+            in_flight > 0 || asks || waits || mission.pause().is_some(),
             "it hangs: nothing is in flight, nobody is asked, and nothing is waited for"
         );
     }
@@ -114,6 +114,24 @@ impl Audit {
         if let Event::Resumed { .. } = event {
             let over = self.last + self.terms.mission;
             clocks.begin(Waits::Mission, self.last, over);
+        }
+        match event {
+            Event::Paused { .. } => {
+                let (due, lives) = clocks.due[&Waits::Mission];
+                let pause = clocks.attended + limits::PAUSE.0;
+                clocks.left = Some((due.saturating_sub(clocks.attended), lives));
+                clocks.due.insert(Waits::Mission, (due.max(pause), lives));
+            }
+            Event::Unpaused { .. } => {
+                let (left, lives) = clocks.left.take().expect("a pause ends that began");
+                let due = clocks.attended + left;
+                clocks.due.insert(Waits::Mission, (due, lives));
+            }
+            Event::Sealed { .. } => clocks.left = None,
+            Event::TurnStarted { turn, .. } => {
+                assert!(clocks.left.is_none(), "{turn} begins in a pause");
+            }
+            _ => {}
         }
         let Some(what) = struck(event) else { return };
         let (due, lives) = clocks.due[&what];
@@ -152,6 +170,8 @@ pub(crate) struct Clocks {
     /// For how long none ran it, at the most, until now.
     pub(super) idle: Millis,
     lives: u64,
+    /// What was left of the mission's time when it was paused, and in which life that was set.
+    left: Option<(u64, u64)>,
     /// When each deadline is due, and in which life it was set.
     due: BTreeMap<Waits, (u64, u64)>,
 }
@@ -162,6 +182,7 @@ impl Clocks {
             attended: 0,
             idle: Millis(0),
             lives: 0,
+            left: None,
             due: BTreeMap::from([(Waits::Mission, (mission.0, 0))]),
         }
     }
@@ -190,7 +211,11 @@ pub(super) fn struck(event: &Event) -> Option<Waits> {
         Event::QuestionClosed { id, answered } if answered.by == "deadline" => {
             Some(Waits::Answer(*id))
         }
-        Event::Halted { why } if why.starts_with("its time of") => Some(Waits::Mission),
+        Event::Halted { why }
+            if why.starts_with("its time of") || why.starts_with("it was paused") =>
+        {
+            Some(Waits::Mission)
+        }
         _ => None,
     }
 }

@@ -1,0 +1,212 @@
+//! Missions that wait for the one before them in the same project: they were asked for while it ran.
+
+use super::{Answer, Guest, Hosting, Note, Typed, answer, info};
+use crate::begin::Means;
+use crate::config::Config;
+use crate::error::Error;
+use crate::view::{board, escape};
+use agents::opencode::front::Tone;
+use engine::store;
+use mission::ids::MissionId;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a mission is looked at that another process carries out, or nobody.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What somebody is told whose request waits.
+pub(super) fn queued(id: MissionId, before: MissionId, request: &str) -> Answer {
+    let told = format!(
+        "{id} waits until {before} is over: {}\n/status shows both, orchestrator cancel {id} takes it back",
+        escape::short(request, 120)
+    );
+    Answer {
+        mission: Some(id),
+        ..info(told)
+    }
+}
+
+impl Hosting {
+    /// One mission runs in this project: the user chooses what becomes of the new request.
+    pub(super) fn offer(
+        &self,
+        guest: &Guest,
+        typed: &Typed,
+        text: &str,
+        id: MissionId,
+        runs: bool,
+    ) -> Answer {
+        if !runs {
+            let told = format!(
+                "{id} is not over, and nobody runs it: /resume goes on with it, /stop ends it and keeps its work"
+            );
+            return answer(told, Tone::Warning);
+        }
+        // It stands ready where they type, so that a key is enough, and another word is easily put before it.
+        self.compose(guest, &typed.directory, format!("/queue {text}"));
+        let told = format!(
+            "{id} runs here. Enter queues this behind it; /steer instead of /queue tells it to the agents that work; /status shows {id}"
+        );
+        answer(told, Tone::Warning)
+    }
+
+    /// Behind whom a new mission of this project waits: the one that runs, and all that wait for it.
+    pub(super) fn whole_line(&self, project: &Path, runs: MissionId) -> Vec<MissionId> {
+        let waiting = self.waiting(project).into_iter().map(|(id, _)| id);
+        std::iter::once(runs).chain(waiting).collect()
+    }
+
+    /// What is told of those who wait.
+    pub(super) fn line(&self, project: &Path) -> String {
+        let told = self
+            .waiting(project)
+            .into_iter()
+            .map(|(id, request)| format!("\nthen {id}: {}", escape::short(&request, 80)));
+        told.collect()
+    }
+
+    /// The missions of a project that wait here, with their requests.
+    fn waiting(&self, project: &Path) -> Vec<(MissionId, String)> {
+        let ids: Vec<MissionId> = self
+            .hosted()
+            .iter()
+            .filter(|(_, hosted)| !hosted.note.after.is_empty() && hosted.report.borrow().is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        let of_project = |id: MissionId| {
+            let (mission, _) = self.store.load(id).ok()?;
+            let waits = mission.outcome().is_none() && mission.base().is_none();
+            let here = Path::new(mission.project()) == project;
+            (waits && here).then(|| (id, mission.request().to_owned()))
+        };
+        ids.into_iter().filter_map(of_project).collect()
+    }
+
+    /// Has a mission wait for those before it, and carries it out then.
+    pub(super) fn stand_in_line(
+        self: &Arc<Self>,
+        id: MissionId,
+        note: Note,
+        asked_by: Option<u64>,
+    ) {
+        let mut hosts = self.hosts(id, &note);
+        let this = self.clone();
+        self.tasks.spawn(async move {
+            let line = note.after.clone();
+            let all = async {
+                for before in &line {
+                    this.is_over(*before).await;
+                }
+            };
+            tokio::select! {
+                () = all => {}
+                () = this.is_over(id) => {}
+                () = this.stop.cancelled() => return,
+            }
+            match this.begin(id, note) {
+                Ok(Some((owned, means, note))) => {
+                    let request = escape::short(owned.mission.request(), 120);
+                    let before = line.last().map(MissionId::to_string).unwrap_or_default();
+                    hosts.greeting = Some(format!("{id} begins, as {before} is over: {request}"));
+                    this.run(owned, means, note, asked_by, hosts).await;
+                }
+                Ok(None) => {
+                    let told = this
+                        .store
+                        .load(id)
+                        .map(|(mission, _)| board::report(&mission));
+                    hosts.told.send_replace(told.ok());
+                    Note::forget(&this.store.layout, id);
+                }
+                Err(error) => {
+                    let told = format!("{id} stands still: {error}");
+                    crate::view::note(&told);
+                    hosts.told.send_replace(Some(told));
+                }
+            }
+        });
+    }
+
+    /// Takes a mission up whose turn it is; nothing if it was cancelled meanwhile.
+    fn begin(
+        &self,
+        id: MissionId,
+        mut note: Note,
+    ) -> Result<Option<(store::Owned, Means, Note)>, Error> {
+        let (mission, _) = self.store.load(id)?;
+        if mission.outcome().is_some() {
+            return Ok(None);
+        }
+        note.after.clear();
+        note.keep(&self.store.layout, id)
+            .map_err(|error| Error::io("write", &self.store.layout.front(id), &error))?;
+        if let Some(hosted) = self.hosted().get_mut(&id) {
+            hosted.note.after.clear();
+        }
+        let (owned, means) = self.take(id)?;
+        Ok(Some((owned, means, note)))
+    }
+
+    /// The ownership of a mission, and what it is carried out with.
+    pub(super) fn take(&self, id: MissionId) -> Result<(store::Owned, Means), Error> {
+        let (mission, _) = self.store.load(id)?;
+        let layout = &self.store.layout;
+        let place = layout.mission(&mission.full_name());
+        let project = Path::new(mission.project());
+        let config = Config::read()?;
+        let means = Means::read(layout, project, Some(&place), &config, &self.args.agent)?;
+        let owned = store::take(&*self.store.journal, id, &self.store.door(id))?;
+        Ok((owned, means))
+    }
+
+    /// Carries a mission on for whoever asked for it here.
+    pub(super) fn take_over(
+        self: &Arc<Self>,
+        guest: &Guest,
+        id: MissionId,
+        typed: Typed,
+    ) -> Result<(), Error> {
+        let (owned, means) = self.take(id)?;
+        let note = Note {
+            directory: typed.directory,
+            session: typed.session,
+            key: typed.key,
+            hosted: true,
+            after: Vec::new(),
+            board: None,
+            posted: false,
+            report: None,
+        };
+        note.keep(&self.store.layout, id)
+            .map_err(|error| Error::io("write", &self.store.layout.front(id), &error))?;
+        self.host(owned, means, note, Some(guest.n));
+        Ok(())
+    }
+
+    /// Waits until a mission is over, whoever carries it out.
+    async fn is_over(&self, id: MissionId) {
+        loop {
+            let over = |(mission, _): &(mission::mission::Mission, _)| {
+                mission.outcome().is_some() && mission.due().is_empty()
+            };
+            if self.store.load(id).as_ref().is_ok_and(over) {
+                return;
+            }
+            // Of one that is carried out here the end is heard at once.
+            let report = self.hosted().get(&id).map(|hosted| hosted.report.clone());
+            let ended = async {
+                match report {
+                    Some(mut report) if report.borrow().is_none() => {
+                        report.changed().await.ok();
+                    }
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = ended => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+}

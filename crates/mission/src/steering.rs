@@ -1,0 +1,134 @@
+//! What a person does to a mission while it runs: pausing it, and telling its agents something more.
+
+use crate::decide::{Decided, cut_to, done, refused};
+use crate::event::Event;
+use crate::ids::TaskId;
+use crate::input::Refusal;
+use crate::limits;
+use crate::mission::{Mission, State};
+use crate::planted;
+use crate::time::{Millis, Timestamp};
+
+/// A mission that was paused: no turn begins in it, so that no model is asked for anything new. Turns that run go on to
+/// their end, and what they hand in is checked and lands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// Who wanted it.
+    pub by: String,
+    /// What was left of the mission's time.
+    left: Millis,
+    /// How long nobody had run it before.
+    idle: Millis,
+}
+
+/// What a person said to a mission's agents after its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// When.
+    pub at: Timestamp,
+    /// The task that it is about; of all where there is none.
+    pub task: Option<TaskId>,
+    /// The words.
+    pub text: String,
+}
+
+impl Mission {
+    /// The pause that it is in.
+    pub fn pause(&self) -> Option<&Pause> {
+        self.paused.as_ref()
+    }
+
+    /// Everything that people said, oldest first.
+    pub fn said(&self) -> &[Said] {
+        &self.said
+    }
+
+    /// What people said that whoever works on this task or judges it should know, oldest first.
+    pub fn said_of(&self, task: TaskId) -> impl Iterator<Item = &str> {
+        let concerns = move |said: &&Said| said.task.is_none_or(|about| about == task);
+        self.said
+            .iter()
+            .filter(concerns)
+            .map(|said| said.text.as_str())
+    }
+
+    /// Turns that run now and began before a word was said: they do not know it.
+    pub fn unaware(&self) -> usize {
+        let last = self.said.last();
+        let leases = self.leases.values();
+        leases
+            .filter(|lease| last.is_some_and(|said| lease.since <= said.at))
+            .count()
+    }
+
+    /// Whether no turn may begin.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.paused.is_some() && !planted!("turn_started_in_a_pause")
+    }
+
+    pub(crate) fn decide_pause(&self, by: String) -> Decided {
+        if let Some(outcome) = self.outcome {
+            return refused(Refusal::Over(outcome));
+        }
+        if self.winding_down() {
+            return refused(Refusal::Ending);
+        }
+        let pauses = self.paused.is_none().then_some(Event::Paused { by });
+        done(pauses.into_iter().collect())
+    }
+
+    pub(crate) fn decide_steer(&self, task: Option<TaskId>, text: &str, by: String) -> Decided {
+        let text = text.trim();
+        if let Some(outcome) = self.outcome {
+            return refused(Refusal::Over(outcome));
+        }
+        if self.winding_down() {
+            return refused(Refusal::Ending);
+        }
+        if text.is_empty() {
+            return refused(Refusal::NothingSaid);
+        }
+        if text.len() > limits::SAID_BYTES {
+            return refused(Refusal::TooMuchSaid(limits::SAID_BYTES));
+        }
+        if self.said.len() >= limits::SAID {
+            return refused(Refusal::SaidEnough(limits::SAID));
+        }
+        if let Some(id) = task {
+            match self.tasks.get(&id).map(|task| &task.state) {
+                None => return refused(Refusal::NoTask(id)),
+                Some(State::Landed) => return refused(Refusal::TaskLanded(id)),
+                Some(_) => {}
+            }
+        }
+        let text = cut_to(text, limits::SAID_BYTES);
+        done(vec![Event::Steered { task, text, by }])
+    }
+
+    pub(crate) fn paused_at(&mut self, at: Timestamp, by: &str) {
+        self.paused = Some(Pause {
+            since: at,
+            by: by.to_owned(),
+            left: self.deadline.since(at),
+            idle: self.idle,
+        });
+        self.deadline = self.deadline.max(at + limits::PAUSE);
+    }
+
+    /// The pause is over, if there was one: its time counts for nothing.
+    pub(crate) fn goes_on_at(&mut self, at: Timestamp) {
+        if let Some(pause) = self.paused.take() {
+            self.idle = pause.idle + at.since(pause.since);
+            self.deadline = at + pause.left;
+        }
+    }
+
+    /// What was said of tasks that are planned anew was told to the Planner; their names mean something else now.
+    pub(crate) fn forget_what_was_said_of_others(&mut self) {
+        let tasks = &self.tasks;
+        self.said
+            .retain(|said| said.task.is_none_or(|id| tasks.contains_key(&id)));
+    }
+}
