@@ -20,6 +20,14 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// A budget of which nothing is used yet.
+    pub(crate) fn of(limit: u64) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
     /// What may still be lent.
     pub fn free(&self) -> u64 {
         self.limit

@@ -232,17 +232,12 @@ impl Mission {
         terms: Terms,
         at: Timestamp,
     ) -> Self {
-        let budget = Budget {
-            limit: terms.tokens,
-            ..Budget::default()
-        };
         Self {
             id,
             nonce,
             project,
             request,
             deadline: at + terms.mission,
-            terms,
             phase: Phase::Preparing,
             opened: at,
             last: at,
@@ -273,7 +268,8 @@ impl Mission {
             epoch: Epoch(0),
             evidence: BTreeMap::new(),
             lost: BTreeMap::new(),
-            budget,
+            budget: Budget::of(terms.tokens),
+            terms,
             questions: BTreeMap::new(),
             last_question: 0,
             approval_asked: false,

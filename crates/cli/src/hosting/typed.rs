@@ -68,8 +68,9 @@ impl Hosting {
             }
             Err(error) => return Err(error),
         }
-        let told =
-            format!("{id} is cancelled; its work is kept. Go on with: orchestrator resume {id}");
+        let told = format!(
+            "{id} is cancelled; its work is kept. It goes on with /resume, or in a terminal with: orchestrator resume {id}"
+        );
         Ok(info(told))
     }
 

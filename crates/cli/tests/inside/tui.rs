@@ -256,3 +256,37 @@ async fn a_task_without_text_is_put_into_the_prompt_to_be_gone_on_with() {
     screen.quit().await;
     house.ends().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_task_stands_in_the_prompt_and_a_key_queues_it() {
+    let (model, _gates) = held().await;
+    let house = House::with(model);
+    let mut screen = Screen::open(&house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    screen.shows("- T1 working: Add one").await;
+    screen.types("/task Add three").await;
+    let seen = screen
+        .until("the request again", |seen| stands(seen, "/queue Add three"))
+        .await;
+    println!("{seen}");
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("m2 waits until m1 is over: Add three").await;
+    screen.types("/pause").await;
+    let seen = screen.shows("## m1 paused: Add one and two").await;
+    println!("{seen}");
+    screen.types("/resume").await;
+    screen.shows("## m1 running: Add one and two").await;
+    screen.types("/steer no new files").await;
+    screen
+        .shows("every turn that begins from now on is told")
+        .await;
+    screen.types("/stop").await;
+    screen.shows("## m1 cancelled").await;
+    screen.shows("## m2 ").await;
+    screen.types("/stop").await;
+    screen.shows("## m2 cancelled").await;
+    nothing_but_the_mission(&house.model);
+    screen.quit().await;
+    house.ends().await;
+}
