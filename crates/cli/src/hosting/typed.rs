@@ -35,7 +35,7 @@ impl Hosting {
             "steer" => self.steer(&typed).await,
             "stop" => self.stop(&typed).await,
             "status" => self.status(&typed),
-            "answer" => self.answer(&typed).await,
+            "answer" => self.answer(guest, &typed).await,
             other => Err(Error::new(
                 Kind::Usage,
                 format!("this engine knows no command /{other}"),
@@ -145,7 +145,10 @@ impl Hosting {
         Ok(info(format!("{id} goes on: /status shows it")))
     }
 
-    async fn answer(&self, typed: &Typed) -> Result<Answer, Error> {
+    async fn answer(&self, guest: &Guest, typed: &Typed) -> Result<Answer, Error> {
+        if typed.arguments.trim().is_empty() {
+            return self.ask_again(guest, typed);
+        }
         let usage = || Error::new(Kind::Usage, "which question, and what: /answer q1 yes");
         let (question, text) = unquoted(&typed.arguments)
             .split_once(char::is_whitespace)
@@ -171,6 +174,16 @@ impl Hosting {
                 Tone::Warning,
             ),
         })
+    }
+
+    /// The oldest open question once more, with the beginning of its answer where the user types.
+    fn ask_again(&self, guest: &Guest, typed: &Typed) -> Result<Answer, Error> {
+        let (mission, _) = self.store.load(self.meant(typed)?)?;
+        let Some((id, question)) = mission.questions().next() else {
+            return Ok(info(format!("{} asks nothing now", mission.id())));
+        };
+        self.compose(guest, &typed.directory, format!("/answer {id} "));
+        Ok(info(board::asks(&mission, id, question)))
     }
 
     /// The report of a mission for a command that waits for it, and puts it into the conversation itself.

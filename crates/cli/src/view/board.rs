@@ -5,7 +5,7 @@ use super::frame::{self, count};
 use super::summary;
 use mission::event::{Event, Recorded};
 use mission::mission::{Delivery, Mission, Phase};
-use mission::question::{Question, QuestionId};
+use mission::question::{About, Question, QuestionId};
 use mission::seal::Outcome;
 use std::fmt::Write as _;
 
@@ -42,7 +42,7 @@ pub(crate) fn board(mission: &Mission) -> String {
         writeln!(out, "- and {} more", n - TASKS).ok();
     }
     for (id, question) in mission.questions().take(QUESTIONS) {
-        writeln!(out, "\n{}", asks(id, question)).ok();
+        writeln!(out, "\n{}", asks(mission, id, question)).ok();
     }
     let budget = mission.budget();
     let reported = match budget.unknown {
@@ -70,7 +70,7 @@ pub(crate) fn brief(mission: &Mission, runs: bool) -> String {
         progress(mission)
     );
     for (id, question) in mission.questions().take(QUESTIONS) {
-        write!(out, "\n{}", asks(id, question)).ok();
+        write!(out, "\n{}", asks(mission, id, question)).ok();
     }
     if !runs && mission.outcome().is_none() {
         write!(out, "\nnobody runs it: orchestrator resume {id}").ok();
@@ -101,7 +101,7 @@ pub(crate) fn milestone(mission: &Mission, recorded: &Recorded) -> Option<(Strin
         Event::Asked { id: asked, .. } => {
             let question = mission.questions().find(|(open, _)| open == asked);
             let (_, question) = question?;
-            (asks(*asked, question), None)
+            (asks(mission, *asked, question), None)
         }
         Event::Sealed { outcome, .. } => {
             let good = matches!(outcome, Outcome::Completed | Outcome::Answered);
@@ -176,14 +176,19 @@ fn delivered(mission: &Mission) -> &'static str {
 }
 
 /// A question, with what to type.
-fn asks(id: QuestionId, question: &Question) -> String {
+pub(crate) fn asks(mission: &Mission, id: QuestionId, question: &Question) -> String {
+    let who = match question.about {
+        About::Permission { epoch, .. } => mission.lease(epoch).map(|lease| lease.turn.told()),
+        _ => None,
+    };
+    let who = who.map(|who| format!(" for {who}")).unwrap_or_default();
     let choices = match (frame::is_permission(question), question.choices.is_empty()) {
         (true, _) => "allow or deny".to_owned(),
         (_, true) => "TEXT".to_owned(),
         (_, false) => inline(&question.choices.join(" or "), 80),
     };
     format!(
-        "{id} asks: {} (type /answer {id} {choices})",
+        "{id} asks{who}: {} (type /answer {id} {choices})",
         inline(&question.text, 300)
     )
 }
@@ -193,7 +198,7 @@ fn asks(id: QuestionId, question: &Question) -> String {
 fn inline(text: &str, most: usize) -> String {
     let mut out = String::new();
     for c in escape::short(text, most).chars() {
-        if matches!(c, '\\' | '`' | '[' | ']' | '<' | '>' | '*' | '|') {
+        if matches!(c, '\\' | '`' | '[' | ']' | '<' | '*' | '|') {
             out.push('\\');
         }
         out.push(c);

@@ -2,6 +2,7 @@
 
 use crate::house::{House, crew, kill, within};
 use rustix::process::Signal;
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::Stdio;
 use testkit::model::{Gate, Model, Reply, Request};
@@ -286,6 +287,50 @@ async fn a_second_task_stands_in_the_prompt_and_a_key_queues_it() {
     screen.shows("## m2 ").await;
     screen.types("/stop").await;
     screen.shows("## m2 cancelled").await;
+    nothing_but_the_mission(&house.model);
+    screen.quit().await;
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_is_asked_for_and_answered_where_the_user_types() {
+    let crew = crew();
+    let model = Model::start(move |request: &Request| -> Reply {
+        let reply = crew.answer(request);
+        let job = crew.job(request).map(|job| job.name().to_owned());
+        match (Role::of(request), job.as_deref(), request.step()) {
+            (Role::Worker, Some("one"), 0) => {
+                let bash = json!({ "command": "echo hello > hello.txt", "description": "greets" });
+                reply.and_call("bash", bash)
+            }
+            _ => reply,
+        }
+    });
+    let house = House::with(model.await);
+    let mut screen = Screen::open(&house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    let seen = screen.shows("(type /answer q1 allow or deny)").await;
+    println!("{seen}");
+    assert!(
+        seen.contains("q1 asks for T1.1: run: echo hello > hello.txt"),
+        "{seen}"
+    );
+    screen.writes("/answer ", "/answer").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen
+        .until("the beginning of the answer", |seen| {
+            stands(seen, "/answer q1")
+        })
+        .await;
+    screen.writes("allow", "/answer q1 allow").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("q1 is answered").await;
+    screen.shows("Report of mission m1").await;
+    assert!(
+        house.user.files().contains_key("hello.txt"),
+        "it was allowed"
+    );
     nothing_but_the_mission(&house.model);
     screen.quit().await;
     house.ends().await;
