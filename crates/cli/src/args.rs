@@ -68,6 +68,16 @@ pub(crate) enum Command {
     Uninstall(PluginArgs),
     /// Looks at OpenCode, the plugin, git and the store, and says what is wrong and what to do about it.
     Doctor(DoctorArgs),
+    /// Prints the completions of a shell: words and options, after which Tab goes on.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages into a folder, one for each command.
+    Man {
+        /// The folder, such as `~/.local/share/man/man1`; it is made if it is not there.
+        folder: PathBuf,
+    },
     /// Explains an error code.
     Explain {
         /// The code, as in `ORC004`.

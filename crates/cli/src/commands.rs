@@ -13,6 +13,7 @@ mod header;
 mod install;
 mod list;
 mod log;
+mod manual;
 mod pause;
 mod resume;
 mod serve;
@@ -86,6 +87,8 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Install(args) => install::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Uninstall(args) => uninstall::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder),
         Command::Explain { code } => explain::run(&code),
     }
 }

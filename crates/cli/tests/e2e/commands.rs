@@ -462,3 +462,56 @@ fn a_request_comes_from_where_it_is_said_to_and_limits_from_flags_and_environmen
     let ran = child.wait_with_output().unwrap();
     assert!(String::from_utf8_lossy(&ran.stderr).contains("request Said on a pipe"));
 }
+
+#[test]
+fn a_shell_completes_the_commands_and_their_options() {
+    let world = project();
+    let script = world.run(&["completions", "bash"]).ends(0, &[]);
+    world.write("completions", &script.out);
+    let asked = |typed: &str| {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
+        let ask = format!(
+            "source ./completions; COMP_WORDS=({typed}); COMP_CWORD={}; \
+             _orchestrator orchestrator '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\"",
+            words.len() - 1
+        );
+        let mut bash = std::process::Command::new("bash");
+        let output = bash.args(["-c", &ask]).current_dir(world.project());
+        let output = output.output().expect("bash runs");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(asked("orchestrator pa"), "pause");
+    assert_eq!(asked("orchestrator steer --ta"), "--task");
+    for shell in ["zsh", "fish"] {
+        world.run(&["completions", shell]).ends(0, &["steer"]);
+    }
+    world
+        .run(&["completions", "cmd"])
+        .ends(2, &["error[ORC001]", "possible values: bash"]);
+}
+
+#[test]
+fn every_command_has_a_page_of_the_manual() {
+    let world = project();
+    let folder = world.beside("man/man1");
+    let folder = folder.to_str().unwrap();
+    world.run(&["man", folder]).ends(0, &["orchestrator.1"]);
+    let help = world.run(&["--help"]).out;
+    let commands = help.lines().filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            .then_some(name)
+    });
+    let commands: Vec<&str> = commands.filter(|name| *name != "help").collect();
+    assert!(commands.len() > 20, "{help}");
+    for name in commands {
+        let page = format!("{folder}/orchestrator-{name}.1");
+        let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    world
+        .run(&["man", &format!("{folder}/orchestrator.1")])
+        .ends(1, &["error[ORC011]"]);
+}
