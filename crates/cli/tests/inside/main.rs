@@ -2,6 +2,7 @@
 #![cfg(test)]
 mod harmless;
 mod house;
+mod lean;
 mod missions;
 mod plugin;
 mod service;
