@@ -38,6 +38,8 @@ pub(crate) struct Hosting {
     running: watch::Sender<usize>,
     guests: watch::Sender<Vec<Guest>>,
     hosted: Mutex<BTreeMap<MissionId, Hosted>>,
+    /// Ends the showing of each mission that is shown.
+    showing: Mutex<BTreeMap<MissionId, CancellationToken>>,
     /// Held while a mission is opened, so that two requests at once do not both find that none runs.
     opening: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -103,6 +105,7 @@ impl Hosting {
             running: watch::Sender::new(0),
             guests: watch::Sender::new(Vec::new()),
             hosted: Mutex::default(),
+            showing: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             stop,
@@ -145,8 +148,7 @@ impl Hosting {
         let settled = mission.outcome().is_some() && mission.due().is_empty();
         if settled || !note.hosted || self.store.owner(id)?.is_some() {
             let shown = Shown::new(&self.store, id, note, self.guests.subscribe(), None);
-            self.tasks
-                .spawn(shown.run(Arc::default(), self.stop.clone()));
+            self.tasks.spawn(shown.run(Arc::default(), self.shows(id)));
             return Ok(());
         }
         let (owned, means) = self.take(id)?;
@@ -223,6 +225,16 @@ impl Hosting {
             .spawn(async move { this.run(owned, means, note, asked_by, hosts).await });
     }
 
+    /// Until when somebody shows a mission: whoever showed it before is done with that.
+    fn shows(&self, id: MissionId) -> CancellationToken {
+        let until = self.stop.child_token();
+        let mut showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = showing.insert(id, until.clone()) {
+            before.cancel();
+        }
+        until
+    }
+
     /// From now on this process answers for a mission.
     fn hosts(self: &Arc<Self>, id: MissionId, note: &Note) -> Hosts {
         let (told, report) = watch::channel(None);
@@ -275,7 +287,7 @@ impl Hosting {
                 format!("{id}: the project's own configuration for agents ({names}) is not used");
             shown.say(escape::short(&told, 300), Tone::Info);
         }
-        let show = self.tasks.spawn(shown.run(wake.clone(), self.stop.clone()));
+        let show = self.tasks.spawn(shown.run(wake.clone(), self.shows(id)));
         let ended = match ready {
             Ok(ready) => self.carry(owned, &means, &ready, &wake).await,
             Err(error) => {

@@ -104,6 +104,9 @@ impl Hosting {
                 () = this.is_over(id) => {}
                 () = this.stop.cancelled() => return,
             }
+            if let Some(hosted) = this.hosted().get_mut(&id) {
+                hosted.note.after.clear();
+            }
             match this.begin(id, note) {
                 Ok(Some((owned, means, note))) => {
                     let request = escape::short(owned.mission.request(), 120);
@@ -117,7 +120,6 @@ impl Hosting {
                         .load(id)
                         .map(|(mission, _)| board::report(&mission));
                     hosts.told.send_replace(told.ok());
-                    Note::forget(&this.store.layout, id);
                 }
                 Err(error) => {
                     let told = format!("{id} stands still: {error}");
@@ -128,7 +130,7 @@ impl Hosting {
         });
     }
 
-    /// Takes a mission up whose turn it is; nothing if it was cancelled meanwhile.
+    /// Takes a mission up whose turn it is; nothing if it was cancelled meanwhile, or begun in a terminal.
     fn begin(
         &self,
         id: MissionId,
@@ -136,14 +138,16 @@ impl Hosting {
     ) -> Result<Option<(store::Owned, Means, Note)>, Error> {
         let (mission, _) = self.store.load(id)?;
         if mission.outcome().is_some() {
+            Note::forget(&self.store.layout, id);
+            return Ok(None);
+        }
+        let elsewhere = Note::read(&self.store.layout, id).is_some_and(|kept| !kept.hosted);
+        if elsewhere || self.store.owner(id)?.is_some() {
             return Ok(None);
         }
         note.after.clear();
         note.keep(&self.store.layout, id)
             .map_err(|error| Error::io("write", &self.store.layout.front(id), &error))?;
-        if let Some(hosted) = self.hosted().get_mut(&id) {
-            hosted.note.after.clear();
-        }
         let (owned, means) = self.take(id)?;
         Ok(Some((owned, means, note)))
     }
@@ -168,14 +172,17 @@ impl Hosting {
         typed: Typed,
     ) -> Result<(), Error> {
         let (owned, means) = self.take(id)?;
+        // A board that stands in this conversation moves on; its report is another one.
+        let before = Note::read(&self.store.layout, id);
+        let before = before.filter(|note| note.session == typed.session);
         let note = Note {
             directory: typed.directory,
             session: typed.session,
             key: typed.key,
             hosted: true,
             after: Vec::new(),
-            board: None,
-            posted: false,
+            posted: before.as_ref().is_some_and(|note| note.posted),
+            board: before.and_then(|note| note.board),
             report: None,
         };
         note.keep(&self.store.layout, id)

@@ -137,6 +137,14 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     typed("stop", "", "m1 is cancelled").await;
     typed("task", "Add one and two", "m2 begins").await;
     typed("task", "Add three", "m2 runs here. Enter queues this").await;
+    let runs = |texts: &[(String, bool)]| {
+        texts
+            .iter()
+            .any(|(text, _)| text.starts_with("## m2 running"))
+    };
+    until(&server, &session, &mut BTreeSet::new(), runs).await;
+    typed("stop", "", "m2 is cancelled").await;
+    typed("resume", "", "m2 goes on").await;
     typed("stop", "", "m2 is cancelled").await;
     let list = house.user.run(&["list"]).await.said;
     assert!(!list.contains("Add three"), "{list}");
