@@ -171,7 +171,14 @@ impl Hosting {
         };
         let _one_at_a_time = self.opening.lock().await;
         if let Some(id) = self.of_key(&typed.key) {
-            return Ok(begun(id, &text));
+            let before = self
+                .hosted()
+                .get(&id)
+                .and_then(|h| h.note.after.last().copied());
+            return Ok(match before {
+                Some(before) => queue::queued(id, before, &text),
+                None => begun(id, &text),
+            });
         }
         let before = match self.runs_in(&project, &typed.session)? {
             Some((id, true)) if typed.command == "queue" => self.whole_line(&project, id),

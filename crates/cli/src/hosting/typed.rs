@@ -122,13 +122,23 @@ impl Hosting {
     async fn resume(self: &Arc<Self>, guest: &Guest, typed: Typed) -> Result<Answer, Error> {
         let project = typed.project()?;
         let _one_at_a_time = self.opening.lock().await;
-        let Some((mission, runs)) = self.newest_in(&project, &typed.session)? else {
+        let Some((mut mission, mut runs)) = self.newest_in(&project, &typed.session)? else {
             return Err(Error::new(Kind::NoMission, "there is no mission here yet")
                 .hint("start one: /task Add a health check"));
         };
-        let (id, paused) = (mission.id(), mission.pause().is_some());
+        let id = mission.id();
+        if runs && mission.outcome().is_some() {
+            // It is over, and only tidied up by whoever ran it.
+            self.wait(id).await;
+            mission = self.store.load(id)?.0;
+            runs = self.store.owner(id)?.is_some();
+        }
+        let paused = mission.pause().is_some();
         if runs && !paused {
-            return Ok(info(format!("{id} runs already: /status shows it")));
+            return Ok(info(match mission.outcome() {
+                Some(_) => format!("{id} is over and is being tidied up: type it once more"),
+                None => format!("{id} runs already: /status shows it"),
+            }));
         }
         if paused || mission.outcome().is_some() {
             let wish = Wish::Resume {
