@@ -117,10 +117,10 @@ impl Mission {
 
     fn waits_in_a_pause(&self) -> Option<Wait> {
         let pause = self.paused.as_ref()?;
-        let cause = format!("somebody to let it go on: {} paused it", pause.by);
+        let cause = format!("a resume: {} paused it", pause.by);
         Some(Wait {
             kind: Kind::Pause,
-            who: "every turn that is to begin".to_owned(),
+            who: "every new turn".to_owned(),
             cause,
             until: self.deadline,
         })

@@ -96,10 +96,7 @@ fn a_paused_mission_waits_for_its_resume_and_an_interrupted_one_stays_paused() {
     meeting.come();
     running.says("landing 1 landed");
     let status = world.run(&["status"]);
-    status.ends(
-        0,
-        &["m1 paused", "every turn that is to begin", "paused it"],
-    );
+    status.ends(0, &["m1 paused", "every new turn", "paused it"]);
     world.run(&["list"]).ends(0, &["paused"]);
 
     // Who interrupts it has a paused mission, until somebody resumes it.
