@@ -1,7 +1,7 @@
 //! What a person does to a mission while it runs: pausing it, and telling its agents something more.
 
 use crate::decide::{Decided, cut_to, done, refused};
-use crate::event::Event;
+use crate::event::{Event, Turn};
 use crate::ids::TaskId;
 use crate::input::Refusal;
 use crate::limits;
@@ -10,7 +10,7 @@ use crate::planted;
 use crate::time::{Millis, Timestamp};
 
 /// A mission that was paused: no turn begins in it, so that no model is asked for anything new. Turns that run go on to
-/// their end, and what they hand in is checked and lands.
+/// their end, and what they hand in is checked; a review is a turn as well and waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Since when.
@@ -54,12 +54,20 @@ impl Mission {
             .map(|said| said.text.as_str())
     }
 
-    /// Turns that run now and began before a word was said: they do not know it.
+    /// Turns that run now, that the last words concern, and that began before these: they do not know them.
     pub fn unaware(&self) -> usize {
-        let last = self.said.last();
-        let leases = self.leases.values();
-        leases
-            .filter(|lease| last.is_some_and(|said| lease.since <= said.at))
+        let Some(said) = self.said.last() else {
+            return 0;
+        };
+        let concerned = |turn: &Turn| match turn {
+            Turn::Work { attempt } | Turn::Review { attempt, .. } => {
+                said.task.is_none_or(|about| about == attempt.task)
+            }
+            Turn::Intent { .. } | Turn::Plan { .. } => true,
+        };
+        self.leases
+            .values()
+            .filter(|lease| lease.since <= said.at && concerned(&lease.turn))
             .count()
     }
 
@@ -90,7 +98,8 @@ impl Mission {
         if text.is_empty() {
             return refused(Refusal::NothingSaid);
         }
-        if text.len() > limits::SAID_BYTES {
+        // Nothing of it is left out without a word.
+        if cut_to(text, limits::SAID_BYTES) != text {
             return refused(Refusal::TooMuchSaid(limits::SAID_BYTES));
         }
         if self.said.len() >= limits::SAID {
@@ -103,7 +112,7 @@ impl Mission {
                 Some(_) => {}
             }
         }
-        let text = cut_to(text, limits::SAID_BYTES);
+        let text = text.to_owned();
         done(vec![Event::Steered { task, text, by }])
     }
 

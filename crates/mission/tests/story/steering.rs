@@ -127,11 +127,12 @@ fn a_paused_mission_takes_no_other_terms_and_can_be_cancelled() {
 fn what_is_said_to_one_task_is_for_that_task_alone() {
     let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &[])]);
     assert_eq!(story.tell(steer(None, " to all ")), Reply::Done);
+    assert_eq!(story.mission.unaware(), 2);
     assert_eq!(story.tell(steer(Some(2), "to the second")), Reply::Done);
     let of = |id| -> Vec<_> { story.mission.said_of(TaskId(id)).collect() };
     assert_eq!(of(1), ["to all"]);
     assert_eq!(of(2), ["to all", "to the second"]);
-    assert_eq!(story.mission.unaware(), 2);
+    assert_eq!(story.mission.unaware(), 1, "the other one need not know");
 }
 
 #[test]
