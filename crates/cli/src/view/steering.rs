@@ -17,17 +17,25 @@ pub(crate) fn paused(mission: &Mission) -> String {
 
 /// Who knows of what was said last.
 pub(crate) fn said(mission: &Mission) -> String {
-    let told = "every turn that begins from now on is told";
-    match mission.unaware() {
-        0 => told.to_owned(),
-        n => format!(
-            "{told}; {} that {} now {} not, and what {} in is judged by it",
-            n_of(n, "turn"),
-            if n == 1 { "runs" } else { "run" },
-            if n == 1 { "is" } else { "are" },
-            if n == 1 { "it hands" } else { "they hand" },
-        ),
+    let about = mission.said().last().and_then(|said| said.task);
+    let of = about.map(|task| format!(" for {task}")).unwrap_or_default();
+    let told = format!("every turn{of} that begins from now on is told");
+    let n = mission.unaware();
+    if n == 0 {
+        return told;
     }
+    let (runs, knows) = match n {
+        1 => ("runs", "does not know it"),
+        _ => ("run", "do not know it"),
+    };
+    let judged = match mission.terms().review_rounds {
+        0 => "",
+        _ => ", and work that is handed in is judged by it",
+    };
+    format!(
+        "{told}; {} that {runs} now {knows}{judged}",
+        n_of(n, "turn")
+    )
 }
 
 fn runs_on(n: usize) -> String {

@@ -89,7 +89,7 @@ fn a_paused_mission_waits_for_its_resume_and_an_interrupted_one_stays_paused() {
         .ends(0, &["\"state\":\"paused\""]);
     world
         .run(&["steer", "no new files", "--task", "T2"])
-        .ends(0, &["every turn that begins from now on is told"]);
+        .ends(0, &["every turn for T2 that begins from now on is told"]);
     world
         .run(&["steer", "x", "--task", "T9"])
         .ends(1, &["error[ORC006]", "there is no task T9"]);

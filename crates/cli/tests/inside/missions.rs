@@ -232,7 +232,12 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     };
     typed("task", "Add one and two", "m1 begins").await;
     house.model.until(works_on("one")).await;
-    typed("steer", "T1 in capitals", "is not, and what it hands in").await;
+    typed(
+        "steer",
+        "T1 in capitals",
+        "1 turn that runs now does not know it, and work that is handed in is judged by it",
+    )
+    .await;
     typed(
         "pause",
         "",
@@ -249,7 +254,7 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     typed(
         "steer",
         "T2 mind the umlauts",
-        "every turn that begins from now on is told",
+        "every turn for T2 that begins from now on is told",
     )
     .await;
     typed("steer", "T7 x", "there is no task T7").await;
