@@ -22,6 +22,7 @@ use front::Shown;
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
 use mission::input::Input;
+use mission::mission::Mission;
 use note::Note;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -151,8 +152,8 @@ impl Hosting {
             self.tasks.spawn(shown.run(Arc::default(), self.shows(id)));
             return Ok(());
         }
-        let (owned, means) = self.take(id)?;
-        self.host(owned, means, note, None);
+        let means = self.means_of(&mission)?;
+        self.host(self.take(id)?, means, note, None);
         Ok(())
     }
 
@@ -224,6 +225,21 @@ impl Hosting {
         })
     }
 
+    /// What a mission that was begun before is carried out with.
+    fn means_of(&self, mission: &Mission) -> Result<Means, Error> {
+        let layout = &self.store.layout;
+        let place = layout.mission(&mission.full_name());
+        let project = Path::new(mission.project());
+        let config = Config::read()?;
+        Means::read(layout, project, Some(&place), &config, &self.args.agent)
+    }
+
+    /// The ownership of a mission.
+    fn take(&self, id: MissionId) -> Result<Owned, Error> {
+        let door = self.store.door(id);
+        Ok(store::take(&*self.store.journal, id, &door)?)
+    }
+
     /// Carries a mission out in the background, and shows it.
     fn host(self: &Arc<Self>, owned: Owned, means: Means, note: Note, asked_by: Option<u64>) {
         let hosts = self.hosts(owned.mission.id(), &note);
@@ -277,7 +293,7 @@ impl Hosting {
         // One that was begun before has work to keep, and waits for a better day.
         let fresh = asked_by.is_some() && owned.mission.base().is_none();
         let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), asked_by);
-        shown.is_awaited(hosts.awaited);
+        shown.leaves_report_to(hosts.awaited);
         if let Some(greeting) = hosts.greeting {
             shown.say(greeting, Tone::Info);
         }
@@ -380,11 +396,7 @@ impl Hosting {
     }
 
     /// The mission of this project to speak of: one that runs, of this conversation before others, else the newest.
-    fn newest_in(
-        &self,
-        project: &Path,
-        session: &str,
-    ) -> Result<Option<(mission::mission::Mission, bool)>, Error> {
+    fn newest_in(&self, project: &Path, session: &str) -> Result<Option<(Mission, bool)>, Error> {
         let rows = self.store.journal.missions()?;
         let here = rows.iter().filter(|row| Path::new(&row.project) == project);
         let of_session = |id: MissionId| {
@@ -501,13 +513,18 @@ fn info(say: String) -> Answer {
     answer(say, Tone::Info)
 }
 
-fn begun(id: MissionId, request: &str) -> Answer {
-    let told = format!(
-        "{id} begins: {}\n/status shows it, /stop ends it",
-        escape::short(request, 120)
-    );
+/// What a person is told of a mission.
+fn about(id: MissionId, say: String) -> Answer {
     Answer {
         mission: Some(id),
-        ..info(told)
+        ..info(say)
     }
+}
+
+fn begun(id: MissionId, request: &str) -> Answer {
+    let request = escape::short(request, 120);
+    about(
+        id,
+        format!("{id} begins: {request}\n/status shows it, /stop ends it"),
+    )
 }

@@ -93,8 +93,8 @@ impl Shown {
         shown
     }
 
-    /// Somebody may wait for the report, who then puts it into the conversation: twice would be answered twice.
-    pub(super) fn is_awaited(&mut self, awaited: Arc<AtomicBool>) {
+    /// Posts no report while somebody waits for it, who puts it into the conversation: twice would be answered twice.
+    pub(super) fn leaves_report_to(&mut self, awaited: Arc<AtomicBool>) {
         self.awaited = awaited;
     }
 

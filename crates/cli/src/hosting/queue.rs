@@ -1,12 +1,11 @@
 //! Missions that wait for the one before them in the same project: they were asked for while it ran.
 
-use super::{Answer, Guest, Hosting, Note, Typed, answer, info};
+use super::{Answer, Guest, Hosting, Note, Typed, about, answer};
 use crate::begin::Means;
-use crate::config::Config;
 use crate::error::Error;
 use crate::view::{board, escape};
 use agents::opencode::front::Tone;
-use engine::store;
+use engine::store::Owned;
 use mission::ids::MissionId;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +20,7 @@ pub(super) fn queued(id: MissionId, before: MissionId, request: &str) -> Answer 
         "{id} waits until {before} is over: {}\n/status shows both, orchestrator cancel {id} takes it back",
         escape::short(request, 120)
     );
-    Answer {
-        mission: Some(id),
-        ..info(told)
-    }
+    about(id, told)
 }
 
 impl Hosting {
@@ -107,7 +103,12 @@ impl Hosting {
             if let Some(hosted) = this.hosted().get_mut(&id) {
                 hosted.note.after.clear();
             }
-            match this.begin(id, note) {
+            let begun = {
+                // Somebody may be resuming it at this moment.
+                let _one_at_a_time = this.opening.lock().await;
+                this.begin(id, note)
+            };
+            match begun {
                 Ok(Some((owned, means, note))) => {
                     let request = escape::short(owned.mission.request(), 120);
                     let before = line.last().map(MissionId::to_string).unwrap_or_default();
@@ -131,11 +132,7 @@ impl Hosting {
     }
 
     /// Takes a mission up whose turn it is; nothing if it was cancelled meanwhile, or begun in a terminal.
-    fn begin(
-        &self,
-        id: MissionId,
-        mut note: Note,
-    ) -> Result<Option<(store::Owned, Means, Note)>, Error> {
+    fn begin(&self, id: MissionId, mut note: Note) -> Result<Option<(Owned, Means, Note)>, Error> {
         let (mission, _) = self.store.load(id)?;
         if mission.outcome().is_some() {
             Note::forget(&self.store.layout, id);
@@ -148,47 +145,8 @@ impl Hosting {
         note.after.clear();
         note.keep(&self.store.layout, id)
             .map_err(|error| Error::io("write", &self.store.layout.front(id), &error))?;
-        let (owned, means) = self.take(id)?;
-        Ok(Some((owned, means, note)))
-    }
-
-    /// The ownership of a mission, and what it is carried out with.
-    pub(super) fn take(&self, id: MissionId) -> Result<(store::Owned, Means), Error> {
-        let (mission, _) = self.store.load(id)?;
-        let layout = &self.store.layout;
-        let place = layout.mission(&mission.full_name());
-        let project = Path::new(mission.project());
-        let config = Config::read()?;
-        let means = Means::read(layout, project, Some(&place), &config, &self.args.agent)?;
-        let owned = store::take(&*self.store.journal, id, &self.store.door(id))?;
-        Ok((owned, means))
-    }
-
-    /// Carries a mission on for whoever asked for it here.
-    pub(super) fn take_over(
-        self: &Arc<Self>,
-        guest: &Guest,
-        id: MissionId,
-        typed: Typed,
-    ) -> Result<(), Error> {
-        let (owned, means) = self.take(id)?;
-        // A board that stands in this conversation moves on; its report is another one.
-        let before = Note::read(&self.store.layout, id);
-        let before = before.filter(|note| note.session == typed.session);
-        let note = Note {
-            directory: typed.directory,
-            session: typed.session,
-            key: typed.key,
-            hosted: true,
-            after: Vec::new(),
-            posted: before.as_ref().is_some_and(|note| note.posted),
-            board: before.and_then(|note| note.board),
-            report: None,
-        };
-        note.keep(&self.store.layout, id)
-            .map_err(|error| Error::io("write", &self.store.layout.front(id), &error))?;
-        self.host(owned, means, note, Some(guest.n));
-        Ok(())
+        let means = self.means_of(&mission)?;
+        Ok(Some((self.take(id)?, means, note)))
     }
 
     /// Waits until a mission is over, whoever carries it out.

@@ -1,6 +1,6 @@
 //! The other commands that a user types in OpenCode.
 
-use super::{Hosting, Typed, answer, info};
+use super::{Hosting, Note, Typed, about, answer, info};
 use crate::error::{Error, Kind};
 use crate::host;
 use crate::view::{Style, board, keyboard, steering};
@@ -121,26 +121,38 @@ impl Hosting {
     /// A mission goes on that is paused, that nobody runs, or that has ended and left something to do.
     async fn resume(self: &Arc<Self>, guest: &Guest, typed: Typed) -> Result<Answer, Error> {
         let project = typed.project()?;
+        let newest = || self.newest_in(&project, &typed.session);
+        if let Some((mission, true)) = newest()?
+            && mission.outcome().is_some()
+        {
+            // It is over, and only tidied up by whoever ran it.
+            self.wait(mission.id()).await;
+        }
         let _one_at_a_time = self.opening.lock().await;
-        let Some((mut mission, mut runs)) = self.newest_in(&project, &typed.session)? else {
+        let Some((mission, runs)) = newest()? else {
             return Err(Error::new(Kind::NoMission, "there is no mission here yet")
                 .hint("start one: /task Add a health check"));
         };
-        let id = mission.id();
-        if runs && mission.outcome().is_some() {
-            // It is over, and only tidied up by whoever ran it.
-            self.wait(id).await;
-            mission = self.store.load(id)?.0;
-            runs = self.store.owner(id)?.is_some();
-        }
+        let (id, over) = (mission.id(), mission.outcome().is_some());
         let paused = mission.pause().is_some();
         if runs && !paused {
-            return Ok(info(match mission.outcome() {
-                Some(_) => format!("{id} is over and is being tidied up: type it once more"),
-                None => format!("{id} runs already: /status shows it"),
+            return Ok(info(match over {
+                true => format!("{id} is over and is being tidied up: type it once more"),
+                false => format!("{id} runs already: /status shows it"),
             }));
         }
-        if paused || mission.outcome().is_some() {
+        // What keeps it from being carried out is known before anything of it changes.
+        let means = match runs {
+            true => None,
+            false => {
+                host::check_folder(&self.store, &mission)?;
+                Some(self.means_of(&mission)?)
+            }
+        };
+        if over {
+            Box::pin(host::settle(&self.store, id, Style::Plain)).await?;
+        }
+        if paused || over {
             let wish = Wish::Resume {
                 more_tokens: 0,
                 replan: false,
@@ -148,11 +160,31 @@ impl Hosting {
             let (told, _) = host::wish(&self.store, id, wish).await?;
             host::told(told)?;
         }
-        if !runs {
-            host::check_folder(&self.store, &mission)?;
-            self.take_over(guest, id, typed)?;
+        if let Some(means) = means {
+            let note = self.noted(id, typed)?;
+            self.host(self.take(id)?, means, note, Some(guest.n));
         }
         Ok(info(format!("{id} goes on: /status shows it")))
+    }
+
+    /// The note of a mission that goes on here. A board that stands in this conversation moves on; the report is another
+    /// one.
+    fn noted(&self, id: MissionId, typed: Typed) -> Result<Note, Error> {
+        let layout = &self.store.layout;
+        let before = Note::read(layout, id).filter(|note| note.session == typed.session);
+        let note = Note {
+            directory: typed.directory,
+            session: typed.session,
+            key: typed.key,
+            hosted: true,
+            after: Vec::new(),
+            posted: before.as_ref().is_some_and(|note| note.posted),
+            board: before.and_then(|note| note.board),
+            report: None,
+        };
+        note.keep(layout, id)
+            .map_err(|error| Error::io("write", &layout.front(id), &error))?;
+        Ok(note)
     }
 
     async fn answer(&self, guest: &Guest, typed: &Typed) -> Result<Answer, Error> {
@@ -222,10 +254,7 @@ impl Hosting {
             Ok(text) => text.clone().unwrap_or_default(),
             Err(_) => format!("{mission} stands still: orchestrator resume {mission}"),
         };
-        Answer {
-            mission: Some(mission),
-            ..info(text)
-        }
+        about(mission, text)
     }
 }
 
