@@ -172,7 +172,7 @@ impl MissionRepository {
         expect: Option<&CommitId>,
         new: &CommitId,
     ) -> Result<Landed, Error> {
-        let old = expect.map_or_else(|| self.zeros(), ToString::to_string);
+        let old = expect.map_or_else(|| self.zeros().to_string(), ToString::to_string);
         let call = self
             .call("update-ref")
             .args(["--no-deref", name.as_str(), new.as_str(), &old]);

@@ -6,19 +6,20 @@
 //! set-up makes is added to them.
 //! The one thing that the user's repository gains is a ref that keeps the base from being pruned.
 
+mod listing;
 mod memo;
 mod project;
 mod read;
 
-pub(crate) use memo::Listing;
+pub(crate) use listing::{Entry, Listing};
 use memo::Memo;
 pub use project::{Project, UserRepository};
 pub use read::{Change, Changed, Content, LineCount, ListedFile};
-pub(crate) use read::{parse_raw, records, split_tab};
+pub(crate) use read::{entries, parse_raw, records, split_tab};
 
 use crate::disk::{self, Failure};
 use crate::git::{self, Call, Git, RepoPath};
-use mission::ids::{CommitId, TreeId};
+use mission::ids::{CommitId, Digest, TreeId};
 use mission::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -286,8 +287,9 @@ impl MissionRepository {
     }
 
     /// The object name that stands for nothing.
-    pub(crate) fn zeros(&self) -> String {
-        "0".repeat(if self.sha256 { 64 } else { 40 })
+    pub(crate) fn zeros(&self) -> Digest {
+        let digits = "0".repeat(if self.sha256 { 64 } else { 40 });
+        digits.parse().expect("zeros are digits")
     }
 
     pub(crate) fn is_sha256(&self) -> bool {

@@ -17,9 +17,10 @@ use crate::fault;
 use crate::git::{self, Call, RepoPath};
 use crate::repository::{self, MissionRepository};
 use crate::snapshot;
-use mission::ids::{CommitId, Digest};
+use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ use std::time::Duration;
 
 /// A first check-out of a large project on a slow disk.
 const CHECKOUT_DEADLINE: Duration = Duration::from_secs(600);
+
+/// How the name of an index begins that is kept for the tree that the rest of the name is.
+const COLLECTED: &str = "collected-";
 
 /// What can go wrong with workspaces.
 #[derive(Debug, thiserror::Error)]
@@ -215,7 +219,8 @@ impl MissionRepository {
             true => self.workspace_at(&path)?,
             false => None,
         };
-        disk::remove(&state)?;
+        // Written over in place, like all that is small here: see [`agent::make`].
+        fs::write(&state, b"").map_err(disk::failed("write", &state))?;
         fault::of("workspace.forgotten", &name);
         disk::remove(&lane.join("index.lock"))?;
         let data = fs::symlink_metadata(&path).map_err(disk::failed("look at", &path))?;
@@ -230,16 +235,13 @@ impl MissionRepository {
             Some(before) => before.check_identity().is_ok() && self.same_tree(&before, commit)?,
             None => false,
         };
-        disk::remove(&workspace.pointer())?;
+        let stands = self.take_collected(&workspace)? || stands;
         self.fill(&workspace, keep, stands, &name)?;
         agent::point_to(&workspace)?;
         workspace.check_identity()?;
         fault::of("workspace.pointed", &name);
         let text = serde_json::to_vec(&workspace.set).unwrap_or_default();
-        let new = state.with_extension("new");
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, &state))
-            .map_err(disk::failed("write", &state))?;
+        fs::write(&state, text).map_err(disk::failed("write", &state))?;
         fault::of("workspace.noted", &name);
         Ok(workspace)
     }
@@ -265,12 +267,13 @@ impl MissionRepository {
             },
         )?;
         fault::of("workspace.checked out", &name);
-        let tracked: Vec<&[u8]> = listing.iter().map(|(_, path)| path.as_bytes()).collect();
+        let paths = listing.iter().map(|entry| entry.path.as_bytes());
+        let stays: Vec<&[u8]> = paths.chain([&b".git"[..]]).collect();
         let cleaned = || {
             beside(
                 || Ok(agent::make(self, workspace)?),
                 || {
-                    clean::all_but(&workspace.path, &tracked, keep)?;
+                    clean::all_but(&workspace.path, &stays, keep)?;
                     self.verify(workspace)
                 },
             )
@@ -325,6 +328,48 @@ impl MissionRepository {
 
     fn same_tree(&self, before: &Workspace, commit: &CommitId) -> Result<bool, Error> {
         Ok(before.commit() == commit || self.tree_of(before.commit())? == self.tree_of(commit)?)
+    }
+
+    /// Keeps the index of what was collected from a workspace: who works there next often begins with just that.
+    fn keep_collected(
+        &self,
+        workspace: &Workspace,
+        index: &Path,
+        tree: &TreeId,
+    ) -> Result<(), Failure> {
+        self.forget_collected(workspace)?;
+        let kept = workspace.lane.join(format!("{COLLECTED}{tree}"));
+        fs::rename(index, &kept).map_err(disk::failed("keep", &kept))
+    }
+
+    /// Whether a workspace's files are known to have been those of its commit when they were collected last.
+    fn take_collected(&self, workspace: &Workspace) -> Result<bool, Error> {
+        let tree = self.tree_of(workspace.commit())?;
+        let kept = workspace.lane.join(format!("{COLLECTED}{tree}"));
+        let taken = match fs::rename(&kept, workspace.index()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            other => {
+                other.map_err(disk::failed("take", &kept))?;
+                true
+            }
+        };
+        self.forget_collected(workspace)?;
+        Ok(taken)
+    }
+
+    fn forget_collected(&self, workspace: &Workspace) -> Result<(), Failure> {
+        let lane = &workspace.lane;
+        for entry in fs::read_dir(lane).map_err(disk::failed("list", lane))? {
+            let entry = entry.map_err(disk::failed("list", lane))?;
+            if entry
+                .file_name()
+                .as_bytes()
+                .starts_with(COLLECTED.as_bytes())
+            {
+                disk::remove(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn sides(&self) -> PathBuf {

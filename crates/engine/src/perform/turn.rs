@@ -262,12 +262,7 @@ impl Job {
             fault::of("turn.rescued", &self.turn);
         }
         // The note goes first: a workspace whose set-up was cut short belongs to no turn.
-        match std::fs::remove_file(&note) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::new(error));
-            }
-            _ => {}
-        }
+        std::fs::write(&note, b"").map_err(Error::new)?;
         fault::of("turn.note removed", &self.turn);
         let workspace = repository
             .workspace(&path, start, kept)

@@ -46,7 +46,13 @@ impl MissionRepository {
         }
         self.send(user, commit)?;
         crate::fault::point("deliver.branch sent");
-        let words = ["--no-deref", name.as_str(), commit.as_str(), &self.zeros()];
+        let nothing = self.zeros();
+        let words = [
+            "--no-deref",
+            name.as_str(),
+            commit.as_str(),
+            nothing.as_str(),
+        ];
         match user.call("update-ref").args(words).run() {
             Ok(_) => {
                 crate::fault::point("deliver.branch made");

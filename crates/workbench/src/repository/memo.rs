@@ -1,8 +1,7 @@
 //! What git said of objects. An object never changes, so what was said of one once holds for as long as the program runs;
 //! and each question costs a process.
 
-use super::{Change, Error};
-use crate::git::RepoPath;
+use super::{Change, Error, Listing};
 use mission::ids::{CommitId, TreeId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +13,7 @@ const LISTINGS: usize = 8;
 /// A longer answer is not kept.
 const LONGEST: usize = 20_000;
 
-/// The files of a tree with their modes, in git's order.
-pub(crate) type Listing = Arc<Vec<(u32, RepoPath)>>;
-
-/// The last answers to questions of one kind, the newest first.
+/// The last answers to questions of one kind, the one asked for last first.
 #[derive(Debug)]
 struct Recent<K, V>(Mutex<VecDeque<(K, V)>>);
 
@@ -29,9 +25,12 @@ impl<K, V> Default for Recent<K, V> {
 
 impl<K: PartialEq, V: Clone> Recent<K, V> {
     fn get(&self, key: &K) -> Option<V> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter().find(|(known, _)| known == key);
-        found.map(|(_, value)| value.clone())
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|(known, _)| known == key)?;
+        let found = kept.remove(at)?;
+        let value = found.1.clone();
+        kept.push_front(found);
+        Some(value)
     }
 
     fn put(&self, key: K, value: V, most: usize) {
@@ -95,19 +94,14 @@ impl Memo {
         Ok(told)
     }
 
-    pub(super) fn listing(
-        &self,
-        of: &str,
-        ask: impl FnOnce() -> Result<Vec<(u32, RepoPath)>, Error>,
-    ) -> Result<Listing, Error> {
-        let key = self.tree_like(of);
-        if let Some(known) = self.listings.get(&key) {
-            return Ok(known);
+    pub(super) fn listing(&self, of: &str) -> Option<Listing> {
+        self.listings.get(&self.tree_like(of))
+    }
+
+    pub(super) fn keep_listing(&self, of: &str, listing: &Listing) {
+        if listing.len() <= LONGEST {
+            let key = self.tree_like(of);
+            self.listings.put(key, listing.clone(), LISTINGS);
         }
-        let told = Arc::new(ask()?);
-        if told.len() <= LONGEST {
-            self.listings.put(key, told.clone(), LISTINGS);
-        }
-        Ok(told)
     }
 }

@@ -1,12 +1,13 @@
 //! Reading trees and commits: files, listings, differences. Nothing here runs a diff driver or a filter.
 
-use super::{Error, MissionRepository};
+use super::{Entry, Error, Listing, MissionRepository, listing};
 use crate::git::{self, RepoPath};
 use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What a path holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,21 +101,34 @@ impl MissionRepository {
         Ok(tree)
     }
 
-    /// All files of a tree or a commit with their modes.
-    pub(crate) fn listing(&self, of: &str) -> Result<super::Listing, Error> {
-        self.memo.listing(of, || {
-            let words = ["-r", "-z", "--full-tree", of];
-            let listing = self.call("ls-tree").args(words).bytes()?;
-            let entry = |record: &[u8]| {
-                let (words, path) = split_tab(record)?;
-                let mode = u32::from_str_radix(words.split(' ').next()?, 8).ok()?;
-                Some((mode, RepoPath::printed(path)))
-            };
-            let entries = records(&listing).map(|record| {
-                entry(record).ok_or_else(|| git::Error::nonsense("ls-tree", "another form").into())
-            });
-            entries.collect()
-        })
+    /// All files of a tree or a commit.
+    pub(crate) fn listing(&self, of: &str) -> Result<Listing, Error> {
+        let commit = of.parse().ok();
+        match commit.and_then(|commit| self.known_parent(&commit)) {
+            Some(parent) => self.listing_after(parent.as_str(), of),
+            None => self.listing_after("", of),
+        }
+    }
+
+    /// The same for one that differs little from another: where that one's files are known, git is asked for no more than
+    /// what differs.
+    pub(crate) fn listing_after(&self, before: &str, of: &str) -> Result<Listing, Error> {
+        if let Some(known) = self.memo.listing(of) {
+            return Ok(known);
+        }
+        let told = Arc::new(match self.memo.listing(before) {
+            Some(known) => listing::with(&known, &self.changes(before, of, false)?),
+            None => {
+                let words = ["-r", "-z", "--full-tree", of];
+                let said = self.call("ls-tree").args(words).bytes()?;
+                entries(&said, |words| match words[..] {
+                    [mode, _, id] => Some((mode, id)),
+                    _ => None,
+                })?
+            }
+        });
+        self.memo.keep_listing(of, &told);
+        Ok(told)
     }
 
     /// What a path holds in a tree; nothing if it is not there. At most `limit` bytes of a file are read.
@@ -180,9 +194,9 @@ impl MissionRepository {
         limit: usize,
     ) -> Result<(Vec<ListedFile>, bool), Error> {
         let listing = self.listing(tree.as_str())?;
-        let file = |(mode, path): &(u32, RepoPath)| ListedFile {
-            path: path.clone(),
-            mode: *mode,
+        let file = |entry: &Entry| ListedFile {
+            path: entry.path.clone(),
+            mode: entry.mode,
         };
         let files = listing.iter().take(limit).map(file).collect();
         Ok((files, listing.len() > limit))
@@ -294,6 +308,18 @@ impl MissionRepository {
         renames: bool,
     ) -> Result<Vec<Change>, Error> {
         let told = self.memo.changes((from, to, renames), || {
+            if renames {
+                let plain = self.changes(from, to, false)?;
+                let any = |changed| plain.iter().any(|change| change.changed == changed);
+                // Something has to be gone in one place and new in another.
+                if !any(Changed::Deleted) || !any(Changed::Added) {
+                    return Ok(plain);
+                }
+            } else if let (Some(before), Some(after)) =
+                (self.memo.listing(from), self.memo.listing(to))
+            {
+                return Ok(listing::difference(&before, &after, &self.zeros()));
+            }
             let renames = match renames {
                 true => ["-M", "-l1000"],
                 false => ["--no-renames", "-l0"],
@@ -304,6 +330,26 @@ impl MissionRepository {
         });
         Ok(told?.to_vec())
     }
+}
+
+/// Reads a listing in which each path follows a tab, and mode and object name stand among the words before it.
+pub(crate) fn entries(
+    said: &[u8],
+    pick: impl Fn(Vec<&str>) -> Option<(&str, &str)>,
+) -> Result<Vec<Entry>, Error> {
+    let entry = |record: &[u8]| {
+        let (words, path) = split_tab(record)?;
+        let (mode, id) = pick(words.split(' ').collect())?;
+        Some(Entry {
+            mode: u32::from_str_radix(mode, 8).ok()?,
+            id: id.parse().ok()?,
+            path: RepoPath::printed(path),
+        })
+    };
+    let all = records(said).map(|record| {
+        entry(record).ok_or_else(|| git::Error::nonsense("a listing", "another form").into())
+    });
+    all.collect()
 }
 
 /// Reads the raw format of git's diff commands, ended by zero bytes.

@@ -6,12 +6,13 @@
 use super::{Error, LeftOut, Reason, special};
 use crate::disk::{self, Failure};
 use crate::git::{Call, RepoPath};
-use crate::repository::{Change, Changed, Listing, MissionRepository};
+use crate::repository::{self, Change, Changed, Entry, Listing, MissionRepository};
 use mission::ids::{Digest, TreeId};
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,6 +71,8 @@ pub(crate) struct Captured {
     pub(crate) left_out: Vec<LeftOut>,
     /// How many more were left out.
     pub(crate) unlisted: usize,
+    /// Whether a file that was taken has another name, here or elsewhere.
+    pub(crate) linked: bool,
 }
 
 /// How many paths that were left out are named.
@@ -105,7 +108,7 @@ impl Capture<'_> {
         let mut plan = Plan::default();
         let mut folders: BTreeSet<Vec<u8>> = tracked
             .iter()
-            .map(|(_, path)| path.parent().to_owned())
+            .map(|entry| entry.path.parent().to_owned())
             .collect();
         folders.insert(Vec::new());
         let (specials, others) = special::in_folders(self.root, &folders);
@@ -115,15 +118,20 @@ impl Capture<'_> {
         self.plan_untracked(&untracked, &mut plan)?;
         self.name_submodules(&tracked, &mut plan);
         self.name_specials(specials, &folders, &mut plan)?;
-        self.set_apart(&mut plan)?;
-        self.write(&plan)?;
-        let tree = self.call("write-tree").text()?.parse()?;
+        if self.rules_may_apply(&tracked, &plan.take) {
+            self.set_apart(&mut plan)?;
+        }
+        let tree = self.write(&plan)?;
         plan.left_out.sort();
         plan.left_out.dedup();
         let unlisted = plan.beyond + plan.left_out.len().saturating_sub(LISTED);
         plan.left_out.truncate(LISTED);
+        let linked = plan.take.iter().any(|path| {
+            fs::symlink_metadata(path.below(self.root)).is_ok_and(|data| data.nlink() > 1)
+        });
         Ok(Captured {
             tree,
+            linked,
             untracked: plan.untracked.len(),
             left_out: plan.left_out,
             unlisted,
@@ -136,12 +144,11 @@ impl Capture<'_> {
             return Ok(known.clone());
         }
         let listing = self.call("ls-files").args(["-z", "--stage"]).bytes()?;
-        let entries = crate::repository::records(&listing).filter_map(|record| {
-            let (words, path) = crate::repository::split_tab(record)?;
-            let mode = u32::from_str_radix(words.split(' ').next()?, 8).ok()?;
-            Some((mode, RepoPath::printed(path)))
-        });
-        Ok(Arc::new(entries.collect()))
+        let entries = repository::entries(&listing, |words| match words[..] {
+            [mode, id, _] => Some((mode, id)),
+            _ => None,
+        })?;
+        Ok(Arc::new(entries))
     }
 
     /// What git says at once of the tracked paths that differ, and of those that it does not track.
@@ -167,7 +174,7 @@ impl Capture<'_> {
     }
 
     fn plan_changed(&self, listing: &[u8], plan: &mut Plan) -> Result<(), Error> {
-        for change in crate::repository::parse_raw(listing)? {
+        for change in repository::parse_raw(listing)? {
             if change.old_mode == 0o160_000 {
                 continue;
             }
@@ -193,7 +200,7 @@ impl Capture<'_> {
     fn plan_untracked(&self, listing: &[u8], plan: &mut Plan) -> Result<(), Error> {
         let mut total = 0;
         let mut paths = Vec::new();
-        for record in crate::repository::records(listing) {
+        for record in repository::records(listing) {
             match record.strip_suffix(b"/") {
                 Some(folder) => {
                     self.enter_nested(&RepoPath::printed(folder), &mut paths, plan, 0)?;
@@ -249,7 +256,7 @@ impl Capture<'_> {
         let listing = call
             .args(["-z", "--others", "--exclude-standard"])
             .bytes()?;
-        for record in crate::repository::records(&listing) {
+        for record in repository::records(&listing) {
             let mut whole = folder.as_bytes().to_owned();
             whole.push(b'/');
             whole.extend_from_slice(record.strip_suffix(b"/").unwrap_or(record));
@@ -284,8 +291,8 @@ impl Capture<'_> {
     }
 
     /// Files in a submodule's folder belong to another repository. Naming them is all that can be done.
-    fn name_submodules(&self, tracked: &[(u32, RepoPath)], plan: &mut Plan) {
-        for (_, path) in tracked.iter().filter(|(mode, _)| *mode == 0o160_000) {
+    fn name_submodules(&self, tracked: &[Entry], plan: &mut Plan) {
+        for Entry { path, .. } in tracked.iter().filter(|entry| entry.mode == 0o160_000) {
             let full = fs::read_dir(path.below(self.root))
                 .is_ok_and(|mut entries| entries.next().is_some());
             if full && self.nested == Nested::Plain {
@@ -314,11 +321,37 @@ impl Capture<'_> {
         Ok(())
     }
 
+    /// Whether how some paths are stored may depend on attributes or settings. Where there is no file that could say so,
+    /// git need not be asked.
+    fn rules_may_apply(&self, tracked: &[Entry], paths: &[RepoPath]) -> bool {
+        const RULES: &[u8] = b".gitattributes";
+        if paths.is_empty() {
+            return false;
+        }
+        // Who has settings of his own may have named more files with rules in them.
+        if !self.settings.is_empty() || tracked.iter().any(|entry| entry.path.name() == RULES) {
+            return true;
+        }
+        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        let mut folders = BTreeSet::new();
+        for path in paths {
+            let mut folder = path.parent();
+            while folders.insert(folder) && !folder.is_empty() {
+                let end = folder.iter().rposition(|byte| *byte == b'/');
+                folder = &folder[..end.unwrap_or(0)];
+            }
+        }
+        let rules = |folder: &[u8]| {
+            let folder = self.root.join(OsStr::from_bytes(folder));
+            is_there(&folder.join(OsStr::from_bytes(RULES)))
+        };
+        let own = self.mission.store().join("info/attributes");
+        let own = fs::metadata(own).is_ok_and(|data| data.len() > 0);
+        own || folders.into_iter().any(rules)
+    }
+
     /// Takes out of what git is to hash the paths that it must not, or need not, hash.
     fn set_apart(&self, plan: &mut Plan) -> Result<(), Error> {
-        if plan.take.is_empty() {
-            return Ok(());
-        }
         let is_link = |path: &RepoPath| {
             fs::symlink_metadata(path.below(self.root)).is_ok_and(|data| data.is_symlink())
         };
@@ -380,7 +413,8 @@ impl Capture<'_> {
         Ok(())
     }
 
-    fn write(&self, plan: &Plan) -> Result<(), Error> {
+    /// Puts what is planned into the index, and gives the tree that this makes.
+    fn write(&self, plan: &Plan) -> Result<TreeId, Error> {
         let mut lines = Vec::new();
         let mut line = |head: &str, path: &RepoPath| {
             lines.extend_from_slice(head.as_bytes());
@@ -406,7 +440,7 @@ impl Capture<'_> {
                 .input_paths(&plan.take)
                 .run()?;
         }
-        Ok(())
+        Ok(self.call("write-tree").text()?.parse()?)
     }
 }
 

@@ -117,12 +117,15 @@ impl MissionRepository {
         };
         let captured = capture.run()?;
         let mut left_out = captured.left_out;
-        self.ask_at_once(base, &captured.tree);
         let tree =
             self.respect_old_rules(workspace, base, captured.tree, &index.0, &mut left_out)?;
         left_out.sort();
         let changes = self.changes(base.as_str(), tree.as_str(), true)?;
-        let flags = self.flags(&tree, &changes)?;
+        let flags = self.flags(base, &tree, &changes)?;
+        // A file with another name elsewhere is given to nobody who might write to it.
+        if !captured.linked {
+            self.keep_collected(workspace, &index.0, &tree)?;
+        }
         let touched = changes.into_iter().map(|change| Touched {
             path: change.path,
             change: change.changed,
@@ -138,17 +141,12 @@ impl MissionRepository {
         })
     }
 
-    /// Asks git at once what it is asked one after the other in what follows, and remembers what it said.
-    fn ask_at_once(&self, base: &CommitId, tree: &TreeId) {
-        let changes = |renames| drop(self.changes(base.as_str(), tree.as_str(), renames));
-        std::thread::scope(|scope| {
-            scope.spawn(|| changes(true));
-            scope.spawn(|| drop(self.listing(tree.as_str())));
-            changes(false);
-        });
-    }
-
-    fn flags(&self, tree: &TreeId, changes: &[Change]) -> Result<Vec<Flag>, Error> {
+    fn flags(
+        &self,
+        base: &CommitId,
+        tree: &TreeId,
+        changes: &[Change],
+    ) -> Result<Vec<Flag>, Error> {
         let mut flags = Vec::new();
         for change in changes.iter().filter(|change| change.new_mode == 0o120_000) {
             let (target, _) = self.blob(&change.new, 4096)?;
@@ -165,9 +163,9 @@ impl MissionRepository {
             .map(|change| &change.path)
             .collect();
         if !added.is_empty() {
-            let listing = self.listing(tree.as_str())?;
+            let listing = self.listing_after(base.as_str(), tree.as_str())?;
             let mut folded: BTreeMap<String, Vec<&[u8]>> = BTreeMap::new();
-            for path in listing.iter().map(|(_, path)| path.as_bytes()) {
+            for path in listing.iter().map(|entry| entry.path.as_bytes()) {
                 folded
                     .entry(String::from_utf8_lossy(path).to_lowercase())
                     .or_default()
@@ -191,7 +189,7 @@ impl MissionRepository {
     }
 }
 
-fn find_tampering(workspace: &Workspace) -> Option<Tampering> {
+pub(super) fn find_tampering(workspace: &Workspace) -> Option<Tampering> {
     let pointer = workspace.pointer();
     match fs::symlink_metadata(&pointer) {
         Err(_) => Some(Tampering::PointerRemoved),

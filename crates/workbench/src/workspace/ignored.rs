@@ -121,7 +121,7 @@ impl MissionRepository {
         disk::make(folder)?;
         let tree = self.tree_of(base)?;
         let listing = self.listing(tree.as_str())?;
-        let all = listing.iter().map(|(_, path)| path);
+        let all = listing.iter().map(|entry| &entry.path);
         for path in all.filter(|path| path.name() == b".gitignore") {
             if let Some(Content::File { bytes, .. }) = self.read_file(&tree, path, RULES_LIMIT)? {
                 let place = path.below(folder);

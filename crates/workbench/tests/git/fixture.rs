@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use workbench::git::{Git, RepoPath, UserEnvironment};
 use workbench::repository::{MissionRepository, Project};
-use workbench::snapshot::Base;
-use workbench::workspace::Workspace;
+use workbench::snapshot::{Base, Reason};
+use workbench::workspace::{Work, Workspace};
 
 pub(crate) const WHEN: Timestamp = Timestamp(1_700_000_000_000);
 pub(crate) const MISSION: MissionId = MissionId(7);
@@ -213,4 +213,12 @@ pub(crate) fn write_in(root: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     let place = root.join(name);
     std::fs::create_dir_all(place.parent().unwrap()).unwrap();
     std::fs::write(place, bytes).unwrap();
+}
+
+/// What was left out of a result, and why.
+pub(crate) fn left_out(work: &Work) -> Vec<(String, Reason)> {
+    work.left_out
+        .iter()
+        .map(|left| (left.path.to_string(), left.why.clone()))
+        .collect()
 }

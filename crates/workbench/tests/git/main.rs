@@ -6,6 +6,8 @@ mod commit;
 mod delivery;
 mod fixture;
 mod landing;
+mod listing;
+mod mischief;
 mod snapshot;
 mod user;
 mod workspace;

@@ -1,11 +1,11 @@
 //! Workspaces and what is taken from them, with agents that mean well and agents that do not.
 
-use crate::fixture::{WHEN, World, contents, path, write_in};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use crate::fixture::{WHEN, World, contents, left_out, path, write_in};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use workbench::repository::Changed;
 use workbench::snapshot::Reason;
-use workbench::workspace::{Error, Flag, Tampering, Work, Workspace};
+use workbench::workspace::{Error, Flag, Work, Workspace};
 
 fn touched(work: &Work) -> Vec<String> {
     let show = |change: &Changed| match change {
@@ -20,27 +20,8 @@ fn touched(work: &Work) -> Vec<String> {
         .collect()
 }
 
-fn left_out(work: &Work) -> Vec<(String, Reason)> {
-    work.left_out
-        .iter()
-        .map(|left| (left.path.to_string(), left.why.clone()))
-        .collect()
-}
-
 fn run_as_agent(world: &World, workspace: &Workspace, words: &[&str]) -> String {
     world.git_in(workspace.path(), words)
-}
-
-/// A program that, if anything runs it, leaves a file behind.
-fn canary(world: &World) -> (String, std::path::PathBuf) {
-    let (script, sign) = (world.home.join("canary.sh"), world.home.join("RAN"));
-    std::fs::write(
-        &script,
-        format!("#!/bin/sh\ntouch '{}'\ncat\n", sign.display()),
-    )
-    .unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    (script.display().to_string(), sign)
 }
 
 #[test]
@@ -164,130 +145,6 @@ fn a_reset_never_writes_or_removes_through_a_link() {
         Err(Error::Path { .. })
     ));
     assert_eq!(contents(&outside), before);
-}
-
-#[test]
-fn nothing_that_an_agent_configures_is_run() {
-    let world = World::with(&[
-        ("a", "a\n"),
-        ("b.x", "b\n"),
-        (".gitattributes", "*.y text\n"),
-    ]);
-    let (mission, base, workspace) = world.workspace();
-    let (script, sign) = canary(&world);
-    let root = workspace.path();
-    std::fs::remove_file(root.join(".git")).unwrap();
-    world.git_in(root, &["init", "-q"]);
-    let keys = [
-        "core.fsmonitor",
-        "filter.x.clean",
-        "filter.x.smudge",
-        "filter.x.process",
-        "diff.x.command",
-        "diff.x.textconv",
-    ];
-    for key in keys {
-        world.git_in(root, &["config", key, &script]);
-    }
-    write_in(
-        root,
-        ".git/hooks/post-checkout",
-        format!("#!/bin/sh\n{script}\n"),
-    );
-    for hook in [
-        "post-checkout",
-        "pre-commit",
-        "reference-transaction",
-        "post-index-change",
-        "post-commit",
-    ] {
-        write_in(
-            root,
-            &format!(".git/hooks/{hook}"),
-            format!("#!/bin/sh\n{script}\n"),
-        );
-        let place = root.join(".git/hooks").join(hook);
-        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    world.git_in(root, &["config", "core.hooksPath", ".git/hooks"]);
-    write_in(root, ".gitattributes", "* filter=x diff=x merge=x\n");
-    write_in(root, "a", "changed\n");
-    // The same in the engine's throw-away repository for the agent, with its refs.
-    let agents = std::fs::read_dir(world.state.join("sides"))
-        .unwrap()
-        .flatten()
-        .next()
-        .unwrap()
-        .path()
-        .join("agent.git");
-    std::fs::copy(root.join(".git/config"), agents.join("config")).unwrap();
-
-    let work = mission.collect(&workspace, &base.commit).unwrap();
-    assert_eq!(work.tampering, Some(Tampering::PointerReplaced));
-    assert!(!sign.exists(), "collecting ran the agent's program");
-    let filter = Reason::Filter {
-        name: "x".to_owned(),
-    };
-    assert_eq!(
-        left_out(&work),
-        [
-            (".gitattributes".to_owned(), filter.clone()),
-            ("a".to_owned(), filter)
-        ]
-    );
-    mission.rescue(&workspace, "T1.1", WHEN).unwrap();
-    mission.workspace(root, &base.commit, &[]).unwrap();
-    assert!(!sign.exists(), "rescue or reset ran the agent's program");
-
-    // The canary can sing: the agent's own git runs it.
-    write_in(root, "a", "again\n");
-    std::fs::remove_file(root.join(".git")).unwrap();
-    world.git_in(root, &["init", "-q"]);
-    world.git_in(root, &["config", "filter.x.clean", &script]);
-    write_in(root, ".gitattributes", "* filter=x\n");
-    world.git_in(root, &["add", "a"]);
-    assert!(sign.exists());
-}
-
-#[test]
-fn a_changed_or_missing_git_file_is_told_and_changes_nothing() {
-    let world = World::with(&[("a", "a\n")]);
-    let (mission, base, workspace) = world.workspace();
-    let pointer = workspace.path().join(".git");
-    let text = std::fs::read(&pointer).unwrap();
-    write_in(workspace.path(), "a", "result\n");
-    let expected = mission.collect(&workspace, &base.commit).unwrap();
-    let mut tamperings = vec![expected.tampering];
-    std::fs::write(&pointer, format!("gitdir: {}/.git\n", world.root.display())).unwrap();
-    tamperings.push(mission.collect(&workspace, &base.commit).unwrap().tampering);
-    std::fs::remove_file(&pointer).unwrap();
-    tamperings.push(mission.collect(&workspace, &base.commit).unwrap().tampering);
-    symlink(world.root.join(".git"), &pointer).unwrap();
-    let work = mission.collect(&workspace, &base.commit).unwrap();
-    tamperings.push(work.tampering);
-    let told = [
-        None,
-        Some(Tampering::PointerChanged),
-        Some(Tampering::PointerRemoved),
-        Some(Tampering::PointerReplaced),
-    ];
-    assert_eq!(tamperings, told);
-    assert_eq!(
-        (&work.tree, &work.touched),
-        (&expected.tree, &expected.touched)
-    );
-    mission
-        .workspace(workspace.path(), &base.commit, &[])
-        .unwrap();
-    assert_eq!(std::fs::read(&pointer).unwrap(), text);
-    // A whole other folder at the same path is not believed at all.
-    let workspace = mission.workspace_at(workspace.path()).unwrap().unwrap();
-    std::fs::rename(workspace.path(), world.home.join("moved")).unwrap();
-    std::fs::create_dir(workspace.path()).unwrap();
-    assert!(matches!(
-        mission.collect(&workspace, &base.commit),
-        Err(Error::Replaced(_))
-    ));
 }
 
 #[test]
@@ -621,7 +478,7 @@ fn a_reset_that_was_cut_short_is_not_handed_out_and_the_next_one_mends_it() {
         .path();
     std::fs::write(lane.join("index.lock"), "half").unwrap();
     std::fs::write(lane.join("index"), "garbage").unwrap();
-    std::fs::remove_file(lane.join("state.json")).unwrap();
+    std::fs::write(lane.join("state.json"), "").unwrap();
     std::fs::remove_file(workspace.path().join("b")).unwrap();
     assert!(mission.workspace_at(workspace.path()).unwrap().is_none());
     let workspace = mission
