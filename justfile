@@ -18,7 +18,7 @@ simulate SEED:
 
 # The simulator against known bugs: each must be found.
 planted:
-    RUSTFLAGS="--cfg planted" CARGO_TARGET_DIR=target/planted cargo test --profile sim --package engine --test simulate
+    RUSTC_WORKSPACE_WRAPPER="$PWD/.ci/rustc-planted" cargo test --profile sim --package engine --test simulate -- planted_bug failing_seed
 
 # A whole mission in a disposable project, without a model.
 demo:
