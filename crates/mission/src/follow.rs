@@ -36,12 +36,13 @@ impl Mission {
         if self.outcome.is_some() {
             return Vec::new();
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 10] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 11] = [
             Self::expire,
             Self::close_questions,
             Self::wind_down,
             Self::plan_ahead,
             Self::start_without_agent,
+            Self::accept_unreviewed,
             Self::land,
             Self::start_gate,
             Self::start_review,
@@ -391,22 +392,31 @@ impl Mission {
             .or_else(|| (1..=most).find(free))
     }
 
-    fn start_review(&self, now: Timestamp) -> Vec<Event> {
-        if !self.running() {
-            return Vec::new();
-        }
-        let Some((_, id)) = self.judging.first().filter(|(from, _)| *from <= now) else {
+    /// The next task whose attempt a Reviewer could judge now.
+    fn next_judged(&self, now: Timestamp) -> Option<TaskId> {
+        let due = self.judging.first().filter(|(from, _)| *from <= now);
+        due.filter(|_| self.running()).map(|(_, id)| *id)
+    }
+
+    /// What nobody reviews is accepted before the merge queue is looked at: it is to land with what was proved with it.
+    fn accept_unreviewed(&self, now: Timestamp) -> Vec<Event> {
+        let unreviewed = self.terms.review_rounds == 0;
+        let Some(id) = self.next_judged(now).filter(|_| unreviewed) else {
             return Vec::new();
         };
-        let task = &self.tasks[id];
+        vec![Event::Accepted {
+            attempt: self.tasks[&id].attempt(),
+            by: "policy: no reviews".into(),
+            findings: Vec::new(),
+        }]
+    }
+
+    fn start_review(&self, now: Timestamp) -> Vec<Event> {
+        let Some(id) = self.next_judged(now) else {
+            return Vec::new();
+        };
+        let task = &self.tasks[&id];
         let attempt = task.attempt();
-        if self.terms.review_rounds == 0 {
-            return vec![Event::Accepted {
-                attempt,
-                by: "policy: no reviews".into(),
-                findings: Vec::new(),
-            }];
-        }
         let Some(lane) = self.free_lane(Role::Reviewer, limits::REVIEWERS, None) else {
             return Vec::new();
         };

@@ -203,6 +203,18 @@ fn attempts_that_are_being_proved_are_waited_for_and_land_as_one_stack() {
 }
 
 #[test]
+fn what_is_proved_last_lands_with_the_others() {
+    let mut story = one_of_six_is_accepted(false);
+    story.gate_ends(GateResult::Passed);
+    for _ in 3..=5 {
+        story.gate_ends(GateResult::Failed { exit: 1 });
+    }
+    assert_eq!(story.count("landing_started"), 0);
+    story.gate_ends(GateResult::Passed);
+    assert_eq!(story.mission.landing().map(|l| l.attempts.len()), Some(3));
+}
+
+#[test]
 fn what_somebody_waits_for_lands_at_once() {
     let story = one_of_six_is_accepted(true);
     assert_eq!(story.mission.landing().map(|l| l.attempts.len()), Some(1));
