@@ -14,6 +14,7 @@ mod ready;
 pub(crate) mod sample;
 mod tidy;
 pub(crate) mod turn;
+mod warm;
 
 use crate::clock::Clock;
 use crate::dispatcher::Message;
@@ -139,7 +140,15 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
 pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Option<Input>, Error> {
     match job {
         Job::Prepare(job) => job.perform(bench, &line.cancel).await.map(Some),
-        Job::Turn(job) => job.perform(bench, line).await.map(|()| None),
+        Job::Turn(job) => {
+            let (planned, cancel) = (job.planned_on(), line.cancel.clone());
+            let turn = job.perform(bench, line);
+            let ended = match planned {
+                Some(base) => tokio::join!(turn, warm::lanes(bench, &base, &cancel)).0,
+                None => turn.await,
+            };
+            ended.map(|()| None)
+        }
         Job::Gate(job) => job.perform(bench, line).await,
         Job::Stack(job) => job.perform(bench).await.map(Some),
         Job::Move(job) => job.perform(bench).await.map(Some),

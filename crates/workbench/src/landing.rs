@@ -108,6 +108,13 @@ pub enum Landed {
     },
 }
 
+/// The message of the commit that lands an attempt. The attempt's own commit has it too: where that stands on the landed
+/// line already, it is what lands.
+pub fn message(mission: MissionId, attempt: AttemptId, title: &str) -> String {
+    let (title, task) = (title.trim_end(), attempt.task);
+    format!("{title}\n\nMission: {mission}\nTask: {task}\nAttempt: {attempt}\n")
+}
+
 /// A merge of two commits.
 pub(crate) enum Merge {
     Clean(TreeId),
@@ -141,11 +148,7 @@ impl MissionRepository {
                 Merge::Conflict(paths) => Stacked::Conflict { paths },
                 Merge::Clean(merged) if merged == tree => Stacked::Empty,
                 Merge::Clean(merged) => {
-                    let task = item.attempt.task;
-                    let attempt = item.attempt;
-                    let trailers =
-                        format!("Mission: {mission}\nTask: {task}\nAttempt: {attempt}\n");
-                    let message = format!("{}\n\n{trailers}", item.message.trim_end());
+                    let message = message(mission, item.attempt, &item.message);
                     let commit =
                         self.commit(&merged, &[&head], &message, &Signature::engine(item.when))?;
                     head = commit.clone();

@@ -236,6 +236,10 @@ impl MissionRepository {
     ) -> Result<CommitId, Error> {
         let plain = |text: &str| text.replace(['<', '>', '\n', '\0'], " ");
         let date = format!("@{} +0000", by.when.0 / 1000);
+        let asked = format!("{tree} {parents:?} {by:?} {message}");
+        if let Some(made) = self.memo.made(&asked) {
+            return Ok(made);
+        }
         let mut call = self.call("commit-tree").arg(tree.as_str());
         for parent in parents {
             call = call.arg("-p").arg(parent.as_str());
@@ -255,6 +259,7 @@ impl MissionRepository {
             _ => None,
         };
         self.memo.commit(&commit, tree, parent);
+        self.memo.keep_made(asked, &commit);
         Ok(commit)
     }
 

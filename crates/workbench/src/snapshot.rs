@@ -207,6 +207,7 @@ impl MissionRepository {
             index: &index.0,
             settings: project.settings(),
             tracked: None,
+            against: None,
             bounds: Bounds {
                 untracked_each: UNTRACKED_FILE_LIMIT,
                 untracked_all: UNTRACKED_LIMIT,

@@ -1,6 +1,6 @@
 //! What the engine itself costs a task, with real git and the real journal.
 
-use super::{line, millis, spread};
+use super::{line, millis, spread, told};
 use mission::event::{Event, Recorded, Turn};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,39 +12,55 @@ use workbench::git::{Git, UserEnvironment};
 use workbench::repository::{MissionRepository, Project};
 
 const FILES: usize = 2_000;
-/// So many that the first, for which its lane has to be checked out, is less than a hundredth of them.
-const TASKS: usize = 120;
+/// Missions, one after the other: a chain of needs may be no longer than 50.
+const MISSIONS: usize = 3;
+/// The tasks of each.
+const TASKS: usize = 40;
 
 /// From the lease of a task to its landing, less its gates' time; its agent takes next to none. Each task needs the one
-/// before it, so that none waits for another.
+/// before it, so that none waits for another. For the first of each mission its lane has to be checked out.
 pub(super) async fn overhead() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("project");
     repository(&project);
-    let script = folder.path().join("script.toml");
-    std::fs::write(&script, script_text()).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
-        .args([
-            "task",
-            "write files",
-            "--workers",
-            "1",
-            "--reviews",
-            "0",
-            "--json",
-            "--agent",
-        ])
-        .arg(format!("scripted:{}", script.display()))
-        .current_dir(&project)
-        .env("ORCHESTRATOR_STATE_DIR", folder.path().join("state"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let (mut all, mut first) = (Vec::new(), Vec::new());
+    for n in 0..MISSIONS {
+        let script = folder.path().join("script.toml");
+        std::fs::write(&script, script_text(n)).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
+            .args(["task", "write files", "--workers", "1", "--reviews", "0"])
+            .args(["--json", "--agent"])
+            .arg(format!("scripted:{}", script.display()))
+            .current_dir(&project)
+            .env("ORCHESTRATOR_STATE_DIR", folder.path().join("state"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let times = shares(&String::from_utf8_lossy(&output.stdout));
+        assert_eq!(times.len(), TASKS, "every task landed");
+        first.push(times[0]);
+        all.extend(times);
+    }
+    let spread = spread(&mut all);
+    let holds = spread.p50 <= millis(60) && spread.p99 <= millis(250);
+    line(
+        &format!("engine's share of a task at {FILES} files"),
+        spread,
+        "p50 ≤ 60 ms, p99 ≤ 250 ms",
+        holds,
+    );
+    first.sort_unstable();
+    let name = "… of the first task of a mission, at most";
+    told(name, format!("{:.1?}", first[first.len() - 1]));
+}
+
+/// The engine's share of each task of a mission, in the order of their landings.
+fn shares(events: &str) -> Vec<Duration> {
     let mut started = BTreeMap::new();
     let mut gates = BTreeMap::new();
     let mut times = Vec::new();
     let mut running = None;
-    for text in String::from_utf8_lossy(&output.stdout).lines() {
+    for text in events.lines() {
         let value: Value = serde_json::from_str(text).unwrap();
         let Ok(recorded) = serde_json::from_value::<Recorded>(value) else {
             continue;
@@ -75,18 +91,10 @@ pub(super) async fn overhead() {
             _ => {}
         }
     }
-    assert_eq!(times.len(), TASKS, "every task landed");
-    let spread = spread(&mut times);
-    let holds = spread.p50 <= millis(60) && spread.p99 <= millis(250);
-    line(
-        &format!("engine's share of a task at {FILES} files"),
-        spread,
-        "p50 ≤ 60 ms, p99 ≤ 250 ms",
-        holds,
-    );
+    times
 }
 
-fn script_text() -> String {
+fn script_text(mission: usize) -> String {
     let mut text = String::from(
         "[[turn]]\nrole = \"commander\"\nusage = { input = 1, output = 1 }\nend.answer = { kind = \"plan\", goal = \"files\" }\n\n[[turn]]\nrole = \"planner\"\nusage = { input = 1, output = 1 }\n[turn.end.answer]\ntasks = [\n",
     );
@@ -97,7 +105,7 @@ fn script_text() -> String {
         };
         writeln!(
             text,
-            "  {{ id = \"t{n}\", title = \"Write {n}\", goal = \"g\", needs = [{needs}], writes = [\"new/{n}\"], acceptance = [\"test -e new/{n}\"] }},"
+            "  {{ id = \"t{n}\", title = \"Write {n}\", goal = \"g\", needs = [{needs}], writes = [\"new-{mission}/{n}\"], acceptance = [\"test -e new-{mission}/{n}\"] }},"
         )
         .unwrap();
     }
@@ -105,7 +113,7 @@ fn script_text() -> String {
     for n in 0..TASKS {
         writeln!(
             text,
-            "\n[[turn]]\nrole = \"worker\"\ntask = \"t{n}\"\nusage = {{ input = 1, output = 1 }}\nsteps = [ {{ write = {{ path = \"new/{n}\", text = \"{n}\\n\" }} }} ]\nend.answer = {{ status = \"done\", summary = \"wrote {n}\" }}"
+            "\n[[turn]]\nrole = \"worker\"\ntask = \"t{n}\"\nusage = {{ input = 1, output = 1 }}\nsteps = [ {{ write = {{ path = \"new-{mission}/{n}\", text = \"{n}\\n\" }} }} ]\nend.answer = {{ status = \"done\", summary = \"wrote {n}\" }}"
         )
         .unwrap();
     }

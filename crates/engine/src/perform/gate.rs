@@ -21,7 +21,7 @@ use workbench::recipe::Recipe;
 use workbench::workspace::Workspace;
 
 /// The lane in which gates run. There is one: gates run one at a time.
-const LANE: &str = "gate-1";
+pub(crate) const LANE: &str = "gate-1";
 /// The most files and names that evidence lists of what was put back.
 const LISTED: usize = 50;
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use wire::Wire;
 use workbench::fault;
 use workbench::git::RepoPath;
-use workbench::landing::{StackItem, Stacked};
+use workbench::landing::{self, StackItem, Stacked};
 use workbench::recipe::Recipe;
 use workbench::repository::Changed;
 use workbench::repository::MissionRepository;
@@ -95,6 +95,12 @@ fn left(limit: Millis, deadline: Timestamp, now: Timestamp) -> Millis {
 }
 
 impl Job {
+    /// What tasks will begin from, if they are being planned.
+    pub(crate) fn planned_on(&self) -> Option<CommitId> {
+        let plans = matches!(self.turn, Turn::Plan { .. });
+        self.base.clone().filter(|_| plans)
+    }
+
     pub(crate) async fn perform(self, bench: &Bench, line: Line) -> Result<(), Error> {
         fault::of("turn.before", &self.turn);
         let job = Arc::new(self);
@@ -376,7 +382,10 @@ impl Job {
             Ok(found) => found,
         };
         fault::of("turn.collect tree", &self.turn);
-        let message = format!("{}\n", self.title);
+        let message = match self.turn {
+            Turn::Work { attempt } => landing::message(self.mission, attempt, &self.title),
+            _ => return Err(Error::new("only work is collected")),
+        };
         let commit = repository
             .commit_attempt(base, &found.tree, &message, self.since)
             .map_err(Error::new)?;

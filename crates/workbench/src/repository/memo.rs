@@ -48,6 +48,7 @@ type Compared = (String, String, bool);
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     trees: Recent<CommitId, TreeId>,
+    commits: Recent<String, CommitId>,
     parents: Recent<CommitId, CommitId>,
     changes: Recent<Compared, Arc<Vec<Change>>>,
     listings: Recent<String, Listing>,
@@ -64,6 +65,15 @@ impl Memo {
         if let Some(parent) = parent {
             self.parents.put(commit.clone(), parent.clone(), KEPT);
         }
+    }
+
+    /// The commit that was made when just this was asked for.
+    pub(super) fn made(&self, asked: &str) -> Option<CommitId> {
+        self.commits.get(&asked.to_owned())
+    }
+
+    pub(super) fn keep_made(&self, asked: String, commit: &CommitId) {
+        self.commits.put(asked, commit.clone(), KEPT);
     }
 
     /// The only parent of a commit that was made here.

@@ -330,6 +330,12 @@ impl MissionRepository {
         });
         Ok(told?.to_vec())
     }
+
+    /// Remembers what git said of a commit and an index from which a tree was written.
+    pub(crate) fn keep_changes(&self, from: &CommitId, to: &TreeId, changes: Vec<Change>) {
+        let asked = (from.as_str(), to.as_str(), false);
+        drop(self.memo.changes(asked, || Ok(changes)));
+    }
 }
 
 /// Reads a listing in which each path follows a tab, and mode and object name stand among the words before it.

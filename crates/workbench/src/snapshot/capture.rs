@@ -7,7 +7,7 @@ use super::{Error, LeftOut, Reason, special};
 use crate::disk::{self, Failure};
 use crate::git::{Call, RepoPath};
 use crate::repository::{self, Change, Changed, Entry, Listing, MissionRepository};
-use mission::ids::{Digest, TreeId};
+use mission::ids::{CommitId, Digest, TreeId};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
@@ -58,6 +58,8 @@ pub(crate) struct Capture<'a> {
     pub(crate) settings: &'a [(String, OsString)],
     /// What the index holds, where that is known.
     pub(crate) tracked: Option<Listing>,
+    /// What the result will be compared with, if anything: git is asked while it writes the tree.
+    pub(crate) against: Option<&'a CommitId>,
     pub(crate) bounds: Bounds,
     pub(crate) filtered: Filtered,
     pub(crate) nested: Nested,
@@ -440,7 +442,22 @@ impl Capture<'_> {
                 .input_paths(&plan.take)
                 .run()?;
         }
-        Ok(self.call("write-tree").text()?.parse()?)
+        let write = || Ok::<TreeId, Error>(self.call("write-tree").text()?.parse()?);
+        let Some(base) = self.against else {
+            return write();
+        };
+        let words = ["--cached", "-z", "--raw", "--no-abbrev", "--no-renames"];
+        let compare = self.call("diff-index").args(words).arg(base.as_str());
+        std::thread::scope(|scope| {
+            let compared = scope.spawn(|| compare.bytes());
+            let tree = write()?;
+            let compared = compared
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let changes = repository::parse_raw(&compared?)?;
+            self.mission.keep_changes(base, &tree, changes);
+            Ok(tree)
+        })
     }
 }
 

@@ -106,6 +106,7 @@ impl MissionRepository {
             settings: &[],
             // The index is the one that the workspace was set up with.
             tracked: Some(self.listing(workspace.commit().as_str())?),
+            against: Some(base),
             bounds: Bounds {
                 untracked_each: FILE_LIMIT,
                 untracked_all: NEW_FILES_LIMIT,
