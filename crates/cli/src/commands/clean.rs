@@ -27,53 +27,63 @@ pub(crate) fn run(args: &CleanArgs) -> Result<Exit, Error> {
             .map(|row| row.mission)
             .collect(),
     };
-    for id in missions {
-        let mission = match store.load(id) {
-            Ok((mission, _)) => mission,
-            Err(error) if named => return Err(error),
-            Err(_) => continue,
-        };
-        let running = store.owner(id)?.is_some();
-        if running || mission.outcome().is_none() {
-            if named {
-                return Err(Error::new(Kind::Refused, format!("{id} is not over"))
-                    .hint(format!("end it first: orchestrator cancel {id}")));
-            }
-            continue;
-        }
-        let place = store.layout.mission(&mission.full_name());
-        if !place.root().exists() && !place.going().exists() {
-            if named {
-                view::note(&format!("{id} is removed already"));
-            }
-            continue;
-        }
-        if args.dry_run {
-            told(args, id, place.root(), false);
-            continue;
-        }
-        let owed = matches!(
-            mission.delivery(),
-            Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing { .. }
-        );
-        if owed {
-            // Its list and the old bytes lie in the folder; without them it could be neither finished nor taken back.
-            view::note(&format!(
-                "{id} is kept: a delivery was cut short. Finish it first: orchestrator resume {id}"
-            ));
-            continue;
-        }
-        // Nobody may go on with it meanwhile.
-        let lease = store.journal.acquire(
-            id,
-            engine::owner::this_process(&store.door(id)),
-            Takeover::IfDead,
-        )?;
-        remove(&place, mission.project(), &mission.full_name())?;
-        drop(lease);
-        told(args, id, place.root(), true);
+    // What keeps one mission from being removed is no reason to keep the others.
+    let mut failures = missions
+        .into_iter()
+        .filter_map(|id| clean(&store, args, id, named).err());
+    let first = failures.next();
+    for more in failures {
+        view::note(&more.to_string());
     }
-    Ok(Exit::Good)
+    first.map_or(Ok(Exit::Good), Err)
+}
+
+fn clean(store: &Store, args: &CleanArgs, id: MissionId, named: bool) -> Result<(), Error> {
+    let mission = match store.load(id) {
+        Ok((mission, _)) => mission,
+        Err(error) if named => return Err(error),
+        Err(_) => return Ok(()),
+    };
+    let running = store.owner(id)?.is_some();
+    if running || mission.outcome().is_none() {
+        if named {
+            return Err(Error::new(Kind::Refused, format!("{id} is not over"))
+                .hint(format!("end it first: orchestrator cancel {id}")));
+        }
+        return Ok(());
+    }
+    let place = store.layout.mission(&mission.full_name());
+    if !place.root().exists() && !place.going().exists() {
+        if named {
+            view::note(&format!("{id} is removed already"));
+        }
+        return Ok(());
+    }
+    if args.dry_run {
+        told(args, id, place.root(), false);
+        return Ok(());
+    }
+    let owed = matches!(
+        mission.delivery(),
+        Delivery::Wanted(_) | Delivery::Planned { .. } | Delivery::Undoing { .. }
+    );
+    if owed {
+        // Its list and the old bytes lie in the folder; without them it could be neither finished nor taken back.
+        view::note(&format!(
+            "{id} is kept: a delivery was cut short. Finish it first: orchestrator resume {id}"
+        ));
+        return Ok(());
+    }
+    // Nobody may go on with it meanwhile.
+    let lease = store.journal.acquire(
+        id,
+        engine::owner::this_process(&store.door(id)),
+        Takeover::IfDead,
+    )?;
+    remove(&place, mission.project(), &mission.full_name())?;
+    drop(lease);
+    told(args, id, place.root(), true);
+    Ok(())
 }
 
 /// Removes a mission's folder and its pin. As long as the repository stands, what it borrows must not be pruned. So it is

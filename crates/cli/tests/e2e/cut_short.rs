@@ -193,3 +193,33 @@ fn a_look_at_the_checks_leaves_no_ref_although_it_is_killed() {
     world.run(&["checks", "--no-run"]).ends(0, &[]);
     assert_eq!(world.git(&["for-each-ref", "refs/orchestrator"]), "");
 }
+
+#[test]
+fn a_mission_that_cannot_be_removed_keeps_no_other_from_it() {
+    let world = project();
+    for name in ["m1", "m2"] {
+        world
+            .task(&script(), &["--deliver", "none"])
+            .ends(0, &[name]);
+    }
+    let missions = world.state().join("missions");
+    let folders = || -> Vec<String> {
+        let entries = std::fs::read_dir(&missions).unwrap().flatten();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let first = folders()[0].clone();
+    // Something stands where it is moved to on its way out.
+    let in_the_way = missions.join(format!("{first}.gone/something"));
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    let ran = world
+        .run(&["clean"])
+        .ends(1, &["error[ORC011]", "m2: removed"]);
+    assert!(ran.said().contains(&first), "{}", ran.said());
+    assert_eq!(folders(), [first.clone(), format!("{first}.gone")]);
+    std::fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
+    world.run(&["clean"]).ends(0, &["m1: removed"]);
+}
