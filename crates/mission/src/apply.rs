@@ -323,7 +323,10 @@ impl Mission {
         match &self.tasks[&id].state {
             State::Ready => _ = self.ready.remove(&key),
             State::Parked { until, .. } => _ = self.parked.remove(&(*until, id)),
-            State::Checking => _ = self.checking.remove(&id),
+            State::Checking => {
+                self.checking.remove(&id);
+                self.company.remove(&id);
+            }
             State::Judging { from } => _ = self.judging.remove(&(*from, id)),
             State::Queued if planted!("rejected_attempt_stays_queued") => {}
             State::Queued => self.queue.retain(|attempt| attempt.task != id),
@@ -346,6 +349,7 @@ impl Mission {
         self.ready.clear();
         self.parked.clear();
         self.checking.clear();
+        self.company.clear();
         self.judging.clear();
         self.queue.clear();
         self.tasks.retain(|_, task| task.state == State::Landed);
@@ -407,8 +411,7 @@ impl Mission {
         if found.is_some_and(|done| done.landed) {
             self.task_landed(at, id);
         } else {
-            self.set_state(id, State::Queued);
-            self.queue.push_back(own);
+            self.enqueue(own);
         }
         // What its commands said before the work may never have been asked.
         self.befores.insert(id);

@@ -79,7 +79,10 @@ impl Mission {
                     Some("withdrawn")
                 }
                 _ if !self.terms.attended => Some("policy"),
-                _ if question.deadline <= now && !planted!("question_never_closed") => {
+                _ if self.paused.is_none()
+                    && question.deadline <= now
+                    && !planted!("question_never_closed") =>
+                {
                     Some("deadline")
                 }
                 _ => None,
@@ -367,7 +370,7 @@ impl Mission {
     /// queue: the project's gates then run once for all of them instead of once for each.
     pub(crate) fn has_company_coming(&self) -> bool {
         let is_awaited = |attempt: &AttemptId| !self.tasks[&attempt.task].needed_by.is_empty();
-        !self.checking.is_empty()
+        !self.company.is_empty()
             && self.queue.len() < self.stack_limit
             && !self.queue.iter().any(is_awaited)
     }

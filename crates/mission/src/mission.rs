@@ -123,6 +123,8 @@ pub struct Mission {
     pub(crate) ready: BTreeSet<ReadyKey>,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
     pub(crate) checking: BTreeSet<TaskId>,
+    /// Those of them that were being proved already when the merge queue last ceased to be empty: it waits for no others.
+    pub(crate) company: BTreeSet<TaskId>,
     pub(crate) judging: BTreeSet<(Timestamp, TaskId)>,
     pub(crate) befores: BTreeSet<TaskId>,
     pub(crate) queue: VecDeque<AttemptId>,
@@ -255,6 +257,7 @@ impl Mission {
             ready: BTreeSet::new(),
             parked: BTreeSet::new(),
             checking: BTreeSet::new(),
+            company: BTreeSet::new(),
             judging: BTreeSet::new(),
             befores: BTreeSet::new(),
             queue: VecDeque::new(),

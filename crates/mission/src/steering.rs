@@ -129,6 +129,12 @@ impl Mission {
     /// The pause is over, if there was one: its time counts for nothing.
     pub(crate) fn goes_on_at(&mut self, at: Timestamp) {
         if let Some(pause) = self.paused.take() {
+            // In what of it no engine ran, the deadlines of questions have moved already.
+            let idle = Millis(self.idle.0.saturating_sub(pause.idle.0));
+            let moved = Millis(at.since(pause.since).0.saturating_sub(idle.0));
+            for question in self.questions.values_mut() {
+                question.deadline = question.deadline + moved;
+            }
             self.idle = pause.idle + at.since(pause.since);
             self.deadline = at + pause.left;
         }

@@ -91,7 +91,7 @@ impl Mission {
                 kind: Kind::Question(*id),
                 who: id.to_string(),
                 cause: "your answer".into(),
-                until: question.deadline,
+                until: self.answered_until(question),
             }));
         }
         found.extend(self.waits_of_delivery());
@@ -154,6 +154,14 @@ impl Mission {
         Some(wait(Kind::Moment, who, cause.into(), until))
     }
 
+    /// Until when an answer is waited for. No question's time runs out in a pause.
+    fn answered_until(&self, question: &Question) -> Timestamp {
+        match self.paused {
+            Some(_) => self.deadline.max(question.deadline),
+            None => question.deadline,
+        }
+    }
+
     fn waits_of_turns(&self) -> impl Iterator<Item = Wait> {
         self.leases.iter().map(|(epoch, lease)| {
             let who = match lease.turn.role() {
@@ -162,7 +170,10 @@ impl Mission {
                 Role::Commander | Role::Planner => lease.turn.told(),
             };
             let (cause, until) = match self.asked_by(*epoch) {
-                Some((id, question)) => (format!("your answer to {id}"), question.deadline),
+                Some((id, question)) => (
+                    format!("your answer to {id}"),
+                    self.answered_until(question),
+                ),
                 None => ("its agent".to_owned(), lease.deadline),
             };
             let kind = Kind::Turn(*epoch);

@@ -44,7 +44,15 @@ impl Mission {
                 },
             );
         }
+        self.enqueue(attempt);
+    }
+
+    /// Puts an attempt into the merge queue.
+    pub(crate) fn enqueue(&mut self, attempt: AttemptId) {
         self.set_state(attempt.task, State::Queued);
+        if self.queue.is_empty() {
+            self.company = self.checking.clone();
+        }
         self.queue.push_back(attempt);
     }
 

@@ -215,6 +215,19 @@ fn what_is_proved_last_lands_with_the_others() {
 }
 
 #[test]
+fn an_attempt_that_comes_again_is_not_waited_for_once_more() {
+    let mut story = one_of_six_is_accepted(false);
+    for _ in 2..=5 {
+        story.gate_ends(GateResult::Failed { exit: 1 });
+    }
+    story.hand_in("T2.2");
+    assert_eq!(story.count("landing_started"), 0, "the sixth is proved");
+    story.gate_ends(GateResult::Failed { exit: 1 });
+    let landing = story.mission.landing();
+    assert_eq!(landing.map(|landing| landing.attempts.len()), Some(1));
+}
+
+#[test]
 fn what_somebody_waits_for_lands_at_once() {
     let story = one_of_six_is_accepted(true);
     assert_eq!(story.mission.landing().map(|l| l.attempts.len()), Some(1));

@@ -157,3 +157,28 @@ fn what_cannot_be_said_is_refused_with_the_reason() {
     let over = Refusal::Over(Outcome::Completed);
     assert_eq!(refused(&mut story, steer(None, "x")), over);
 }
+
+#[test]
+fn no_question_is_closed_in_a_pause_and_its_time_goes_on_afterwards() {
+    let terms = Terms {
+        approve: true,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    let open = |story: &Story| story.mission.questions().count();
+    story.wait(Millis::from_mins(20));
+    assert_eq!(open(&story), 1, "the plan is asked for");
+    story.tell(pause());
+    // The program does not run for an hour of it.
+    story.wait(Millis::from_mins(60));
+    story.now = story.now + Millis::from_mins(60);
+    story.tell(Input::Woke { seen: None });
+    story.wait(Millis::from_mins(60));
+    assert_eq!((open(&story), story.mission.outcome()), (1, None));
+    story.tell(resume());
+    story.wait(Millis::from_mins(39));
+    assert_eq!(open(&story), 1);
+    story.wait(Millis::from_mins(2));
+    assert_eq!(open(&story), 0, "an hour of it has passed");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Cancelled));
+}
