@@ -3,7 +3,8 @@
 use super::{Answer, Guest, Hosting, Note, Typed, about, answer};
 use crate::begin::Means;
 use crate::error::Error;
-use crate::view::{board, escape};
+use crate::host;
+use crate::view::{Style, board, escape};
 use agents::opencode::front::Tone;
 use engine::store::Owned;
 use mission::ids::MissionId;
@@ -90,23 +91,25 @@ impl Hosting {
         let this = self.clone();
         self.tasks.spawn(async move {
             let line = note.after.clone();
-            let all = async {
-                for before in &line {
-                    this.is_over(*before).await;
+            let begun = loop {
+                let all = async {
+                    for before in &line {
+                        this.is_over(*before).await;
+                    }
+                };
+                tokio::select! {
+                    () = all => {}
+                    () = this.is_over(id) => {}
+                    () = this.stop.cancelled() => return,
                 }
-            };
-            tokio::select! {
-                () = all => {}
-                () = this.is_over(id) => {}
-                () = this.stop.cancelled() => return,
-            }
-            if let Some(hosted) = this.hosted().get_mut(&id) {
-                hosted.note.after.clear();
-            }
-            let begun = {
-                // Somebody may be resuming it at this moment.
+                // Somebody may be resuming it at this moment, or may just have resumed one before it.
                 let _one_at_a_time = this.opening.lock().await;
-                this.begin(id, note)
+                if this.has_ended(id) || line.iter().all(|before| this.has_ended(*before)) {
+                    if let Some(hosted) = this.hosted().get_mut(&id) {
+                        hosted.note.after.clear();
+                    }
+                    break this.begin(id, note);
+                }
             };
             match begun {
                 Ok(Some((owned, means, note))) => {
@@ -149,14 +152,29 @@ impl Hosting {
         Ok(Some((self.take(id)?, means, note)))
     }
 
-    /// Waits until a mission is over, whoever carries it out.
+    /// Whether a mission has come to its end, whatever it still owes.
+    fn has_ended(&self, id: MissionId) -> bool {
+        let loaded = self.store.load(id);
+        loaded.is_ok_and(|(mission, _)| mission.outcome().is_some())
+    }
+
+    /// Waits until a mission is over, whoever carries it out. What it still owes and nobody is at is done here.
     async fn is_over(&self, id: MissionId) {
         loop {
-            let over = |(mission, _): &(mission::mission::Mission, _)| {
-                mission.outcome().is_some() && mission.due().is_empty()
-            };
-            if self.store.load(id).as_ref().is_ok_and(over) {
-                return;
+            if let Ok((mission, _)) = self.store.load(id)
+                && mission.outcome().is_some()
+            {
+                if mission.due().is_empty() {
+                    return;
+                }
+                let is_here = self.hosted().contains_key(&id);
+                if !is_here && matches!(self.store.owner(id), Ok(None)) {
+                    let settled = Box::pin(host::settle(&self.store, id, Style::Plain)).await;
+                    if let Err(error) = settled {
+                        crate::view::note(&format!("what {id} owes could not be done: {error}"));
+                    }
+                    return;
+                }
             }
             // Of one that is carried out here the end is heard at once.
             let report = self.hosted().get(&id).map(|hosted| hosted.report.clone());
