@@ -39,8 +39,9 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         Turn::Work { attempt } | Turn::Review { attempt, .. } => mission.task(attempt.task),
         Turn::Intent { .. } | Turn::Plan { .. } => None,
     };
+    let what = task.map_or_else(String::new, |task| task.task.title.clone());
     let title = match task {
-        Some(task) => format!("{turn} {}", task.task.title),
+        Some(_) => format!("{turn} {what}"),
         None => turn.to_string(),
     };
     // A plan's repair goes on with the conversation in which the faulty plan was written.
@@ -62,6 +63,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         epoch,
         key: task.map(|task| task.task.key.clone()),
         title,
+        what,
         answer,
         brief,
         lane,

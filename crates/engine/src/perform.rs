@@ -141,10 +141,14 @@ pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Optio
     match job {
         Job::Prepare(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::Turn(job) => {
-            let (planned, cancel) = (job.planned_on(), line.cancel.clone());
-            let turn = job.perform(bench, line);
+            let (planned, over) = (job.planned_on(), line.cancel.child_token());
+            let turn = async {
+                let ended = job.perform(bench, line).await;
+                over.cancel();
+                ended
+            };
             let ended = match planned {
-                Some(base) => tokio::join!(turn, warm::lanes(bench, &base, &cancel)).0,
+                Some(base) => tokio::join!(turn, warm::lanes(bench, &base, &over)).0,
                 None => turn.await,
             };
             ended.map(|()| None)

@@ -67,12 +67,17 @@ fn script() -> Script {
             .needs("check"),
     ];
     let writes = |id: &str| [write(&format!("{id}.txt"), &format!("{id}\n"))];
+    // With a file of its own each of the two has something to land, whichever lands last.
+    let aside = |id: &str, shared: &str| {
+        let own = write(&format!("{id}.log"), &format!("{id}\n"));
+        [write("shared.txt", shared), own]
+    };
     let busy = json!({ "role": "worker", "task": "busy", "call": 1, "end": { "refuse": { "retry_after": 1 } } });
     Script::plan(plan)
-        .attempt("left", 1, [write("shared.txt", "left\n")])
-        .attempt("right", 1, [write("shared.txt", "right\n")])
-        .worker("left", [write("shared.txt", "left right\n")])
-        .worker("right", [write("shared.txt", "left right\n")])
+        .attempt("left", 1, aside("left", "left\n"))
+        .attempt("right", 1, aside("right", "right\n"))
+        .worker("left", aside("left", "left right\n"))
+        .worker("right", aside("right", "left right\n"))
         .attempt("red", 1, [write("red.txt", "wrong\n")])
         .worker("red", writes("red"))
         .attempt("rejected", 1, [write("rejected.txt", "rejected, badly\n")])

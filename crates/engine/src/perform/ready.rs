@@ -8,7 +8,7 @@ use mission::gate::Program;
 use mission::ids::{CommitId, Digest};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use workbench::checks;
@@ -57,6 +57,9 @@ pub(crate) fn learn(
     repository: &MissionRepository,
     root: &Path,
 ) -> Result<Vec<Recipe>, Error> {
+    // Two at once would write over each other what they learned.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let first = read(&place.recipes())?;
     let own: Vec<Recipe> = first
         .iter()
@@ -97,8 +100,6 @@ async fn recipes_at(bench: &Bench, workspace: &Workspace) -> Result<Vec<Recipe>,
         return Ok(first);
     };
     let (place, workspace) = (bench.place.clone(), workspace.clone());
-    // One at a time: two would write the list of later recipes over each other.
-    let _turn = bench.setups.lock().await;
     bench
         .with_repository(move |repository| {
             let changes = repository

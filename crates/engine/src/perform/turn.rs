@@ -43,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) epoch: Epoch,
     pub(crate) key: Option<String>,
     pub(crate) title: String,
+    /// What the task is called.
+    pub(crate) what: String,
     pub(crate) answer: AnswerKind,
     pub(crate) brief: Brief,
     pub(crate) lane: Place,
@@ -383,7 +385,7 @@ impl Job {
         };
         fault::of("turn.collect tree", &self.turn);
         let message = match self.turn {
-            Turn::Work { attempt } => landing::message(self.mission, attempt, &self.title),
+            Turn::Work { attempt } => landing::message(self.mission, attempt, &self.what),
             _ => return Err(Error::new("only work is collected")),
         };
         let commit = repository
@@ -400,7 +402,11 @@ impl Job {
         let note = place.lane_note(&self.lane.name());
         let begun = std::fs::read_to_string(&note).unwrap_or_default();
         if !begun.ends_with(HANDED_IN) {
-            std::fs::write(&note, begun + HANDED_IN).map_err(Error::new)?;
+            // In one step: without the note it would not be known that the workspace holds this work.
+            let next = note.with_extension("next");
+            std::fs::write(&next, begun + HANDED_IN)
+                .and_then(|()| std::fs::rename(&next, &note))
+                .map_err(Error::new)?;
         }
         fault::of("turn.collect noted", &self.turn);
         Ok(mission::work::Work {
@@ -525,6 +531,7 @@ mod tests {
             epoch: Epoch(epoch),
             key: None,
             title: "t".into(),
+            what: "t".into(),
             answer: AnswerKind::Report,
             brief: Brief::Work(Assignment::default()),
             lane: Place::Worker(1),

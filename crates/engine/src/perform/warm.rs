@@ -8,12 +8,19 @@ use tokio_util::sync::CancellationToken;
 const FIRST_WORKER: &str = "worker-1";
 
 /// Sets the first Worker's lane and that of the gates to a commit, where nobody has been in them yet. They are checked
-/// again by whoever needs them, so nothing depends on this, and what goes wrong is told there.
-pub(crate) async fn lanes(bench: &Bench, base: &CommitId, cancel: &CancellationToken) {
+/// again by whoever needs them, so nothing depends on this, and what goes wrong is told there. `over` ends it.
+pub(crate) async fn lanes(bench: &Bench, base: &CommitId, over: &CancellationToken) {
     for lane in [FIRST_WORKER, gate::LANE] {
-        let Some(_inside) = bench.lanes.enter(lane, cancel).await else {
+        let is_there = || bench.place.lane(lane).symlink_metadata().is_ok();
+        if is_there() {
+            continue;
+        }
+        let Some(_inside) = bench.lanes.enter(lane, over).await else {
             return;
         };
+        if is_there() {
+            continue;
+        }
         if let Err(error) = make(bench, lane, base).await {
             tracing::debug!(%error, lane, "a lane could not be made beforehand");
         }
@@ -22,9 +29,6 @@ pub(crate) async fn lanes(bench: &Bench, base: &CommitId, cancel: &CancellationT
 
 async fn make(bench: &Bench, lane: &str, base: &CommitId) -> Result<(), Error> {
     let path = bench.place.lane(lane);
-    if path.symlink_metadata().is_ok() {
-        return Ok(());
-    }
     let kept = ready::kept(&ready::recipes(bench)?);
     let base = base.clone();
     bench

@@ -120,6 +120,9 @@ impl Capture<'_> {
         self.plan_untracked(&untracked, &mut plan)?;
         self.name_submodules(&tracked, &mut plan);
         self.name_specials(specials, &folders, &mut plan)?;
+        let linked = plan.take.iter().any(|path| {
+            fs::symlink_metadata(path.below(self.root)).is_ok_and(|data| data.nlink() > 1)
+        });
         if self.rules_may_apply(&tracked, &plan.take) {
             self.set_apart(&mut plan)?;
         }
@@ -128,9 +131,6 @@ impl Capture<'_> {
         plan.left_out.dedup();
         let unlisted = plan.beyond + plan.left_out.len().saturating_sub(LISTED);
         plan.left_out.truncate(LISTED);
-        let linked = plan.take.iter().any(|path| {
-            fs::symlink_metadata(path.below(self.root)).is_ok_and(|data| data.nlink() > 1)
-        });
         Ok(Captured {
             tree,
             linked,
