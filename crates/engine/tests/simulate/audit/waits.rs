@@ -50,8 +50,9 @@ impl Audit {
             );
         }
         for (id, question) in mission.questions() {
+            // The time of a pause counts for no question.
             assert!(
-                question.deadline > now,
+                mission.pause().is_some() || question.deadline > now,
                 "the deadline of {id} did not strike"
             );
         }
