@@ -40,10 +40,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         Turn::Intent { .. } | Turn::Plan { .. } => None,
     };
     let what = task.map_or_else(String::new, |task| task.task.title.clone());
-    let title = match task {
-        Some(_) => format!("{turn} {what}"),
-        None => turn.to_string(),
-    };
+    let title = format!("{turn} {what}").trim_end().to_owned();
     // A plan's repair goes on with the conversation in which the faulty plan was written.
     let continues = match turn {
         Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {

@@ -21,6 +21,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 use testkit::world::{Belongings, Ran, Running, Script, Task, World, delete, run, write};
 
+/// What two tasks do to one file. With a file of its own each has something to land, whichever lands last.
+fn aside(id: &str, shared: &str) -> [serde_json::Value; 2] {
+    let own = write(&format!("{id}.log"), &format!("{id}\n"));
+    [write("shared.txt", shared), own]
+}
+
 /// The mission that is killed.
 ///
 /// A Worker that dies between its edit and its answer is asked again in the same workspace, where its edit still stands.
@@ -67,11 +73,6 @@ fn script() -> Script {
             .needs("check"),
     ];
     let writes = |id: &str| [write(&format!("{id}.txt"), &format!("{id}\n"))];
-    // With a file of its own each of the two has something to land, whichever lands last.
-    let aside = |id: &str, shared: &str| {
-        let own = write(&format!("{id}.log"), &format!("{id}\n"));
-        [write("shared.txt", shared), own]
-    };
     let busy = json!({ "role": "worker", "task": "busy", "call": 1, "end": { "refuse": { "retry_after": 1 } } });
     Script::plan(plan)
         .attempt("left", 1, aside("left", "left\n"))
