@@ -20,7 +20,7 @@ use workbench::process;
 use workbench::recipe::Recipe;
 use workbench::workspace::Workspace;
 
-/// The lane in which gates run. There is one: gates run one at a time.
+/// The lane in which the base is looked at and gates run. There is one: gates run one at a time.
 pub(crate) const LANE: &str = "gate-1";
 /// The most files and names that evidence lists of what was put back.
 const LISTED: usize = 50;

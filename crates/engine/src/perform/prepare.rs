@@ -1,5 +1,6 @@
 //! Pins the base, makes the mission repository, finds the project's gates and runs its standard set-up once.
 
+use super::gate::LANE;
 use super::land::line;
 use super::ready;
 use super::{Bench, Error, blocking};
@@ -22,8 +23,6 @@ use workbench::repository::{MissionRepository, Project};
 use workbench::snapshot::Head;
 use workbench::workspace::Workspace;
 
-/// The lane in which the base is looked at; gates run in it later.
-const LANE: &str = "gate-1";
 /// The most notes that an event keeps.
 const NOTES: usize = 50;
 /// The most left-out files that an event names.

@@ -3,7 +3,7 @@
 use crate::fixture::{MISSION, WHEN, World, write_in};
 use mission::ids::{AttemptId, CommitId, TaskId};
 use workbench::git::RefName;
-use workbench::landing::{ConflictKind, Landed, StackItem, Stacked};
+use workbench::landing::{self, ConflictKind, Landed, StackItem, Stacked};
 use workbench::repository::MissionRepository;
 
 fn attempt(task: u32) -> AttemptId {
@@ -173,4 +173,19 @@ fn deletions_and_additions_in_conflict_are_told_apart() {
         (paths[1].ours.as_str(), paths[1].theirs.as_str()),
         ("ours\n", "theirs\n")
     );
+}
+
+#[test]
+fn an_attempt_on_the_head_lands_as_the_commit_that_it_is() {
+    let world = World::with(&[("a", "a\n")]);
+    let (mission, base) = world.base();
+    let mut item = item(&world, &mission, &base.commit, 1, &[("b", "b\n")]);
+    let tree = mission.tree_of(&item.commit).unwrap();
+    let message = landing::message(MISSION, item.attempt, &item.message);
+    item.commit = mission
+        .commit_attempt(&base.commit, &tree, &message, WHEN)
+        .unwrap();
+    let commit = item.commit.clone();
+    let stacked = mission.stack(MISSION, &base.commit, &[item]).unwrap();
+    assert_eq!(stacked, [Stacked::Merged { commit, tree }]);
 }
