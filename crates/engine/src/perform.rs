@@ -121,9 +121,16 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
         Command::Stack { n, onto, attempts } => {
             Job::Stack(land::stack(mission, *n, onto, attempts))
         }
-        Command::Move { n, from, to, tree } => Job::Move(land::Move {
+        Command::Move {
+            n,
+            from,
+            adrift,
+            to,
+            tree,
+        } => Job::Move(land::Move {
             n: *n,
             from: from.clone(),
+            adrift: adrift.clone(),
             to: to.clone(),
             tree: tree.clone(),
         }),
@@ -156,9 +163,9 @@ pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Optio
         Job::Gate(job) => job.perform(bench, line).await,
         Job::Stack(job) => job.perform(bench).await.map(Some),
         Job::Move(job) => job.perform(bench).await.map(Some),
-        Job::PlanDelivery(job) => job.perform(bench).await.map(Some),
-        Job::Deliver(job) => job.perform(bench).await.map(Some),
-        Job::Undo(job) => job.perform(bench).await.map(Some),
+        Job::PlanDelivery(job) => job.perform(bench, &line.cancel).await.map(Some),
+        Job::Deliver(job) => job.perform(bench, &line.cancel).await.map(Some),
+        Job::Undo(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::Clean(job) => job.perform(bench).await.map(Some),
     }
 }

@@ -251,6 +251,7 @@ impl Mission {
             | Event::UndoFailed { .. } => self.delivery_event(event),
             Event::Cleaned { .. } | Event::CleanFailed { .. } => self.cleaned = true,
         }
+        self.time_step(at);
     }
 
     /// What is asked about goes back to where it stood before the question; what the answer does to it, later events
@@ -288,10 +289,14 @@ impl Mission {
 
     /// Every deadline moves by the time in which nobody could keep it.
     fn woke(&mut self, idle: Millis) {
-        self.idle = self.idle + idle;
+        // How long it took is known once it is over; what is left to do has its deadline then still.
+        if self.outcome.is_none() {
+            self.idle = self.idle + idle;
+        }
         if planted!("deadlines_strike_unattended") {
             return;
         }
+        self.step_waited(idle);
         self.deadline = self.deadline + idle;
         let leases = self.leases.values_mut().map(|lease| &mut lease.deadline);
         let gates = self

@@ -7,6 +7,7 @@ use crate::ids::{AttemptId, CommitId, Digest, Epoch, TreeId};
 use crate::mission::{Delivery, Mission};
 use crate::terms::Deliver;
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 
 /// One thing that is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +53,10 @@ pub enum Command {
     Move {
         /// Which landing.
         n: u32,
-        /// From here, and only from here.
+        /// From here, and only from here or from `adrift`.
         from: CommitId,
+        /// Where the line may stand because of moves that were given up, and may have been made all the same.
+        adrift: BTreeSet<CommitId>,
         /// To here.
         to: CommitId,
         /// The tree there.
@@ -187,6 +190,7 @@ impl Mission {
             Some((to, tree)) if self.landing_is_green() => Some(Command::Move {
                 n: landing.n,
                 from: landing.onto.clone(),
+                adrift: self.adrift.clone(),
                 to: to.clone(),
                 tree: tree.clone(),
             }),

@@ -45,7 +45,8 @@ impl Mission {
             Input::Woke { seen } => {
                 let seen = seen.filter(|_| !planted!("seen_engine_ignored"));
                 let idle = now.since(seen.map_or(self.last, |seen| self.last.max(seen)));
-                let wakes = self.outcome.is_none() && idle >= limits::IDLE;
+                let waits = self.outcome.is_none() || self.owed.is_some();
+                let wakes = waits && idle >= limits::IDLE;
                 done(wakes.then_some(Event::Woke { idle }).into_iter().collect())
             }
             Input::Prepared {
@@ -194,7 +195,7 @@ impl Mission {
         this.is_some_and(|landing| landing.top.is_some() == (step == Step::Move))
     }
 
-    fn step_failed(&self, step: Step, n: u32, why: String) -> Decided {
+    pub(crate) fn step_failed(&self, step: Step, n: u32, why: String) -> Decided {
         let why = cut(&why);
         match step {
             Step::Prepare if self.phase == Phase::Preparing => {

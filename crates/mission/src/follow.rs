@@ -34,10 +34,11 @@ impl Mission {
     /// The next events that follow from the state and the time alone; empty when nothing does. Pure.
     pub fn follow(&self, now: Timestamp) -> Vec<Event> {
         if self.outcome.is_some() {
-            return Vec::new();
+            return self.expire_step(now);
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 11] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 12] = [
             Self::expire,
+            Self::expire_step,
             Self::close_questions,
             Self::wind_down,
             Self::plan_ahead,

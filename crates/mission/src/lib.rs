@@ -27,6 +27,7 @@ pub mod question;
 pub mod recovery;
 pub mod seal;
 pub mod steering;
+mod steps;
 mod stored;
 pub mod task;
 pub mod terms;

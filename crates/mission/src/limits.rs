@@ -120,6 +120,10 @@ pub const GATE_GRACE: Millis = Millis::from_secs(60);
 pub const TURN_GRACE: Millis = Millis::from_secs(30);
 /// How long a delivery waits for another one into the same project: that one writes files, which takes seconds.
 pub const DELIVERY_WAIT: Millis = Millis::from_mins(10);
+/// The longest that one thing takes which the engine does itself, all its tries included: putting attempts onto the landed
+/// line, moving it, handing over, taking back, tidying up. Each takes seconds, and may wait for another delivery; a disk
+/// that hangs is what takes longer.
+pub const STEP: Millis = Millis::from_mins(30);
 
 /// The most events that one input may make. A resume of the largest plan makes a few hundred; a journal takes this many
 /// at once.

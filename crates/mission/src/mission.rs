@@ -13,6 +13,7 @@ use crate::planted;
 use crate::question::{Question, QuestionId};
 use crate::seal::Outcome;
 use crate::steering::{Pause, Said};
+use crate::steps::Owed;
 pub use crate::task::{State, TaskState};
 use crate::terms::Terms;
 use crate::time::{Millis, Timestamp};
@@ -130,6 +131,8 @@ pub struct Mission {
     pub(crate) queue: VecDeque<AttemptId>,
     pub(crate) landing: Option<Landing>,
     pub(crate) landings: u32,
+    /// The tops of landings that were given up since the line was last seen to move: it may stand there.
+    pub(crate) adrift: BTreeSet<CommitId>,
     pub(crate) stack_limit: usize,
     pub(crate) head: Option<(CommitId, TreeId)>,
     pub(crate) leases: BTreeMap<Epoch, Lease>,
@@ -152,6 +155,7 @@ pub struct Mission {
     pub(crate) reasons: Vec<String>,
     pub(crate) sealed_at: Option<Timestamp>,
     pub(crate) idle: Millis,
+    pub(crate) owed: Option<Owed>,
     pub(crate) delivery: Delivery,
     pub(crate) deliveries: u32,
     /// The last is taken back first.
@@ -263,6 +267,7 @@ impl Mission {
             queue: VecDeque::new(),
             landing: None,
             landings: 0,
+            adrift: BTreeSet::new(),
             stack_limit: crate::limits::STACK,
             head: None,
             leases: BTreeMap::new(),
@@ -285,6 +290,7 @@ impl Mission {
             reasons: Vec::new(),
             sealed_at: None,
             idle: Millis(0),
+            owed: None,
             delivery: Delivery::None,
             deliveries: 0,
             handed: Vec::new(),
@@ -524,10 +530,11 @@ impl Mission {
     /// The next moment after `now` at which time alone may change something; `None` if nothing waits for time. What
     /// could have changed by now waits for something else, a free slot for example, and is no reason to wake.
     pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.outcome.is_some() {
-            return None;
-        }
         let now = now.max(self.last);
+        let owed = self.owed.map(|owed| owed.until);
+        if self.outcome.is_some() {
+            return owed.filter(|until| *until > now);
+        }
         let short = match self.phase {
             Phase::Reading => Some(self.reading.from),
             Phase::Planning => Some(self.planning.from),
@@ -543,6 +550,7 @@ impl Mission {
                 .map(|question| question.deadline)
                 .min(),
             short,
+            owed,
             Some(self.deadline),
         ];
         firsts.into_iter().flatten().filter(|at| *at > now).min()

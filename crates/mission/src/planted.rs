@@ -45,6 +45,7 @@ pub const ALL: &[&str] = &[
     "red_stack_never_split",
     "whole_red_stack_sent_back",
     "turn_started_in_a_pause",
+    "step_never_given_up",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

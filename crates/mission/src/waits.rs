@@ -263,11 +263,7 @@ impl Mission {
                 kind: Kind::Landing,
                 who: format!("landing {}", landing.n),
                 cause: cause.into(),
-                until: if landing.top.is_none() {
-                    self.deadline
-                } else {
-                    next
-                },
+                until: self.owed.map_or(next, |owed| owed.until),
             }));
         }
         let queued = self
@@ -295,7 +291,7 @@ impl Mission {
             kind: Kind::Delivery,
             who: what.to_owned(),
             cause: "its files, and another delivery into this folder if there is one".into(),
-            until: self.last + limits::DELIVERY_WAIT,
+            until: self.owed?.until,
         })
     }
 }

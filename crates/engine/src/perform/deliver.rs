@@ -12,6 +12,7 @@ use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use workbench::delivery::{self, Broken, DeliveryPlan, Planned, Refusal};
 use workbench::fault;
 use workbench::git::{Git, UserEnvironment};
@@ -104,13 +105,18 @@ struct Desk {
 
 impl Desk {
     /// Opens what a delivery needs, once no other mission writes into the project.
-    fn open(facts: &Facts, place: Place, tools: Tools) -> Result<Self, Error> {
+    fn open(
+        facts: &Facts,
+        place: Place,
+        tools: Tools,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Error> {
         let git = Git::find().map_err(Error::lasting)?;
         let project =
             Project::find(&git, &facts.project, &tools.environment).map_err(Error::lasting)?;
         // By the root, since missions may have begun in different folders of one project.
         let lock = tools.layout.delivery_lock(project.root());
-        let turn = hold(&lock, WAIT)?;
+        let turn = hold(&lock, WAIT, cancel)?;
         let base = std::fs::read(place.base()).map_err(Error::lasting)?;
         let base = serde_json::from_slice(&base).map_err(Error::lasting)?;
         let commit = facts
@@ -148,6 +154,7 @@ struct Tools {
 /// Runs something that blocks at the desk of a delivery.
 async fn at_desk(
     bench: &Bench,
+    cancel: &CancellationToken,
     facts: &Facts,
     work: impl FnOnce(&Desk) -> Result<Input, Error> + Send + 'static,
 ) -> Result<Input, Error> {
@@ -158,11 +165,22 @@ async fn at_desk(
         environment: bench.settings.git.clone(),
         layout: bench.settings.layout.clone(),
     };
-    blocking(move || work(&Desk::open(&facts, place, tools)?)).await
+    let cancel = cancel.clone();
+    blocking(move || {
+        let desk = Desk::open(&facts, place, tools, &cancel)?;
+        // One that was given up while it waited must not write behind the back of what came after it.
+        still_owed(&cancel)?;
+        work(&desk)
+    })
+    .await
 }
 
 impl Plan {
-    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
+    pub(crate) async fn perform(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<Input, Error> {
         if self.form == Deliver::Branch {
             let commit = self.facts.commit.as_ref().map_or("", CommitId::as_str);
             let plan = Digest::of(format!("{} {commit}", self.facts.branch).as_bytes());
@@ -172,7 +190,7 @@ impl Plan {
                 files: 0,
             });
         }
-        at_desk(bench, &self.facts.clone(), move |desk| {
+        at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("deliver.plan before");
             let planned = desk.repository.plan_delivery(
                 &desk.project,
@@ -202,8 +220,12 @@ impl Plan {
 }
 
 impl Apply {
-    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
-        at_desk(bench, &self.facts.clone(), move |desk| {
+    pub(crate) async fn perform(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<Input, Error> {
+        at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("deliver.before");
             let done = match self.form {
                 Deliver::Branch => self.branch(desk),
@@ -282,8 +304,12 @@ impl Apply {
 }
 
 impl Undo {
-    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
-        at_desk(bench, &self.facts.clone(), move |desk| {
+    pub(crate) async fn perform(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<Input, Error> {
+        at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("undo.before");
             let left = match self.form {
                 Deliver::Branch => self.branch(desk)?,
@@ -383,7 +409,7 @@ fn refused(refusal: &Refusal, facts: &Facts) -> Input {
 }
 
 /// Waits for the turn of this mission to write into the project. The lock is the kernel's and ends with the process.
-fn hold(lock: &Path, wait: Duration) -> Result<File, Error> {
+fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> Result<File, Error> {
     if let Some(folder) = lock.parent() {
         std::fs::create_dir_all(folder).map_err(Error::new)?;
     }
@@ -397,7 +423,10 @@ fn hold(lock: &Path, wait: Duration) -> Result<File, Error> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                still_owed(cancel)?;
+                std::thread::sleep(LOOK);
+            }
             Err(TryLockError::WouldBlock) => {
                 let why = format!(
                     "another mission has been writing into this project for {wait:?}; `orchestrator list` names the missions"
@@ -406,6 +435,13 @@ fn hold(lock: &Path, wait: Duration) -> Result<File, Error> {
             }
             Err(TryLockError::Error(error)) => return Err(Error::new(error)),
         }
+    }
+}
+
+fn still_owed(cancel: &CancellationToken) -> Result<(), Error> {
+    match cancel.is_cancelled() {
+        true => Err(Error::new("it is not owed any more")),
+        false => Ok(()),
     }
 }
 
@@ -430,18 +466,23 @@ mod tests {
 
     #[test]
     fn a_delivery_waits_for_another_one_but_not_for_ever() {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, on) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let lock = dir.path().join("deliveries/project.lock");
-        let first = hold(&lock, Duration::ZERO).unwrap();
-        let error = hold(&lock, Duration::ZERO).unwrap_err();
+        let first = hold(&lock, Duration::ZERO, &on).unwrap();
+        let error = hold(&lock, Duration::ZERO, &on).unwrap_err();
         assert!(error.is_final(), "{error}");
         assert!(error.to_string().contains("another mission"), "{error}");
+        let off = CancellationToken::new();
+        off.cancel();
+        let error = hold(&lock, WAIT, &off).unwrap_err();
+        assert!(error.to_string().contains("not owed"), "{error}");
         drop(first);
-        hold(&lock, Duration::ZERO).unwrap();
+        hold(&lock, Duration::ZERO, &on).unwrap();
     }
 
     #[test]
     fn missions_that_began_in_different_folders_of_one_project_take_turns() {
+        let on = CancellationToken::new();
         let sample = sample::mission(&[("a.txt", "a\n"), ("sub/b.txt", "b\n")]);
         let root = sample.root.join("project");
         let git = std::process::Command::new("git")
@@ -465,10 +506,10 @@ mod tests {
         };
         for folder in ["project", "project/sub"] {
             let facts = facts(sample.root.join(folder));
-            let desk = Desk::open(&facts, bench.place.clone(), tools())
+            let desk = Desk::open(&facts, bench.place.clone(), tools(), &on)
                 .ok()
                 .unwrap();
-            let other = hold(&layout.delivery_lock(&root), Duration::ZERO);
+            let other = hold(&layout.delivery_lock(&root), Duration::ZERO, &on);
             assert!(other.is_err_and(|error| error.is_final()), "{folder}");
             drop(desk);
         }

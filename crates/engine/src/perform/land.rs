@@ -5,6 +5,7 @@ use mission::ids::{AttemptId, CommitId, MissionId, TreeId};
 use mission::input::Input;
 use mission::landing::{StackResult, Stacked};
 use mission::mission::Mission;
+use std::collections::BTreeSet;
 use workbench::fault;
 use workbench::git::RefName;
 use workbench::landing::{Landed, StackItem, Stacked as Result_};
@@ -110,17 +111,30 @@ fn excerpt(conflict: &workbench::landing::ConflictPath) -> String {
 pub(crate) struct Move {
     pub(crate) n: u32,
     pub(crate) from: CommitId,
+    pub(crate) adrift: BTreeSet<CommitId>,
     pub(crate) to: CommitId,
     pub(crate) tree: TreeId,
 }
 
 impl Move {
     pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
-        let Self { n, from, to, tree } = self;
+        let Self {
+            n,
+            from,
+            adrift,
+            to,
+            tree,
+        } = self;
         bench
             .with_repository(move |repository| {
                 fault::of("move.before", &n);
-                let landed = repository.land(&line()?, Some(&from), &to).map_err(Error::new)?;
+                let line = line()?;
+                let land = |from| repository.land(&line, Some(from), &to).map_err(Error::new);
+                let landed = match land(&from)? {
+                    // An earlier move was given up, and was made all the same.
+                    Landed::Moved { found: Some(found) } if adrift.contains(&found) => land(&found)?,
+                    landed => landed,
+                };
                 fault::of("move.after", &n);
                 match landed {
                     Landed::Landed => Ok(Input::Moved { n, commit: to, tree }),
@@ -132,5 +146,38 @@ impl Move {
                 }
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[tokio::test]
+    async fn the_line_moves_from_where_a_given_up_move_may_have_left_it_and_from_nowhere_else() {
+        let sample = sample::mission(&[("a.txt", "a\n")]);
+        let (bench, base) = (&sample.bench, &sample.base);
+        let repository = bench.repository().unwrap();
+        let commit = |what: &str| {
+            let made = repository.commit_attempt(&base.commit, &base.tree, what, sample::WHEN);
+            made.unwrap()
+        };
+        let (left, next) = (commit("left"), commit("next"));
+        let moves = |adrift: BTreeSet<CommitId>| Move {
+            n: 2,
+            from: base.commit.clone(),
+            adrift,
+            to: next.clone(),
+            tree: base.tree.clone(),
+        };
+        let line = line().unwrap();
+        repository.land(&line, Some(&base.commit), &left).unwrap();
+        let error = moves(BTreeSet::new()).perform(bench).await.unwrap_err();
+        assert!(error.is_final(), "{error}");
+        assert_eq!(repository.landed(&line).unwrap(), Some(left.clone()));
+        let moved = moves([left].into()).perform(bench).await.unwrap();
+        assert!(matches!(moved, Input::Moved { n: 2, .. }));
+        assert_eq!(repository.landed(&line).unwrap(), Some(next));
     }
 }

@@ -107,7 +107,7 @@ pub(crate) struct Audit {
     most: usize,
     /// The last landing that was red, with what stood in it.
     red: Option<(String, Vec<AttemptId>)>,
-    head: Option<(CommitId, TreeId)>,
+    pub(crate) head: Option<(CommitId, TreeId)>,
     sealed: Option<Outcome>,
     cleaned: bool,
     deliveries: u32,

@@ -182,6 +182,7 @@ fn halted(why: &str) -> &'static str {
         ("the check", "halted: a check could not be run"),
         ("the plan is faulty", "halted: a faulty plan"),
         ("it cannot be done here", "halted: a step failed"),
+        ("it was not done within", "halted: a step hung"),
         ("intent.", "halted: a failed turn"),
         ("plan.", "halted: a failed turn"),
         ("it failed", "halted: a fatal failure"),

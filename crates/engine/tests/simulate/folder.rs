@@ -25,7 +25,7 @@ impl World {
 
     /// What has landed, as files.
     fn result(&self) -> Option<std::rc::Rc<Tree>> {
-        let line = self.git.line.as_ref()?;
+        let line = self.git.end()?;
         Some(self.git.tree(&self.git.tree_of(line)))
     }
 
@@ -155,6 +155,19 @@ impl World {
         Input::Undone { n, left }
     }
 
+    /// It is told of a delivery that was given up before it wrote anything.
+    fn nothing_was_written(&mut self, n: Option<u32>, event: &Event) {
+        let hung = match event {
+            Event::Delivered { place, .. } => place.contains("it was not done within"),
+            Event::Undone { left } => {
+                left.is_empty() && n.is_some_and(|n| self.people.hung.contains(&n))
+            }
+            _ => false,
+        };
+        assert!(hung, "it was told of a delivery that never was: {event:?}");
+        self.people.hung.extend(n);
+    }
+
     /// What is told of the folder is so, but for what somebody has changed since.
     pub(crate) fn folder_told(&mut self, event: &Event) {
         let (n, left) = match event {
@@ -163,10 +176,10 @@ impl World {
             _ => return,
         };
         let listing = n.and_then(|n| self.handed(n));
-        let listing = listing.expect("it was told of a delivery that never was");
-        let written = listing
-            .written
-            .expect("it was told of files that nobody wrote");
+        let Some((listing, written)) = listing.and_then(|list| Some((list.clone(), list.written?)))
+        else {
+            return self.nothing_was_written(n, event);
+        };
         if listing.broke_off && left.is_none() {
             return;
         }

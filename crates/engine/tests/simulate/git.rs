@@ -22,6 +22,8 @@ pub(crate) struct Git {
     commits: BTreeMap<CommitId, Commit>,
     /// Where the landed line ends.
     pub(crate) line: Option<CommitId>,
+    /// Where what has landed ends, while a move may have been made that was given up.
+    pub(crate) adrift: Option<CommitId>,
 }
 
 fn name<T: std::str::FromStr<Err = mission::ids::ParseError>>(bytes: &str) -> T {
@@ -144,11 +146,30 @@ impl Git {
     }
 
     /// Moves the line, from here and only from here. Tells where it stands after it.
-    pub(crate) fn compare_and_swap(&mut self, from: &CommitId, to: &CommitId) -> Option<CommitId> {
-        if self.line.as_ref() == Some(from) {
+    pub(crate) fn compare_and_swap(
+        &mut self,
+        from: &CommitId,
+        adrift: &BTreeSet<CommitId>,
+        to: &CommitId,
+    ) -> Option<CommitId> {
+        let stands = self.line.as_ref();
+        if stands.is_some_and(|stands| stands == from || adrift.contains(stands)) {
             self.line = Some(to.clone());
+            self.adrift = None;
         }
         self.line.clone()
+    }
+
+    /// A landing is given up above what has landed.
+    pub(crate) fn is_given_up(&mut self, end: &CommitId) {
+        if self.line.as_ref() != Some(end) {
+            self.adrift = Some(end.clone());
+        }
+    }
+
+    /// The end of what has landed: the line's, but for a move that was given up and was made all the same.
+    pub(crate) fn end(&self) -> Option<&CommitId> {
+        self.adrift.as_ref().or(self.line.as_ref())
     }
 
     /// An attempt whose work stands on the line more than once: as two commits, each with its name.
@@ -165,10 +186,10 @@ impl Git {
         None
     }
 
-    /// Whether an attempt's work stands on the line.
+    /// Whether an attempt's work has landed.
     pub(crate) fn is_on_line(&self, attempt: AttemptId) -> bool {
         let label = attempt.to_string();
-        let mut at = self.line.as_ref();
+        let mut at = self.end();
         while let Some(commit) = at {
             let known = self.known(commit);
             if known.label == label {

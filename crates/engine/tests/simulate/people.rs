@@ -7,7 +7,7 @@ use mission::mission::{Delivery, Mission};
 use mission::question::{About, Question, QuestionId};
 use mission::terms::Deliver;
 use mission::todo::{LineId, TodoEdit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Nobody wants more than this of one mission.
 pub(crate) const MOST_GOALS: usize = 50;
@@ -31,6 +31,8 @@ pub(crate) struct People {
     pub(crate) edits: BTreeMap<String, (Option<u64>, u64)>,
     /// The lists that were delivered.
     pub(crate) handed: Vec<(u32, Digest)>,
+    /// Deliveries that were given up before they wrote anything.
+    pub(crate) hung: BTreeSet<u32>,
 }
 
 fn me() -> String {

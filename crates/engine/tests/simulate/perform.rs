@@ -33,9 +33,34 @@ impl World {
 
     /// A performer reaches the world, and says what came of it.
     pub(crate) fn effect(&mut self, life: u64, command: &Command) {
-        if let Some(input) = self.fails(command).or_else(|| self.in_the_world(command)) {
+        // Whoever reaches the user's files looks whether they are still to be written.
+        let writes = matches!(command, Command::Deliver { .. } | Command::Undo { .. });
+        if writes && !self.is_due(command) {
+            return;
+        }
+        let told = self.fails(command);
+        if told.is_some() && self.hangs(command) {
+            return;
+        }
+        if let Some(input) = told.or_else(|| self.in_the_world(command)) {
             self.send(life, command, input);
         }
+    }
+
+    fn is_due(&self, command: &Command) -> bool {
+        let engine = self.engine.as_ref();
+        engine.is_some_and(|engine| engine.desk.mission().due().contains(command))
+    }
+
+    /// Some of the steps that cannot be done are never told of: their disk hangs. The base has the mission's own time.
+    fn hangs(&mut self, command: &Command) -> bool {
+        let step = !matches!(command, Command::Prepare | Command::Gate { .. });
+        let hangs = step && self.rng.chance(300);
+        if hangs {
+            tell!("{:>10} . {} hangs", "", command.name());
+            self.coverage.saw("a step hangs");
+        }
+        hangs
     }
 
     /// Some steps cannot be done, and of them nothing was but files of a delivery.
@@ -59,7 +84,11 @@ impl World {
                 (Step::Prepare, 0)
             }
             Command::Stack { n, .. } => (Step::Stack, *n),
-            Command::Move { n, from, .. } if self.git.line.as_ref() == Some(from) => {
+            // The line may have moved all the same.
+            Command::Move { n, .. } => {
+                if self.rng.chance(500) {
+                    self.in_the_world(command);
+                }
                 (Step::Move, *n)
             }
             Command::PlanDelivery { n, .. } => (Step::PlanDelivery, *n),
@@ -93,8 +122,14 @@ impl World {
                 let results = self.git.stack(onto, attempts);
                 Some(Input::Stacked { n: *n, results })
             }
-            Command::Move { n, from, to, tree } => {
-                let stands = self.git.compare_and_swap(from, to);
+            Command::Move {
+                n,
+                from,
+                adrift,
+                to,
+                tree,
+            } => {
+                let stands = self.git.compare_and_swap(from, adrift, to);
                 assert_eq!(
                     stands.as_ref(),
                     Some(to),

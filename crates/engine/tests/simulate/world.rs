@@ -15,7 +15,7 @@ use crate::story::tell;
 use journal::{Error, Head, Hold, Journal, Lease, Memory, NewMission, Owner, StoreId, Takeover};
 use mission::command::Command;
 use mission::desk::Desk;
-use mission::event::Recorded;
+use mission::event::{Event, Recorded};
 use mission::ids::{Digest, Epoch, MissionId, Seq};
 use mission::input::Input;
 use mission::mission::Mission;
@@ -271,7 +271,7 @@ impl World {
         self.cut_short += u32::from(cut);
         // The first new plan may find results again that only the seal's gates show to be broken by now.
         let replan = self.resumes + 1 >= PATIENCE || self.cut_short + 1 >= MOST_CUT_SHORT;
-        let broken = self.git.line.as_ref().is_some_and(|line| {
+        let broken = self.git.end().is_some_and(|line| {
             let tree = self.git.tree(&self.git.tree_of(line));
             tree.contains_key(crate::scenario::BROKEN)
         });

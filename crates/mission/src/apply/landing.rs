@@ -102,6 +102,9 @@ impl Mission {
             // Half of a red stack is tried next, so that what is good in it lands and what is red is found.
             self.stack_limit = (landing.attempts.len() / 2).max(1);
         }
+        if let Some((top, _)) = landing.top.filter(|_| !red) {
+            self.adrift.insert(top);
+        }
         for attempt in landing.attempts.iter().rev() {
             self.set_state(attempt.task, State::Queued);
             self.queue.push_front(*attempt);
@@ -111,6 +114,7 @@ impl Mission {
     pub(super) fn landed_all(&mut self, at: Timestamp, commit: &CommitId, tree: &TreeId) {
         self.head = Some((commit.clone(), tree.clone()));
         self.stack_limit = limits::STACK;
+        self.adrift.clear();
         let Some(landing) = self.landing.take() else {
             return;
         };

@@ -5,9 +5,14 @@ use mission::command::Command;
 use mission::event::Step;
 use mission::ids::Digest;
 use mission::input::{Input, Refusal, Reply};
+use mission::limits;
 use mission::mission::Delivery;
 use mission::seal::Outcome;
 use mission::terms::{Deliver, Terms};
+use mission::time::Millis;
+
+/// Just not the time of a step.
+const JUST: Millis = Millis(limits::STEP.0 - 1);
 
 fn completed() -> Story {
     let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
@@ -226,4 +231,39 @@ fn a_delivery_that_broke_off_is_taken_back_and_can_be_taken_back_later() {
         Reply::Done
     );
     assert_eq!(story.mission.delivery(), &Delivery::Refused);
+}
+
+#[test]
+fn what_the_engine_does_itself_is_given_up_when_it_does_not_come_back() {
+    let mut story = completed();
+    story.wait(JUST);
+    assert_eq!(story.due(), ["plan delivery 1"]);
+    story.wait(Millis(1));
+    assert_eq!(story.mission.delivery(), &Delivery::Refused);
+    assert_eq!(story.due(), ["clean 1"]);
+    story.wait(JUST);
+    assert_eq!(story.due(), ["clean 1"]);
+    story.wait(Millis(1));
+    assert_eq!(story.due(), [""; 0]);
+    assert_eq!(story.mission.next_wake(story.now), None);
+    // One whose files may be half written is taken back, and that has its own time.
+    let form = Deliver::Worktree;
+    assert_eq!(story.tell(Input::Deliver { form }), Reply::Done);
+    assert_eq!(story.tell(plan(2)), Reply::Done);
+    story.wait(limits::STEP);
+    assert_eq!(story.due(), ["undo 1"]);
+    story.wait(limits::STEP);
+    assert_eq!(story.mission.delivery(), &Delivery::Done { form });
+}
+
+#[test]
+fn a_step_has_its_whole_time_when_nobody_ran_the_mission() {
+    let mut story = completed();
+    let duration = story.mission.duration();
+    story.now = story.now + Millis::from_mins(600);
+    story.tell(Input::Woke { seen: None });
+    assert_eq!(story.due(), ["plan delivery 1"]);
+    assert_eq!(story.mission.duration(), duration, "it was over by then");
+    story.wait(JUST);
+    assert_eq!(story.due(), ["plan delivery 1"]);
 }

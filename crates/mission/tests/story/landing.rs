@@ -1,9 +1,11 @@
 //! The merge queue.
 
 use crate::teller::{Story, commit, project_gate, task, tree};
+use mission::command::Command;
 use mission::gate::GateResult;
 use mission::input::Input;
 use mission::judge::Baseline;
+use mission::limits;
 use mission::mission::State;
 use mission::seal::Outcome;
 use mission::terms::Terms;
@@ -40,6 +42,36 @@ fn a_line_that_somebody_moved_halts_the_mission_instead_of_being_tried_for_ever(
     story.tell(Input::Moved { n: 1, commit, tree });
     assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
     assert_eq!(story.count("landing_started"), 1);
+}
+
+#[test]
+fn a_move_that_was_given_up_and_was_made_all_the_same_is_in_nobodys_way() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &[])]);
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", true);
+    story.stack();
+    story.gates(|_, _| false);
+    assert_eq!(story.due().last().unwrap(), "move 1");
+    story.wait(limits::STEP);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
+    assert_eq!(story.mission.landed(), 0);
+    story.tell(Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        replan: false,
+    });
+    story.stack();
+    story.gates(|_, _| false);
+    let due = story.mission.due();
+    let moved = due.iter().find_map(|command| match command {
+        Command::Move { from, adrift, .. } => Some((from.clone(), adrift.clone())),
+        _ => None,
+    });
+    let adrift = [commit("stack 1 T1.1")].into();
+    assert_eq!(moved, Some((commit("base"), adrift)));
+    story.move_line();
+    assert_eq!(story.mission.landed(), 1);
 }
 
 #[test]
@@ -133,7 +165,7 @@ fn the_good_part_of_a_red_stack_lands_and_what_is_red_is_found() {
     while story.due().iter().any(|due| due.starts_with("stack")) {
         let due = story.mission.due();
         let held = due.iter().find_map(|command| match command {
-            mission::command::Command::Stack { attempts, .. } => Some(
+            Command::Stack { attempts, .. } => Some(
                 attempts
                     .iter()
                     .map(|(attempt, _)| attempt.to_string())

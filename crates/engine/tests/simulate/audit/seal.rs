@@ -7,6 +7,7 @@ impl Audit {
         let fits = matches!(
             event,
             Event::TodoEdited { .. }
+                | Event::Woke { .. }
                 | Event::Resumed { .. }
                 | Event::DeliverAsked { .. }
                 | Event::DeliveryPlanned { .. }
@@ -36,7 +37,7 @@ impl Audit {
         assert!(self.gates.is_empty(), "gates run on behind the seal");
         if let Some(commit) = commit {
             assert_eq!(
-                git.line.as_ref(),
+                git.end(),
                 Some(commit),
                 "the seal names another commit than the line's end"
             );

@@ -59,7 +59,7 @@ impl Audit {
                 .landing()
                 .and_then(|landing| landing.top.as_ref())
                 .map(|(top, _)| top);
-            let line = git.line.as_ref();
+            let line = git.end();
             assert!(
                 line == Some(commit) || line == top,
                 "the line is neither where it was nor one move ahead"

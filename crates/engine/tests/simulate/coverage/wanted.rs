@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 66] = [
+pub(super) const SIGHTS: [&str; 68] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -62,6 +62,8 @@ pub(super) const SIGHTS: [&str; 66] = [
     "halted: a check could not be run",
     "halted: a faulty plan",
     "halted: a step failed",
+    "halted: a step hung",
+    "a step hangs",
     "halted: a failed turn",
     "halted: a fatal failure",
     "a question is closed by its deadline",

@@ -135,6 +135,11 @@ impl World {
     /// An event that is durable: it is counted, and held against the world.
     pub(super) fn hears_of(&mut self, recorded: &Recorded) {
         self.coverage.event(&recorded.event);
+        if let (Event::LandingFailed { gate: None, .. }, Some((end, _))) =
+            (&recorded.event, &self.audit.head)
+        {
+            self.git.is_given_up(end);
+        }
         self.audit.event(recorded, &self.git);
         self.folder_told(&recorded.event);
     }
