@@ -425,11 +425,12 @@ pub(crate) enum Settled {
     Interrupted,
 }
 
-/// Does what a mission that is over still owes and nobody does: a delivery that was cut short, tidying. No agent is
-/// asked.
+/// Does what a mission that is over, or is to end, still owes and nobody does: a delivery that was cut short, tidying, a
+/// landing that only has to be moved. No agent is asked.
 pub(crate) async fn settle(store: &Store, id: MissionId, style: Style) -> Result<Settled, Error> {
     let (mission, _) = store.load(id)?;
-    if mission.outcome().is_none() || mission.due().is_empty() || store.owner(id)?.is_some() {
+    let over = mission.outcome().is_some() || mission.winding_down();
+    if !over || mission.due().is_empty() || store.owner(id)?.is_some() {
         return Ok(Settled::Nothing);
     }
     let owned = store::take(&*store.journal, id, &store.door(id))?;

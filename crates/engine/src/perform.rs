@@ -146,7 +146,7 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
 /// Does it. The input is told to the mission as the performer ends; a cancelled performer has none.
 pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Option<Input>, Error> {
     match job {
-        Job::Prepare(job) => job.perform(bench, &line.cancel).await.map(Some),
+        Job::Prepare(job) => job.perform(bench, &line.cancel).await,
         Job::Turn(job) => {
             let (planned, over) = (job.planned_on(), line.cancel.child_token());
             let turn = async {

@@ -87,8 +87,7 @@ async fn look(
         name: String::new(),
         when: Clock::new().now(),
     };
-    let (place, environment) = (bench.place.clone(), bench.settings.git.clone());
-    let (base, notes) = blocking(move || job.pin(&place, &environment)).await?;
+    let (base, notes) = job.pin_in_turn(bench, cancel).await?;
     if !run {
         let (_, detected) = prepare::detect(bench, &base.commit, folder).await?;
         return Ok(Survey {

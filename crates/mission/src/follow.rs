@@ -144,7 +144,8 @@ impl Mission {
         }
     }
 
-    pub(crate) fn winding_down(&self) -> bool {
+    /// Whether it is to end, and does nothing but end what it has begun.
+    pub fn winding_down(&self) -> bool {
         self.cancelled || self.halted.is_some() || self.is_answered()
     }
 

@@ -64,6 +64,19 @@ fn a_delivery_cut_short_is_finished_by_resume() {
 }
 
 #[test]
+fn a_landing_that_only_has_to_be_moved_is_moved_when_its_mission_is_cancelled() {
+    for point in ["move.before@1", "move.after@1"] {
+        let world = died_at(point);
+        world.run(&["cancel", "m1"]).ends(0, &["m1 is cancelled"]);
+        let list = world.run(&["list"]);
+        list.ends(0, &["cancelled"]);
+        let log = world.run(&["log", "m1"]);
+        log.ends(0, &["landed", "sealed: cancelled", "cleaned"]);
+        assert_eq!(world.read("a.txt"), "old\n", "{point}");
+    }
+}
+
+#[test]
 fn a_delivery_cut_short_is_finished_before_it_is_taken_back() {
     let world = died_at("deliver.file after@1");
     world

@@ -19,8 +19,8 @@ use workbench::git::{Git, UserEnvironment};
 use workbench::repository::{MissionRepository, Project};
 use workbench::snapshot::Base;
 
-/// How long a delivery waits for another one into the same project.
-const WAIT: Duration = Duration::from_millis(mission::limits::DELIVERY_WAIT.0);
+/// How long a delivery, or a look at the project, waits for a delivery into the same project.
+pub(super) const WAIT: Duration = Duration::from_millis(mission::limits::DELIVERY_WAIT.0);
 /// How often it looks meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -408,8 +408,8 @@ fn refused(refusal: &Refusal, facts: &Facts) -> Input {
     }
 }
 
-/// Waits for the turn of this mission to write into the project. The lock is the kernel's and ends with the process.
-fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> Result<File, Error> {
+/// Waits for the turn of this mission to write into the project, or to look at it. The lock is the kernel's and ends with the process.
+pub(crate) fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> Result<File, Error> {
     if let Some(folder) = lock.parent() {
         std::fs::create_dir_all(folder).map_err(Error::new)?;
     }

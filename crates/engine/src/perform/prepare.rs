@@ -3,7 +3,7 @@
 use super::gate::LANE;
 use super::land::line;
 use super::ready;
-use super::{Bench, Error, blocking};
+use super::{Bench, Error, blocking, deliver};
 use crate::layout::Place;
 use mission::gate::{Gate, Program};
 use mission::ids::{CommitId, Digest};
@@ -49,11 +49,16 @@ impl Job {
         self,
         bench: &Bench,
         cancel: &CancellationToken,
-    ) -> Result<Input, Error> {
-        let place = bench.place.clone();
-        let environment = bench.settings.git.clone();
+    ) -> Result<Option<Input>, Error> {
+        // Whoever tidies up waits until nobody is in a lane.
+        let Some(_lane) = bench.lanes.enter(LANE, cancel).await else {
+            return Ok(None);
+        };
         let project = self.project.clone();
-        let (base, notes) = blocking(move || self.pin(&place, &environment)).await?;
+        let (base, notes) = self.pin_in_turn(bench, cancel).await?;
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
         let found = find_gates(bench, &base.commit, &project, cancel).await?;
         let notes = notes
             .into_iter()
@@ -61,19 +66,39 @@ impl Job {
             .take(NOTES)
             .collect();
         let (gates, environment) = (found.detected.gates, found.environment);
-        Ok(Input::Prepared {
+        Ok(Some(Input::Prepared {
             base,
             gates,
             environment,
             notes,
-        })
+        }))
     }
 
-    /// The mission repository, the base and the pin. Nothing of the project is run.
-    pub(crate) fn pin(
+    /// The same as [`Job::pin`], once no mission writes into the project.
+    pub(crate) async fn pin_in_turn(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<(Base, Vec<String>), Error> {
+        let (place, settings) = (bench.place.clone(), bench.settings.clone());
+        let cancel = cancel.clone();
+        blocking(move || {
+            let hold = |root: &Path| {
+                let lock = settings.layout.delivery_lock(root);
+                deliver::hold(&lock, deliver::WAIT, &cancel)
+            };
+            self.pin(&place, &settings.git, hold)
+        })
+        .await
+    }
+
+    /// The mission repository, the base and the pin. Nothing of the project is run. `hold` takes the turn to look at the
+    /// project, by its root: half of another mission's delivery is no base.
+    pub(crate) fn pin<T>(
         &self,
         place: &Place,
         environment: &UserEnvironment,
+        hold: impl FnOnce(&Path) -> Result<T, Error>,
     ) -> Result<(Base, Vec<String>), Error> {
         fault::point("prepare.before");
         let git = Git::find().map_err(Error::lasting)?;
@@ -81,9 +106,11 @@ impl Job {
         let repository =
             MissionRepository::create(&git, place.root(), &project).map_err(Error::lasting)?;
         fault::point("prepare.repository");
+        let turn = hold(project.root())?;
         let found = repository
             .snapshot(&project, self.when)
             .map_err(Error::lasting)?;
+        drop(turn);
         fault::point("prepare.snapshot");
         // What the mission borrows is the user's commit; what was uncommitted stands in the mission's own repository.
         if let (Some(user), Some(head)) = (project.repository(), &found.head_commit)
@@ -100,7 +127,7 @@ impl Job {
             .map_err(Error::new)?;
         fault::point("prepare.line");
         let bytes = serde_json::to_vec(&found).map_err(Error::new)?;
-        super::deliver::write_durably(&place.base(), &bytes)?;
+        deliver::write_durably(&place.base(), &bytes)?;
         fault::point("prepare.base");
         let left_out = found.left_out.iter().take(LEFT_OUT);
         let base = Base {
@@ -176,7 +203,7 @@ pub(crate) async fn find_gates(
         .await?;
     let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
     fault::point("prepare.workspace");
-    super::deliver::write_durably(&bench.place.recipes(), &recipes)?;
+    deliver::write_durably(&bench.place.recipes(), &recipes)?;
     fault::point("prepare.recipes");
     // The workspace was emptied of all that an earlier try has brought along.
     ready::forget_lane(bench, detected.recipes.len(), LANE)?;
@@ -280,4 +307,35 @@ async fn environment(
         setup: setups.join("\n"),
     }
     .digest())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn half_of_another_missions_delivery_is_no_base() {
+        let sample = sample::mission(&[("a.txt", "a\n")]);
+        let (layout, on) = (&sample.bench.settings.layout, CancellationToken::new());
+        let project = sample.root.join("project");
+        let hold = |root: &Path| deliver::hold(&layout.delivery_lock(root), Duration::ZERO, &on);
+        let delivers = hold(&project).unwrap();
+        let place = layout.mission("m2-test");
+        let job = Job {
+            project: project.clone(),
+            name: String::new(),
+            when: sample::WHEN,
+        };
+        let error = job.pin(&place, &sample.bench.settings.git, hold);
+        assert!(error.is_err_and(|error| error.is_final()));
+        assert!(!place.base().exists());
+        std::fs::write(project.join("a.txt"), "delivered\n").unwrap();
+        drop(delivers);
+        let (base, _) = job.pin(&place, &sample.bench.settings.git, hold).unwrap();
+        assert_ne!(base.tree, sample.base.tree);
+        // Its own turn is over when the base stands.
+        hold(&project).unwrap();
+    }
 }

@@ -78,7 +78,7 @@ pub(super) fn mission(files: &[(&str, &str)]) -> Sample {
         name: "m1-test".into(),
         when: WHEN,
     };
-    let (base, _) = job.pin(&place, &git).unwrap();
+    let (base, _) = job.pin(&place, &git, |_| Ok(())).unwrap();
     Sample {
         bench,
         base,

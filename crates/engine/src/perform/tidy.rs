@@ -39,13 +39,13 @@ impl Job {
         let n = self.n;
         let (place, lanes) = (bench.place.clone(), bench.place.lanes());
         let notes = bench.place.notes();
+        let _all = bench.lanes.clear().await?;
         if !bench.place.root().join("repo.git").exists() {
             return Ok(Input::Cleaned {
                 n: self.n,
                 rescued: 0,
             });
         }
-        let _all = bench.lanes.clear().await?;
         let rescued = bench
             .with_repository(move |repository| {
                 fault::point("tidy.before");
@@ -157,6 +157,7 @@ fn folders(lanes: &std::path::Path) -> Result<Vec<std::path::PathBuf>, Error> {
 mod tests {
     use super::super::sample;
     use super::*;
+    use futures_util::FutureExt as _;
 
     #[tokio::test]
     async fn what_a_worker_left_is_kept_before_its_workspace_goes() {
@@ -189,6 +190,29 @@ mod tests {
             let kept = format!("repo.git/refs/rescue/worker-1-{seal}");
             assert!(sample.bench.place.root().join(kept).is_file());
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_tidied_up_beside_somebody_who_still_prepares() {
+        let sample = sample::mission(&[("a.txt", "a\n")]);
+        let never = tokio_util::sync::CancellationToken::new();
+        std::fs::rename(
+            sample.bench.place.root().join("repo.git"),
+            sample.root.join("not yet"),
+        )
+        .unwrap();
+        let lane = super::super::gate::LANE;
+        let prepares = sample.bench.lanes.enter(lane, &never).await.unwrap();
+        let job = || Job {
+            n: 1,
+            open: Vec::new(),
+            works: Works::new(),
+            when: sample::WHEN,
+        };
+        assert!(job().perform(&sample.bench).now_or_never().is_none());
+        drop(prepares);
+        let cleaned = job().perform(&sample.bench).await.unwrap();
+        assert_eq!(cleaned, Input::Cleaned { n: 1, rescued: 0 });
     }
 
     #[tokio::test]
