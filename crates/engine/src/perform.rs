@@ -49,6 +49,7 @@ pub(crate) struct Bench {
     pub(crate) environment: tokio::sync::OnceCell<Digest>,
     /// What Workers are told of the mission's own base.
     pub(crate) origin: Arc<OnceLock<context::Origin>>,
+    planned: deliver::PlannedIn,
 }
 
 /// A performer's line to the loop.
@@ -223,6 +224,7 @@ impl Bench {
             failed_setups: ready::FailedSetups::default(),
             environment: tokio::sync::OnceCell::new(),
             origin: Arc::default(),
+            planned: Arc::default(),
         }
     }
 

@@ -216,14 +216,8 @@ impl Mission {
         else {
             return None;
         };
-        let mut mission = Self::new(
-            *id,
-            nonce.clone(),
-            project.clone(),
-            request.clone(),
-            terms.clone(),
-            first.at,
-        );
+        let (name, what) = ((*id, nonce.clone()), (project.clone(), request.clone()));
+        let mut mission = Self::new(name, what, terms.clone(), first.at);
         for recorded in events {
             mission.apply(recorded.at, &recorded.event);
         }
@@ -231,10 +225,8 @@ impl Mission {
     }
 
     fn new(
-        id: MissionId,
-        nonce: String,
-        project: String,
-        request: String,
+        (id, nonce): (MissionId, String),
+        (project, request): (String, String),
         terms: Terms,
         at: Timestamp,
     ) -> Self {

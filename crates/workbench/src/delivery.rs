@@ -303,10 +303,7 @@ impl MissionRepository {
                 let (was, now) = (base.head.clone(), now.head);
                 return Ok(Planned::Refused(Refusal::BranchChanged { was, now }));
             }
-            // On the base, so that the base is where the merge starts, whatever the user has committed since.
-            let by = Signature::engine(when);
-            let ours = self.commit(&now.tree, &[&base.commit], "The project now\n", &by)?;
-            let merged = match self.merge(&ours, result)? {
+            let merged = match self.merge_into(base, &now.tree, result, when)? {
                 Merge::Clean(tree) => tree,
                 Merge::Conflict(paths) => {
                     return Ok(Planned::Refused(Refusal::Conflicts { paths }));
@@ -315,7 +312,7 @@ impl MissionRepository {
             let changes = self.changes(now.tree.as_str(), merged.as_str(), false)?;
             let planned = self.plan_files(project, &changes)?;
             // Between the first look and reading the files the user may have written. Then the trees differ.
-            if self.snapshot(project, when)?.tree != now.tree {
+            if self.tree_now(project)? != now.tree {
                 continue;
             }
             return Ok(match planned {
@@ -329,6 +326,23 @@ impl MissionRepository {
             });
         }
         Ok(Planned::Refused(Refusal::Restless))
+    }
+
+    /// The result with what the user has done since the base.
+    fn merge_into(
+        &self,
+        base: &Base,
+        now: &TreeId,
+        result: &CommitId,
+        when: Timestamp,
+    ) -> Result<Merge, Error> {
+        if *now == base.tree {
+            return Ok(Merge::Clean(self.tree_of(result)?));
+        }
+        // On the base, so that the base is where the merge starts, whatever the user has committed since.
+        let by = Signature::engine(when);
+        let ours = self.commit(now, &[&base.commit], "The project now\n", &by)?;
+        Ok(self.merge(&ours, result)?)
     }
 
     fn plan_files(

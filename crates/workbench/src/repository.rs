@@ -100,6 +100,11 @@ pub struct MissionRepository {
 }
 
 impl MissionRepository {
+    /// The git that it is used with.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
     /// Makes the mission's repository in a folder of its own, or opens it if it is already made.
     ///
     /// A crash leaves either no repository or a whole one.

@@ -10,18 +10,20 @@
 mod capture;
 mod special;
 
+use capture::Captured;
 pub(crate) use capture::{Bounds, Capture, Filtered, Nested};
 pub(crate) use special::remove_rules;
 
 use crate::disk::{self, Failure};
 use crate::git::{self, RepoPath};
-use crate::repository::{self, MissionRepository, Project, Signature, UserRepository};
+use crate::repository::{self, Listing, MissionRepository, Project, Signature, UserRepository};
 use mission::ids::{CommitId, TreeId};
 use mission::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The largest untracked file that enters a snapshot: 1 MiB.
 pub const UNTRACKED_FILE_LIMIT: u64 = 1 << 20;
@@ -189,35 +191,21 @@ impl MissionRepository {
     /// [`Error::Conflicted`] during an unfinished merge, [`Error::Filter`] for a changed file under a filter other
     /// than LFS.
     pub fn snapshot(&self, project: &Project, when: Timestamp) -> Result<Base, Error> {
-        let index = self.passing();
         let mut warnings = Vec::new();
-        let (head, head_commit) = match project.repository() {
-            Some(user) => {
-                copy_index(user, &index.0)?;
-                copy_shared_indexes(user, self)?;
-                self.refuse_conflicts(&index.0)?;
-                warnings.extend(unfinished(user));
-                find_head(user)?
-            }
-            None => (Head::None, None),
-        };
-        let capture = Capture {
-            mission: self,
-            root: project.root(),
-            index: &index.0,
-            settings: project.settings(),
-            tracked: None,
-            against: None,
-            bounds: Bounds {
-                untracked_each: UNTRACKED_FILE_LIMIT,
-                untracked_all: UNTRACKED_LIMIT,
-                untracked_count: UNTRACKED_COUNT_LIMIT,
-                each: CHANGED_FILE_LIMIT,
-            },
-            filtered: Filtered::Point,
-            nested: Nested::LeaveOut,
-        };
-        let captured = capture.run()?;
+        let (captured, (head, head_commit)) = std::thread::scope(|scope| {
+            let captured = scope.spawn(|| self.capture(project));
+            let head = match project.repository() {
+                Some(user) => {
+                    warnings.extend(unfinished(user));
+                    find_head(user)?
+                }
+                None => (Head::None, None),
+            };
+            let captured = captured
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, Error>((captured?, head))
+        })?;
         let tree = captured.tree;
         if captured.unlisted > 0 {
             let n = captured.unlisted;
@@ -244,6 +232,44 @@ impl MissionRepository {
         })
     }
 
+    /// The tree of a snapshot that is taken now, and nothing else of it.
+    ///
+    /// # Errors
+    /// As [`MissionRepository::snapshot`].
+    pub(crate) fn tree_now(&self, project: &Project) -> Result<TreeId, Error> {
+        Ok(self.capture(project)?.tree)
+    }
+
+    /// The files of the project as a tree.
+    fn capture(&self, project: &Project) -> Result<Captured, Error> {
+        let index = self.passing();
+        let tracked = match project.repository() {
+            Some(user) => {
+                copy_index(user, &index.0)?;
+                copy_shared_indexes(user, self)?;
+                self.index_listing(&index.0)?
+            }
+            None => Listing::default(),
+        };
+        let capture = Capture {
+            mission: self,
+            root: project.root(),
+            index: &index.0,
+            settings: project.settings(),
+            tracked,
+            against: None,
+            bounds: Bounds {
+                untracked_each: UNTRACKED_FILE_LIMIT,
+                untracked_all: UNTRACKED_LIMIT,
+                untracked_count: UNTRACKED_COUNT_LIMIT,
+                each: CHANGED_FILE_LIMIT,
+            },
+            filtered: Filtered::Point,
+            nested: Nested::LeaveOut,
+        };
+        capture.run()
+    }
+
     fn commit_snapshot(
         &self,
         project: &Project,
@@ -252,7 +278,7 @@ impl MissionRepository {
         when: Timestamp,
     ) -> Result<(CommitId, Vec<RepoPath>), Error> {
         let from = match (head, project.repository()) {
-            (Some(commit), Some(user)) => user.tree_of(commit)?,
+            (Some(commit), Some(_)) => self.tree_of(commit)?,
             _ => self.call("mktree").text()?.parse()?,
         };
         let dirty: Vec<RepoPath> = self
@@ -288,21 +314,25 @@ impl MissionRepository {
         Ok(())
     }
 
-    fn refuse_conflicts(&self, index: &Path) -> Result<(), Error> {
-        let listing = self
-            .call("ls-files")
-            .index(index)
-            .args(["-z", "--unmerged"])
-            .bytes()?;
-        let mut paths: Vec<RepoPath> = repository::records(&listing)
-            .filter_map(|record| Some(RepoPath::printed(repository::split_tab(record)?.1)))
-            .collect();
-        paths.dedup();
-        if paths.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Conflicted(paths))
+    /// What a copy of the user's index holds.
+    fn index_listing(&self, index: &Path) -> Result<Listing, Error> {
+        let words = ["-z", "--stage"];
+        let listing = self.call("ls-files").index(index).args(words).bytes()?;
+        let unmerged = |record: &[u8]| {
+            let (words, path) = repository::split_tab(record)?;
+            (!words.ends_with(" 0")).then(|| RepoPath::printed(path))
+        };
+        let mut conflicted: Vec<RepoPath> =
+            repository::records(&listing).filter_map(unmerged).collect();
+        conflicted.dedup();
+        if !conflicted.is_empty() {
+            return Err(Error::Conflicted(conflicted));
         }
+        let entries = repository::entries(&listing, |words| match words[..] {
+            [mode, id, _] => Some((mode, id)),
+            _ => None,
+        })?;
+        Ok(Arc::new(entries))
     }
 }
 

@@ -9,13 +9,14 @@ mod agent;
 mod clean;
 mod collect;
 mod ignored;
+mod standing;
 
 pub use collect::{Flag, Tampering, Touched, Work};
 
 use crate::disk::{self, Failure};
 use crate::fault;
 use crate::git::{self, Call, RepoPath};
-use crate::repository::{self, MissionRepository};
+use crate::repository::{self, Entry, MissionRepository};
 use crate::snapshot;
 use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
@@ -274,7 +275,7 @@ impl MissionRepository {
                 || Ok(agent::make(self, workspace)?),
                 || {
                     clean::all_but(&workspace.path, &stays, keep)?;
-                    self.verify(workspace)
+                    self.verify(workspace, &listing)
                 },
             )
         };
@@ -436,7 +437,15 @@ impl MissionRepository {
         Ok(())
     }
 
-    fn verify(&self, workspace: &Workspace) -> Result<(), Error> {
+    fn verify(&self, workspace: &Workspace, listing: &[Entry]) -> Result<(), Error> {
+        if standing::holds(
+            &workspace.path,
+            &workspace.index(),
+            listing,
+            self.is_sha256(),
+        ) {
+            return Ok(());
+        }
         let words = [
             "-z",
             "--raw",

@@ -11,11 +11,12 @@ use mission::time::Timestamp;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use workbench::delivery::{self, Broken, DeliveryPlan, Planned, Refusal};
 use workbench::fault;
-use workbench::git::{Git, UserEnvironment};
+use workbench::git::UserEnvironment;
 use workbench::repository::{MissionRepository, Project};
 use workbench::snapshot::Base;
 
@@ -111,9 +112,13 @@ impl Desk {
         tools: Tools,
         cancel: &CancellationToken,
     ) -> Result<Self, Error> {
-        let git = Git::find().map_err(Error::lasting)?;
-        let project =
-            Project::find(&git, &facts.project, &tools.environment).map_err(Error::lasting)?;
+        let project = match tools.project {
+            Some(found) => found,
+            None => {
+                let git = tools.repository.git();
+                Project::find(git, &facts.project, &tools.environment).map_err(Error::lasting)?
+            }
+        };
         // By the root, since missions may have begun in different folders of one project.
         let lock = tools.layout.delivery_lock(project.root());
         let turn = hold(&lock, WAIT, cancel)?;
@@ -149,7 +154,12 @@ struct Tools {
     repository: MissionRepository,
     environment: UserEnvironment,
     layout: Layout,
+    /// As it was found when this very delivery was planned, if that was just now.
+    project: Option<Project>,
 }
+
+/// The project of a delivery that was planned in this life of the engine, and its number.
+pub(super) type PlannedIn = Arc<Mutex<Option<(u32, Project)>>>;
 
 /// Runs something that blocks at the desk of a delivery.
 async fn at_desk(
@@ -159,7 +169,15 @@ async fn at_desk(
     work: impl FnOnce(&Desk) -> Result<Input, Error> + Send + 'static,
 ) -> Result<Input, Error> {
     let (place, facts) = (bench.place.clone(), facts.clone());
+    let planned = bench
+        .planned
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     let tools = Tools {
+        project: planned
+            .filter(|(n, _)| *n == facts.n)
+            .map(|(_, found)| found),
         // The one that is open already: opening removes locks, and other performers may hold them.
         repository: bench.repository()?,
         environment: bench.settings.git.clone(),
@@ -190,6 +208,7 @@ impl Plan {
                 files: 0,
             });
         }
+        let planned_in = bench.planned.clone();
         at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("deliver.plan before");
             let planned = desk.repository.plan_delivery(
@@ -209,6 +228,8 @@ impl Plan {
             let bytes = serde_json::to_vec(&plan).map_err(Error::new)?;
             write_durably(&desk.place.delivery(self.facts.n), &bytes)?;
             fault::point("deliver.plan listed");
+            let found = Some((self.facts.n, desk.project.clone()));
+            *planned_in.lock().unwrap_or_else(PoisonError::into_inner) = found;
             Ok(Input::DeliveryPlanned {
                 n: self.facts.n,
                 plan: Digest::of(&bytes),
@@ -503,6 +524,7 @@ mod tests {
             repository: bench.repository().unwrap(),
             environment: bench.settings.git.clone(),
             layout: layout.clone(),
+            project: None,
         };
         for folder in ["project", "project/sub"] {
             let facts = facts(sample.root.join(folder));

@@ -3,7 +3,7 @@
 use super::Error;
 use crate::disk;
 use crate::git::{self, Call, Git, RefName, UserEnvironment};
-use mission::ids::{CommitId, TreeId};
+use mission::ids::CommitId;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -38,6 +38,10 @@ impl Project {
                 .reading_user(environment);
             call.arg("--path-format=absolute").arg(question).bytes()
         };
+        if let Some(found) = UserRepository::at_once(git, &folder, environment) {
+            return Self::of(found, &folder, environment);
+        }
+        // One of the questions has no answer here: which, git says where each is asked alone.
         let kinds = match ask("--is-bare-repository") {
             Err(git::Error::Failed { said, .. })
                 if said.contains("not a git repository (or any") =>
@@ -66,21 +70,20 @@ impl Project {
         let git_dir = path(ask("--absolute-git-dir")?);
         let common_dir = path(ask("--git-common-dir")?);
         let sha256 = line(&ask("--show-object-format")?) == b"sha256";
+        let found = UserRepository::new(git, [root, git_dir, common_dir], sha256);
+        Self::of(found, &folder, environment)
+    }
+
+    fn of(
+        found: UserRepository,
+        folder: &Path,
+        environment: &UserEnvironment,
+    ) -> Result<Self, Error> {
+        let root = found.root.clone();
         let start = folder
             .strip_prefix(&root)
             .unwrap_or(Path::new(""))
             .to_owned();
-        let found = UserRepository {
-            git: git.clone(),
-            root: root.clone(),
-            git_dir,
-            common_dir,
-            sha256,
-            settings: Vec::new(),
-            excludes: None,
-            attributes: None,
-            partial: false,
-        };
         let repository = Some(found.with_configuration(environment)?);
         Ok(Self {
             root,
@@ -173,6 +176,46 @@ const TAKEN: &[&str] = &[
 ];
 
 impl UserRepository {
+    fn new(git: &Git, [root, git_dir, common_dir]: [PathBuf; 3], sha256: bool) -> Self {
+        Self {
+            git: git.clone(),
+            root,
+            git_dir,
+            common_dir,
+            sha256,
+            settings: Vec::new(),
+            excludes: None,
+            attributes: None,
+            partial: false,
+        }
+    }
+
+    /// What is to be known of an ordinary repository, by one question; nothing where it is not an ordinary one.
+    fn at_once(git: &Git, folder: &Path, environment: &UserEnvironment) -> Option<Self> {
+        let questions = [
+            "--path-format=absolute",
+            "--is-bare-repository",
+            "--is-inside-git-dir",
+            "--show-object-format",
+            "--show-toplevel",
+            "--absolute-git-dir",
+            "--git-common-dir",
+        ];
+        let call = git
+            .call("rev-parse")
+            .standing_in(folder)
+            .reading_user(environment);
+        let said = call.args(questions).bytes().ok()?;
+        let lines: Vec<&[u8]> = line(&said).split(|byte| *byte == b'\n').collect();
+        // A path may hold a line's end.
+        let [b"false", b"false", format, places @ ..] = &lines[..] else {
+            return None;
+        };
+        let places: [&[u8]; 3] = places.try_into().ok()?;
+        let path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_owned()));
+        Some(Self::new(git, places.map(path), *format == b"sha256"))
+    }
+
     fn with_configuration(mut self, environment: &UserEnvironment) -> Result<Self, Error> {
         let call = || {
             self.git
@@ -307,11 +350,6 @@ impl UserRepository {
         } else {
             Some(said.parse()?)
         })
-    }
-
-    pub(crate) fn tree_of(&self, commit: &CommitId) -> Result<TreeId, Error> {
-        let words = ["--verify", &format!("{commit}^{{tree}}")];
-        Ok(self.call("rev-parse").args(words).text()?.parse()?)
     }
 
     /// A call on the user's repository, under the engine's settings. Never one that hashes or writes the user's files.

@@ -14,7 +14,6 @@ use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
 
 /// A file whose filter is Git LFS is stored as a pointer of this form.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
@@ -56,8 +55,8 @@ pub(crate) struct Capture<'a> {
     pub(crate) root: &'a Path,
     pub(crate) index: &'a Path,
     pub(crate) settings: &'a [(String, OsString)],
-    /// What the index holds, where that is known.
-    pub(crate) tracked: Option<Listing>,
+    /// What the index holds, in its order.
+    pub(crate) tracked: Listing,
     /// What the result will be compared with, if anything: git is asked while it writes the tree.
     pub(crate) against: Option<&'a CommitId>,
     pub(crate) bounds: Bounds,
@@ -106,7 +105,7 @@ impl Capture<'_> {
     }
 
     pub(crate) fn run(&self) -> Result<Captured, Error> {
-        let tracked = self.tracked()?;
+        let tracked = self.tracked.as_slice();
         let mut plan = Plan::default();
         let mut folders: BTreeSet<Vec<u8>> = tracked
             .iter()
@@ -118,12 +117,12 @@ impl Capture<'_> {
         let (changed, untracked) = self.differing()?;
         self.plan_changed(&changed, &mut plan)?;
         self.plan_untracked(&untracked, &mut plan)?;
-        self.name_submodules(&tracked, &mut plan);
+        self.name_submodules(tracked, &mut plan);
         self.name_specials(specials, &folders, &mut plan)?;
         let linked = plan.take.iter().any(|path| {
             fs::symlink_metadata(path.below(self.root)).is_ok_and(|data| data.nlink() > 1)
         });
-        if self.rules_may_apply(&tracked, &plan.take) {
+        if self.rules_may_apply(tracked, &plan.take) {
             self.set_apart(&mut plan)?;
         }
         let tree = self.write(&plan)?;
@@ -138,19 +137,6 @@ impl Capture<'_> {
             left_out: plan.left_out,
             unlisted,
         })
-    }
-
-    /// What the index holds, in its order.
-    fn tracked(&self) -> Result<Listing, Error> {
-        if let Some(known) = &self.tracked {
-            return Ok(known.clone());
-        }
-        let listing = self.call("ls-files").args(["-z", "--stage"]).bytes()?;
-        let entries = repository::entries(&listing, |words| match words[..] {
-            [mode, id, _] => Some((mode, id)),
-            _ => None,
-        })?;
-        Ok(Arc::new(entries))
     }
 
     /// What git says at once of the tracked paths that differ, and of those that it does not track.

@@ -105,7 +105,7 @@ impl MissionRepository {
             index: &index.0,
             settings: &[],
             // The index is the one that the workspace was set up with.
-            tracked: Some(self.listing(workspace.commit().as_str())?),
+            tracked: self.listing(workspace.commit().as_str())?,
             against: Some(base),
             bounds: Bounds {
                 untracked_each: FILE_LIMIT,

@@ -1,0 +1,316 @@
+//! Whether a workspace holds just the files of a commit, told without git wherever that is plain.
+//!
+//! Git's own rule: a file whose size, times, owner and number are those that the index noted has the content that the
+//! index names, unless it was written so close to the index that its times prove nothing; then its content is hashed.
+//! The form of the index is that of git's `gitformat-index(5)`, versions 2 and 3. Whatever is not plain (another form,
+//! submodules, converted line ends, much to hash) is for git to say.
+
+use crate::repository::Entry;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// The most bytes that are hashed here: what was checked out just now is little, and git is as fast with much.
+const HASHED: u64 = 32 << 20;
+/// A file that was written this close to the index may have been written again without a trace; what git allows for
+/// file systems that note no fractions of seconds.
+const CLOSE: i128 = 1_000_000_000;
+/// Bytes of an entry before its object's name: ten numbers of four bytes.
+const STAT: usize = 40;
+
+/// One entry of an index.
+struct Noted<'a> {
+    stat: &'a [u8],
+    id: &'a [u8],
+    path: &'a [u8],
+}
+
+/// Whether the files below a folder are those of a listing, and the index says so too. What lies there beside them is
+/// not looked at. `false` also where it cannot be told here.
+pub(super) fn holds(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> bool {
+    told(root, index, listing, is_sha256).unwrap_or(false)
+}
+
+fn told(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> io::Result<bool> {
+    let written = nanos(&fs::metadata(index)?);
+    let bytes = fs::read(index)?;
+    let Some(noted) = read(&bytes, if is_sha256 { 32 } else { 20 }) else {
+        return Ok(false);
+    };
+    if noted.len() != listing.len() {
+        return Ok(false);
+    }
+    let mut hashed = 0;
+    for (noted, entry) in noted.iter().zip(listing) {
+        let names = noted.path == entry.path.as_bytes()
+            && number(noted.stat, 6) == entry.mode
+            && hex(noted.id) == entry.id.as_str();
+        if !names {
+            return Ok(false);
+        }
+        let place = entry.path.below(root);
+        let found = fs::symlink_metadata(&place)?;
+        if !is_of_mode(&found, entry.mode) {
+            return Ok(false);
+        }
+        if is_as_noted(&found, noted.stat) && modified(noted.stat) + CLOSE < written {
+            continue;
+        }
+        hashed += found.len();
+        if hashed > HASHED || content(&place, &found, is_sha256)? != entry.id.as_str() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The entries of an index; nothing if it has another form.
+fn read(bytes: &[u8], name: usize) -> Option<Vec<Noted<'_>>> {
+    let (head, mut rest) = bytes.split_at_checked(12)?;
+    if &head[..4] != b"DIRC" || !matches!(number(head, 1), 2 | 3) {
+        return None;
+    }
+    let count = usize::try_from(number(head, 2)).ok()?;
+    let mut all = Vec::with_capacity(count.min(bytes.len() / STAT));
+    for _ in 0..count {
+        let flags = rest.get(STAT + name..STAT + name + 2)?;
+        // A stage: the path is in conflict.
+        if flags[0] & 0x30 != 0 {
+            return None;
+        }
+        let path = STAT + name + if flags[0] & 0x40 != 0 { 4 } else { 2 };
+        let length = rest.get(path..)?.iter().position(|byte| *byte == 0)?;
+        all.push(Noted {
+            stat: &rest[..STAT],
+            id: &rest[STAT..STAT + name],
+            path: &rest[path..path + length],
+        });
+        // One to eight zero bytes make the entry's length a multiple of eight.
+        rest = rest.get((path + length + 8) / 8 * 8..)?;
+    }
+    Some(all)
+}
+
+/// The `n`th number of four bytes.
+fn number(bytes: &[u8], n: usize) -> u32 {
+    let four = bytes[n * 4..n * 4 + 4].try_into();
+    u32::from_be_bytes(four.unwrap_or_default())
+}
+
+fn modified(stat: &[u8]) -> i128 {
+    i128::from(number(stat, 2)) * 1_000_000_000 + i128::from(number(stat, 3))
+}
+
+fn nanos(data: &Metadata) -> i128 {
+    i128::from(data.mtime()) * 1_000_000_000 + i128::from(data.mtime_nsec())
+}
+
+/// Whether nothing about a file has changed that the index notes. Of each number it keeps the low 32 bits, and of the
+/// times no fractions where git was built so.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the index keeps the low 32 bits"
+)]
+fn is_as_noted(found: &Metadata, stat: &[u8]) -> bool {
+    let now = [
+        (0, found.ctime() as u32),
+        (1, found.ctime_nsec() as u32),
+        (2, found.mtime() as u32),
+        (3, found.mtime_nsec() as u32),
+        (5, found.ino() as u32),
+        (7, found.uid()),
+        (8, found.gid()),
+        (9, found.size() as u32),
+    ];
+    now.iter().all(|(n, now)| number(stat, *n) == *now)
+}
+
+fn is_of_mode(found: &Metadata, mode: u32) -> bool {
+    let kind = found.file_type();
+    match mode {
+        0o120_000 => kind.is_symlink(),
+        0o100_644 => kind.is_file() && found.mode() & 0o100 == 0,
+        0o100_755 => kind.is_file() && found.mode() & 0o100 != 0,
+        _ => false,
+    }
+}
+
+/// The name of the object that git would make of a file's bytes as they are.
+fn content(place: &Path, found: &Metadata, is_sha256: bool) -> io::Result<String> {
+    use sha1::Digest as _;
+    let bytes = match found.file_type().is_symlink() {
+        true => fs::read_link(place)?.as_os_str().as_bytes().to_owned(),
+        false => fs::read(place)?,
+    };
+    let head = format!("blob {}\0", bytes.len());
+    Ok(match is_sha256 {
+        true => hex(&sha2::Sha256::new()
+            .chain_update(head)
+            .chain_update(bytes)
+            .finalize()),
+        false => hex(&sha1::Sha1::new()
+            .chain_update(head)
+            .chain_update(bytes)
+            .finalize()),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .map(|digit| DIGITS[usize::from(digit)] as char)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::PathBuf;
+    use std::process::Command;
+    use std::time::{Duration, SystemTime};
+
+    /// A folder that git has checked out, its index and what the tree holds.
+    struct Checked {
+        root: PathBuf,
+        listing: Vec<Entry>,
+        is_sha256: bool,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Checked {
+        fn out(format: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().to_owned();
+            git(&root, &["init", "-q", &format!("--object-format={format}")]);
+            fs::create_dir(root.join("sub")).unwrap();
+            for (name, text) in [("a", "a\n"), ("sub/b.sh", "b\n"), ("sub/long name", "")] {
+                fs::write(root.join(name), text).unwrap();
+            }
+            fs::set_permissions(root.join("sub/b.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+            symlink("a", root.join("link")).unwrap();
+            git(&root, &["add", "-A"]);
+            let said = git(&root, &["ls-files", "-z", "--stage"]);
+            let listing = crate::repository::entries(&said, |words| match words[..] {
+                [mode, id, _] => Some((mode, id)),
+                _ => None,
+            });
+            Self {
+                root,
+                listing: listing.unwrap(),
+                is_sha256: format == "sha256",
+                _dir: dir,
+            }
+        }
+
+        fn index(&self) -> PathBuf {
+            self.root.join(".git/index")
+        }
+
+        fn holds(&self) -> bool {
+            holds(&self.root, &self.index(), &self.listing, self.is_sha256)
+        }
+
+        /// As if the index had been written long after the files.
+        fn age(&self) {
+            let later = SystemTime::now() + Duration::from_secs(60);
+            let index = fs::File::options().write(true).open(self.index()).unwrap();
+            index.set_modified(later).unwrap();
+        }
+    }
+
+    fn git(root: &Path, words: &[&str]) -> Vec<u8> {
+        let ran = Command::new("git").args(words).current_dir(root).output();
+        let ran = ran.unwrap();
+        assert!(ran.status.success(), "{words:?}");
+        ran.stdout
+    }
+
+    #[test]
+    fn what_was_checked_out_is_known_to_stand_by_its_times_or_by_its_content() {
+        for format in ["sha1", "sha256"] {
+            let checked = Checked::out(format);
+            assert!(checked.holds(), "{format}: by its content");
+            checked.age();
+            assert!(checked.holds(), "{format}: by its times");
+            // Touched and as it was.
+            fs::write(checked.root.join("a"), "a\n").unwrap();
+            assert!(checked.holds(), "{format}: touched");
+        }
+    }
+
+    #[test]
+    fn whatever_differs_is_seen() {
+        type Change = (&'static str, fn(&Path));
+        let changes: [Change; 8] = [
+            ("other bytes of the same length", |root| {
+                fs::write(root.join("a"), "x\n").unwrap();
+            }),
+            ("a file that is gone", |root| {
+                fs::remove_file(root.join("a")).unwrap();
+            }),
+            ("a file that may not be run any more", |root| {
+                let mode = fs::Permissions::from_mode(0o644);
+                fs::set_permissions(root.join("sub/b.sh"), mode).unwrap();
+            }),
+            ("a link that leads elsewhere", |root| {
+                fs::remove_file(root.join("link")).unwrap();
+                symlink("b", root.join("link")).unwrap();
+            }),
+            ("a file in place of a link", |root| {
+                fs::remove_file(root.join("link")).unwrap();
+                fs::write(root.join("link"), "a").unwrap();
+            }),
+            ("a folder in place of a file", |root| {
+                fs::remove_file(root.join("a")).unwrap();
+                fs::create_dir(root.join("a")).unwrap();
+            }),
+            ("an index of something else", |root| {
+                fs::write(root.join("new"), "").unwrap();
+                git(root, &["add", "new"]);
+            }),
+            ("an index that is cut off", |root| {
+                let bytes = fs::read(root.join(".git/index")).unwrap();
+                fs::write(root.join(".git/index"), &bytes[..100]).unwrap();
+            }),
+        ];
+        for (what, change) in changes {
+            for aged in [false, true] {
+                let checked = Checked::out("sha1");
+                if aged {
+                    checked.age();
+                }
+                change(&checked.root);
+                assert!(!checked.holds(), "{what}, aged: {aged}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_that_puts_the_times_back_is_seen() {
+        let checked = Checked::out("sha1");
+        let file = checked.root.join("a");
+        let was = fs::metadata(&file).unwrap().modified().unwrap();
+        checked.age();
+        fs::write(&file, "x\n").unwrap();
+        let opened = fs::File::options().write(true).open(&file).unwrap();
+        opened.set_modified(was).unwrap();
+        assert!(!checked.holds());
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_git() {
+        let checked = Checked::out("sha1");
+        git(&checked.root, &["update-index", "--index-version=4"]);
+        assert!(!checked.holds(), "another form of the index");
+        let mut checked = Checked::out("sha1");
+        checked.listing[0].mode = 0o160_000;
+        assert!(!checked.holds(), "a submodule");
+        fs::remove_file(checked.index()).unwrap();
+        assert!(!checked.holds(), "no index");
+    }
+}
