@@ -12,6 +12,7 @@ pub mod scripted;
 
 use futures_util::future::BoxFuture;
 use mission::ids::{Epoch, MissionId};
+use mission::question::{QUESTION, permit};
 use mission::time::Millis;
 use mission::turn::{AnswerKind, Outcome, Role, Usage};
 use std::path::PathBuf;
@@ -55,6 +56,20 @@ pub struct Order {
     pub limit: Millis,
     /// The turn is over after nothing was heard of the agent for this long.
     pub silence: Millis,
+}
+
+/// What a question about a shell command is about.
+pub const SHELL: &str = "bash";
+
+/// The answers to a request of some kind. Whoever may run one command in a workspace may do there what he likes, so that
+/// may be allowed for longer; anything else is asked each time.
+pub(crate) fn choices(kind: &str) -> Vec<String> {
+    let choices: &[&str] = match kind {
+        SHELL => &[permit::ONCE, permit::MISSION, permit::PROJECT, permit::DENY],
+        QUESTION => &[],
+        _ => &[permit::ONCE, permit::DENY],
+    };
+    choices.iter().map(|choice| (*choice).to_owned()).collect()
 }
 
 /// Whether an agent may run shell commands in its workspace.

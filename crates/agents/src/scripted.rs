@@ -8,7 +8,7 @@ mod script;
 
 pub use script::{Deed, End, Scene, Script, ScriptError};
 
-use crate::{Agent, Order, Question, Sign, Watcher};
+use crate::{Agent, Order, Question, Sign, Watcher, choices};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mission::time::Millis;
@@ -243,7 +243,7 @@ impl Scripted {
                 watcher
                     .ask(Question {
                         text,
-                        choices: Vec::new(),
+                        choices: choices(&about),
                         about,
                     })
                     .await;

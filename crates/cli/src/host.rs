@@ -249,7 +249,9 @@ pub(crate) fn settings(
     attended: bool,
 ) -> Result<Settings, Error> {
     let args = &means.wanted;
-    let shell = match (args.allow.contains(&Allowed::Shell), ready) {
+    let allowed = args.allow.contains(&Allowed::Shell)
+        || engine::allowed::kinds(&store.layout, &means.project).contains(agents::SHELL);
+    let shell = match (allowed, ready) {
         (true, _) | (_, Starting::Scripted(_)) => ShellRule::Allow,
         (false, Starting::OpenCode(_)) if attended => ShellRule::Ask,
         (false, Starting::OpenCode(_)) => ShellRule::Deny,

@@ -16,7 +16,7 @@ use mission::event::{Event, Recorded};
 use mission::ids::{Epoch, MissionId, Seq};
 use mission::input::{Input, Reply};
 use mission::mission::Mission;
-use mission::question::{About, QuestionId};
+use mission::question::{About, QuestionId, permit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +138,7 @@ pub struct Dispatcher {
     failures: BTreeMap<String, u32>,
     cooling: Vec<(Instant, String)>,
     asked: BTreeMap<(Epoch, u64), oneshot::Sender<agents::Reply>>,
-    open: BTreeMap<QuestionId, (Epoch, u64)>,
+    open: BTreeMap<QuestionId, ((Epoch, u64), String)>,
     last_token: u64,
     alive: tokio::time::Interval,
     pending: Vec<(Input, Option<oneshot::Sender<Reply>>)>,
@@ -156,17 +156,23 @@ impl Dispatcher {
         let mission = owned.mission.id();
         let bench = Arc::new(Bench::new(settings, &owned.mission));
         // Questions of an engine before this one are still open; whoever waited for them will ask again.
-        let open: BTreeMap<QuestionId, (Epoch, u64)> = owned
+        let open: BTreeMap<QuestionId, ((Epoch, u64), String)> = owned
             .mission
             .questions()
-            .filter_map(|(id, question)| match question.about {
-                About::Permission { epoch, token, .. } => Some((id, (epoch, token))),
+            .filter_map(|(id, question)| match &question.about {
+                About::Permission { epoch, token, kind } => {
+                    Some((id, ((*epoch, *token), kind.clone())))
+                }
                 _ => None,
             })
             .collect();
         let mut alive = tokio::time::interval(crate::alive::EVERY);
         alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let last_token = open.values().map(|(_, token)| *token).max().unwrap_or(0);
+        let last_token = open
+            .values()
+            .map(|((_, token), _)| *token)
+            .max()
+            .unwrap_or(0);
         let dispatcher = Self {
             journal,
             lease: Arc::new(owned.lease),
@@ -302,7 +308,7 @@ impl Dispatcher {
     /// The open question that an engine before this one put for the same turn, and for which nobody waits here.
     fn asked_before(&self, epoch: Epoch, question: &agents::Question) -> Option<u64> {
         let same = |(id, asked): (QuestionId, &mission::question::Question)| {
-            let (of, token) = *self.open.get(&id)?;
+            let (of, token) = self.open.get(&id)?.0;
             let fits =
                 of == epoch && asked.text == question.text && asked.choices == question.choices;
             (fits && !self.asked.contains_key(&(of, token))).then_some(token)
@@ -403,7 +409,7 @@ impl Dispatcher {
             self.feed.send(seen).ok();
         }
         // A question that meant nothing any more was not asked; whoever waits for its answer is told that by the drop.
-        let open: BTreeSet<(Epoch, u64)> = self.open.values().copied().collect();
+        let open: BTreeSet<(Epoch, u64)> = self.open.values().map(|(key, _)| *key).collect();
         self.asked.retain(|key, _| open.contains(key));
         for name in released.stop {
             if let Some(token) = self.tokens.remove(&name) {
@@ -425,22 +431,33 @@ impl Dispatcher {
         }
     }
 
-    /// Hands answered permissions back to the agents that wait for them.
+    /// Hands answered permissions back to the agents that wait for them, and keeps what is allowed from now on.
     fn answer_agents(&mut self, event: &Event) {
         match event {
             Event::Asked {
                 id,
-                about: About::Permission { epoch, token, .. },
+                about: About::Permission { epoch, token, kind },
                 ..
             } => {
-                self.open.insert(*id, (*epoch, *token));
+                self.open.insert(*id, ((*epoch, *token), kind.clone()));
             }
             Event::QuestionClosed { id, answered } => {
-                let waiting = self.open.remove(id).and_then(|key| self.asked.remove(&key));
-                if let Some(waiting) = waiting {
+                let Some((key, kind)) = self.open.remove(id) else {
+                    return;
+                };
+                let lasts = permit::lasts(&kind, &answered.text);
+                if lasts && answered.text == permit::PROJECT {
+                    let project = std::path::Path::new(self.desk.mission().project());
+                    let layout = &self.bench.settings.layout;
+                    if let Err(error) = crate::allowed::remember(layout, project, &kind) {
+                        tracing::warn!(%error, "what is allowed in the project cannot be kept");
+                    }
+                }
+                if let Some(waiting) = self.asked.remove(&key) {
                     let reply = match answered.text.as_str() {
-                        "allow" => agents::Reply::Allow,
-                        "deny" => agents::Reply::Deny(format!("denied by {}", answered.by)),
+                        _ if lasts => agents::Reply::Allow,
+                        permit::ONCE => agents::Reply::Allow,
+                        permit::DENY => agents::Reply::Deny(format!("denied by {}", answered.by)),
                         text => agents::Reply::Text(text.to_owned()),
                     };
                     waiting.send(reply).ok();

@@ -4,6 +4,7 @@
 //! [`store`] opens the journal and the missions in it, [`door`] is the private socket of a running engine.
 
 pub mod alive;
+pub mod allowed;
 pub mod clock;
 pub mod dispatcher;
 pub mod doing;

@@ -76,6 +76,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         limit,
         deadline,
         continues,
+        shell_allowed: mission.allows(agents::SHELL),
         definitions: mission
             .gates()
             .iter()

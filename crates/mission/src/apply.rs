@@ -15,7 +15,7 @@ use crate::mission::{
 };
 use crate::plan::Plan;
 use crate::planted;
-use crate::question::{About, Question};
+use crate::question::{About, Question, permit};
 use crate::seal::Outcome;
 use crate::steering::Said;
 use crate::terms::Deliver;
@@ -260,6 +260,9 @@ impl Mission {
         match about {
             About::Plan if answer == "yes" => self.phase = Phase::Running,
             About::Plan => self.approval_asked = false,
+            About::Permission { kind, .. } if permit::lasts(kind, answer) => {
+                self.allowed.insert(kind.clone(), at);
+            }
             About::Permission { .. } => {}
             About::Dispute { attempt, .. } => {
                 let state = match planted!("finished_work_run_again") {

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::mission::{Delivery, Lease, Mission, Phase};
 use crate::plan::{self, Fault, Plan};
 use crate::planted;
-use crate::question::{About, Answered, QuestionId};
+use crate::question::{About, Answered, Question, QuestionId, permit};
 use crate::recovery;
 use crate::seal::Outcome as SealOutcome;
 use crate::terms::Deliver;

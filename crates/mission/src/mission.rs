@@ -145,6 +145,8 @@ pub struct Mission {
     pub(crate) budget: Budget,
     pub(crate) questions: BTreeMap<QuestionId, Question>,
     pub(crate) last_question: u32,
+    /// Kinds of things that a person has allowed for the whole mission, and when.
+    pub(crate) allowed: BTreeMap<String, Timestamp>,
     pub(crate) approval_asked: bool,
     pub(crate) todo: Todo,
     pub(crate) paused: Option<Pause>,
@@ -272,6 +274,7 @@ impl Mission {
             terms,
             questions: BTreeMap::new(),
             last_question: 0,
+            allowed: BTreeMap::new(),
             approval_asked: false,
             todo: Todo::default(),
             paused: None,
@@ -477,6 +480,11 @@ impl Mission {
     /// The open questions.
     pub fn questions(&self) -> impl Iterator<Item = (QuestionId, &Question)> {
         self.questions.iter().map(|(id, question)| (*id, question))
+    }
+
+    /// Whether a person has allowed all of a kind for the whole mission.
+    pub fn allows(&self, kind: &str) -> bool {
+        self.allowed.contains_key(kind)
     }
 
     /// What people wrote on the TODO.

@@ -15,6 +15,28 @@ impl fmt::Display for QuestionId {
     }
 }
 
+/// The kind of a request that is no permission but a question of the agent's own.
+pub const QUESTION: &str = "question";
+
+/// The answers to a permission. What is allowed for the mission is not asked about again in it; for the project, in none
+/// of its missions.
+pub mod permit {
+    /// This once.
+    pub const ONCE: &str = "allow";
+    /// For the rest of the mission.
+    pub const MISSION: &str = "mission";
+    /// For this mission and all that begin in the same folder.
+    pub const PROJECT: &str = "project";
+    /// No.
+    pub const DENY: &str = "deny";
+
+    /// Whether it allows all of the kind that was asked about. An agent's own question is no permission, however its
+    /// answer reads.
+    pub fn lasts(kind: &str, answer: &str) -> bool {
+        kind != super::QUESTION && matches!(answer, MISSION | PROJECT)
+    }
+}
+
 /// What a question is about, and so what its answer does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "about")]

@@ -174,7 +174,6 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
             _ => None,
         })
         .sum();
-    for r in events.iter().filter(|r| r.at >= answered_at) {}
     let log = model.log();
     let of = |request: &&Request| Role::of(request) == Role::Worker;
     let crew = crew(tasks);

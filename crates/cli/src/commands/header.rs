@@ -1,6 +1,7 @@
 //! What stands on the screen before any token is spent.
 
 use crate::view::{self, escape};
+use engine::layout::Layout;
 use mission::mission::Mission;
 use mission::terms::Terms;
 use mission::time::Millis;
@@ -35,6 +36,16 @@ pub(super) fn first(request: &str, project: &Path, terms: &Terms, silence: Milli
 /// The agent, or that it is being started.
 pub(super) fn agent(told: &str) {
     row("agent", &escape::line(told));
+}
+
+/// What a person once allowed for all missions of a project, and how that is taken back.
+pub(super) fn allowed(layout: &Layout, project: &Path) {
+    if engine::allowed::kinds(layout, project).contains(agents::SHELL) {
+        let file = path(&engine::allowed::file(layout, project));
+        let told =
+            format!("allowed in this project, as you said once; to be asked again: rm {file}");
+        row("shell", &told);
+    }
 }
 
 /// The mission, and where its work is done.

@@ -53,6 +53,7 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
             view::data(&began.to_string());
         } else {
             header::agent(&ready.told);
+            header::allowed(&store.layout, &project);
             header::mission(&owned.mission, place.root());
             view::note("");
         }

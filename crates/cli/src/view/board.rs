@@ -1,7 +1,7 @@
 //! A mission as OpenCode shows it: a board in the conversation, toasts, and a report that the model reads too.
 
 use super::escape;
-use super::frame::{self, count};
+use super::frame::count;
 use super::summary;
 use mission::event::{Event, Recorded};
 use mission::mission::{Delivery, Mission, Phase};
@@ -182,10 +182,9 @@ pub(crate) fn asks(mission: &Mission, id: QuestionId, question: &Question) -> St
         _ => None,
     };
     let who = who.map(|who| format!(" for {who}")).unwrap_or_default();
-    let choices = match (frame::is_permission(question), question.choices.is_empty()) {
-        (true, _) => "allow or deny".to_owned(),
-        (_, true) => "TEXT".to_owned(),
-        (_, false) => inline(&question.choices.join(" or "), 80),
+    let choices = match question.choices.is_empty() {
+        true => "TEXT".to_owned(),
+        false => inline(&question.choices.join(" or "), 80),
     };
     format!(
         "{id} asks{who}: {} (type /answer {id} {choices})",

@@ -6,7 +6,7 @@ use agents::Sign;
 use mission::event::Turn;
 use mission::ids::{Epoch, TaskId};
 use mission::mission::{GateLease, Lease, Mission, State};
-use mission::question::{About, Question};
+use mission::question::Question;
 use mission::time::{Millis, Timestamp};
 use mission::waits::{Kind, Wait};
 use std::collections::BTreeMap;
@@ -218,26 +218,18 @@ pub(crate) fn frame(mission: &Mission, signs: &Signs, now: Timestamp, width: usi
 
 /// What there is to type for a question.
 pub(crate) fn choices(question: &Question) -> String {
-    match (is_permission(question), question.choices.is_empty()) {
-        (true, _) => "a = allow, d = deny".into(),
-        (_, true) => "any text".into(),
-        (_, false) => escape::short(&question.choices.join("/"), 80),
+    match question.choices.is_empty() {
+        true => "any text".into(),
+        false => escape::short(&question.choices.join("/"), 80),
     }
 }
 
 /// The same for a command line.
 pub(crate) fn answers(question: &Question) -> String {
-    match (is_permission(question), question.choices.is_empty()) {
-        (true, _) => "allow|deny".into(),
-        (_, true) => "TEXT".into(),
-        (_, false) => escape::line(&question.choices.join("|")),
+    match question.choices.is_empty() {
+        true => "TEXT".into(),
+        false => escape::line(&question.choices.join("|")),
     }
-}
-
-/// Whether an agent asks to be allowed something, and nothing else.
-pub(super) fn is_permission(question: &Question) -> bool {
-    question.choices.is_empty()
-        && matches!(&question.about, About::Permission { kind, .. } if kind != "question")
 }
 
 fn asked(question: &Question) -> String {

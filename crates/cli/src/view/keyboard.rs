@@ -114,13 +114,6 @@ fn listen(asking: &AtomicU32, lines: &mpsc::UnboundedSender<(QuestionId, String)
 pub(crate) fn meant(question: &Question, typed: &str) -> Result<String, String> {
     let typed = typed.trim();
     let small = typed.to_lowercase();
-    if super::frame::is_permission(question) {
-        return match small.as_str() {
-            "a" | "allow" | "y" | "yes" => Ok("allow".into()),
-            "d" | "deny" | "n" | "no" => Ok("deny".into()),
-            _ => Err("type `allow` (a) or `deny` (d)".into()),
-        };
-    }
     if question.choices.is_empty() {
         return match typed.is_empty() {
             true => Err("type an answer".into()),
@@ -155,10 +148,10 @@ mod tests {
         }
     }
 
-    fn permission(kind: &str) -> Question {
+    fn permission(kind: &str, choices: &[&str]) -> Question {
         let kind = kind.to_owned();
         let (epoch, token) = (Epoch(1), 1);
-        question(About::Permission { epoch, token, kind }, &[])
+        question(About::Permission { epoch, token, kind }, choices)
     }
 
     #[test]
@@ -166,14 +159,17 @@ mod tests {
         for (typed, meaning) in [
             ("a\n", Some("allow")),
             ("D", Some("deny")),
+            ("m", Some("mission")),
+            ("project", Some("project")),
             ("", None),
             ("ls", None),
         ] {
-            let found = meant(&permission("bash"), typed).ok();
+            let choices = ["allow", "mission", "project", "deny"];
+            let found = meant(&permission("bash", &choices), typed).ok();
             assert_eq!(found.as_deref(), meaning, "{typed:?}");
         }
         assert_eq!(
-            meant(&permission("question"), "use tabs\n"),
+            meant(&permission("question", &[]), "use tabs\n"),
             Ok("use tabs".into())
         );
     }

@@ -53,20 +53,35 @@ fn an_answer_is_taken_as_it_is_typed_and_what_is_none_is_refused_with_the_choice
         .run(&["answer", "m1", "q1", "Y"])
         .ends(0, &["answered"]);
     let mut running = world.start(&["resume"]);
-    running.says("q2 asks: May I run make? (orchestrator answer m1 q2 allow|deny)");
+    running.says("q2 asks: May I run make? (orchestrator answer m1 q2 allow|mission|project|deny)");
+    world.run(&["status"]).ends(
+        0,
+        &[
+            "q2 asks: May I run make?",
+            "answer m1 q2 allow|mission|project|deny",
+        ],
+    );
+    refused("q2", "allow, mission, project, deny");
     world
-        .run(&["status"])
-        .ends(0, &["q2 asks: May I run make?", "answer m1 q2 allow|deny"]);
-    refused("q2", "`allow` (a) or `deny` (d)");
-    world
-        .run(&["answer", "m1", "q2", "a"])
+        .run(&["answer", "m1", "q2", "p"])
         .ends(0, &["answered"]);
     running.ended().ends(0, &["m1 completed"]);
     let log = world.run(&["log"]);
     log.ends(
         0,
-        &["q1 answered by user: yes", "q2 answered by user: allow"],
+        &["q1 answered by user: yes", "q2 answered by user: project"],
     );
+    // Every mission of the project says so from now on, and how it is taken back.
+    let agent = world.agent(&script);
+    let told = world.run(&["task", "again", &agent]);
+    let row = told.said();
+    let row = row.lines().find(|line| line.starts_with("shell "));
+    let row = row.unwrap_or_else(|| panic!("nothing of the shell: {}", told.said()));
+    assert!(row.contains("allowed in this project"), "{row}");
+    let allowed = world.state().join("allowed");
+    std::fs::remove_dir_all(&allowed).unwrap();
+    let told = world.run(&["task", "again", &agent]).said();
+    assert!(!told.contains("allowed in this project"), "{told}");
 }
 
 #[test]

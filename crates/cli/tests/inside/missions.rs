@@ -3,7 +3,7 @@
 use crate::house::{House, LIMIT, kill, within};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
-use testkit::model::Request;
+use testkit::model::{Model, Request};
 use testkit::persona::Role;
 
 /// Waits until a conversation fits, and returns its texts; what the board said on the way goes into the set.
@@ -283,6 +283,49 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     );
     let two = ["Reviewer of two".to_owned(), "Worker of two".to_owned()];
     assert_eq!(knows("the umlauts"), BTreeSet::from(two));
+    drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_are_allowed_for_the_project_are_asked_about_once() {
+    let crew = crate::house::crew();
+    let model = Model::start(move |request: &Request| {
+        let reply = crew.answer(request);
+        match (Role::of(request), crew.job(request), request.step()) {
+            (Role::Worker, Some(job), 0) => {
+                let command = format!("echo hello > {}.said", job.name());
+                let bash = serde_json::json!({ "command": command, "description": "greets" });
+                reply.and_call("bash", bash)
+            }
+            _ => reply,
+        }
+    });
+    let house = House::with(model.await);
+    let server = house.serve().await;
+    let session = server.session().await;
+    let mut events = server.events().await;
+    let mut typed = async |name: &str, arguments: &str, told: &str| {
+        assert_eq!(server.command(&session, name, arguments).await, 500);
+        events.until(told).await;
+    };
+    let says = async |what: &str| {
+        let said = |texts: &[(String, bool)]| texts.iter().any(|(text, _)| text.contains(what));
+        until(&server, &session, &mut BTreeSet::new(), said).await;
+    };
+    typed("task", "Add one and two", "m1 begins").await;
+    says("q1 asks for ").await;
+    typed("answer", "q1 project", "q1 is answered").await;
+    says("Report of mission m1").await;
+    let log = house.user.run(&["log", "m1"]).await.said;
+    assert!(
+        log.matches(" asks: run:").count() <= 2,
+        "both at once at the most: {log}"
+    );
+    typed("task", "Add one and two", "m2 begins").await;
+    says("Report of mission m2").await;
+    let log = house.user.run(&["log", "m2"]).await.said;
+    assert!(!log.contains(" asks: "), "nobody is asked: {log}");
     drop(server);
     house.ends().await;
 }

@@ -310,7 +310,9 @@ async fn a_permission_is_asked_for_and_answered_where_the_user_types() {
     let mut screen = Screen::open(&house, &[]).await;
     screen.shows("Ask anything").await;
     screen.types("/task Add one and two").await;
-    let seen = screen.shows("(type /answer q1 allow or deny)").await;
+    let seen = screen
+        .shows("(type /answer q1 allow or mission or project or deny)")
+        .await;
     println!("{seen}");
     assert!(
         seen.contains("q1 asks for T1.1: run: echo hello > hello.txt"),

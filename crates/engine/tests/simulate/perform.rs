@@ -353,7 +353,9 @@ impl World {
         };
         let (epoch, token) = (session.epoch, session.epoch.0 * 10);
         if let Some(life) = self.listens(epoch) {
-            let choices = vec!["allow".to_owned(), "deny".to_owned()];
+            let choices = ["allow", "mission", "project", "deny"]
+                .map(str::to_owned)
+                .to_vec();
             let input = Input::Question {
                 epoch,
                 token,

@@ -35,16 +35,19 @@ impl Mission {
             about,
             text,
             choices,
-            default: "deny".into(),
+            default: permit::DENY.into(),
             deadline,
         }];
-        if self.questions.len() >= limits::OPEN_QUESTIONS {
-            let answered = Answered {
-                text: "deny".into(),
-                by: "policy".into(),
-            };
-            events.push(Event::QuestionClosed { id, answered });
-        }
+        let by_policy = if self.allowed_since(&kind, epoch) {
+            Some(permit::ONCE)
+        } else {
+            (self.questions.len() >= limits::OPEN_QUESTIONS).then_some(permit::DENY)
+        };
+        events.extend(by_policy.map(|text| {
+            let (text, by) = (text.to_owned(), "policy".to_owned());
+            let answered = Answered { text, by };
+            Event::QuestionClosed { id, answered }
+        }));
         done(events)
     }
 
@@ -74,6 +77,9 @@ impl Mission {
         let mut events = vec![Event::QuestionClosed { id, answered }];
         match &question.about {
             About::Plan if text != "yes" => events.push(Event::CancelAsked { by }),
+            About::Permission { kind, .. } if permit::lasts(kind, &text) => {
+                events.extend(self.allow_others(id, kind, &by));
+            }
             About::Plan | About::Permission { .. } => {}
             About::Dispute { attempt, findings } => match text.as_str() {
                 "accept" => events.push(Event::Accepted {
@@ -116,6 +122,33 @@ impl Mission {
             }),
         }
         events
+    }
+
+    /// Whether it was allowed while this very turn ran. One that began later runs under rules that allow it, and asks only
+    /// where the user's own rules want it to.
+    fn allowed_since(&self, kind: &str, epoch: Epoch) -> bool {
+        let began = self.leases.get(&epoch).map(|lease| lease.since);
+        let allowed = self.allowed.get(kind);
+        began
+            .zip(allowed)
+            .is_some_and(|(began, allowed)| began < *allowed)
+    }
+
+    /// What is allowed for the whole mission is allowed to those as well who wait for it now.
+    fn allow_others(&self, id: QuestionId, kind: &str, by: &str) -> Vec<Event> {
+        let waits = |(other, question): (&QuestionId, &Question)| {
+            let same = matches!(&question.about, About::Permission { kind: of, .. } if of == kind);
+            (same && *other != id).then_some(*other)
+        };
+        let others = self.questions.iter().filter_map(waits);
+        let allowed = others.map(|id| Event::QuestionClosed {
+            id,
+            answered: Answered {
+                text: permit::ONCE.to_owned(),
+                by: by.to_owned(),
+            },
+        });
+        allowed.collect()
     }
 
     pub(super) fn edit(&self, mut edit: TodoEdit, by: String) -> Decided {

@@ -6,6 +6,7 @@ mod budget;
 mod deliver;
 mod judges;
 mod landing;
+mod permission;
 mod plan;
 mod proof;
 mod resume;

@@ -3,9 +3,10 @@
 use super::line;
 use crate::opencode::api::{Api, CallError};
 use crate::opencode::wire::{Asked, Permission};
-use crate::{Question, Reply, Watcher};
+use crate::{Question, Reply, SHELL, Watcher, choices};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use mission::question::QUESTION;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -71,14 +72,11 @@ impl Asks {
         }
         let what = asked.metadata["command"].as_str().map(str::to_owned);
         let what = what.unwrap_or_else(|| asked.patterns.join(", "));
-        let verb = if asked.permission == "bash" {
-            "run"
-        } else {
-            &asked.permission
-        };
+        let is_shell = asked.permission == SHELL;
+        let verb = if is_shell { "run" } else { &asked.permission };
         let question = Question {
             text: line(&format!("{verb}: {what}"), 500),
-            choices: vec!["allow".to_owned(), "deny".to_owned()],
+            choices: choices(&asked.permission),
             about: asked.permission.clone(),
         };
         let (watcher, within) = (Arc::clone(&self.watcher), self.within);
@@ -115,7 +113,7 @@ impl Asks {
             for one in asked.questions.iter().take(16) {
                 let choices: Vec<String> = one.options.iter().map(|o| line(&o.label, 200)).collect();
                 let first = choices.first().cloned();
-                let question = Question { text: line(&one.question, 2000), choices, about: "question".to_owned() };
+                let question = Question { text: line(&one.question, 2000), choices, about: QUESTION.to_owned() };
                 answers.push(match put(&*watcher, question, within).await {
                     Reply::Text(text) => text,
                     Reply::Allow => first.unwrap_or_else(|| "yes".to_owned()),

@@ -161,7 +161,7 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
         id: QuestionId(1),
         about,
         text: "run: npm install left-pad".into(),
-        choices: Vec::new(),
+        choices: ["allow", "deny"].map(str::to_owned).to_vec(),
         default: "deny".into(),
         deadline: at(660),
     };
@@ -176,7 +176,7 @@ m7 running  ──────────────────────�
   worker 1 T1.1   Add the endpoint: waits up to 9 min 45 s for your answer to q1         1 s       -
   check           cargo-test on your files as they were: cargo test                      5 s
   T2.1            waits: 429                                                   2 min 5 s at the most
-  q1 asks: run: npm install left-pad [a = allow, d = deny]                           9 min 45 s left"
+  q1 asks: run: npm install left-pad [allow/deny]                                    9 min 45 s left"
     );
 }
 
