@@ -35,13 +35,13 @@ async fn packages(into: &Path) -> Vec<PathBuf> {
 }
 
 /// Installs packages into a folder as OpenCode does: without running anything of theirs.
-async fn install(user: &User, folder: &Path, packages: &[PathBuf]) {
+async fn install(user: &User, folder: &Path, words: &[&str], packages: &[PathBuf]) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("package.json"), "{}").unwrap();
     let mut npm = user.command("npm".as_ref());
     npm.args(["install", "--offline", "--ignore-scripts", "--no-audit"]);
     npm.args(["--no-fund", "--no-update-notifier"]);
-    output(npm.args(packages).current_dir(folder)).await;
+    output(npm.args(words).args(packages).current_dir(folder)).await;
 }
 
 fn package(file: &Path) -> Value {
@@ -57,7 +57,7 @@ async fn what_is_packed_is_installed_into_an_empty_home_and_starts_the_engine() 
     // Where OpenCode would have put it for `opencode-orchestrator` in its configuration.
     let cache = user.home().path().join("cache/opencode/packages");
     let folder = cache.join("opencode-orchestrator@latest");
-    install(&user, &folder, &packages).await;
+    install(&user, &folder, &[], &packages).await;
 
     let modules = folder.join("node_modules");
     let plugin = package(&modules.join("opencode-orchestrator"));
@@ -84,6 +84,22 @@ async fn what_is_packed_is_installed_into_an_empty_home_and_starts_the_engine() 
     let linked = modules.join(".bin/orchestrator");
     let said = output(user.command(&linked).arg("--version")).await;
     assert_eq!(said, format!("orchestrator {version}\n"));
+    // For everybody on the machine: the program is found by its name, and `man` finds its pages.
+    let everywhere = user.home().path().join("everywhere");
+    install(
+        &user,
+        &everywhere,
+        &["--global", "--prefix", "."],
+        &packages,
+    )
+    .await;
+    let global = everywhere.join("bin/orchestrator");
+    assert_eq!(output(user.command(&global).arg("--version")).await, said);
+    assert!(
+        everywhere
+            .join("share/man/man1/orchestrator-task.1")
+            .exists()
+    );
     let program = engines[0].join("orchestrator");
     let house = House { user, model };
     loads(&house, &program).await;
