@@ -66,8 +66,18 @@ pub(crate) fn begin(layout: &Layout) {
 
 /// Writes what is said into the log, if one is kept. Tells whether that is enough.
 pub(crate) fn told(text: &str) -> bool {
-    let written = LOG.get().map(|log| (log.write(text).is_ok(), log.alone));
-    written == Some((true, true))
+    let Some(log) = LOG.get() else {
+        return false;
+    };
+    // Where there is no log to bound what is said, the file that takes its place is not to grow without end either.
+    let enough = || log.write(text).is_ok() || stderr().is_ok_and(|file| file.len() > MOST);
+    enough() && log.alone
+}
+
+/// What this process's words go into.
+fn stderr() -> io::Result<fs::Metadata> {
+    let stderr = rustix::stdio::stderr().try_clone_to_owned()?;
+    File::from(stderr).metadata()
 }
 
 /// Makes the folder of the log in the state directory, for its owner alone.
@@ -79,9 +89,7 @@ fn folder(of: &Path) -> io::Result<()> {
 
 /// Whether what this process says goes into this file.
 fn is_stderr(path: &Path) -> bool {
-    let stderr = rustix::stdio::stderr().try_clone_to_owned();
-    let stderr = stderr.and_then(|stderr| File::from(stderr).metadata());
-    let (Ok(stderr), Ok(file)) = (stderr, fs::symlink_metadata(path)) else {
+    let (Ok(stderr), Ok(file)) = (stderr(), fs::symlink_metadata(path)) else {
         return false;
     };
     file.is_file() && (file.dev(), file.ino()) == (stderr.dev(), stderr.ino())

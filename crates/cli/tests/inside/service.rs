@@ -1,7 +1,7 @@
 //! The engine that OpenCode starts, as a program.
 
 use crate::house::House;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +98,21 @@ async fn an_engine_whose_log_cannot_be_written_says_so_and_works() {
     assert!(said.contains("cannot be written: it is a link"), "{said}");
     assert!(said.contains("nothing was left to do"), "{said}");
     assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
+    // What the plugin gives it for its first words does not take the place of a log without end.
+    let start = house.sockets().join("start.log");
+    let full = 2 << 20;
+    fs::write(&start, vec![b'\n'; full]).unwrap();
+    let words = OpenOptions::new().append(true).open(&start).unwrap();
+    let mut serve = house.user.command(crate::house::PROGRAM.as_ref());
+    serve.args(["serve", "--idle", "1ms"]).stderr(words);
+    assert!(serve.status().await.unwrap().success());
+    let text = fs::read_to_string(&start).unwrap();
+    assert!(text.len() < full + 1_000, "{}", text.trim_start());
+    assert!(
+        !text.contains("nothing was left to do"),
+        "{}",
+        text.trim_start()
+    );
     // Inside OpenCode nobody sees it, and nothing else is different.
     let server = house.serve().await;
     let session = server.session().await;
@@ -107,7 +122,7 @@ async fn an_engine_whose_log_cannot_be_written_says_so_and_works() {
     drop(server);
     house.ends().await;
     assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
-    let start = fs::read_to_string(house.sockets().join("start.log")).unwrap();
+    let start = fs::read_to_string(&start).unwrap();
     assert!(start.contains("cannot be written: it is a link"), "{start}");
 }
 
