@@ -36,3 +36,7 @@ deny:
 # Writes docs/guide/cli.md anew from the program's own help.
 cli:
     ORCHESTRATOR_REFRESH=1 cargo test --package orchestrator --test tidy
+
+# What npm installs, for this machine's kind: the plugin and the program, in target/packages.
+pack:
+    ./pack

@@ -108,8 +108,8 @@ function start() {
   const dir = safe(folder())
   const env = { ...process.env }
   for (const name of ["OPENCODE", "OPENCODE_PID", "OPENCODE_PROCESS_ROLE", "OPENCODE_RUN_ID", "AGENT"]) delete env[name]
-  // A file and no pipe: the engine outlives this process.
-  const said = path.join(dir, "service.log")
+  // A file and no pipe: the engine outlives this process. As soon as it runs it keeps a log of its own instead.
+  const said = path.join(dir, "start.log")
   const log = fs.openSync(said, fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW, 0o600)
   const name = program(link.options)
   return new Promise((started, failed) => {

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
+    log: Log,
+    #[serde(default)]
     set_up: Vec<SetUp>,
 }
 
@@ -116,6 +118,14 @@ struct Limits {
     time: Option<Time>,
     attempt_time: Option<Time>,
     silence: Option<Time>,
+}
+
+/// The log of the engine that works in the background.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    /// Another place for it than the state directory.
+    file: Option<PathBuf>,
 }
 
 /// `500000`, `"500k"` or `"5M"`.
@@ -244,6 +254,10 @@ impl Config {
         in_range("workers", config.limits.workers, 1, limits::WORKERS_CAP)?;
         in_range("attempts", config.limits.attempts, 1, 10)?;
         in_range("reviews", config.limits.reviews, 0, 10)?;
+        if let Some(file) = config.log_file().filter(|file| !file.is_absolute()) {
+            let named = file.display();
+            return wrong(format!("`log.file` is {named}; name the whole path"));
+        }
         for set_up in &config.set_up {
             if !set_up.project.is_absolute() {
                 let named = set_up.project.display();
@@ -305,6 +319,11 @@ impl Config {
                 .or(file.attempt_time.map(|time| time.0))
                 .unwrap_or(limits::ATTEMPT),
         }
+    }
+
+    /// Where the service log is kept, if it was said.
+    pub(crate) fn log_file(&self) -> Option<&Path> {
+        self.log.file.as_deref()
     }
 
     /// How a result is handed over.
@@ -374,6 +393,7 @@ mod tests {
         for (text, word) in [
             ("agent = 'bob'", "scripted:FILE"),
             ("model = 'large'", "provider/model"),
+            ("[log]\nfile = 'a.log'", "whole path"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(word), "{error}");

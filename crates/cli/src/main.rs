@@ -12,7 +12,9 @@ mod hosting;
 mod install;
 mod leave;
 mod places;
+mod service_log;
 mod show;
+mod stamp;
 mod trust;
 mod view;
 

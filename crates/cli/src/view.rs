@@ -54,9 +54,11 @@ pub(crate) fn lost() -> Option<io::Error> {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Prints everything else.
+/// Prints everything else. What works in the background keeps it as well, or instead.
 pub(crate) fn note(text: &str) {
-    screen::above(text.trim_end());
+    if !crate::service_log::told(text) {
+        screen::above(text.trim_end());
+    }
 }
 
 /// Prints lines that a terminal which is too narrow breaks between words; what goes on stands so many columns in.

@@ -24,6 +24,16 @@ impl Layout {
         self.root.join("run")
     }
 
+    /// What an engine that works in the background said before it kept a log.
+    pub fn start_log(&self) -> PathBuf {
+        self.doors().join("start.log")
+    }
+
+    /// The log of the engine that works in the background; those before it stand beside it.
+    pub fn service_log(&self) -> PathBuf {
+        self.root.join("logs/service.log")
+    }
+
     /// The folder of what is known of conversations in which missions are shown.
     pub fn fronts(&self) -> PathBuf {
         self.root.join("fronts")

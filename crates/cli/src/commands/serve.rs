@@ -4,7 +4,7 @@ use crate::args::ServeArgs;
 use crate::error::{Error, Exit};
 use crate::host::{self, Store};
 use crate::hosting::Hosting;
-use crate::view;
+use crate::{service_log, view};
 use engine::reception::{Closed, Reception};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +22,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<Exit, Error> {
             view::note("it runs already");
             return Ok(Exit::Good);
         };
+        service_log::begin(&store.layout);
         let idle = Duration::from_millis(args.idle.0);
         let stop = CancellationToken::new();
         let hosting = Hosting::new(store, args, stop.clone());

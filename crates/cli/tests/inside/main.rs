@@ -4,6 +4,7 @@ mod harmless;
 mod house;
 mod lean;
 mod missions;
+mod packed;
 mod plugin;
 mod service;
 mod tui;
