@@ -477,7 +477,9 @@ pub(crate) fn ended(mission: &Mission) -> Exit {
     let wanted = mission.terms().deliver != Deliver::None;
     match mission.outcome() {
         // Work that was to be handed over and was not is no success for whoever waits for it.
-        Some(Outcome::Completed) if wanted && *mission.delivery() == Delivery::Refused => {
+        Some(Outcome::Completed)
+            if wanted && (mission.broke_off() || *mission.delivery() == Delivery::Refused) =>
+        {
             Exit::Undelivered
         }
         outcome => outcome.map_or(Exit::Failed, Exit::from),

@@ -249,18 +249,24 @@ impl Dispatcher {
         let pause = wake.into_iter().chain(cooled).min();
         tokio::select! {
             Some(message) = self.inbox.recv() => self.receive(message),
-            Some(joined) = self.performers.join_next_with_id() => {
-                // What the performer said before it ended is in the inbox already, and is heard first.
-                self.drain(INBOX);
-                self.performed(joined);
-            }
+            Some(joined) = self.performers.join_next_with_id() => self.ended(joined),
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
                 self.pending.push((Input::Tick, None));
             }
             _ = self.alive.tick() => crate::alive::note(&self.bench.place, self.clock.now()),
             () = self.stop.cancelled() => {}
         }
+        // What is done already is heard before time passes for it.
+        while let Some(joined) = self.performers.try_join_next_with_id() {
+            self.ended(joined);
+        }
         self.drain(BATCH);
+    }
+
+    /// A performer ended: what it said before is in the inbox already, and is heard first.
+    fn ended(&mut self, joined: Result<(tokio::task::Id, Performed), tokio::task::JoinError>) {
+        self.drain(INBOX);
+        self.performed(joined);
     }
 
     /// Hears what was sent meanwhile, until so much is pending.
@@ -335,7 +341,8 @@ impl Dispatcher {
         match result {
             Ok(input) => {
                 self.failures.remove(&name);
-                self.pending.extend(input.map(|input| (input, None)));
+                // Before whatever came meanwhile: its step may have no time left.
+                self.pending.splice(0..0, input.map(|input| (input, None)));
                 self.cool(name, 0);
             }
             Err(error) => {

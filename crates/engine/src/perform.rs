@@ -42,7 +42,7 @@ pub(crate) struct Bench {
     pub(crate) clock: Clock,
     /// Opened once: opening removes the locks that a dead engine left, and must not meet those of a living performer.
     repository: OnceLock<MissionRepository>,
-    pub(crate) lanes: lanes::Lanes,
+    pub(crate) lanes: Arc<lanes::Lanes>,
     pub(crate) setups: ready::Setups,
     pub(crate) failed_setups: ready::FailedSetups,
     /// What evidence depends on besides the tree, as this life of the engine has found it.
@@ -163,11 +163,11 @@ pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Optio
         }
         Job::Gate(job) => job.perform(bench, line).await,
         Job::Stack(job) => job.perform(bench).await.map(Some),
-        Job::Move(job) => job.perform(bench).await.map(Some),
+        Job::Move(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::PlanDelivery(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::Deliver(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::Undo(job) => job.perform(bench, &line.cancel).await.map(Some),
-        Job::Clean(job) => job.perform(bench).await.map(Some),
+        Job::Clean(job) => job.perform(bench, &line.cancel).await.map(Some),
     }
 }
 
@@ -214,12 +214,13 @@ impl Bench {
 
     /// A bench at a place of its own.
     pub(crate) fn at(settings: Settings, place: Place) -> Self {
+        let lanes = lanes::of(place.root());
         Self {
             settings,
             place,
             clock: Clock::new(),
             repository: OnceLock::new(),
-            lanes: lanes::Lanes::default(),
+            lanes,
             setups: ready::Setups::default(),
             failed_setups: ready::FailedSetups::default(),
             environment: tokio::sync::OnceCell::new(),
@@ -252,6 +253,14 @@ impl Bench {
     ) -> Result<T, Error> {
         let repository = self.repository()?;
         blocking(move || work(&repository)).await
+    }
+}
+
+/// An error for whoever was given up while it waited or while its disk hung: what comes after it may be under way.
+pub(crate) fn still_owed(cancel: &CancellationToken) -> Result<(), Error> {
+    match cancel.is_cancelled() {
+        true => Err(Error::new("it is not owed any more")),
+        false => Ok(()),
     }
 }
 

@@ -214,7 +214,10 @@ impl Mission {
                 }
             }
             Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
-            Event::Woke { idle } => self.woke(*idle),
+            Event::Woke { idle } => {
+                self.woke(*idle);
+                self.step_begins_anew(at);
+            }
             Event::Paused { by } => self.paused_at(at, by),
             Event::Unpaused { .. } => self.goes_on_at(at),
             Event::Steered { task, text, .. } => self.said.push(Said {
@@ -299,7 +302,6 @@ impl Mission {
         if planted!("deadlines_strike_unattended") {
             return;
         }
-        self.step_waited(idle);
         self.deadline = self.deadline + idle;
         let leases = self.leases.values_mut().map(|lease| &mut lease.deadline);
         let gates = self

@@ -5,6 +5,7 @@ mod turns;
 
 pub(crate) use crate::bounds::{cut, cut_to, few};
 
+use crate::delivery::ENGINE;
 use crate::event::{Ending, Event, Purpose, Rejection, Step, Turn};
 use crate::gate::GateRun;
 use crate::ids::{AttemptId, Digest, Epoch, TaskId};
@@ -225,7 +226,7 @@ impl Mission {
                         files,
                     },
                     Event::UndoAsked {
-                        by: "the engine".to_owned(),
+                        by: ENGINE.to_owned(),
                     },
                 ]),
                 _ => stale(),

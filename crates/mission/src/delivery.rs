@@ -35,6 +35,9 @@ pub enum Delivery {
     Undone,
 }
 
+/// Who takes a delivery back that broke off.
+pub(crate) const ENGINE: &str = "the engine";
+
 /// A delivery that was done and not taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
@@ -42,6 +45,8 @@ pub struct Handed {
     pub n: u32,
     /// In which form.
     pub form: Deliver,
+    /// How many files it changed.
+    pub files: u32,
     /// The end of the landed line that was handed over.
     pub commit: Option<CommitId>,
 }

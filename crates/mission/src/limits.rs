@@ -124,6 +124,8 @@ pub const DELIVERY_WAIT: Millis = Millis::from_mins(10);
 /// line, moving it, handing over, taking back, tidying up. Each takes seconds, and may wait for another delivery; a disk
 /// that hangs is what takes longer.
 pub const STEP: Millis = Millis::from_mins(30);
+/// What is added to that for each file that is handed over or taken back: one flush to a slow disk.
+pub const STEP_FILE: Millis = Millis(100);
 
 /// The most events that one input may make. A resume of the largest plan makes a few hundred; a journal takes this many
 /// at once.

@@ -159,6 +159,8 @@ pub struct Mission {
     pub(crate) idle: Millis,
     pub(crate) owed: Option<Owed>,
     pub(crate) delivery: Delivery,
+    /// Whether the last delivery broke off.
+    pub(crate) broke_off: bool,
     pub(crate) deliveries: u32,
     /// The last is taken back first.
     pub(crate) handed: Vec<Handed>,
@@ -226,17 +228,12 @@ impl Mission {
         Some(mission)
     }
 
-    fn new(
-        (id, nonce): (MissionId, String),
-        (project, request): (String, String),
-        terms: Terms,
-        at: Timestamp,
-    ) -> Self {
+    fn new(id: (MissionId, String), of: (String, String), terms: Terms, at: Timestamp) -> Self {
         Self {
-            id,
-            nonce,
-            project,
-            request,
+            id: id.0,
+            nonce: id.1,
+            project: of.0,
+            request: of.1,
             deadline: at + terms.mission,
             phase: Phase::Preparing,
             opened: at,
@@ -287,6 +284,7 @@ impl Mission {
             idle: Millis(0),
             owed: None,
             delivery: Delivery::None,
+            broke_off: false,
             deliveries: 0,
             handed: Vec::new(),
             undos: 0,
@@ -510,6 +508,11 @@ impl Mission {
     /// Where the result's way to the user is.
     pub fn delivery(&self) -> &Delivery {
         &self.delivery
+    }
+
+    /// Whether the last delivery broke off: what of it was written is taken back, or stands where even that failed.
+    pub fn broke_off(&self) -> bool {
+        self.broke_off
     }
 
     /// The last delivery that was done and not taken back.

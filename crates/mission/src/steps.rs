@@ -42,15 +42,26 @@ impl Mission {
             self.owed = owed.map(|(step, n)| Owed {
                 step,
                 n,
-                until: at + limits::STEP,
+                until: at + self.step_time(step),
             });
         }
     }
 
-    /// The step's deadline moves by the time in which nobody could keep it.
-    pub(crate) fn step_waited(&mut self, idle: Millis) {
-        if let Some(owed) = &mut self.owed {
-            owed.until = owed.until + idle;
+    /// How long a step may take.
+    fn step_time(&self, step: Step) -> Millis {
+        let files = match (step, &self.delivery) {
+            (Step::Deliver, Delivery::Planned { files, .. }) => *files,
+            (Step::Undo, _) => self.handed.last().map_or(0, |handed| handed.files),
+            _ => 0,
+        };
+        limits::STEP + Millis(limits::STEP_FILE.0 * u64::from(files))
+    }
+
+    /// Another engine takes the mission up, and tries the step in hand anew.
+    pub(crate) fn step_begins_anew(&mut self, at: Timestamp) {
+        if let Some(step) = self.owed.map(|owed| owed.step) {
+            let until = at + self.step_time(step);
+            self.owed = self.owed.map(|owed| Owed { until, ..owed });
         }
     }
 
@@ -60,7 +71,7 @@ impl Mission {
         let Some(Owed { step, n, .. }) = self.owed.filter(late) else {
             return Vec::new();
         };
-        let why = format!("it was not done within {}", limits::STEP);
+        let why = format!("it was not done within {}", self.step_time(step));
         self.step_failed(step, n, why).0
     }
 }

@@ -218,6 +218,13 @@ pub(crate) fn cost(mission: &Mission, now: Timestamp) -> String {
 /// Where the result's way to the user is, in one line.
 pub(crate) fn delivery(mission: &Mission) -> String {
     match mission.delivery() {
+        Delivery::Done { .. } if mission.broke_off() => format!(
+            "delivered in part: it broke off and could not be taken back. Take it back: orchestrator undo {}",
+            mission.id()
+        ),
+        Delivery::Undone if mission.broke_off() => {
+            "not delivered: it broke off, and what was written was taken back".into()
+        }
         Delivery::Done {
             form: Deliver::Branch,
         } => format!("delivered as branch orchestrator/{}", mission.id()),

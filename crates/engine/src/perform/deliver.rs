@@ -1,7 +1,7 @@
 //! Hands the result over, and takes it back. The list of files is on disk, and its digest in the journal, before the
 //! first byte of the user's changes.
 
-use super::{Bench, Error, blocking};
+use super::{Bench, Error, blocking, still_owed};
 use crate::layout::{Layout, Place};
 use mission::ids::{CommitId, Digest};
 use mission::input::Input;
@@ -456,13 +456,6 @@ pub(crate) fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> R
             }
             Err(TryLockError::Error(error)) => return Err(Error::new(error)),
         }
-    }
-}
-
-fn still_owed(cancel: &CancellationToken) -> Result<(), Error> {
-    match cancel.is_cancelled() {
-        true => Err(Error::new("it is not owed any more")),
-        false => Ok(()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Puts accepted attempts onto the landed line, and moves the line by compare-and-swap.
 
-use super::{Bench, Error};
+use super::{Bench, Error, still_owed};
 use mission::ids::{AttemptId, CommitId, MissionId, TreeId};
 use mission::input::Input;
 use mission::landing::{StackResult, Stacked};
 use mission::mission::Mission;
 use std::collections::BTreeSet;
+use tokio_util::sync::CancellationToken;
 use workbench::fault;
 use workbench::git::RefName;
 use workbench::landing::{Landed, StackItem, Stacked as Result_};
@@ -117,7 +118,12 @@ pub(crate) struct Move {
 }
 
 impl Move {
-    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
+    pub(crate) async fn perform(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<Input, Error> {
+        let cancel = cancel.clone();
         let Self {
             n,
             from,
@@ -132,7 +138,10 @@ impl Move {
                 let land = |from| repository.land(&line, Some(from), &to).map_err(Error::new);
                 let landed = match land(&from)? {
                     // An earlier move was given up, and was made all the same.
-                    Landed::Moved { found: Some(found) } if adrift.contains(&found) => land(&found)?,
+                    Landed::Moved { found: Some(found) } if adrift.contains(&found) => {
+                        still_owed(&cancel)?;
+                        land(&found)?
+                    }
                     landed => landed,
                 };
                 fault::of("move.after", &n);
@@ -171,12 +180,15 @@ mod tests {
             to: next.clone(),
             tree: base.tree.clone(),
         };
-        let line = line().unwrap();
+        let (line, on) = (line().unwrap(), CancellationToken::new());
         repository.land(&line, Some(&base.commit), &left).unwrap();
-        let error = moves(BTreeSet::new()).perform(bench).await.unwrap_err();
+        let error = moves(BTreeSet::new())
+            .perform(bench, &on)
+            .await
+            .unwrap_err();
         assert!(error.is_final(), "{error}");
         assert_eq!(repository.landed(&line).unwrap(), Some(left.clone()));
-        let moved = moves([left].into()).perform(bench).await.unwrap();
+        let moved = moves([left].into()).perform(bench, &on).await.unwrap();
         assert!(matches!(moved, Input::Moved { n: 2, .. }));
         assert_eq!(repository.landed(&line).unwrap(), Some(next));
     }

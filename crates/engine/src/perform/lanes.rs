@@ -6,7 +6,8 @@
 
 use super::Error;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,20 @@ pub(crate) struct Lanes {
 pub(crate) struct Inside {
     _lane: OwnedMutexGuard<()>,
     _site: OwnedRwLockReadGuard<()>,
+}
+
+/// The lanes of a mission, by its folder. Whoever carries it out next in this process shares them with a performer of
+/// the one before that has not come back yet.
+pub(crate) fn of(place: &Path) -> Arc<Lanes> {
+    static ALL: Mutex<BTreeMap<PathBuf, Weak<Lanes>>> = Mutex::new(BTreeMap::new());
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|_, lanes| lanes.strong_count() > 0);
+    if let Some(lanes) = all.get(place).and_then(Weak::upgrade) {
+        return lanes;
+    }
+    let lanes = Arc::<Lanes>::default();
+    all.insert(place.to_owned(), Arc::downgrade(&lanes));
+    lanes
 }
 
 impl Lanes {
@@ -61,6 +76,21 @@ impl Lanes {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
+
+    #[tokio::test]
+    async fn the_lanes_of_a_mission_are_shared_as_long_as_somebody_is_in_them() {
+        let never = CancellationToken::new();
+        let place = Path::new("/state/missions/m1-lanes-test");
+        let first = of(place);
+        let inside = first.enter("worker-1", &never).await.unwrap();
+        let second = of(place);
+        assert!(second.enter("worker-1", &never).now_or_never().is_none());
+        drop(inside);
+        assert!(second.enter("worker-1", &never).await.is_some());
+        let other = of(Path::new("/state/missions/m2-lanes-test"));
+        let _all = first.clear().await.unwrap();
+        assert!(other.enter("worker-1", &never).await.is_some());
+    }
 
     #[tokio::test]
     async fn a_lane_is_entered_when_the_one_before_has_left() {

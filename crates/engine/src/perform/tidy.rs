@@ -1,11 +1,12 @@
 //! Removes workspaces once a mission is over. What was not landed is kept first.
 
 use super::turn::{Works, unkept, works};
-use super::{Bench, Error};
+use super::{Bench, Error, still_owed};
 use mission::ids::AttemptId;
 use mission::input::Input;
 use mission::mission::{Mission, State};
 use mission::time::Timestamp;
+use tokio_util::sync::CancellationToken;
 use workbench::disk;
 use workbench::fault;
 use workbench::git::RefName;
@@ -35,11 +36,16 @@ pub(crate) fn job(mission: &Mission, n: u32) -> Job {
 }
 
 impl Job {
-    pub(crate) async fn perform(self, bench: &Bench) -> Result<Input, Error> {
+    pub(crate) async fn perform(
+        self,
+        bench: &Bench,
+        cancel: &CancellationToken,
+    ) -> Result<Input, Error> {
+        let cancel = cancel.clone();
         let n = self.n;
         let (place, lanes) = (bench.place.clone(), bench.place.lanes());
         let notes = bench.place.notes();
-        let _all = bench.lanes.clear().await?;
+        let (shared, all_lanes) = (bench.lanes.clone(), bench.lanes.clear().await?);
         if !bench.place.root().join("repo.git").exists() {
             return Ok(Input::Cleaned {
                 n: self.n,
@@ -48,14 +54,10 @@ impl Job {
         }
         let rescued = bench
             .with_repository(move |repository| {
+                // As long as this goes on nobody enters a lane, also where nobody waits for it any more.
+                let _kept = (shared, all_lanes);
                 fault::point("tidy.before");
-                let mut rescued = 0;
-                for (attempt, commit) in &self.open {
-                    let kept = RefName::branch(&format!("rescue/{attempt}")).map_err(Error::new)?;
-                    repository.land(&kept, None, commit).map_err(Error::new)?;
-                    fault::point("tidy.attempt kept");
-                    rescued += 1;
-                }
+                let mut rescued = self.keep_open(repository)?;
                 // Beside the workspaces lies the engine's side of each: what a workspace was set to. It goes with its
                 // workspace, and never before, since without it nothing can be told of what the workspace holds.
                 let all = folders(&lanes)?;
@@ -68,6 +70,7 @@ impl Job {
                     }
                 }
                 for lane in all.iter().filter(|lane| is_workspace(lane)) {
+                    still_owed(&cancel)?;
                     workbench::workspace::clear_the_way(lane).map_err(Error::new)?;
                     let Some(workspace) = repository.workspace_at(lane).map_err(Error::new)? else {
                         continue;
@@ -86,9 +89,11 @@ impl Job {
                     fault::of("tidy.lane removed", &name);
                 }
                 for rest in all.iter().filter(|rest| rest.exists()) {
+                    still_owed(&cancel)?;
                     disk::remove(rest).map_err(Error::new)?;
                     fault::point("tidy.folder removed");
                 }
+                still_owed(&cancel)?;
                 repository.forget_all().map_err(Error::new)?;
                 fault::point("tidy.sides removed");
                 remove_prepared(&place.all_prepared())?;
@@ -98,6 +103,18 @@ impl Job {
             })
             .await?;
         Ok(Input::Cleaned { n, rescued })
+    }
+}
+
+impl Job {
+    /// Keeps what was handed in and did not land, and tells how much that is.
+    fn keep_open(&self, repository: &MissionRepository) -> Result<u32, Error> {
+        for (attempt, commit) in &self.open {
+            let kept = RefName::branch(&format!("rescue/{attempt}")).map_err(Error::new)?;
+            repository.land(&kept, None, commit).map_err(Error::new)?;
+            fault::point("tidy.attempt kept");
+        }
+        Ok(self.open.len() as u32)
     }
 }
 
@@ -176,7 +193,10 @@ mod tests {
                 works: Works::new(),
                 when: sample::WHEN,
             };
-            let cleaned = job.perform(&sample.bench).await.unwrap();
+            let cleaned = job
+                .perform(&sample.bench, &CancellationToken::new())
+                .await
+                .unwrap();
             assert_eq!(
                 cleaned,
                 Input::Cleaned {
@@ -195,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_tidied_up_beside_somebody_who_still_prepares() {
         let sample = sample::mission(&[("a.txt", "a\n")]);
-        let never = tokio_util::sync::CancellationToken::new();
+        let never = CancellationToken::new();
         std::fs::rename(
             sample.bench.place.root().join("repo.git"),
             sample.root.join("not yet"),
@@ -209,9 +229,17 @@ mod tests {
             works: Works::new(),
             when: sample::WHEN,
         };
-        assert!(job().perform(&sample.bench).now_or_never().is_none());
+        assert!(
+            job()
+                .perform(&sample.bench, &never)
+                .now_or_never()
+                .is_none()
+        );
         drop(prepares);
-        let cleaned = job().perform(&sample.bench).await.unwrap();
+        let cleaned = job()
+            .perform(&sample.bench, &CancellationToken::new())
+            .await
+            .unwrap();
         assert_eq!(cleaned, Input::Cleaned { n: 1, rescued: 0 });
     }
 
@@ -235,7 +263,10 @@ mod tests {
                 works: in_journal.then(|| "T1.1".to_owned()).into_iter().collect(),
                 when: sample::WHEN,
             };
-            let cleaned = job.perform(&sample.bench).await.unwrap();
+            let cleaned = job
+                .perform(&sample.bench, &CancellationToken::new())
+                .await
+                .unwrap();
             let rescued = u32::from(!in_journal);
             assert_eq!(cleaned, Input::Cleaned { n: 1, rescued });
         }
@@ -274,7 +305,9 @@ mod tests {
             works: Works::new(),
             when: sample::WHEN,
         };
-        job.perform(&sample.bench).await.unwrap();
+        job.perform(&sample.bench, &CancellationToken::new())
+            .await
+            .unwrap();
         assert_eq!(folders(&place.lanes()).unwrap().len(), 0);
         assert_eq!(folders(&sides).unwrap().len(), 0);
         assert_eq!(folders(&place.all_prepared()).unwrap(), [blamed]);

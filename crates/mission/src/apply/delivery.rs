@@ -1,6 +1,7 @@
 //! The result's way to the user and back.
 
 use super::*;
+use crate::delivery::ENGINE;
 
 impl Mission {
     pub(super) fn delivery_event(&mut self, event: &Event) {
@@ -15,19 +16,21 @@ impl Mission {
                     };
                 }
             }
-            Event::Delivered { .. } => {
+            Event::Delivered { files, .. } => {
                 if let Delivery::Planned { form, .. } = self.delivery {
                     self.delivery = Delivery::Done { form };
                     self.handed.push(Handed {
                         n: self.deliveries,
                         form,
+                        files: *files,
                         commit: self.head.as_ref().map(|(commit, _)| commit.clone()),
                     });
                 }
             }
             Event::DeliveryRefused { .. } => self.delivery = Delivery::Refused,
-            Event::UndoAsked { .. } => {
+            Event::UndoAsked { by } => {
                 self.undos += 1;
+                self.broke_off |= by == ENGINE;
                 if let Some(Handed { form, .. }) = self.handed.last() {
                     self.delivery = Delivery::Undoing { form: *form };
                 }
@@ -47,6 +50,7 @@ impl Mission {
 
     pub(super) fn want_delivery(&mut self, form: Deliver) {
         self.delivery = Delivery::Wanted(form);
+        self.broke_off = false;
         self.deliveries += 1;
     }
 }

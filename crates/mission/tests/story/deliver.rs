@@ -250,10 +250,15 @@ fn what_the_engine_does_itself_is_given_up_when_it_does_not_come_back() {
     let form = Deliver::Worktree;
     assert_eq!(story.tell(Input::Deliver { form }), Reply::Done);
     assert_eq!(story.tell(plan(2)), Reply::Done);
+    assert!(!story.mission.broke_off());
+    let whole = limits::STEP + limits::STEP_FILE;
     story.wait(limits::STEP);
+    assert_eq!(story.due(), ["deliver 2"], "a file more takes longer");
+    story.wait(limits::STEP_FILE);
     assert_eq!(story.due(), ["undo 1"]);
-    story.wait(limits::STEP);
+    story.wait(whole);
     assert_eq!(story.mission.delivery(), &Delivery::Done { form });
+    assert!(story.mission.broke_off(), "it is told as what it is");
 }
 
 #[test]
@@ -261,7 +266,9 @@ fn a_step_has_its_whole_time_when_nobody_ran_the_mission() {
     let mut story = completed();
     let duration = story.mission.duration();
     story.now = story.now + Millis::from_mins(600);
-    story.tell(Input::Woke { seen: None });
+    // Also where an engine ran it all the time and hung: whoever takes it up tries it first.
+    let seen = Some(story.now - Millis::from_secs(10));
+    story.tell(Input::Woke { seen });
     assert_eq!(story.due(), ["plan delivery 1"]);
     assert_eq!(story.mission.duration(), duration, "it was over by then");
     story.wait(JUST);

@@ -6,6 +6,8 @@
 //! submodules, converted line ends, much to hash) is for git to say.
 
 use crate::repository::Entry;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -42,12 +44,15 @@ fn told(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> io::Re
     if noted.len() != listing.len() {
         return Ok(false);
     }
-    let mut hashed = 0;
+    let (mut hashed, mut folders) = (0, HashSet::new());
     for (noted, entry) in noted.iter().zip(listing) {
         let names = noted.path == entry.path.as_bytes()
             && number(noted.stat, 6) == entry.mode
             && hex(noted.id) == entry.id.as_str();
         if !names {
+            return Ok(false);
+        }
+        if !are_folders(root, entry.path.parent(), &mut folders)? {
             return Ok(false);
         }
         let place = entry.path.below(root);
@@ -62,6 +67,23 @@ fn told(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> io::Re
         if hashed > HASHED || content(&place, &found, is_sha256)? != entry.id.as_str() {
             return Ok(false);
         }
+    }
+    Ok(true)
+}
+
+/// Whether all folders above a path are folders and no links: what lies behind a link is not in the workspace. Those that
+/// were looked at already are known.
+fn are_folders<'a>(
+    root: &Path,
+    mut folder: &'a [u8],
+    known: &mut HashSet<&'a [u8]>,
+) -> io::Result<bool> {
+    while !folder.is_empty() && known.insert(folder) {
+        if !fs::symlink_metadata(root.join(OsStr::from_bytes(folder)))?.is_dir() {
+            return Ok(false);
+        }
+        let end = folder.iter().rposition(|byte| *byte == b'/');
+        folder = &folder[..end.unwrap_or(0)];
     }
     Ok(true)
 }
@@ -246,7 +268,7 @@ mod tests {
     #[test]
     fn whatever_differs_is_seen() {
         type Change = (&'static str, fn(&Path));
-        let changes: [Change; 8] = [
+        let changes: [Change; 9] = [
             ("other bytes of the same length", |root| {
                 fs::write(root.join("a"), "x\n").unwrap();
             }),
@@ -269,6 +291,13 @@ mod tests {
                 fs::remove_file(root.join("a")).unwrap();
                 fs::create_dir(root.join("a")).unwrap();
             }),
+            (
+                "a folder that was moved away and is a link to where it is now",
+                |root| {
+                    fs::rename(root.join("sub"), root.join(".git/sub")).unwrap();
+                    symlink(".git/sub", root.join("sub")).unwrap();
+                },
+            ),
             ("an index of something else", |root| {
                 fs::write(root.join("new"), "").unwrap();
                 git(root, &["add", "new"]);
