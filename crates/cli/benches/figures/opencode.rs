@@ -56,11 +56,12 @@ pub(super) async fn beside_raw_sessions() {
             "  a Worker's first request",
             format!("{} bytes", mission.bytes),
         );
+        let beyond = mission.report.saturating_sub(raw.report);
         line(
             "  the model's last answer → result in the user's files, less checks",
-            format!("{:?}", mission.report),
-            "≤ 0.3 s",
-            mission.report <= millis(300),
+            format!("{:?}, {beyond:?} beyond raw", mission.report),
+            "≤ 0.3 s beyond what raw sessions take to end",
+            beyond <= millis(300),
         );
         told(
             "  the model's last answer → the program's end, less checks",
@@ -220,9 +221,11 @@ impl Prompt {
     }
 }
 
-/// The same prompts, each in a session of its own, in folders like the Workers', once the server stands.
+/// The same prompts, each in a session of its own, in folders like the Workers', once the server stands. Their `report` is
+/// from the model's last answer to the end of the last session: several end at once there as well.
 async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
-    let model = model(tasks, model_time, LastAnswer::default()).await;
+    let answered = LastAnswer::default();
+    let model = model(tasks, model_time, answered.clone()).await;
     let home = Home::new(&model.url());
     let folders: Vec<PathBuf> = (0..SLOTS)
         .map(|n| {
@@ -258,6 +261,8 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
     let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
     futures_util::future::join_all(slots).await;
     let work = start.elapsed();
+    let (_, last) = answered.lock().unwrap().expect("a session was answered");
+    let report = Duration::from_millis(last.elapsed().as_millis() as u64);
     let pid = server.id().expect("the server runs");
     let host = seconds(Path::new(&format!("/proc/{pid}"))).unwrap_or(0.0);
     server.kill().await.unwrap();
@@ -267,7 +272,7 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
         engine: 0.0,
         extra: 0,
         bytes: 0,
-        report: Duration::ZERO,
+        report,
         end: Duration::ZERO,
     }
 }

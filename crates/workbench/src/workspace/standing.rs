@@ -16,9 +16,11 @@ use std::path::Path;
 
 /// The most bytes that are hashed here: what was checked out just now is little, and git is as fast with much.
 const HASHED: u64 = 32 << 20;
-/// A file that was written this close to the index may have been written again without a trace; what git allows for
-/// file systems that note no fractions of seconds.
-const CLOSE: i128 = 1_000_000_000;
+/// A file that was written this close to the index may have been written again without a trace: the kernel's clock for
+/// files goes on in steps of up to 10 ms.
+const CLOSE: i128 = 100_000_000;
+/// The same where the file system notes whole seconds, or every other one.
+const CLOSE_IN_SECONDS: i128 = 3_000_000_000;
 /// Bytes of an entry before its object's name: ten numbers of four bytes.
 const STAT: usize = 40;
 
@@ -60,7 +62,7 @@ fn told(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> io::Re
         if !is_of_mode(&found, entry.mode) {
             return Ok(false);
         }
-        if is_as_noted(&found, noted.stat) && modified(noted.stat) + CLOSE < written {
+        if is_as_noted(&found, noted.stat) && !is_close(modified(noted.stat), written) {
             continue;
         }
         hashed += found.len();
@@ -123,6 +125,13 @@ fn number(bytes: &[u8], n: usize) -> u32 {
 
 fn modified(stat: &[u8]) -> i128 {
     i128::from(number(stat, 2)) * 1_000_000_000 + i128::from(number(stat, 3))
+}
+
+/// Whether a file's time says nothing about what was done to it after the index was written.
+fn is_close(modified: i128, written: i128) -> bool {
+    let in_seconds = modified % 1_000_000_000 == 0 && written % 1_000_000_000 == 0;
+    let close = if in_seconds { CLOSE_IN_SECONDS } else { CLOSE };
+    modified + close >= written
 }
 
 fn nanos(data: &Metadata) -> i128 {
@@ -317,6 +326,17 @@ mod tests {
                 assert!(!checked.holds(), "{what}, aged: {aged}");
             }
         }
+    }
+
+    #[test]
+    fn a_time_proves_something_if_it_is_well_before_the_index_for_its_file_system() {
+        let second = 1_000_000_000;
+        let at = |whole: i128, nanos: i128| whole * second + nanos;
+        assert!(is_close(at(10, 5), at(10, 9_000_000)));
+        assert!(is_close(at(11, 0), at(10, 5)), "a clock that was put back");
+        assert!(!is_close(at(10, 5), at(10, 200_000_000)));
+        assert!(is_close(at(10, 0), at(12, 0)), "whole seconds");
+        assert!(!is_close(at(10, 0), at(14, 0)));
     }
 
     #[test]
