@@ -271,7 +271,8 @@ async fn a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture: &dyn Fixtu
 async fn silence_ends_a_turn(fixture: &dyn Fixture) {
     fixture.behave("silence", Behaviour::Hang);
     let mut order = order(fixture, Role::Worker, "silence");
-    order.silence = Millis(2_500);
+    // Long enough for the call to have begun, also on a machine that is busy with other things.
+    order.silence = Millis(15_000);
     let outcome = run(fixture, order).await;
     let Outcome::Failed {
         failure: Failure::Silent,

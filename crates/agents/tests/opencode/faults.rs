@@ -127,8 +127,9 @@ fn an_answer_that_ends_too_early_is_no_answer() {
         let outcome = world.run(world.order(Role::Worker, "cut-short")).await;
         let calls = world.log("cut-short").len();
         assert_eq!(failure(&outcome), Failure::Transient, "{outcome:?}");
-        // OpenCode would ask again for as long as the turn may take.
-        assert!((5..=12).contains(&calls), "{calls} calls: {outcome:?}");
+        // OpenCode would ask again for as long as the turn may take: hundreds of times. It asks on while it is told to
+        // stop, which takes a busy machine a moment.
+        assert!((5..=40).contains(&calls), "{calls} calls: {outcome:?}");
     });
 }
 
