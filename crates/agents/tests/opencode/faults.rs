@@ -127,9 +127,11 @@ fn an_answer_that_ends_too_early_is_no_answer() {
         let outcome = world.run(world.order(Role::Worker, "cut-short")).await;
         let calls = world.log("cut-short").len();
         assert_eq!(failure(&outcome), Failure::Transient, "{outcome:?}");
-        // OpenCode would ask again for as long as the turn may take: hundreds of times. It asks on while it is told to
-        // stop, which takes a busy machine a moment.
-        assert!((5..=40).contains(&calls), "{calls} calls: {outcome:?}");
+        // OpenCode would ask again for as long as the turn may take. It is stopped after five, and asks on until it has
+        // heard that, which takes a busy machine a moment.
+        let said = format!("{outcome:?}");
+        assert!(said.contains("broke off 5 times in a row"), "{said}");
+        assert!((5..=40).contains(&calls), "{calls} calls: {said}");
     });
 }
 

@@ -429,7 +429,8 @@ fn refused(refusal: &Refusal, facts: &Facts) -> Input {
     }
 }
 
-/// Waits for the turn of this mission to write into the project, or to look at it. The lock is the kernel's and ends with the process.
+/// Waits for the turn of this mission to write into the project, or to look at it. The lock is the kernel's and ends with
+/// the process.
 pub(crate) fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> Result<File, Error> {
     if let Some(folder) = lock.parent() {
         std::fs::create_dir_all(folder).map_err(Error::new)?;
