@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! Times depend on the machine and are printed for reading; ratios are taken inside one run and can be compared.
+//! With names of parts behind it (`-- core task warm program opencode`) it prints just these. Times depend on the machine and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
     clippy::print_stdout,
@@ -17,18 +17,36 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 fn main() {
-    // Cargo passes its own words to every benchmark; none of them means anything here.
+    // `-- warm` prints only the parts with that name. Cargo passes its own words to every benchmark; they begin with a dash.
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |part: &str| {
+        let mut words = named
+            .iter()
+            .filter(|word| !word.starts_with('-'))
+            .peekable();
+        words.peek().is_none() || words.any(|word| word == part)
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(core::inputs());
-    core::per_event();
-    core::hand_over();
-    runtime.block_on(task::overhead());
-    task::warm_workspace();
-    program();
-    runtime.block_on(opencode::beside_raw_sessions());
+    if wanted("core") {
+        runtime.block_on(core::inputs());
+        core::per_event();
+        core::hand_over();
+    }
+    if wanted("task") {
+        runtime.block_on(task::overhead());
+    }
+    if wanted("warm") {
+        task::warm_workspace();
+    }
+    if wanted("program") {
+        program();
+    }
+    if wanted("opencode") {
+        runtime.block_on(opencode::beside_raw_sessions());
+    }
 }
 
 /// One line: what, how much, what is promised of it, and whether that holds here.

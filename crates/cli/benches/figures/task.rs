@@ -164,7 +164,8 @@ fn repository(folder: &Path) {
     }
 }
 
-/// A workspace that is set from one commit to another and checked.
+/// A workspace that is set from one commit to another and checked, after an agent has worked in it for a second: git
+/// cannot tell a file's change by its times while they are of the same second as the index, and reads all of them.
 pub(super) fn warm_workspace() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("project");
@@ -172,15 +173,21 @@ pub(super) fn warm_workspace() {
     let git = Git::find().unwrap();
     let found = Project::find(&git, &project, &UserEnvironment::default()).unwrap();
     let mission = MissionRepository::create(&git, &folder.path().join("mission"), &found).unwrap();
-    let base = mission.snapshot(&found, Timestamp(1_000)).unwrap();
+    let one = mission.snapshot(&found, Timestamp(1_000)).unwrap();
+    for n in 0..10 {
+        std::fs::write(project.join(format!("src/1/{}.txt", 50 + n)), "other\n").unwrap();
+    }
+    let other = mission.snapshot(&found, Timestamp(2_000)).unwrap();
     let lane = folder.path().join("mission/lanes/worker-1");
-    mission.workspace(&lane, &base.commit, &[]).unwrap();
+    mission.workspace(&lane, &one.commit, &[]).unwrap();
     let mut times = Vec::new();
     for n in 0..20 {
         std::fs::write(lane.join("src/0/0.txt"), format!("changed {n}\n")).unwrap();
         std::fs::write(lane.join("new.txt"), "new\n").unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        let to = if n % 2 == 0 { &other } else { &one };
         let start = Instant::now();
-        mission.workspace(&lane, &base.commit, &[]).unwrap();
+        mission.workspace(&lane, &to.commit, &[]).unwrap();
         times.push(start.elapsed());
     }
     let spread = spread(&mut times);
