@@ -3,7 +3,8 @@
 use crate::house::{House, LIMIT, kill, within};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
-use testkit::model::{Model, Request};
+use std::process::Stdio;
+use testkit::model::{Gate, Model, Request};
 use testkit::persona::Role;
 
 /// Waits until a conversation fits, and returns its texts; what the board said on the way goes into the set.
@@ -110,6 +111,48 @@ async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
     assert_eq!(users.len(), 1, "the report is one turn: {users:?}");
     assert!(users[0].contains("Report of mission m1"), "{users:?}");
     assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let session = server.session().await;
+    let mut events = server.events().await;
+    let mut typed = async |name: &str, arguments: &str, told: &str| {
+        assert_eq!(server.command(&session, name, arguments).await, 500);
+        events.until(told).await
+    };
+    typed("task", "Add one and two", "m1 begins").await;
+    house.model.until(works_on("one")).await;
+
+    let mut command = house.opencode();
+    command.args(["run", "--command", "queue", "Add one and two, later"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = command.spawn().unwrap();
+    within("its place in line", async {
+        while !house.user.run(&["list"]).await.said.contains("later") {}
+    })
+    .await;
+    typed("status", "", "then m2: Add one and two, later").await;
+    typed("stop", "", "m1 is cancelled").await;
+    gates.iter().for_each(Gate::open);
+
+    let output = within("the end of the run", run.wait_with_output()).await;
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let asked = house.model.log();
+    let users: Vec<&str> = asked
+        .iter()
+        .filter(|request| Role::of(request) == Role::Host && request.offers("bash"))
+        .map(Request::asked)
+        .collect();
+    assert_eq!(users.len(), 1, "the report is one turn: {users:?}");
+    assert!(users[0].contains("Report of mission m2"), "{users:?}");
+    assert!(house.user.files().contains_key("two.txt"));
+    drop(server);
     house.ends().await;
 }
 
