@@ -277,6 +277,13 @@ async function server(input, options) {
         output.parts.splice(0, output.parts.length, { type: "text", text: end?.say ?? `The engine ended. Go on with: orchestrator resume ${said.mission}` })
         return
       }
+      if (process.argv[2] === "run") {
+        // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. It ends only
+        // where its name can be nothing but the command.
+        const failed = said.variant === "error"
+        fs.writeSync(failed ? 2 : 1, `${said.say}\n`)
+        process.exit(failed ? 1 : 0)
+      }
       await toast(input, said.say, said.variant)
       // No message is stored and no model is asked. The terminal view says nothing of it.
       throw Object.assign(new Error(`orchestrator: ${said.say}`), { orchestrator: true })

@@ -157,6 +157,29 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_another_command_prints_what_it_is_told_and_asks_no_model() {
+    let house = House::new().await;
+    let run = async |name: &str| {
+        let mut command = house.opencode();
+        command.args(["run", "--command", name]);
+        within("the end of the run", command.output())
+            .await
+            .unwrap()
+    };
+    let output = run("status").await;
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("there is no mission here yet"), "{output:?}");
+
+    let output = run("stop").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("no mission"), "{output:?}");
+    assert!(house.model.log().is_empty(), "{:?}", house.model.log());
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs() {
     let (model, _gates) = crate::tui::held().await;
     let house = House::with(model);
