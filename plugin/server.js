@@ -280,7 +280,7 @@ async function server(input, options) {
       if (process.argv[2] === "run") {
         // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. It ends only
         // where its name can be nothing but the command.
-        const failed = said.variant === "error"
+        const failed = said.variant === "error" || said.variant === "warning"
         fs.writeSync(failed ? 2 : 1, `${said.say}\n`)
         process.exit(failed ? 1 : 0)
       }

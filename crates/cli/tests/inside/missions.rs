@@ -203,6 +203,13 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     typed("stop", "", "m1 is cancelled").await;
     typed("task", "Add one and two", "m2 begins").await;
     typed("task", "Add three", "m2 runs here. Enter queues this").await;
+    let mut command = house.opencode();
+    command.args(["run", "--command", "task", "Add three"]);
+    let output = within("the end of the run", command.output()).await;
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "nothing began: {output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("m2 runs here"), "{output:?}");
     let runs = |texts: &[(String, bool)]| {
         texts
             .iter()
