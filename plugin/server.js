@@ -243,6 +243,14 @@ function toast(input, message, variant) {
   return within(HAND_OVER, Promise.resolve(shown), "").catch(() => {})
 }
 
+function close() {
+  link.talk?.socket.destroy()
+  link.talk = undefined
+  link.bridge?.server.stop(true)
+  if (link.bridge) fs.rmSync(link.bridge.path, { force: true })
+  link.bridge = undefined
+}
+
 async function server(input, options) {
   // Inside the engine's own servers a mission must not begin missions.
   if (process.env.ORCHESTRATOR_INSIDE === "1") return {}
@@ -282,6 +290,7 @@ async function server(input, options) {
         // where its name can be nothing but the command.
         const failed = said.variant === "error" || said.variant === "warning"
         fs.writeSync(failed ? 2 : 1, `${said.say}\n`)
+        close()
         process.exit(failed ? 1 : 0)
       }
       await toast(input, said.say, said.variant)
@@ -291,11 +300,7 @@ async function server(input, options) {
     async dispose() {
       try {
         if (--link.instances > 0) return
-        link.talk?.socket.destroy()
-        link.talk = undefined
-        link.bridge?.server.stop(true)
-        if (link.bridge) fs.rmSync(link.bridge.path, { force: true })
-        link.bridge = undefined
+        close()
       } catch {}
     },
   }

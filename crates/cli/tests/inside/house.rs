@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 use testkit::model::Model;
 use testkit::opencode;
@@ -91,6 +91,20 @@ impl House {
         let mut command = self.user.command(&opencode::program());
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
+    }
+
+    /// `opencode run` with a command.
+    pub(crate) fn run(&self, name: &str, arguments: &str) -> Command {
+        let mut command = self.opencode();
+        command.args(["run", "--command", name, arguments]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn ran(&self, name: &str, arguments: &str) -> Output {
+        let output = self.run(name, arguments).output();
+        within("the end of the run", output).await.unwrap()
     }
 
     /// Starts an OpenCode server in the project.

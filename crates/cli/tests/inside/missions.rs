@@ -3,7 +3,6 @@
 use crate::house::{House, LIMIT, kill, within};
 use rustix::process::Signal;
 use std::collections::BTreeSet;
-use std::process::Stdio;
 use testkit::model::{Gate, Model, Request};
 use testkit::persona::Role;
 
@@ -92,24 +91,27 @@ async fn a_typed_task_becomes_a_mission_without_a_model_call_for_the_command() {
     house.ends().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
-    let house = House::new().await;
-    let mut command = house.opencode();
-    command.args(["run", "--command", "task", "Add one and two"]);
-    let output = within("the end of the run", command.output()).await;
-    let output = output.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    println!("{said}{told}");
-    assert!(output.status.success(), "{said}{told}");
+/// The user's own agent was asked one thing: to read the report of a mission.
+fn reported_once(house: &House, mission: &str) {
     let asked = house.model.log();
     let users = asked
         .iter()
         .filter(|request| Role::of(request) == Role::Host && request.offers("bash"));
     let users: Vec<&str> = users.map(|request| request.asked()).collect();
     assert_eq!(users.len(), 1, "the report is one turn: {users:?}");
-    assert!(users[0].contains("Report of mission m1"), "{users:?}");
+    let report = format!("Report of mission {mission}");
+    assert!(users[0].contains(&report), "{users:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
+    let house = House::new().await;
+    let output = house.ran("task", "Add one and two").await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}{told}");
+    assert!(output.status.success(), "{said}{told}");
+    reported_once(&house, "m1");
     assert!(house.user.files().contains_key("two.txt"));
     house.ends().await;
 }
@@ -128,10 +130,8 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
     typed("task", "Add one and two", "m1 begins").await;
     house.model.until(works_on("one")).await;
 
-    let mut command = house.opencode();
-    command.args(["run", "--command", "queue", "Add one and two, later"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = command.spawn().unwrap();
+    let run = house.run("queue", "Add one and two, later").spawn();
+    let run = run.unwrap();
     within("its place in line", async {
         while !house.user.run(&["list"]).await.said.contains("later") {}
     })
@@ -143,14 +143,7 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
     let output = within("the end of the run", run.wait_with_output()).await;
     let output = output.unwrap();
     assert!(output.status.success(), "{output:?}");
-    let asked = house.model.log();
-    let users: Vec<&str> = asked
-        .iter()
-        .filter(|request| Role::of(request) == Role::Host && request.offers("bash"))
-        .map(Request::asked)
-        .collect();
-    assert_eq!(users.len(), 1, "the report is one turn: {users:?}");
-    assert!(users[0].contains("Report of mission m2"), "{users:?}");
+    reported_once(&house, "m2");
     assert!(house.user.files().contains_key("two.txt"));
     drop(server);
     house.ends().await;
@@ -159,22 +152,25 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_of_another_command_prints_what_it_is_told_and_asks_no_model() {
     let house = House::new().await;
-    let run = async |name: &str| {
-        let mut command = house.opencode();
-        command.args(["run", "--command", name]);
-        within("the end of the run", command.output())
-            .await
-            .unwrap()
-    };
-    let output = run("status").await;
+    let output = house.ran("status", "").await;
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("there is no mission here yet"), "{output:?}");
 
-    let output = run("stop").await;
+    let output = house.ran("stop", "").await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("no mission"), "{output:?}");
+    let left: Vec<_> = std::fs::read_dir(house.sockets())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("oc-"))
+        .collect();
+    assert_eq!(
+        left,
+        Vec::<String>::new(),
+        "the socket of a run that is over"
+    );
     assert!(house.model.log().is_empty(), "{:?}", house.model.log());
     house.ends().await;
 }
@@ -203,10 +199,7 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     typed("stop", "", "m1 is cancelled").await;
     typed("task", "Add one and two", "m2 begins").await;
     typed("task", "Add three", "m2 runs here. Enter queues this").await;
-    let mut command = house.opencode();
-    command.args(["run", "--command", "task", "Add three"]);
-    let output = within("the end of the run", command.output()).await;
-    let output = output.unwrap();
+    let output = house.ran("task", "Add three").await;
     assert_eq!(output.status.code(), Some(1), "nothing began: {output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("m2 runs here"), "{output:?}");
