@@ -1,6 +1,7 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode`) it prints just these. Times depend on the machine and are printed for reading; ratios are taken inside one run and can be compared.
+//! With names of parts behind it (`-- core task warm program opencode`) it prints just these. Times depend on the machine
+//! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
     clippy::print_stdout,
@@ -16,16 +17,22 @@ use std::fmt::{self, Display};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// What can be printed alone.
+const PARTS: [&str; 5] = ["core", "task", "warm", "program", "opencode"];
+
 fn main() {
-    // `-- warm` prints only the parts with that name. Cargo passes its own words to every benchmark; they begin with a dash.
-    let named: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |part: &str| {
-        let mut words = named
-            .iter()
-            .filter(|word| !word.starts_with('-'))
-            .peekable();
-        words.peek().is_none() || words.any(|word| word == part)
-    };
+    // Cargo passes words of its own to every benchmark, which begin with a dash.
+    let named: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    for name in &named {
+        assert!(
+            PARTS.contains(&name.as_str()),
+            "no part is called {name:?}; there are {PARTS:?}"
+        );
+    }
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
