@@ -4,21 +4,13 @@
 // OpenCode runs all hooks one after another without a time limit, and a hook that fails or hangs takes the user's
 // prompt with it. So nothing is started before a command of ours is typed, nothing waits without a limit, and whatever
 // goes wrong ends in a toast.
-import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
-import { createRequire } from "node:module"
-import net from "node:net"
-import os from "node:os"
 import path from "node:path"
-import { fileURLToPath } from "node:url"
+import { ask, connect, folder, HAND_OVER, safe, start, within } from "./talk.js"
 
-const TALK = 1
-const HAND_OVER = 1_000 // from the command to the engine's answer, once it runs
 const START = 10_000 // from the start of the engine to its first answer
 const RESTARTS = 3 // an engine that dies under its missions is started again so often, and then left alone
-const LINE = 1 << 20 // the longest line that the engine may send
-const HERE = path.dirname(fileURLToPath(import.meta.url))
 
 // What the templates say matters only where the hook does not run: then the model is told not to pretend.
 const left = (what) =>
@@ -36,50 +28,7 @@ const COMMANDS = {
 
 // One engine connection for each process, however many instances load this file.
 const KEY = Symbol.for("opencode-orchestrator.link")
-const link = (globalThis[KEY] ??= { instances: 0, running: 0, restarts: 0 })
-
-function folder() {
-  const env = process.env
-  if (env.ORCHESTRATOR_STATE_DIR) return path.resolve(env.ORCHESTRATOR_STATE_DIR, "run")
-  const xdg = path.isAbsolute(env.XDG_STATE_HOME ?? "") ? env.XDG_STATE_HOME : path.join(env.HOME || os.homedir(), ".local/state")
-  return path.join(xdg, "opencode-orchestrator/run")
-}
-
-// Whoever could write in the folder could put a socket of their own there.
-function safe(dir) {
-  fs.mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const found = fs.lstatSync(dir)
-  if (!found.isDirectory()) throw new Error(`${dir} is not a folder`)
-  if (found.uid !== process.geteuid()) throw new Error(`${dir} belongs to another user`)
-  if (found.mode & 0o077) throw new Error(`${dir} is open to other users: chmod 700 it`)
-  return dir
-}
-
-function json(file) {
-  try {
-    return JSON.parse(fs.readFileSync(file, "utf8"))
-  } catch {
-    return {}
-  }
-}
-
-const version = () => (link.version ??= json(path.join(HERE, "package.json")).version ?? "0")
-
-function program(options) {
-  const named = options?.engine ?? process.env.ORCHESTRATOR_PROGRAM ?? json(path.join(HERE, "engine.json")).program
-  if (named) return named
-  try {
-    return createRequire(import.meta.url).resolve(`@opencode-orchestrator/${process.platform}-${process.arch}/orchestrator`)
-  } catch {
-    return "orchestrator"
-  }
-}
-
-const within = (ms, work, what) => {
-  let timer
-  const late = new Promise((_, no) => (timer = setTimeout(() => no(new Error(what)), ms)))
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
-}
+const link = (globalThis[KEY] ??= { instances: 0, restarts: 0 })
 
 // OpenCode's own server, on a socket that only this user reaches. Opened with the first connection.
 function bridge(input) {
@@ -104,76 +53,13 @@ function bridge(input) {
   return at
 }
 
-function start() {
-  const dir = safe(folder())
-  const env = { ...process.env }
-  for (const name of ["OPENCODE", "OPENCODE_PID", "OPENCODE_PROCESS_ROLE", "OPENCODE_RUN_ID", "AGENT"]) delete env[name]
-  // A file and no pipe: the engine outlives this process. As soon as it runs it keeps a log of its own instead.
-  const said = path.join(dir, "start.log")
-  const log = fs.openSync(said, fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW, 0o600)
-  const name = program(link.options)
-  return new Promise((started, failed) => {
-    const child = spawn(name, ["serve"], { cwd: dir, env, detached: true, stdio: ["ignore", log, log] })
-    fs.closeSync(log)
-    child.once("spawn", () => started(child))
-    child.once("error", (error) => failed(new Error(error.code === "ENOENT" ? `there is no program ${name}; install it, or name it: ORCHESTRATOR_PROGRAM` : error.message)))
-    child.once("exit", (code, signal) => {
-      // Another one was faster; that one answers.
-      if (code !== 0) child.told = fs.readFileSync(said, "utf8").trim().slice(-400) || `the engine ended at once (${code ?? signal})`
-    })
-    child.unref()
-  })
-}
+const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory }), most, (talk) => gone(input, talk))
 
-// One connection: says who we are, and hands answers to whoever asked. Null if nobody is there.
-function connect(input, most) {
-  const at = path.join(folder(), "service.sock")
-  const found = fs.lstatSync(at, { throwIfNoEntry: false })
-  if (!found) return null
-  safe(path.dirname(at))
-  if (!found.isSocket() || found.uid !== process.geteuid()) throw new Error(`${at} is not a socket of yours`)
-  const hello = { talk: TALK, version: version(), pid: process.pid, bridge: bridge(input), directory: input.directory }
-  return new Promise((go, no) => {
-    const socket = net.connect(at)
-    const talk = { socket, asked: new Map() }
-    const end = (error) => {
-      socket.destroy()
-      no(error)
-    }
-    const timer = setTimeout(() => end(new Error("the engine does not answer; `orchestrator doctor` looks after it")), most)
-    let text = ""
-    const read = (said) => {
-      if (said.talk) clearTimeout(timer), go(talk)
-      else if (said.refused) end(Object.assign(new Error(said.refused), { leaving: said.leaving }))
-      else if (said.running !== undefined) link.running = said.running
-      else talk.asked.get(said.id)?.(said)
-    }
-    socket.setEncoding("utf8").unref()
-    socket.on("connect", () => socket.write(JSON.stringify(hello) + "\n"))
-    socket.on("data", (data) => {
-      const lines = (text + data).split("\n")
-      text = lines.pop()
-      try {
-        if (text.length > LINE) throw new Error("endless")
-        lines.map((line) => JSON.parse(line)).forEach(read)
-      } catch {
-        end(new Error(`whoever is behind ${at} speaks another language`))
-      }
-    })
-    // A write to an engine that has just died keeps Bun from telling more than one of these, and not always the same.
-    for (const gone of ["end", "error", "close"]) socket.on(gone, () => over())
-    const over = () => {
-      socket.destroy()
-      clearTimeout(timer)
-      go(null)
-      for (const answer of talk.asked.values()) answer(null)
-      if (link.talk !== talk) return
-      link.talk = undefined
-      // An engine that ends when nothing runs is done; one that dies under its missions is started again, and takes
-      // them up.
-      if (link.running && link.restarts++ < RESTARTS && link.instances) reach(input).catch(() => {})
-    }
-  })
+function gone(input, talk) {
+  if (link.talk !== talk) return
+  link.talk = undefined
+  // An engine that ends when nothing runs is done; one that dies under its missions is started again, and takes them up.
+  if (talk.running && link.restarts++ < RESTARTS && link.instances) reach(input).catch(() => {})
 }
 
 async function open(input) {
@@ -182,7 +68,7 @@ async function open(input) {
   for (;;) {
     let talk = null
     try {
-      talk = await connect(input, child ? Math.max(1, until - Date.now()) : HAND_OVER)
+      talk = await join(input, child ? Math.max(1, until - Date.now()) : HAND_OVER)
     } catch (error) {
       // An older engine that has nothing to do makes place for ours, once.
       if (!error.leaving || child) throw error
@@ -192,7 +78,7 @@ async function open(input) {
     if (Date.now() >= until) throw new Error("the engine does not start within 10 s; `orchestrator serve` tells why")
     if (!child) {
       toast(input, "the engine starts", "info")
-      child = await start()
+      child = await start(link.options)
     }
     await new Promise((go) => setTimeout(go, 25))
   }
@@ -209,19 +95,10 @@ function reach(input) {
 // An engine that runs already may have something to show here. None is started for that, and nothing is said of faults.
 async function look(input) {
   try {
-    const talk = await connect(input, HAND_OVER)
+    const talk = await join(input, HAND_OVER)
     if (talk && !link.talk && !link.reaching) link.talk = talk
     else talk?.socket.destroy()
   } catch {}
-}
-
-function ask(talk, want) {
-  if (talk.socket.destroyed) return Promise.resolve(null)
-  const id = (link.n = (link.n ?? 0) + 1)
-  return new Promise((answer) => {
-    talk.asked.set(id, answer)
-    talk.socket.write(JSON.stringify({ id, ...want }) + "\n")
-  }).finally(() => talk.asked.delete(id))
 }
 
 async function handOver(input, typed) {

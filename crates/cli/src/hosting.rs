@@ -3,7 +3,9 @@
 //! A mission is opened before whoever typed it is told so, and is an ordinary one: every command works on it from any
 //! terminal, through its own door.
 
+mod follow;
 mod front;
+mod look;
 pub(crate) mod note;
 mod queue;
 mod typed;
@@ -41,6 +43,7 @@ pub(crate) struct Hosting {
     hosted: Mutex<BTreeMap<MissionId, Hosted>>,
     /// Ends the showing of each mission that is shown.
     showing: Mutex<BTreeMap<MissionId, CancellationToken>>,
+    looks: look::Looks,
     /// Held while a mission is opened, so that two requests at once do not both find that none runs.
     opening: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -95,6 +98,7 @@ struct Running(Arc<Hosting>);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.send_modify(|n| *n -= 1);
+        self.0.looks.stir();
     }
 }
 
@@ -107,6 +111,7 @@ impl Hosting {
             guests: watch::Sender::new(Vec::new()),
             hosted: Mutex::default(),
             showing: Mutex::default(),
+            looks: look::Looks::new(),
             opening: tokio::sync::Mutex::default(),
             tasks: TaskTracker::new(),
             stop,
@@ -270,6 +275,7 @@ impl Hosting {
         };
         self.hosted().insert(id, kept);
         self.running.send_modify(|n| *n += 1);
+        self.looks.stir();
         Hosts {
             told,
             cancel,
@@ -325,12 +331,13 @@ impl Hosting {
         view::note(&text);
         hosts.told.send_replace(Some(text));
         drop(hosts.running);
+        self.looks.silent(id);
         wake.notify_one();
         show.await.ok();
     }
 
     async fn carry(
-        &self,
+        self: &Arc<Self>,
         owned: Owned,
         means: &Means,
         ready: &host::Ready,
@@ -338,9 +345,9 @@ impl Hosting {
     ) -> Result<String, Error> {
         let place = self.store.layout.mission(&owned.mission.full_name());
         let settings = host::settings(&self.store, &ready.agent, &place, means, true)?;
-        let (wake, stop) = (wake.clone(), self.stop.clone());
+        let (this, id, wake) = (self.clone(), owned.mission.id(), wake.clone());
         let watch = |handle: Handle, closed: CancellationToken| {
-            tokio::spawn(watch(handle, closed, wake, stop))
+            tokio::spawn(async move { this.watch(id, handle, closed, wake).await })
         };
         let (ended, _) = Box::pin(host::carry(&self.store, owned, settings, watch)).await?;
         Ok(match ended? {
@@ -350,6 +357,36 @@ impl Hosting {
                 mission.id()
             ),
         })
+    }
+
+    /// Wakes whoever shows a mission at each event, and ends it when this process is to end.
+    async fn watch(
+        &self,
+        id: MissionId,
+        handle: Handle,
+        closed: CancellationToken,
+        wake: Arc<Notify>,
+    ) {
+        use engine::dispatcher::Seen;
+        use tokio::sync::broadcast::error::RecvError;
+        let mut seen = handle.watch();
+        loop {
+            tokio::select! {
+                received = seen.recv() => match received {
+                    Ok(Seen::Event(..)) | Err(RecvError::Lagged(_)) => {
+                        wake.notify_one();
+                        self.looks.stir();
+                    }
+                    Ok(Seen::Sign(epoch, sign)) => self.looks.hear(id, epoch, sign),
+                    Err(RecvError::Closed) => return,
+                },
+                () = self.stop.cancelled() => {
+                    handle.wind_down();
+                    return;
+                }
+                () = closed.cancelled() => return,
+            }
+        }
     }
 
     /// There is nobody to carry it out. One that has just begun ends with that; one that was taken up waits.
@@ -397,6 +434,14 @@ impl Hosting {
 
     /// The mission of this project to speak of: one that runs, of this conversation before others, else the newest.
     fn newest_in(&self, project: &Path, session: &str) -> Result<Option<(Mission, bool)>, Error> {
+        let Some((id, runs)) = self.newest_id(project, session)? else {
+            return Ok(None);
+        };
+        let (mission, _) = self.store.load(id)?;
+        Ok(Some((mission, runs)))
+    }
+
+    fn newest_id(&self, project: &Path, session: &str) -> Result<Option<(MissionId, bool)>, Error> {
         let rows = self.store.journal.missions()?;
         let here = rows.iter().filter(|row| Path::new(&row.project) == project);
         let of_session = |id: MissionId| {
@@ -420,9 +465,7 @@ impl Hosting {
             let id = row.mission;
             (live(row), !waits(id), of_session(id), id)
         });
-        let Some(best) = best else { return Ok(None) };
-        let (mission, _) = self.store.load(best.mission)?;
-        Ok(Some((mission, live(&best))))
+        Ok(best.map(|best| (best.mission, live(&best))))
     }
 
     /// Ends with all that runs here, each as a crash would leave it.
@@ -433,37 +476,25 @@ impl Hosting {
     }
 }
 
-/// Wakes whoever shows a mission at each event, and ends it when this process is to end.
-async fn watch(
-    handle: Handle,
-    closed: CancellationToken,
-    wake: Arc<Notify>,
-    stop: CancellationToken,
-) {
-    use engine::dispatcher::Seen;
-    use tokio::sync::broadcast::error::RecvError;
-    let mut seen = handle.watch();
-    loop {
-        tokio::select! {
-            received = seen.recv() => match received {
-                Ok(Seen::Event(..)) | Err(RecvError::Lagged(_)) => wake.notify_one(),
-                Ok(Seen::Sign(..)) => {}
-                Err(RecvError::Closed) => return,
-            },
-            () = stop.cancelled() => {
-                handle.wind_down();
-                return;
-            }
-            () = closed.cancelled() => return,
-        }
-    }
-}
-
 impl Desk for Hosting {
     fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
             match want {
                 Want::Wait { mission } => self.await_report(mission).await,
+                Want::Look {
+                    directory,
+                    session,
+                    seen,
+                    page,
+                } => {
+                    let looked = look::Looked {
+                        directory,
+                        session,
+                        seen,
+                        page,
+                    };
+                    self.look(guest.n, looked).await
+                }
                 Want::Command {
                     key,
                     command,
@@ -493,6 +524,7 @@ impl Desk for Hosting {
     fn went(&self, guest: &Guest) {
         self.guests
             .send_modify(|guests| guests.retain(|other| other.n != guest.n));
+        self.looks.went(guest.n);
     }
 
     fn running(&self) -> watch::Receiver<usize> {
@@ -505,7 +537,7 @@ fn answer(say: String, tone: Tone) -> Answer {
     Answer {
         say,
         variant: tone.word().to_owned(),
-        mission: None,
+        ..Answer::default()
     }
 }
 

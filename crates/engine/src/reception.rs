@@ -4,6 +4,10 @@
 //! means nothing here: a [`Desk`] says what comes of it. Here stand who may ask, how much, of which version, and when
 //! the process may end.
 
+mod view;
+
+pub use view::{Ask, Choice, Row, View};
+
 use crate::socket::{self, Socket, line};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
@@ -24,8 +28,8 @@ use tokio_util::task::TaskTracker;
 
 /// The form of talk that this program speaks.
 pub const TALK: u16 = 1;
-/// Guests at once. Every running OpenCode is one.
-const GUESTS: usize = 64;
+/// Guests at once. Every running OpenCode is two: its server and its screen.
+const GUESTS: usize = 128;
 /// Connections that have not said who they are; the oldest goes for a new one.
 const STRANGERS: usize = 32;
 /// What one guest may ask before it has its answers. More is read when one is there.
@@ -73,6 +77,21 @@ pub enum Want {
         /// Which.
         mission: MissionId,
     },
+    /// How the mission of a folder stands, once that is another than was seen. A guest that looks again does not look
+    /// any more as it did before.
+    Look {
+        /// The folder of the conversation.
+        directory: PathBuf,
+        /// The conversation, if one is looked at.
+        #[serde(default)]
+        session: String,
+        /// The name of what was seen last.
+        #[serde(default)]
+        seen: String,
+        /// The columns of the page; none where it is not looked at.
+        #[serde(default)]
+        page: u16,
+    },
 }
 
 /// One line of a guest behind the first.
@@ -93,6 +112,9 @@ pub struct Answer {
     /// The mission that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mission: Option<MissionId>,
+    /// What there is to see, for whoever looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<Box<View>>,
 }
 
 /// One line to a guest.
@@ -362,7 +384,7 @@ impl Inside {
             {
                 self.touched.send_replace(Instant::now());
                 // What was asked for is done though the guest goes; only who waits does not wait any longer.
-                let waits = matches!(want, Want::Wait { .. });
+                let waits = matches!(want, Want::Wait { .. } | Want::Look { .. });
                 let answer = self.desk.clone().ask(guest.clone(), want);
                 let (answers, ended) = (answers.clone(), ended.clone());
                 asking.spawn(async move {

@@ -3,13 +3,13 @@
 //! It reads the journal and nothing else of the mission, and nobody waits for it: an OpenCode that is gone, hangs or
 //! refuses costs the mission nothing.
 
+use super::follow::Followed;
 use super::note::Note;
 use crate::host::Store;
 use crate::view::board;
 use agents::opencode::front::{Error, Front, Post, Tone};
 use engine::reception::Guest;
-use engine::store;
-use mission::ids::{MissionId, Seq};
+use mission::ids::MissionId;
 use mission::mission::Mission;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,8 +38,7 @@ pub(super) struct Shown {
     guests: watch::Receiver<Vec<Guest>>,
     /// The guest from which the mission was asked for.
     asked_by: Option<u64>,
-    mission: Option<Mission>,
-    seq: Seq,
+    followed: Followed,
     front: Option<(u64, Front)>,
     /// Guests that are left alone.
     bad: BTreeSet<u64>,
@@ -76,8 +75,7 @@ impl Shown {
             note,
             guests,
             asked_by,
-            mission: None,
-            seq: Seq(0),
+            followed: Followed::new(store, id),
             front: None,
             bad: BTreeSet::new(),
             failures: 0,
@@ -142,24 +140,18 @@ impl Shown {
 
     /// Takes in what has become durable.
     fn read(&mut self) {
-        let events = store::events(&*self.store.journal, self.id, Seq(self.seq.0 + 1));
-        for (seq, recorded) in events.unwrap_or_default() {
-            match &mut self.mission {
-                Some(mission) => mission.apply(recorded.at, &recorded.event),
-                none => *none = Mission::replay([&recorded]),
-            }
-            self.seq = seq;
-            let Some(mission) = &self.mission else { return };
-            if let Some((text, good)) = board::milestone(mission, &recorded) {
+        let toasts = &mut self.toasts;
+        self.followed.read(|mission, recorded| {
+            if let Some((text, good)) = board::milestone(mission, recorded) {
                 let tone = match good {
                     Some(true) => Tone::Good,
                     Some(false) => Tone::Info,
                     None => Tone::Warning,
                 };
-                self.toasts.push((text, tone));
+                toasts.push((text, tone));
             }
-        }
-        let mission = self.mission.as_ref();
+        });
+        let mission = self.followed.mission();
         self.over = mission.is_some_and(|m| m.outcome().is_some() && m.due().is_empty());
     }
 
@@ -231,7 +223,7 @@ impl Shown {
     }
 
     async fn show_at(&mut self, front: &Front) -> Result<Left, Error> {
-        let Some(mission) = &self.mission else {
+        let Some(mission) = self.followed.mission() else {
             return Ok(Left::Nothing);
         };
         let text = board::board(mission);
@@ -301,7 +293,7 @@ impl Shown {
         {
             return Ok(true);
         }
-        let Some(mission) = &self.mission else {
+        let Some(mission) = self.followed.mission() else {
             return Ok(true);
         };
         let text = board::report(mission);
@@ -315,7 +307,7 @@ impl Shown {
 
     /// A new id for a post that is not there, kept before it is used.
     async fn name(&mut self, front: &Front, post: Post) -> Result<String, Error> {
-        let nonce = self.mission.as_ref().map_or("", Mission::nonce);
+        let nonce = self.followed.mission().map_or("", Mission::nonce);
         let id = front.name(&self.note.place(), nonce, self.id, post).await?;
         let named = Some(id.clone());
         let kept = match post {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a mission is looked at that another process carries out, or nobody.
-const LOOK: Duration = Duration::from_secs(2);
+pub(super) const LOOK: Duration = Duration::from_secs(2);
 
 /// What somebody is told whose request waits.
 pub(super) fn queued(id: MissionId, before: MissionId, request: &str) -> Answer {

@@ -25,6 +25,8 @@ macro_rules! carried {
 carried! {
     "package.json"
     "server.js"
+    "talk.js"
+    "tui.js"
 }
 
 /// Whether the plugin has something for OpenCode's screen.

@@ -175,12 +175,17 @@ fn delivered(mission: &Mission) -> &'static str {
     }
 }
 
-/// A question, with what to type.
-pub(crate) fn asks(mission: &Mission, id: QuestionId, question: &Question) -> String {
-    let who = match question.about {
+/// For whom a question is asked, if it is an agent's.
+pub(super) fn for_whom(mission: &Mission, question: &Question) -> Option<String> {
+    match question.about {
         About::Permission { epoch, .. } => mission.lease(epoch).map(|lease| lease.turn.told()),
         _ => None,
-    };
+    }
+}
+
+/// A question, with what to type.
+pub(crate) fn asks(mission: &Mission, id: QuestionId, question: &Question) -> String {
+    let who = for_whom(mission, question);
     let who = who.map(|who| format!(" for {who}")).unwrap_or_default();
     let choices = match question.choices.is_empty() {
         true => "TEXT".to_owned(),

@@ -100,6 +100,12 @@ impl Signs {
         }
     }
 
+    /// What a turn was heard to do last.
+    pub(super) fn said(&self, epoch: Epoch) -> Option<&str> {
+        let life = self.lives.get(&epoch)?;
+        (!life.doing.is_empty()).then_some(life.doing.as_str())
+    }
+
     /// Forgets turns that are over.
     pub(crate) fn keep(&mut self, mission: &Mission) {
         self.lives
@@ -415,4 +421,4 @@ fn whole(time: Millis) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -56,7 +56,10 @@ fn folder(house: &House) -> std::path::PathBuf {
 }
 
 /// Somebody on the engine's socket who answers each line as told; no answer, and the connection stands.
-fn instead(house: &House, answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) {
+pub(crate) fn instead(
+    house: &House,
+    answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) {
     let listener = UnixListener::bind(folder(house).join("service.sock")).unwrap();
     tokio::spawn(async move {
         let mut kept = Vec::new();

@@ -55,13 +55,16 @@ impl House {
     fn install(&self) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugin");
         fs::create_dir_all(self.plugin()).unwrap();
-        for name in ["server.js", "package.json"] {
+        for name in ["server.js", "talk.js", "tui.js", "package.json"] {
             fs::copy(from.join(name), self.plugin().join(name)).unwrap();
         }
         let mut config = opencode::config(&self.model.url());
-        let server = self.plugin().join("server.js");
-        config["plugin"] = json!([format!("file://{}", server.display())]);
+        let file = |name: &str| format!("file://{}", self.plugin().join(name).display());
+        config["plugin"] = json!([file("server.js")]);
         self.user.home().configure(&config);
+        let screen = json!({ "plugin": [file("tui.js")] });
+        let place = self.user.home().config_dir().join("tui.json");
+        fs::write(place, screen.to_string()).unwrap();
     }
 
     /// Names the engine as the installer does.

@@ -1,6 +1,7 @@
 //! From the packed files into an empty home, and into the real OpenCode from there.
 
 use crate::house::{House, PROGRAM, kill, within};
+use crate::tui::{Screen, stands};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
@@ -113,21 +114,36 @@ async fn what_is_packed_is_installed_into_an_empty_home_and_starts_the_engine() 
     assert!(!config.contains("opencode-orchestrator"), "{config}");
 }
 
-/// The real OpenCode loads the plugin by its name, and a command that is typed reaches the program of the package.
+/// The real OpenCode loads the plugin by its name, into its server and onto its screen, and a command that is typed
+/// reaches the program of the package.
 async fn loads(house: &House, program: &Path) {
     let mut config = opencode::config(&house.model.url());
-    config["plugin"] = json!(["opencode-orchestrator"]);
-    house.user.home().configure(&config);
-    let server = house.serve().await;
-    let session = server.session().await;
-    let mut events = server.events().await;
-    server.command(&session, "status", "").await;
-    events.until("there is no mission here yet").await;
+    let named = json!(["opencode-orchestrator"]);
+    config["plugin"] = named.clone();
+    let home = house.user.home();
+    home.configure(&config);
+    let file = home.config_dir().join("tui.json");
+    fs::write(file, json!({ "plugin": named }).to_string()).unwrap();
+    let mut screen = Screen::open(house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task").await;
+    screen.shows("say what you want").await;
     let line = format!("{} serve", program.display());
     let running = house.user.processes();
     let found = running.iter().find(|(_, words)| words.starts_with(&line));
     let (engine, _) = found.unwrap_or_else(|| panic!("{running:#?}"));
-    drop(server);
+    screen
+        .until("the command again", |seen| stands(seen, "/task"))
+        .await;
+    screen.tmux(&["send-keys", "C-u"]).await;
+    screen.writes("/mission", "/mission").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("There is no mission here yet").await;
+    screen.tmux(&["send-keys", "Escape"]).await;
+    screen
+        .until("the conversation", |seen| !seen.contains("esc back"))
+        .await;
+    screen.quit().await;
     kill(*engine, Signal::TERM);
     house.user.deserted().await;
 }

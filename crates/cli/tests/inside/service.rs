@@ -1,8 +1,12 @@
 //! The engine that OpenCode starts, as a program.
 
-use crate::house::House;
+use crate::house::{House, within};
+use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use testkit::model::Gate;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_start_at_once_one_runs_and_it_ends_when_nothing_is_left() {
@@ -148,4 +152,116 @@ async fn an_engine_that_the_plugin_starts_says_everything_to_its_log() {
     );
     let start = fs::read_to_string(house.sockets().join("start.log")).unwrap();
     assert_eq!(start, "");
+}
+
+/// A guest of the engine, as OpenCode's screen is one.
+struct Guest(BufReader<UnixStream>);
+
+impl Guest {
+    /// Comes in as soon as there is an engine.
+    async fn come(house: &House) -> Self {
+        let socket = house.sockets().join("service.sock");
+        let stream = within("an engine", async {
+            loop {
+                match UnixStream::connect(&socket).await {
+                    Ok(stream) => return stream,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let mut guest = Self(BufReader::new(stream.await));
+        let version = env!("CARGO_PKG_VERSION");
+        guest
+            .say(&json!({ "talk": 1, "version": version, "pid": 1 }))
+            .await;
+        guest.hear("talk").await;
+        guest
+    }
+
+    async fn say(&mut self, line: &Value) {
+        let line = format!("{line}\n");
+        self.0.get_mut().write_all(line.as_bytes()).await.unwrap();
+    }
+
+    /// The next line that has this.
+    async fn hear(&mut self, key: &str) -> Value {
+        within(key, async {
+            loop {
+                let mut line = String::new();
+                assert_ne!(self.0.read_line(&mut line).await.unwrap(), 0);
+                let said: Value = serde_json::from_str(&line).unwrap();
+                if !said[key].is_null() {
+                    return said;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Looks until the first row of the panel says something.
+    async fn until(&mut self, house: &House, what: &str) -> Value {
+        let mut seen = String::new();
+        for id in 10.. {
+            let directory = house.user.project();
+            self.say(&json!({ "id": id, "want": "look", "directory": directory, "seen": seen }))
+                .await;
+            let view = self.hear("id").await["view"].take();
+            if view["panel"][0]["text"] == what {
+                return view;
+            }
+            assert_ne!(view["seen"], seen.as_str(), "nothing is answered twice");
+            view["seen"].as_str().unwrap().clone_into(&mut seen);
+        }
+        unreachable!("a look ends only by what is seen")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_sees_what_a_terminal_carries_out_and_looks_once_at_a_time() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let engine = house.user.start(&["serve", "--idle", "10m"]);
+    let mut guest = Guest::come(&house).await;
+    let look = |id: u64, seen: &Value, page: u16| json!({ "id": id, "want": "look", "directory": house.user.project(), "seen": seen, "page": page });
+    guest.say(&look(1, &json!(""), 80)).await;
+    let first = guest.hear("id").await;
+    let text = &first["view"]["page"][0]["text"];
+    assert!(
+        text.as_str().unwrap().contains("no mission here yet"),
+        "{first}"
+    );
+    assert_eq!(first["view"]["panel"], json!([]));
+    // Of two looks the second is the one that counts; the first is over, and shows nothing.
+    guest.say(&look(2, &first["view"]["seen"], 80)).await;
+    guest.say(&look(3, &json!(""), 0)).await;
+    let (one, other) = (guest.hear("id").await, guest.hear("id").await);
+    let (two, three) = match one["id"] == 2 {
+        true => (one, other),
+        false => (other, one),
+    };
+    assert_eq!(
+        (&two["id"], &two["view"]),
+        (&json!(2), &Value::Null),
+        "{two}"
+    );
+    assert_eq!(three["view"]["page"], json!([]), "{three}");
+
+    let task = house.user.start(&["task", "Add one and two"]);
+    let view = guest.until(&house, "Mission m1 running").await;
+    assert_eq!(view["badge"]["text"], "m1 0/2", "{view}");
+    gates.iter().for_each(Gate::open);
+    assert_eq!(task.end().await.code, Some(0));
+    // What is over was none of this conversation's, and there is no panel of it any more.
+    let gone = within("a panel that goes", async {
+        loop {
+            guest.say(&look(4, &json!(""), 0)).await;
+            let view = guest.hear("id").await["view"].take();
+            if view["panel"] == json!([]) {
+                return view;
+            }
+        }
+    });
+    assert_eq!(gone.await["badge"]["text"], "");
+    house.ends().await;
+    engine.end().await;
 }

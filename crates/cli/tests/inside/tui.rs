@@ -2,7 +2,7 @@
 
 use crate::house::{House, crew, kill, within};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Stdio;
 use testkit::model::{Gate, Model, Reply, Request};
@@ -12,7 +12,7 @@ use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 /// OpenCode on a terminal.
-struct Screen {
+pub(crate) struct Screen {
     socket: PathBuf,
     /// Everything that it writes; what it is does not matter, only that it comes.
     written: pipe::Receiver,
@@ -24,7 +24,12 @@ struct Screen {
 const TOLD: usize = 12;
 
 impl Screen {
-    async fn open(house: &House, words: &[&str]) -> Self {
+    pub(crate) async fn open(house: &House, words: &[&str]) -> Self {
+        Self::sized(house, words, 120).await
+    }
+
+    /// One of so many columns. From 121 on OpenCode shows its sidebar.
+    pub(crate) async fn sized(house: &House, words: &[&str], columns: u16) -> Self {
         let home = house.user.home().path();
         let n = std::fs::read_dir(home).unwrap().count();
         let (socket, fifo) = (home.join(format!("t{n}")), home.join(format!("w{n}")));
@@ -52,7 +57,7 @@ impl Screen {
         );
         let mut tmux = house.user.command("tmux".as_ref());
         tmux.args(["-f", "/dev/null", "-S"]).arg(&screen.socket);
-        tmux.args(["new-session", "-d", "-x", "120", "-y", "45"]);
+        tmux.args(["new-session", "-d", "-y", "45", "-x", &columns.to_string()]);
         tmux.args(["-e", "TERM=xterm-256color", &program]);
         let started = tmux.env("TERM", "xterm-256color").status().await;
         let started = started
@@ -64,7 +69,7 @@ impl Screen {
         screen
     }
 
-    async fn tmux(&self, words: &[&str]) -> String {
+    pub(crate) async fn tmux(&self, words: &[&str]) -> String {
         let mut tmux = Command::new("tmux");
         tmux.arg("-S").arg(&self.socket).args(words);
         let output = tmux.stderr(Stdio::inherit()).output().await.unwrap();
@@ -72,7 +77,7 @@ impl Screen {
     }
 
     /// What stands there, once it fits.
-    async fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+    pub(crate) async fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
         let looking = async {
             loop {
                 let now = self.tmux(&["capture-pane", "-p"]).await;
@@ -99,14 +104,14 @@ impl Screen {
         }
     }
 
-    async fn shows(&mut self, what: &str) -> String {
+    pub(crate) async fn shows(&mut self, what: &str) -> String {
         self.until(what, |screen| screen.contains(what)).await
     }
 
     /// Types a line into the prompt and sends it. The blank at its end closes the list of commands, in which Enter
     /// would only choose one. OpenCode empties the prompt when it takes the line, with whatever was typed since: so it
     /// is waited for.
-    async fn types(&mut self, line: &str) {
+    pub(crate) async fn types(&mut self, line: &str) {
         self.writes(&format!("{line} "), line).await;
         self.tmux(&["send-keys", "Enter"]).await;
         let taken = format!("a prompt without {line}");
@@ -114,13 +119,13 @@ impl Screen {
     }
 
     /// Types a text, until the whole line stands in the prompt.
-    async fn writes(&mut self, text: &str, line: &str) {
+    pub(crate) async fn writes(&mut self, text: &str, line: &str) {
         self.tmux(&["send-keys", "-l", text]).await;
         self.until(line, |screen| stands(screen, line)).await;
     }
 
     /// Leaves OpenCode as a user does.
-    async fn quit(self) {
+    pub(crate) async fn quit(self) {
         self.tmux(&["send-keys", "C-c"]).await;
         within("the end of OpenCode", self.tmux(&["wait-for", "over"])).await;
     }
@@ -135,7 +140,7 @@ impl Drop for Screen {
 }
 
 /// Whether a line stands in the prompt.
-fn stands(screen: &str, line: &str) -> bool {
+pub(crate) fn stands(screen: &str, line: &str) -> bool {
     let mut rows = screen
         .lines()
         .filter_map(|row| row.trim().strip_prefix('┃'));
@@ -192,7 +197,7 @@ async fn a_task_is_typed_seen_and_stopped() {
 async fn a_mission_outlives_its_engine_and_the_terminal_view() {
     let (model, gates) = held().await;
     let house = House::with(model);
-    let mut screen = Screen::open(&house, &[]).await;
+    let mut screen = Screen::sized(&house, &[], 160).await;
     screen.shows("Ask anything").await;
     screen.types("/task Add one and two").await;
     screen.shows("- T1 working: Add one").await;
@@ -202,8 +207,10 @@ async fn a_mission_outlives_its_engine_and_the_terminal_view() {
     kill(engine, Signal::KILL);
     within("the end of the engine", testkit::user::gone(engine)).await;
     gates[0].open();
-    let seen = screen.shows("- T2 working: Add two").await;
+    screen.shows("- T2 working: Add two").await;
+    let seen = screen.shows("● T2 Add two").await;
     println!("{seen}");
+    assert!(seen.contains("✓ T1 Add one"), "{seen}");
     assert_ne!(house.service(), Some(engine), "another one took it up");
     assert_eq!(
         seen.matches("## m1 ").count(),
@@ -336,4 +343,122 @@ async fn a_permission_is_asked_for_and_answered_where_the_user_types() {
     nothing_but_the_mission(&house.model);
     screen.quit().await;
     house.ends().await;
+}
+
+/// One whose first Worker asks for a permission, and then waits.
+async fn asking() -> (Model, [Gate; 2]) {
+    let (crew, gates) = (crew(), [Gate::default(), Gate::default()]);
+    let kept = gates.clone();
+    let model = Model::start(move |request: &Request| -> Reply {
+        let reply = crew.answer(request);
+        let job = crew.job(request).map(|job| job.name().to_owned());
+        match (Role::of(request), job.as_deref(), request.step()) {
+            (Role::Worker, Some("one"), 0) => {
+                let bash = json!({ "command": "echo hello > hello.txt", "description": "greets" });
+                reply.and_call("bash", bash)
+            }
+            (Role::Worker, Some("one"), _) => reply.after(&kept[0]),
+            (Role::Worker, Some("two"), _) => reply.after(&kept[1]),
+            _ => reply,
+        }
+    });
+    (model.await, gates)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_panel_shows_the_mission_and_its_page_answers_and_ends_it() {
+    let (model, _gates) = asking().await;
+    let house = House::with(model);
+    let mut screen = Screen::sized(&house, &[], 160).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    let seen = screen.shows("/mission answers it").await;
+    println!("{seen}");
+    for shown in [
+        "Mission m1 running",
+        "● T1 Add one",
+        "○ T2 Add two",
+        "q1 asks for T1.1: run:",
+        "m1 asks q1",
+    ] {
+        assert!(seen.contains(shown), "{shown}: {seen}");
+    }
+
+    screen.writes("/mission", "/mission").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    let seen = screen.shows("esc back · a answer · p pause · s end").await;
+    println!("{seen}");
+    let seen = screen
+        .shows("q1 asks for T1.1: run: echo hello > hello.txt")
+        .await;
+    println!("{seen}");
+    screen.tmux(&["send-keys", "a"]).await;
+    let seen = screen.shows("for the rest of this mission").await;
+    println!("{seen}");
+    // Who does not want to say it now has the page back, and the question.
+    screen.tmux(&["send-keys", "Escape"]).await;
+    let seen = screen
+        .until("a page without the choices", |seen| {
+            !seen.contains("for the rest of this mission")
+        })
+        .await;
+    assert!(seen.contains("q1 asks for T1.1"), "{seen}");
+    screen.tmux(&["send-keys", "a"]).await;
+    screen.shows("for the rest of this mission").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("q1 is answered").await;
+    let seen = screen
+        .until("a page without the question", |seen| {
+            !seen.contains("q1 asks")
+        })
+        .await;
+    println!("{seen}");
+
+    screen.tmux(&["send-keys", "p"]).await;
+    screen.shows("r go on").await;
+    screen.tmux(&["send-keys", "r"]).await;
+    screen.shows("p pause").await;
+    screen.tmux(&["send-keys", "s"]).await;
+    screen.shows("End the mission?").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    let seen = screen.shows("m1 cancelled: Add one and two").await;
+    println!("{seen}");
+    screen.tmux(&["send-keys", "Escape"]).await;
+    let seen = screen.shows("Report of mission m1").await;
+    println!("{seen}");
+    assert!(seen.contains("Mission m1 cancelled"), "{seen}");
+    nothing_but_the_mission(&house.model);
+    screen.quit().await;
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_without_sense_is_not_drawn_and_breaks_nothing() {
+    let house = House::new().await;
+    let welcome = json!({ "talk": 1, "version": env!("CARGO_PKG_VERSION") });
+    crate::harmless::instead(&house, move |line| {
+        let asked: Value = serde_json::from_str(line).unwrap();
+        let view = json!({ "seen": line.len(), "badge": 3, "panel": "x", "page": [null], "asks": 7, "commands": {} });
+        Some(match asked["want"] == "look" {
+            // One answer, and then silence: a view is asked for again as soon as one is there.
+            true if asked["seen"] == "" => {
+                format!("{}\n", json!({ "id": asked["id"], "view": view }))
+            }
+            true => String::new(),
+            false => format!("{welcome}\n"),
+        })
+    });
+    let mut screen = Screen::sized(&house, &[], 160).await;
+    screen.shows("Ask anything").await;
+    screen.writes("/mission", "/mission").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen
+        .until("an empty page", |seen| !seen.contains("Ask anything"))
+        .await;
+    screen.tmux(&["send-keys", "apsr"]).await;
+    screen.tmux(&["send-keys", "Escape"]).await;
+    screen.shows("Ask anything").await;
+    screen.types("Hello").await;
+    screen.shows("Build · Mock One").await;
+    screen.quit().await;
 }

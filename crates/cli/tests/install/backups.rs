@@ -19,22 +19,30 @@ fn of_each_file_the_last_five_are_kept_and_only_their_owner_reads_them() {
         );
     }
     let folder = home.state().join("backups");
-    let mut kept: Vec<_> = fs::read_dir(&folder)
+    let mut all: Vec<_> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    kept.sort();
-    assert_eq!(kept.len(), 5, "{kept:?}");
+    all.sort();
     assert_eq!(mode(&folder), 0o700);
-    for path in &kept {
+    for path in &all {
         assert_eq!(mode(path), 0o600);
     }
-    let newest = fs::read_to_string(&kept[4]).unwrap();
+    let of = |name: &str| -> Vec<_> {
+        let paths = all.iter();
+        paths
+            .filter(|path| path.to_string_lossy().ends_with(name))
+            .collect()
+    };
+    let kept = of("-opencode.json");
+    assert_eq!((kept.len(), of("-tui.jsonc").len()), (5, 5), "{all:?}");
+    assert_eq!(all.len(), 10, "{all:?}");
+    let newest = fs::read_to_string(kept[4]).unwrap();
     assert!(
         newest.contains("\"round\": 7") && newest.contains("plugin"),
         "{newest}"
     );
-    let before_it = fs::read_to_string(&kept[3]).unwrap();
+    let before_it = fs::read_to_string(kept[3]).unwrap();
     assert_eq!(before_it, "{\"round\": 7}");
 }
 

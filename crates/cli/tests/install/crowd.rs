@@ -22,14 +22,17 @@ fn of_twelve_installs_at_once_one_registers() {
             said
         })
         .collect();
-    let registered = said.iter().filter(|said| said.contains("registered in"));
-    assert_eq!(registered.count(), 1, "{said:#?}");
+    for file in ["opencode.json", "tui.jsonc"] {
+        let told = format!("registered in {}", home.config().join(file).display());
+        let registered = said.iter().filter(|said| said.contains(&told));
+        assert_eq!(registered.count(), 1, "{file}: {said:#?}");
+    }
     let wanted = format!(
         "{{\n  \"plugin\": [\n    \"a\",\n    \"{}\"\n  ]\n}}\n",
         home.entry()
     );
     assert_eq!(home.text("opencode.json"), wanted);
-    assert_eq!(home.configuration().len(), 1);
+    assert_eq!(home.configuration().len(), 2);
     // Six that put it in and six that take it out: it is in there once or not at all.
     let mixed = (0..12).map(|n| start(["install", "uninstall"][n % 2]));
     for child in mixed.collect::<Vec<_>>() {

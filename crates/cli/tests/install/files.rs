@@ -235,8 +235,12 @@ fn a_dry_run_prints_the_difference_and_changes_nothing() {
         .ends(0, &["would write the plugin's files"]);
     let file = home.config().join("opencode.json");
     let (file, entry) = (file.display(), home.entry());
+    let screen = home.config().join("tui.jsonc");
+    let screen = screen.display();
     let wanted = format!(
         "--- a{file}\n+++ b{file}\n@@ -1,5 +1,6 @@\n {{\n   \"plugin\": [\n-    \"a\"\n+    \"a\",\n+    \"{entry}\"\n   ]\n }}\n"
+    ) + &format!(
+        "--- /dev/null\n+++ b{screen}\n@@ -0,0 +1,4 @@\n+{{\n+  \"$schema\": \"https://opencode.ai/tui.json\",\n+  \"plugin\": [\"{entry}\"]\n+}}\n"
     );
     assert_eq!(ran.out, wanted);
     assert_eq!(home.configuration(), before);

@@ -13,7 +13,7 @@ use mission::work::Base;
 
 const START: Timestamp = Timestamp(1_000_000);
 
-fn at(secs: u64) -> Timestamp {
+pub(in crate::view) fn at(secs: u64) -> Timestamp {
     START + Millis::from_secs(secs)
 }
 
@@ -26,7 +26,7 @@ fn tree() -> TreeId {
 }
 
 /// A mission with three tasks, two of which run.
-fn running(titles: [&str; 3]) -> Mission {
+pub(in crate::view) fn running(titles: [&str; 3]) -> Mission {
     let request = "Add a health check".to_owned();
     let terms = Terms::default();
     let id: MissionId = "m7".parse().unwrap();
@@ -93,6 +93,23 @@ fn start(turn: Turn, epoch: u64, lane: u32) -> Event {
     }
 }
 
+/// The first Worker may not decide something by itself.
+pub(in crate::view) fn asked(text: &str) -> Event {
+    let about = About::Permission {
+        epoch: Epoch(1),
+        token: 1,
+        kind: "bash".into(),
+    };
+    Event::Asked {
+        id: QuestionId(1),
+        about,
+        text: text.into(),
+        choices: ["allow", "deny"].map(str::to_owned).to_vec(),
+        default: "deny".into(),
+        deadline: at(660),
+    }
+}
+
 fn usage(tokens: u64) -> Usage {
     Usage {
         input: Some(tokens),
@@ -152,20 +169,7 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
         charged: 5,
     };
     mission.apply(at(71), &ended);
-    let about = About::Permission {
-        epoch: Epoch(1),
-        token: 1,
-        kind: "bash".into(),
-    };
-    let asked = Event::Asked {
-        id: QuestionId(1),
-        about,
-        text: "run: npm install left-pad".into(),
-        choices: ["allow", "deny"].map(str::to_owned).to_vec(),
-        default: "deny".into(),
-        deadline: at(660),
-    };
-    mission.apply(at(72), &asked);
+    mission.apply(at(72), &asked("run: npm install left-pad"));
     let mut signs = Signs::default();
     let (cause, at_most) = ("the provider (429)".into(), Millis::from_mins(2));
     signs.hear(at(74), Epoch(1), Sign::Waiting { cause, at_most });

@@ -1,0 +1,136 @@
+// The connection to the engine, for OpenCode's server and for its screen: where the engine is, who may answer in its
+// place, how it is started, and what is said and heard.
+import { spawn } from "node:child_process"
+import fs from "node:fs"
+import { createRequire } from "node:module"
+import net from "node:net"
+import os from "node:os"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+
+const TALK = 1
+export const HAND_OVER = 1_000 // from a request to the engine's answer, once it runs
+const LINE = 1 << 20 // the longest line that the engine may send
+const HERE = path.dirname(fileURLToPath(import.meta.url))
+
+export function folder() {
+  const env = process.env
+  if (env.ORCHESTRATOR_STATE_DIR) return path.resolve(env.ORCHESTRATOR_STATE_DIR, "run")
+  const xdg = path.isAbsolute(env.XDG_STATE_HOME ?? "") ? env.XDG_STATE_HOME : path.join(env.HOME || os.homedir(), ".local/state")
+  return path.join(xdg, "opencode-orchestrator/run")
+}
+
+// Whoever could write in the folder could put a socket of their own there.
+export function safe(dir) {
+  fs.mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const found = fs.lstatSync(dir)
+  if (!found.isDirectory()) throw new Error(`${dir} is not a folder`)
+  if (found.uid !== process.geteuid()) throw new Error(`${dir} belongs to another user`)
+  if (found.mode & 0o077) throw new Error(`${dir} is open to other users: chmod 700 it`)
+  return dir
+}
+
+function json(file) {
+  try {
+    return JSON.parse(fs.readFileSync(file, "utf8"))
+  } catch {
+    return {}
+  }
+}
+
+let known
+const version = () => (known ??= json(path.join(HERE, "package.json")).version ?? "0")
+
+function program(options) {
+  const named = options?.engine ?? process.env.ORCHESTRATOR_PROGRAM ?? json(path.join(HERE, "engine.json")).program
+  if (named) return named
+  try {
+    return createRequire(import.meta.url).resolve(`@opencode-orchestrator/${process.platform}-${process.arch}/orchestrator`)
+  } catch {
+    return "orchestrator"
+  }
+}
+
+export const within = (ms, work, what) => {
+  let timer
+  const late = new Promise((_, no) => (timer = setTimeout(() => no(new Error(what)), ms)))
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
+
+export function start(options) {
+  const dir = safe(folder())
+  const env = { ...process.env }
+  for (const name of ["OPENCODE", "OPENCODE_PID", "OPENCODE_PROCESS_ROLE", "OPENCODE_RUN_ID", "AGENT"]) delete env[name]
+  // A file and no pipe: the engine outlives this process. As soon as it runs it keeps a log of its own instead.
+  const said = path.join(dir, "start.log")
+  const log = fs.openSync(said, fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW, 0o600)
+  const name = program(options)
+  return new Promise((started, failed) => {
+    const child = spawn(name, ["serve"], { cwd: dir, env, detached: true, stdio: ["ignore", log, log] })
+    fs.closeSync(log)
+    child.once("spawn", () => started(child))
+    child.once("error", (error) => failed(new Error(error.code === "ENOENT" ? `there is no program ${name}; install it, or name it: ORCHESTRATOR_PROGRAM` : error.message)))
+    child.once("exit", (code, signal) => {
+      // Another one was faster; that one answers.
+      if (code !== 0) child.told = fs.readFileSync(said, "utf8").trim().slice(-400) || `the engine ended at once (${code ?? signal})`
+    })
+    child.unref()
+  })
+}
+
+// One connection: says who we are, and hands answers to whoever asked. Null if nobody is there. What there is to say
+// about us is asked for only where there is somebody to hear it; when the connection ends, `gone` is told.
+export function connect(about, most, gone) {
+  const at = path.join(folder(), "service.sock")
+  const found = fs.lstatSync(at, { throwIfNoEntry: false })
+  if (!found) return null
+  safe(path.dirname(at))
+  if (!found.isSocket() || found.uid !== process.geteuid()) throw new Error(`${at} is not a socket of yours`)
+  const hello = { talk: TALK, version: version(), pid: process.pid, ...about() }
+  return new Promise((go, no) => {
+    const socket = net.connect(at)
+    const talk = { socket, asked: new Map(), running: 0, n: 0 }
+    const end = (error) => {
+      socket.destroy()
+      no(error)
+    }
+    const timer = setTimeout(() => end(new Error("the engine does not answer; `orchestrator doctor` looks after it")), most)
+    let text = ""
+    const read = (said) => {
+      if (said.talk) clearTimeout(timer), go(talk)
+      else if (said.refused) end(Object.assign(new Error(said.refused), { leaving: said.leaving }))
+      else if (said.running !== undefined) talk.running = said.running
+      else talk.asked.get(said.id)?.(said)
+    }
+    socket.setEncoding("utf8").unref()
+    socket.on("connect", () => socket.write(JSON.stringify(hello) + "\n"))
+    socket.on("data", (data) => {
+      const lines = (text + data).split("\n")
+      text = lines.pop()
+      try {
+        if (text.length > LINE) throw new Error("endless")
+        lines.map((line) => JSON.parse(line)).forEach(read)
+      } catch {
+        end(new Error(`whoever is behind ${at} speaks another language`))
+      }
+    })
+    // A write to an engine that has just died keeps Bun from telling more than one of these, and not always the same.
+    for (const end of ["end", "error", "close"]) socket.on(end, () => over())
+    const over = () => {
+      socket.destroy()
+      clearTimeout(timer)
+      go(null)
+      for (const answer of talk.asked.values()) answer(null)
+      gone(talk)
+    }
+  })
+}
+
+export function ask(talk, want) {
+  if (talk.socket.destroyed) return Promise.resolve(null)
+  const id = ++talk.n
+  return new Promise((answer) => {
+    talk.asked.set(id, answer)
+    talk.socket.write(JSON.stringify({ id, ...want }) + "\n")
+  }).finally(() => talk.asked.delete(id))
+}

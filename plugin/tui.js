@@ -1,0 +1,208 @@
+// OpenCode's screen: a panel beside the conversation, a page and a badge, drawn as the engine says, and a dialog that
+// hands answers on. OpenCode brings what is imported here; it compiles no JSX in packages, so there is none. Nothing is
+// started from here, and while no engine runs nothing is done.
+import { createComponent, createElement, insert, spread, useTerminalDimensions } from "@opentui/solid"
+import { randomUUID } from "node:crypto"
+import { createEffect, createSignal, onCleanup } from "solid-js"
+import { ask, connect, HAND_OVER, within } from "./talk.js"
+
+const PAGE = "orchestrator.mission"
+const TITLE = "orchestrator"
+const AGAIN = [250, 500, 1_000, 2_000, 4_000] // an engine that was there and is gone is looked for so often
+const LONG = 10_000 // from a command to its answer: a mission is ended before it is told so
+const NONE = { seen: "", badge: { tone: "", text: "" }, panel: [], page: [], asks: [], commands: [] }
+
+// An element. What is a function in it is asked again when what it tells of has changed.
+function element(kind, props, children) {
+  const node = createElement(kind)
+  spread(node, props, true)
+  insert(node, children)
+  return node
+}
+
+// What is drawn. A fault in it would end OpenCode with all that stands there; and it takes no text outside of a line.
+const drawn = (what) => () => {
+  try {
+    return what() || null
+  } catch {
+    return null
+  }
+}
+
+async function tui(api) {
+  // Inside the engine's own servers there is nobody who looks.
+  if (process.env.ORCHESTRATOR_INSIDE === "1") return
+  const [view, setView] = createSignal(NONE)
+  const directory = () => api.state.path.directory || process.cwd()
+  const color = (row) => api.theme.current[row.tone === "muted" ? "textMuted" : row.tone || "text"]
+  const [told, tell] = createSignal({ tone: "", text: "" })
+  // OpenCode draws toasts on its own pages only; ours has a line for what is told.
+  const say = (text, tone) => (api.route.current.name === PAGE ? tell({ tone, text }) : api.ui.toast({ title: TITLE, message: text, variant: tone }))
+  let talk
+  let reaching
+  let looks = 0
+  let columns = 0
+
+  // The engine, if one runs. Whoever comes meanwhile waits for the same connection.
+  function reach() {
+    if (talk) return Promise.resolve(talk)
+    const gone = (ended) => talk === ended && (talk = undefined)
+    return (reaching ??= Promise.resolve()
+      .then(() => connect(() => ({ directory: directory() }), HAND_OVER, gone))
+      .catch(() => null)
+      .then((found) => (talk = found?.socket.destroyed ? undefined : (found ?? undefined)))
+      .finally(() => (reaching = undefined)))
+  }
+
+  // Looks until it is looked anew: each answer is drawn and asked about again, and the engine answers when there is
+  // something else to see.
+  async function look() {
+    const n = ++looks
+    const session = here()
+    let seen = ""
+    for (let again = AGAIN.length; n === looks; ) {
+      const engine = await reach()
+      const said = engine && (await ask(engine, { want: "look", directory: directory(), session, seen, page: columns }))
+      if (n !== looks) return
+      if (said?.view) {
+        again = 0
+        seen = said.view.seen
+        setView({ ...NONE, ...said.view })
+        continue
+      }
+      seen = ""
+      setView(NONE)
+      if (again >= AGAIN.length) return
+      const pause = AGAIN[again++]
+      await new Promise((go) => setTimeout(go, pause).unref?.())
+    }
+  }
+
+  // The conversation on the screen, or the one that the page was opened from.
+  let last = ""
+  function here() {
+    const route = api.route.current
+    if (route.name !== PAGE) last = route.name === "session" ? (route.params?.sessionID ?? "") : ""
+    return last
+  }
+
+  async function order(command, words = "") {
+    try {
+      const engine = await reach()
+      const want = { want: "command", key: randomUUID(), command, arguments: words, session: here(), directory: directory() }
+      const said = engine && (await within(LONG, ask(engine, want), "the engine does not answer; `orchestrator status` tells what it does"))
+      if (said) say(said.say, said.variant)
+      else say("no engine runs; type /resume in the conversation", "warning")
+    } catch (error) {
+      say(String(error?.message ?? error), "error")
+    }
+  }
+
+  // The oldest question, with what there is to choose.
+  function answer() {
+    const asked = view().asks[0]
+    if (!asked) return say("nothing is asked now", "info")
+    const send = (words) => {
+      api.ui.dialog.clear()
+      if (words.trim()) order("answer", `${asked.id} ${words}`)
+    }
+    const options = asked.choices.map(({ word, about }) => ({ title: word, value: word, description: about }))
+    const leave = () => api.ui.dialog.clear()
+    api.ui.dialog.setSize("large")
+    api.ui.dialog.replace(() =>
+      options.length
+        ? createComponent(api.ui.DialogSelect, { title: asked.text, options, onSelect: (chosen) => send(chosen.value) })
+        : createComponent(api.ui.DialogPrompt, { title: asked.text, placeholder: "your answer", onConfirm: send, onCancel: leave }),
+    )
+  }
+
+  function stop() {
+    const leave = () => api.ui.dialog.clear()
+    const sure = () => (leave(), order("stop"))
+    const told = { title: "End the mission?", message: "Its work is kept, and /resume goes on with it." }
+    api.ui.dialog.replace(() => createComponent(api.ui.DialogConfirm, { ...told, onConfirm: sure, onCancel: leave }))
+  }
+
+  const can = (name) => view().commands.includes(name)
+  const open = () => (here(), api.route.navigate(PAGE))
+  const close = () => (last ? api.route.navigate("session", { sessionID: last }) : api.route.navigate("home"))
+
+  const line = (row) => element("text", { fg: color(row) }, String(row.text || " "))
+  const muted = (text) => line({ tone: "muted", text })
+
+  function Page() {
+    const size = useTerminalDimensions()
+    let box
+    createEffect(() => {
+      columns = Math.max(20, size().width - 6)
+      look()
+    })
+    tell({ tone: "", text: "" })
+    const scroll = (by) => box?.scrollBy(by)
+    const keys = [
+      { key: "escape", name: "close", title: "Leave the mission's page", run: close },
+      { key: "q", name: "leave", title: "Leave the mission's page", run: close },
+      { key: "a", name: "answer", title: "Answer the mission's question", run: answer },
+      { key: "p", name: "pause", title: "Pause the mission", run: () => can("pause") && order("pause") },
+      { key: "r", name: "resume", title: "Let the mission go on", run: () => can("resume") && order("resume") },
+      { key: "s", name: "stop", title: "End the mission", run: () => can("stop") && stop() },
+      { key: "down", name: "down", title: "Scroll down", run: () => scroll(1) },
+      { key: "up", name: "up", title: "Scroll up", run: () => scroll(-1) },
+      { key: "pagedown", name: "pagedown", title: "Scroll a page down", run: () => scroll(size().height - 6) },
+      { key: "pageup", name: "pageup", title: "Scroll a page up", run: () => scroll(6 - size().height) },
+    ].map((key) => ({ ...key, name: `${PAGE}.${key.name}` }))
+    const commands = keys.map(({ name, title, run }) => ({ name, title, run }))
+    const bindings = keys.map(({ key, name, title }) => ({ key, cmd: name, desc: title }))
+    onCleanup(api.keymap.registerLayer({ mode: "base", commands, bindings }))
+    onCleanup(() => {
+      columns = 0
+      queueMicrotask(look)
+    })
+    const hint = () => ["esc back", view().asks.length && "a answer", can("pause") && "p pause", can("resume") && "r go on", can("stop") && "s end", "↑↓ scroll"]
+    const whole = () => ({ flexDirection: "column", width: size().width, height: size().height, paddingLeft: 2, paddingRight: 2, paddingTop: 1, backgroundColor: api.theme.current.background })
+    const none = () => muted(view().seen ? "…" : "No engine runs: /task starts one, /resume goes on with a mission.")
+    return element("box", whole, [
+      element("scrollbox", { ref: (it) => (box = it), flexGrow: 1 }, drawn(() => (view().page.length ? view().page.map(line) : none()))),
+      drawn(() => told().text && line(told())),
+      drawn(() => muted(hint().filter(Boolean).join(" · "))),
+    ])
+  }
+
+  const badge = () => drawn(() => view().badge.text && line(view().badge))
+
+  function Panel(props) {
+    // Another conversation may have another mission.
+    createEffect(() => props.session_id !== last && talk && look())
+    const rows = () => {
+      const [head, ...rest] = view().panel
+      return [element("text", { fg: color(head) }, element("b", {}, head.text)), ...rest.map(line)]
+    }
+    return drawn(() => view().panel.length > 0 && element("box", { flexDirection: "column" }, rows()))
+  }
+
+  api.route.register([{ name: PAGE, render: () => createComponent(Page, {}) }])
+  api.slots.register({
+    order: 150,
+    slots: {
+      sidebar_content: (_context, props) => createComponent(Panel, props),
+      session_prompt_right: badge,
+      home_prompt_right: badge,
+    },
+  })
+  api.keymap.registerLayer({
+    commands: [
+      { name: "orchestrator.open", title: "Mission: show it", desc: "Show the mission of this project", category: "Mission", namespace: "palette", slashName: "mission", run: open },
+      { name: "orchestrator.answer", title: "Mission: answer its question", desc: "Answer what the mission asks", category: "Mission", namespace: "palette", run: answer },
+    ],
+    bindings: [],
+  })
+  // Whatever the engine or the plugin tells comes as a toast, and so does the first sign of an engine.
+  api.lifecycle.onDispose(api.event.on("tui.toast.show", (event) => event.properties?.title === TITLE && !talk && look()))
+  api.lifecycle.onDispose(() => {
+    looks++
+    talk?.socket.destroy()
+  })
+  look()
+}
+
+export default { id: "opencode-orchestrator", tui }
