@@ -14,5 +14,6 @@ pub mod repository;
 pub mod rescue;
 pub mod sample;
 pub mod snapshot;
+mod standing;
 pub mod testdiff;
 pub mod workspace;

@@ -9,15 +9,14 @@ mod agent;
 mod clean;
 mod collect;
 mod ignored;
-mod standing;
 
 pub use collect::{Flag, Tampering, Touched, Work};
 
 use crate::disk::{self, Failure};
 use crate::fault;
 use crate::git::{self, Call, RepoPath};
-use crate::repository::{self, Entry, MissionRepository};
-use crate::snapshot;
+use crate::repository::{self, Change, Entry, MissionRepository};
+use crate::{snapshot, standing};
 use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -29,6 +28,9 @@ use std::time::Duration;
 
 /// A first check-out of a large project on a slow disk.
 const CHECKOUT_DEADLINE: Duration = Duration::from_secs(600);
+
+/// So many files are checked out one by one; for more, git goes through all of the tree.
+const FEW: usize = 200;
 
 /// How the name of an index begins that is kept for the tree that the rest of the name is.
 const COLLECTED: &str = "collected-";
@@ -151,6 +153,22 @@ impl Workspace {
     }
 }
 
+/// What is known of a place that is to be a workspace.
+#[derive(Debug)]
+enum Before {
+    /// Nothing.
+    Unknown,
+    /// It was set to another commit.
+    Other {
+        /// Which.
+        commit: CommitId,
+        /// Whether nobody is expected to have changed anything since.
+        untouched: bool,
+    },
+    /// The files of the wanted commit stood there.
+    Same,
+}
+
 /// Does two things at once, the first in a thread of its own. What went wrong with the second is told before what went
 /// wrong with the first.
 fn beside<T: Send>(
@@ -216,10 +234,7 @@ impl MissionRepository {
             .to_string_lossy()
             .into_owned();
         let state = lane.join("state.json");
-        let before = match again {
-            true => self.workspace_at(&path)?,
-            false => None,
-        };
+        let before = self.workspace_at(&path)?;
         // Written over in place, like all that is small here: see [`agent::make`].
         fs::write(&state, b"").map_err(disk::failed("write", &state))?;
         fault::of("workspace.forgotten", &name);
@@ -232,12 +247,19 @@ impl MissionRepository {
         };
         let workspace = Workspace { path, lane, set };
         // Whoever worked there may have changed everything; what still stands is found by the same comparison.
-        let stands = match before {
-            Some(before) => before.check_identity().is_ok() && self.same_tree(&before, commit)?,
-            None => false,
+        let before = before.filter(|before| before.check_identity().is_ok());
+        let stands = match &before {
+            Some(before) if again => self.same_tree(before, commit)?,
+            _ => false,
         };
-        let stands = self.take_collected(&workspace)? || stands;
-        self.fill(&workspace, keep, stands, &name)?;
+        let before = match self.take_collected(&workspace)? || stands {
+            true => Before::Same,
+            false => before.map_or(Before::Unknown, |before| Before::Other {
+                commit: before.set.commit,
+                untouched: again,
+            }),
+        };
+        self.fill(&workspace, keep, &before, &name)?;
         agent::point_to(&workspace)?;
         workspace.check_identity()?;
         fault::of("workspace.pointed", &name);
@@ -247,21 +269,29 @@ impl MissionRepository {
         Ok(workspace)
     }
 
-    /// Makes a workspace's files those of its commit, and compares them with it. Where they stand for the same tree
-    /// already, they are checked out only if they differ.
+    /// Makes a workspace's files those of its commit, and compares them with it. Of what is known to have been there, no
+    /// more is checked out than differs; only if that was not enough, all of it.
     fn fill(
         &self,
         workspace: &Workspace,
         keep: &[RepoPath],
-        stands: bool,
+        before: &Before,
         name: &str,
     ) -> Result<(), Error> {
+        let mut quick = false;
         // An agent waits for this, so what does not need each other goes on at once.
         let listing = beside(
             || Ok(self.listing(workspace.set.commit.as_str())?),
             || {
                 snapshot::remove_rules(&workspace.path, keep)?;
-                match stands {
+                quick = match before {
+                    Before::Same => true,
+                    Before::Other { commit, untouched } => {
+                        self.check_out_changes(workspace, commit, *untouched)?
+                    }
+                    Before::Unknown => false,
+                };
+                match quick {
                     true => Ok(()),
                     false => self.check_out_whatever_is_there(workspace, keep),
                 }
@@ -280,7 +310,7 @@ impl MissionRepository {
             )
         };
         match cleaned() {
-            Err(Error::NotClean { .. }) if stands => {
+            Err(Error::NotClean { .. }) if quick => {
                 self.check_out_whatever_is_there(workspace, keep)?;
                 cleaned()?;
             }
@@ -426,6 +456,37 @@ impl MissionRepository {
             self.check_out(workspace)?;
         }
         Ok(())
+    }
+
+    /// Checks out what differs from the commit that the workspace was set to before, and what somebody has changed
+    /// there; and whether it could. Git looks at every file and every folder of the tree otherwise.
+    fn check_out_changes(
+        &self,
+        workspace: &Workspace,
+        before: &CommitId,
+        untouched: bool,
+    ) -> Result<bool, Error> {
+        const SUBMODULE: u32 = 0o160_000;
+        let mut changes = self.changes(before.as_str(), workspace.set.commit.as_str(), false)?;
+        if !untouched {
+            let (root, index) = (workspace.path.as_path(), workspace.index());
+            match standing::differing(root, &index, self.is_sha256()) {
+                Some(differing) => changes.extend(differing),
+                None => return Ok(false),
+            }
+        }
+        let plain = |change: &Change| change.old_mode != SUBMODULE && change.new_mode != SUBMODULE;
+        if changes.len() > FEW || !changes.iter().all(plain) {
+            return Ok(false);
+        }
+        if changes.is_empty() {
+            return Ok(true);
+        }
+        let paths: Vec<RepoPath> = changes.into_iter().map(|change| change.path).collect();
+        let words = ["--quiet", "--no-overlay", workspace.set.commit.as_str()];
+        let call = self.lane_call(workspace, "checkout").args(words);
+        let call = call.args(["--pathspec-from-file=-", "--pathspec-file-nul"]);
+        Ok(call.input_paths(&paths).run().is_ok())
     }
 
     fn check_out(&self, workspace: &Workspace) -> Result<(), git::Error> {

@@ -331,10 +331,19 @@ impl MissionRepository {
         Ok(told?.to_vec())
     }
 
-    /// Remembers what git said of a commit and an index from which a tree was written.
-    pub(crate) fn keep_changes(&self, from: &CommitId, to: &TreeId, changes: Vec<Change>) {
+    /// Keeps what a tree is known to hold, and what follows from that: what differs from a commit.
+    pub(crate) fn keep_tree(
+        &self,
+        from: &CommitId,
+        to: &TreeId,
+        files: Vec<Entry>,
+    ) -> Result<(), Error> {
+        let before = self.listing(from.as_str())?;
+        let changes = listing::difference(&before, &files, &self.zeros());
+        self.memo.keep_listing(to.as_str(), &Arc::new(files));
         let asked = (from.as_str(), to.as_str(), false);
-        drop(self.memo.changes(asked, || Ok(changes)));
+        self.memo.changes(asked, || Ok(changes))?;
+        Ok(())
     }
 }
 

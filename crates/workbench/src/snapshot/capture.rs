@@ -7,6 +7,7 @@ use super::{Error, LeftOut, Reason, special};
 use crate::disk::{self, Failure};
 use crate::git::{Call, RepoPath};
 use crate::repository::{self, Change, Changed, Entry, Listing, MissionRepository};
+use crate::standing;
 use mission::ids::{CommitId, Digest, TreeId};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -115,7 +116,7 @@ impl Capture<'_> {
         let (specials, others) = special::in_folders(self.root, &folders);
         special::refuse_as_rules(self.root, &specials, others)?;
         let (changed, untracked) = self.differing()?;
-        self.plan_changed(&changed, &mut plan)?;
+        self.plan_changed(changed, &mut plan);
         self.plan_untracked(&untracked, &mut plan)?;
         self.name_submodules(tracked, &mut plan);
         self.name_specials(specials, &folders, &mut plan)?;
@@ -139,20 +140,12 @@ impl Capture<'_> {
         })
     }
 
-    /// What git says at once of the tracked paths that differ, and of those that it does not track.
-    fn differing(&self) -> Result<(Vec<u8>, Vec<u8>), Error> {
-        let words = [
-            "-z",
-            "--raw",
-            "--no-abbrev",
-            "--no-renames",
-            "--ignore-submodules=all",
-        ];
-        let changed = self.call("diff-files").args(words);
+    /// What differs from the index, and what the index does not hold.
+    fn differing(&self) -> Result<(Vec<Change>, Vec<u8>), Error> {
         let others = ["-z", "--others", "--exclude-standard"];
         let untracked = self.call("ls-files").args(others);
         let (changed, untracked) = std::thread::scope(|scope| {
-            let changed = scope.spawn(|| changed.bytes());
+            let changed = scope.spawn(|| self.changed());
             let untracked = untracked.bytes();
             let changed = changed.join();
             let changed = changed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -161,8 +154,28 @@ impl Capture<'_> {
         Ok((changed?, untracked?))
     }
 
-    fn plan_changed(&self, listing: &[u8], plan: &mut Plan) -> Result<(), Error> {
-        for change in repository::parse_raw(listing)? {
+    fn changed(&self) -> Result<Vec<Change>, Error> {
+        // What somebody has configured is for git to apply.
+        let told = match self.settings.is_empty() {
+            true => standing::differing(self.root, self.index, self.mission.is_sha256()),
+            false => None,
+        };
+        if let Some(told) = told {
+            return Ok(told);
+        }
+        let words = [
+            "-z",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "--ignore-submodules=all",
+        ];
+        let listing = self.call("diff-files").args(words).bytes()?;
+        Ok(repository::parse_raw(&listing)?)
+    }
+
+    fn plan_changed(&self, changes: Vec<Change>, plan: &mut Plan) {
+        for change in changes {
             if change.old_mode == 0o160_000 {
                 continue;
             }
@@ -182,7 +195,6 @@ impl Capture<'_> {
                 _ => plan.forget.push(path),
             }
         }
-        Ok(())
     }
 
     fn plan_untracked(&self, listing: &[u8], plan: &mut Plan) -> Result<(), Error> {
@@ -432,18 +444,21 @@ impl Capture<'_> {
         let Some(base) = self.against else {
             return write();
         };
-        let words = ["--cached", "-z", "--raw", "--no-abbrev", "--no-renames"];
-        let compare = self.call("diff-index").args(words).arg(base.as_str());
-        std::thread::scope(|scope| {
-            let compared = scope.spawn(|| compare.bytes());
-            let tree = write()?;
-            let compared = compared
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            let changes = repository::parse_raw(&compared?)?;
-            self.mission.keep_changes(base, &tree, changes);
-            Ok(tree)
-        })
+        // What the tree holds stands in the index, so nobody has to be asked what differs.
+        let (tree, listed) = std::thread::scope(|scope| {
+            let listed = scope.spawn(|| standing::listed(self.index, self.mission.is_sha256()));
+            let tree = write();
+            let listed = listed.join();
+            (
+                tree,
+                listed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            )
+        });
+        let tree = tree?;
+        if let Some(listed) = listed {
+            self.mission.keep_tree(base, &tree, listed)?;
+        }
+        Ok(tree)
     }
 }
 
