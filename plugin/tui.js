@@ -8,7 +8,7 @@ import { ask, connect, HAND_OVER, within } from "./talk.js"
 
 const PAGE = "orchestrator.mission"
 const TITLE = "orchestrator"
-const AGAIN = [250, 500, 1_000, 2_000, 4_000] // an engine that was there and is gone is looked for so often
+const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that was there and is gone is looked for so often
 const LONG = 10_000 // from a command to its answer: a mission is ended before it is told so
 const NONE = { seen: "", badge: { tone: "", text: "" }, panel: [], page: [], asks: [], commands: [] }
 

@@ -106,6 +106,11 @@ impl Signs {
         (!life.doing.is_empty()).then_some(life.doing.as_str())
     }
 
+    /// The set-up command that runs and for whom.
+    pub(super) fn sets_up(&self) -> Option<String> {
+        self.set_up.as_ref().map(SetUp::told)
+    }
+
     /// Forgets turns that are over.
     pub(crate) fn keep(&mut self, mission: &Mission) {
         self.lives

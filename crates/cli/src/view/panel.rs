@@ -139,6 +139,8 @@ fn panel(mission: &Mission, signs: &Signs, runs: bool) -> Vec<Row> {
     if more > 0 {
         rows.push(row(MUTED, &format!("and {more} more")));
     }
+    let set_up = signs.sets_up();
+    rows.extend(set_up.map(|told| row(MUTED, &format!("set-up: {told}"))));
     for (id, question) in mission.questions() {
         let asked = ask(mission, id, question);
         rows.push(row(LOOK, &escape::short(&asked.text, 2 * WIDE)));
@@ -296,6 +298,7 @@ fn commands(mission: &Mission, runs: bool) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame::SetUp;
     use super::super::frame::tests::{asked, at, running};
     use super::*;
     use agents::Sign;
@@ -319,6 +322,13 @@ mod tests {
         mission.apply(at(72), &asked("run: npm install left-pad"));
         let mut signs = Signs::default();
         signs.hear(at(70), Epoch(2), Sign::Doing("edits README.md".into()));
+        let set_up = SetUp {
+            command: "npm ci".into(),
+            lane: "worker-1".into(),
+            since: at(60),
+            until: at(600),
+        };
+        signs.doing(None, Some(set_up));
         let seen = view(&mission, &signs, at(75), LOOKED, "");
         assert_eq!(
             drawn(&seen.panel),
@@ -329,6 +339,7 @@ mod tests {
                 "info    ● T2 Describe it",
                 "muted     edits README.md",
                 "muted   ○ T3 Count requests",
+                "muted   set-up: `npm ci` for worker 1",
                 "warning q1 asks for T1.1: run: npm install left-pad",
                 "warning /mission answers it",
                 "muted   0 of 3 landed, 0 of 5.0M tokens",

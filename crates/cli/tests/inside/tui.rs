@@ -163,6 +163,26 @@ pub(crate) async fn held() -> (Model, [Gate; 2]) {
     (model.await, gates)
 }
 
+/// One whose first Worker asks for a permission, and then waits.
+async fn asking() -> (Model, [Gate; 2]) {
+    let (crew, gates) = (crew(), [Gate::default(), Gate::default()]);
+    let kept = gates.clone();
+    let model = Model::start(move |request: &Request| -> Reply {
+        let reply = crew.answer(request);
+        let job = crew.job(request).map(|job| job.name().to_owned());
+        match (Role::of(request), job.as_deref(), request.step()) {
+            (Role::Worker, Some("one"), 0) => {
+                let bash = json!({ "command": "echo hello > hello.txt", "description": "greets" });
+                reply.and_call("bash", bash)
+            }
+            (Role::Worker, Some("one"), _) => reply.after(&kept[0]),
+            (Role::Worker, Some("two"), _) => reply.after(&kept[1]),
+            _ => reply,
+        }
+    });
+    (model.await, gates)
+}
+
 fn nothing_but_the_mission(model: &Model) {
     let asked = model.log();
     let others = asked
@@ -301,19 +321,9 @@ async fn a_second_task_stands_in_the_prompt_and_a_key_queues_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permission_is_asked_for_and_answered_where_the_user_types() {
-    let crew = crew();
-    let model = Model::start(move |request: &Request| -> Reply {
-        let reply = crew.answer(request);
-        let job = crew.job(request).map(|job| job.name().to_owned());
-        match (Role::of(request), job.as_deref(), request.step()) {
-            (Role::Worker, Some("one"), 0) => {
-                let bash = json!({ "command": "echo hello > hello.txt", "description": "greets" });
-                reply.and_call("bash", bash)
-            }
-            _ => reply,
-        }
-    });
-    let house = House::with(model.await);
+    let (model, gates) = asking().await;
+    gates.iter().for_each(Gate::open);
+    let house = House::with(model);
     let mut screen = Screen::open(&house, &[]).await;
     screen.shows("Ask anything").await;
     screen.types("/task Add one and two").await;
@@ -343,26 +353,6 @@ async fn a_permission_is_asked_for_and_answered_where_the_user_types() {
     nothing_but_the_mission(&house.model);
     screen.quit().await;
     house.ends().await;
-}
-
-/// One whose first Worker asks for a permission, and then waits.
-async fn asking() -> (Model, [Gate; 2]) {
-    let (crew, gates) = (crew(), [Gate::default(), Gate::default()]);
-    let kept = gates.clone();
-    let model = Model::start(move |request: &Request| -> Reply {
-        let reply = crew.answer(request);
-        let job = crew.job(request).map(|job| job.name().to_owned());
-        match (Role::of(request), job.as_deref(), request.step()) {
-            (Role::Worker, Some("one"), 0) => {
-                let bash = json!({ "command": "echo hello > hello.txt", "description": "greets" });
-                reply.and_call("bash", bash)
-            }
-            (Role::Worker, Some("one"), _) => reply.after(&kept[0]),
-            (Role::Worker, Some("two"), _) => reply.after(&kept[1]),
-            _ => reply,
-        }
-    });
-    (model.await, gates)
 }
 
 #[tokio::test(flavor = "multi_thread")]
