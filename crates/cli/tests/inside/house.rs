@@ -237,6 +237,15 @@ impl Server {
             .collect()
     }
 
+    /// A new conversation in which commands are typed.
+    pub(crate) async fn talk(&self) -> Talk<'_> {
+        Talk {
+            server: self,
+            session: self.session().await,
+            events: self.events().await,
+        }
+    }
+
     /// Everything that happens from now on.
     pub(crate) async fn events(&self) -> Events {
         let opened = self.request(reqwest::Method::GET, "/global/event").send();
@@ -250,6 +259,22 @@ impl Server {
         };
         events.until("server.connected").await;
         events
+    }
+}
+
+/// A conversation, and what happens while commands are typed in it.
+pub(crate) struct Talk<'a> {
+    server: &'a Server,
+    pub(crate) session: String,
+    events: Events,
+}
+
+impl Talk<'_> {
+    /// Types a command, which asks no model, and waits until something is told. Gives what happened until then.
+    pub(crate) async fn types(&mut self, name: &str, arguments: &str, told: &str) -> String {
+        let status = self.server.command(&self.session, name, arguments).await;
+        assert_eq!(status, 500, "/{name} {arguments}");
+        self.events.until(told).await
     }
 }
 

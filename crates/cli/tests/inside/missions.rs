@@ -121,13 +121,8 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
     let (model, gates) = crate::tui::held().await;
     let house = House::with(model);
     let server = house.serve().await;
-    let session = server.session().await;
-    let mut events = server.events().await;
-    let mut typed = async |name: &str, arguments: &str, told: &str| {
-        assert_eq!(server.command(&session, name, arguments).await, 500);
-        events.until(told).await
-    };
-    typed("task", "Add one and two", "m1 begins").await;
+    let mut talk = server.talk().await;
+    talk.types("task", "Add one and two", "m1 begins").await;
     house.model.until(works_on("one")).await;
 
     let run = house.run("queue", "Add one and two, later").spawn();
@@ -136,8 +131,9 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
         while !house.user.run(&["list"]).await.said.contains("later") {}
     })
     .await;
-    typed("status", "", "then m2: Add one and two, later").await;
-    typed("stop", "", "m1 is cancelled").await;
+    talk.types("status", "", "then m2: Add one and two, later")
+        .await;
+    talk.types("stop", "", "m1 is cancelled").await;
     gates.iter().for_each(Gate::open);
 
     let output = within("the end of the run", run.wait_with_output()).await;
@@ -187,18 +183,15 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     house.user.deserted().await;
 
     let server = house.serve().await;
-    let session = server.session().await;
-    let mut events = server.events().await;
-    let mut typed = async |name: &str, arguments: &str, told: &str| {
-        assert_eq!(server.command(&session, name, arguments).await, 500);
-        events.until(told).await;
-    };
-    typed("task", "Add three", "m1 is not over, and nobody runs it").await;
-    typed("resume", "", "m1 goes on").await;
-    typed("resume", "", "m1 runs already").await;
-    typed("stop", "", "m1 is cancelled").await;
-    typed("task", "Add one and two", "m2 begins").await;
-    typed("task", "Add three", "m2 runs here. Enter queues this").await;
+    let mut talk = server.talk().await;
+    talk.types("task", "Add three", "m1 is not over, and nobody runs it")
+        .await;
+    talk.types("resume", "", "m1 goes on").await;
+    talk.types("resume", "", "m1 runs already").await;
+    talk.types("stop", "", "m1 is cancelled").await;
+    talk.types("task", "Add one and two", "m2 begins").await;
+    talk.types("task", "Add three", "m2 runs here. Enter queues this")
+        .await;
     let output = house.ran("task", "Add three").await;
     assert_eq!(output.status.code(), Some(1), "nothing began: {output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
@@ -208,10 +201,10 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
             .iter()
             .any(|(text, _)| text.starts_with("## m2 running"))
     };
-    until(&server, &session, &mut BTreeSet::new(), runs).await;
-    typed("stop", "", "m2 is cancelled").await;
-    typed("resume", "", "m2 goes on").await;
-    typed("stop", "", "m2 is cancelled").await;
+    until(&server, &talk.session, &mut BTreeSet::new(), runs).await;
+    talk.types("stop", "", "m2 is cancelled").await;
+    talk.types("resume", "", "m2 goes on").await;
+    talk.types("stop", "", "m2 is cancelled").await;
     let list = house.user.run(&["list"]).await.said;
     assert!(!list.contains("Add three"), "{list}");
     drop(server);
@@ -223,19 +216,17 @@ async fn queued_missions_begin_one_after_the_other_and_outlive_the_engine() {
     let (model, _gates) = crate::tui::held().await;
     let house = House::with(model);
     let server = house.serve().await;
-    let session = server.session().await;
-    let mut events = server.events().await;
-    let mut typed = async |name: &str, arguments: &str, told: &str| {
-        assert_eq!(server.command(&session, name, arguments).await, 500);
-        events.until(told).await
-    };
-    typed("queue", "Add one", "m1 begins: Add one").await;
-    let offered = typed("task", "Add two", "tui.prompt.append").await;
+    let mut talk = server.talk().await;
+    talk.types("queue", "Add one", "m1 begins: Add one").await;
+    let offered = talk.types("task", "Add two", "tui.prompt.append").await;
     assert!(offered.contains("/queue Add two"), "{offered}");
-    typed("queue", "\"Add two\"", "m2 waits until m1 is over: Add two").await;
-    typed("queue", "Add three", "m3 waits until m2 is over").await;
-    typed("queue", "Add four", "m4 waits until m3 is over").await;
-    typed("status", "", "then m2: Add two").await;
+    talk.types("queue", "\"Add two\"", "m2 waits until m1 is over: Add two")
+        .await;
+    talk.types("queue", "Add three", "m3 waits until m2 is over")
+        .await;
+    talk.types("queue", "Add four", "m4 waits until m3 is over")
+        .await;
+    talk.types("status", "", "then m2: Add two").await;
     let cancelled = house.user.run(&["cancel", "m3"]).await;
     assert_eq!(cancelled.code, Some(0), "{}", cancelled.said);
 
@@ -243,18 +234,19 @@ async fn queued_missions_begin_one_after_the_other_and_outlive_the_engine() {
     let engine = house.service().expect("an engine runs");
     kill(engine, Signal::KILL);
     within("the end of the engine", testkit::user::gone(engine)).await;
-    typed("status", "", "then m2: Add two").await;
+    talk.types("status", "", "then m2: Add two").await;
 
-    typed("stop", "", "m1 is cancelled").await;
+    talk.types("stop", "", "m1 is cancelled").await;
+    let session = talk.session.clone();
     let begins = async |board: &str| {
         let stands =
             |texts: &[(String, bool)]| texts.iter().any(|(text, _)| text.starts_with(board));
         until(&server, &session, &mut BTreeSet::new(), stands).await;
     };
     begins("## m2 ").await;
-    typed("stop", "", "m2 is cancelled").await;
+    talk.types("stop", "", "m2 is cancelled").await;
     begins("## m4 ").await;
-    typed("stop", "", "m4 is cancelled").await;
+    talk.types("stop", "", "m4 is cancelled").await;
     drop(server);
     house.ends().await;
 }
@@ -290,21 +282,16 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     let (model, gates) = crate::tui::held().await;
     let house = House::with(model);
     let server = house.serve().await;
-    let session = server.session().await;
-    let mut events = server.events().await;
-    let mut typed = async |name: &str, arguments: &str, told: &str| {
-        assert_eq!(server.command(&session, name, arguments).await, 500);
-        events.until(told).await;
-    };
-    typed("task", "Add one and two", "m1 begins").await;
+    let mut talk = server.talk().await;
+    talk.types("task", "Add one and two", "m1 begins").await;
     house.model.until(works_on("one")).await;
-    typed(
+    talk.types(
         "steer",
         "T1 in capitals",
         "1 turn that runs now does not know it, and work that is handed in is judged by it",
     )
     .await;
-    typed(
+    talk.types(
         "pause",
         "",
         "m1 is paused: no turn begins any more; 1 turn runs on",
@@ -316,14 +303,14 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
         let stands = |text: &str| text.starts_with("## m1 paused") && text.contains("T1 judging");
         texts.iter().any(|(text, _)| stands(text))
     };
-    until(&server, &session, &mut boards, landed).await;
-    typed(
+    until(&server, &talk.session, &mut boards, landed).await;
+    talk.types(
         "steer",
         "T2 mind the umlauts",
         "every turn for T2 that begins from now on is told",
     )
     .await;
-    typed("steer", "T7 x", "there is no task T7").await;
+    talk.types("steer", "T7 x", "there is no task T7").await;
     assert!(
         !works_on("two")(&house.model.log()),
         "a turn began in the pause"
@@ -331,14 +318,14 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     let status = house.user.run(&["status", "m1"]).await.said;
     assert!(status.contains("paused"), "{status}");
 
-    typed("resume", "", "m1 goes on").await;
+    talk.types("resume", "", "m1 goes on").await;
     gates[1].open();
     let over = |texts: &[(String, bool)]| {
         texts
             .iter()
             .any(|(text, _)| text.starts_with("Report of mission m1"))
     };
-    until(&server, &session, &mut boards, over).await;
+    until(&server, &talk.session, &mut boards, over).await;
     let log = house.model.log();
     let knows = |word: &str| who_knows(&log, word);
     let one = ["Reviewer of one".to_owned()];
@@ -369,26 +356,22 @@ async fn commands_that_are_allowed_for_the_project_are_asked_about_once() {
     });
     let house = House::with(model.await);
     let server = house.serve().await;
-    let session = server.session().await;
-    let mut events = server.events().await;
-    let mut typed = async |name: &str, arguments: &str, told: &str| {
-        assert_eq!(server.command(&session, name, arguments).await, 500);
-        events.until(told).await;
-    };
+    let mut talk = server.talk().await;
+    let session = talk.session.clone();
     let says = async |what: &str| {
         let said = |texts: &[(String, bool)]| texts.iter().any(|(text, _)| text.contains(what));
         until(&server, &session, &mut BTreeSet::new(), said).await;
     };
-    typed("task", "Add one and two", "m1 begins").await;
+    talk.types("task", "Add one and two", "m1 begins").await;
     says("q1 asks for ").await;
-    typed("answer", "q1 project", "q1 is answered").await;
+    talk.types("answer", "q1 project", "q1 is answered").await;
     says("Report of mission m1").await;
     let log = house.user.run(&["log", "m1"]).await.said;
     assert!(
         log.matches(" asks: run:").count() <= 2,
         "both at once at the most: {log}"
     );
-    typed("task", "Add one and two", "m2 begins").await;
+    talk.types("task", "Add one and two", "m2 begins").await;
     says("Report of mission m2").await;
     let log = house.user.run(&["log", "m2"]).await.said;
     assert!(!log.contains(" asks: "), "nobody is asked: {log}");
