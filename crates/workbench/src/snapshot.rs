@@ -11,8 +11,8 @@ mod capture;
 mod special;
 
 use capture::Captured;
-pub(crate) use capture::{Bounds, Capture, Filtered, Nested};
-pub(crate) use special::remove_rules;
+pub(crate) use capture::{Bounds, Capture, Filtered, Nested, has_attributes};
+pub(crate) use special::{ATTRIBUTES, remove_attributes, remove_rules};
 
 use crate::disk::{self, Failure};
 use crate::git::{self, RepoPath};

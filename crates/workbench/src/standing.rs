@@ -34,12 +34,25 @@ struct Noted<'a> {
 }
 
 /// Whether the files below a folder are those of a listing, and the index says so too. What lies there beside them is
-/// not looked at. `false` also where it cannot be told here.
-pub(crate) fn holds(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> bool {
-    told(root, index, listing, is_sha256).unwrap_or(false)
+/// not looked at. `false` also where it cannot be told here, and for a file that somebody wrote anew with the same bytes,
+/// if it is to be `untouched`.
+pub(crate) fn holds(
+    root: &Path,
+    index: &Path,
+    listing: &[Entry],
+    is_sha256: bool,
+    untouched: bool,
+) -> bool {
+    told(root, index, listing, is_sha256, untouched).unwrap_or(false)
 }
 
-fn told(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> io::Result<bool> {
+fn told(
+    root: &Path,
+    index: &Path,
+    listing: &[Entry],
+    is_sha256: bool,
+    untouched: bool,
+) -> io::Result<bool> {
     let written = nanos(&fs::metadata(index)?);
     let bytes = fs::read(index)?;
     let Some(noted) = read(&bytes, name_length(is_sha256)) else {
@@ -53,7 +66,12 @@ fn told(root: &Path, index: &Path, listing: &[Entry], is_sha256: bool) -> io::Re
         let names = noted.path == entry.path.as_bytes()
             && noted.mode() == entry.mode
             && hex(noted.id) == entry.id.as_str();
-        if !names || look.at(noted)? != Found::Same {
+        let stands = match look.at(noted)? {
+            Found::Same => true,
+            Found::Touched => !untouched,
+            _ => false,
+        };
+        if !names || !stands {
             return Ok(false);
         }
     }
@@ -88,6 +106,9 @@ pub(crate) fn differing(root: &Path, index: &Path, is_sha256: bool) -> Option<Ve
     for noted in read(&bytes, length)? {
         let (changed, new_mode) = match look.at(&noted) {
             Ok(Found::Same) => continue,
+            // Its bytes may be the same: what it is otherwise, a link to a file elsewhere or closed against writing, is
+            // for whoever takes it to see.
+            Ok(Found::Touched) => (Changed::Modified, noted.mode()),
             Ok(Found::Other(mode)) => (Changed::Modified, mode),
             Ok(Found::Nothing) => (Changed::Deleted, 0),
             Ok(Found::Unclear) | Err(_) => return None,
@@ -109,6 +130,8 @@ pub(crate) fn differing(root: &Path, index: &Path, is_sha256: bool) -> Option<Ve
 enum Found {
     /// What it notes.
     Same,
+    /// Another file with the same bytes, or the same file with something else about it.
+    Touched,
     /// Something else, of this mode.
     Other(u32),
     /// No file and no link.
@@ -142,12 +165,11 @@ impl<'a> Look<'a> {
             return Ok(Found::Unclear);
         }
         let place = self.root.join(OsStr::from_bytes(noted.path));
-        if !self.are_folders(parent(noted.path)) {
+        if !self.are_folders(parent(noted.path))? {
             return Ok(Found::Nothing);
         }
-        let found = match fs::symlink_metadata(&place) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-            found => found?,
+        let Some(found) = look_at(&place)? else {
+            return Ok(Found::Nothing);
         };
         let kind = found.file_type();
         let mode = match (kind.is_symlink(), kind.is_file(), found.mode() & 0o100) {
@@ -160,7 +182,8 @@ impl<'a> Look<'a> {
         if mode != noted.mode() {
             return Ok(Found::Other(mode));
         }
-        if is_as_noted(&found, noted.stat) && !is_close(modified(noted.stat), self.written) {
+        let as_noted = is_as_noted(&found, noted.stat);
+        if as_noted && !is_close(modified(noted.stat), self.written) {
             return Ok(Found::Same);
         }
         self.hashed += found.len();
@@ -169,7 +192,8 @@ impl<'a> Look<'a> {
         }
         Ok(
             match content(&place, &found, self.is_sha256)? == hex(noted.id) {
-                true => Found::Same,
+                true if as_noted => Found::Same,
+                true => Found::Touched,
                 false => Found::Other(mode),
             },
         )
@@ -177,18 +201,29 @@ impl<'a> Look<'a> {
 
     /// Whether a path and all above it are folders and no links: what lies behind a link is not in the workspace. Those
     /// that were looked at already are known.
-    fn are_folders(&mut self, folder: &'a [u8]) -> bool {
+    fn are_folders(&mut self, folder: &'a [u8]) -> io::Result<bool> {
         if folder.is_empty() {
-            return true;
+            return Ok(true);
         }
         if let Some(known) = self.folders.get(folder) {
-            return *known;
+            return Ok(*known);
         }
         let place = self.root.join(OsStr::from_bytes(folder));
-        let is = self.are_folders(parent(folder))
-            && fs::symlink_metadata(place).is_ok_and(|data| data.is_dir());
+        let is =
+            self.are_folders(parent(folder))? && look_at(&place)?.is_some_and(|data| data.is_dir());
         self.folders.insert(folder, is);
-        is
+        Ok(is)
+    }
+}
+
+/// What is in a place, or nothing. One that cannot be looked at, as behind a closed folder, is an error: it may be there.
+fn look_at(place: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(place) {
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(error),
+        },
+        found => found.map(Some),
     }
 }
 
@@ -283,7 +318,7 @@ fn content(place: &Path, found: &Metadata, is_sha256: bool) -> io::Result<String
     use sha1::Digest as _;
     let bytes = match found.file_type().is_symlink() {
         true => fs::read_link(place)?.as_os_str().as_bytes().to_owned(),
-        false => fs::read(place)?,
+        false => bytes_of(place, found)?,
     };
     let head = format!("blob {}\0", bytes.len());
     Ok(match is_sha256 {
@@ -296,6 +331,21 @@ fn content(place: &Path, found: &Metadata, is_sha256: bool) -> io::Result<String
             .chain_update(bytes)
             .finalize()),
     })
+}
+
+/// The bytes of a file that was looked at. Whatever somebody puts there meanwhile is not followed, waited for or read
+/// without end.
+fn bytes_of(place: &Path, found: &Metadata) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
+    let file = fs::File::options()
+        .read(true)
+        .custom_flags(flags as i32)
+        .open(place)?;
+    let mut bytes = Vec::new();
+    file.take(found.len() + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -352,7 +402,13 @@ mod tests {
         }
 
         fn holds(&self) -> bool {
-            holds(&self.root, &self.index(), &self.listing, self.is_sha256)
+            holds(
+                &self.root,
+                &self.index(),
+                &self.listing,
+                self.is_sha256,
+                false,
+            )
         }
 
         /// What differs from the index is told as git tells it, once git has compared what it knows by its times only.

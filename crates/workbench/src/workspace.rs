@@ -238,7 +238,6 @@ impl MissionRepository {
         // Written over in place, like all that is small here: see [`agent::make`].
         fs::write(&state, b"").map_err(disk::failed("write", &state))?;
         fault::of("workspace.forgotten", &name);
-        disk::remove(&lane.join("index.lock"))?;
         let data = fs::symlink_metadata(&path).map_err(disk::failed("look at", &path))?;
         let set = Set {
             commit: commit.clone(),
@@ -300,19 +299,20 @@ impl MissionRepository {
         fault::of("workspace.checked out", &name);
         let paths = listing.iter().map(|entry| entry.path.as_bytes());
         let stays: Vec<&[u8]> = paths.chain([&b".git"[..]]).collect();
-        let cleaned = || {
+        let cleaned = |untouched: bool| {
             beside(
                 || Ok(agent::make(self, workspace)?),
                 || {
                     clean::all_but(&workspace.path, &stays, keep)?;
-                    self.verify(workspace, &listing)
+                    self.verify(workspace, &listing, untouched)
                 },
             )
         };
-        match cleaned() {
+        // The few files that were checked out say nothing of the others.
+        match cleaned(quick && matches!(before, Before::Other { .. })) {
             Err(Error::NotClean { .. }) if quick => {
                 self.check_out_whatever_is_there(workspace, keep)?;
-                cleaned()?;
+                cleaned(false)?;
             }
             other => other?,
         }
@@ -449,8 +449,12 @@ impl MissionRepository {
         workspace: &Workspace,
         keep: &[RepoPath],
     ) -> Result<(), Error> {
+        let lock = workspace.lane.join("index.lock");
+        disk::remove(&lock)?;
+        snapshot::remove_attributes(&workspace.path, keep)?;
         if self.check_out(workspace).is_err() {
             // Whatever is in the way, or a damaged index: start from nothing.
+            disk::remove(&lock)?;
             disk::remove(&workspace.index())?;
             clean::all_but(&workspace.path, &[], keep)?;
             self.check_out(workspace)?;
@@ -467,9 +471,13 @@ impl MissionRepository {
         untouched: bool,
     ) -> Result<bool, Error> {
         const SUBMODULE: u32 = 0o160_000;
-        let mut changes = self.changes(before.as_str(), workspace.set.commit.as_str(), false)?;
+        let (root, index) = (workspace.path.as_path(), workspace.index());
+        let commit = workspace.set.commit.as_str();
+        // What is not known any more of the other commit, a check-out of this one does without.
+        let Ok(mut changes) = self.changes(before.as_str(), commit, false) else {
+            return Ok(false);
+        };
         if !untouched {
-            let (root, index) = (workspace.path.as_path(), workspace.index());
             match standing::differing(root, &index, self.is_sha256()) {
                 Some(differing) => changes.extend(differing),
                 None => return Ok(false),
@@ -483,8 +491,17 @@ impl MissionRepository {
             return Ok(true);
         }
         let paths: Vec<RepoPath> = changes.into_iter().map(|change| change.path).collect();
-        let words = ["--quiet", "--no-overlay", workspace.set.commit.as_str()];
-        let call = self.lane_call(workspace, "checkout").args(words);
+        // Of single files git takes the attributes that stand there, and not those that are to stand there.
+        let files = self.listing(commit)?;
+        if paths.iter().any(|path| path.name() == snapshot::ATTRIBUTES)
+            || snapshot::has_attributes(root, &files, &paths)
+        {
+            return Ok(false);
+        }
+        let call = self
+            .lane_call(workspace, "checkout")
+            .deadline(CHECKOUT_DEADLINE);
+        let call = call.args(["--quiet", "--no-overlay", commit]);
         let call = call.args(["--pathspec-from-file=-", "--pathspec-file-nul"]);
         Ok(call.input_paths(&paths).run().is_ok())
     }
@@ -498,14 +515,24 @@ impl MissionRepository {
         Ok(())
     }
 
-    fn verify(&self, workspace: &Workspace, listing: &[Entry]) -> Result<(), Error> {
-        if standing::holds(
-            &workspace.path,
-            &workspace.index(),
-            listing,
-            self.is_sha256(),
-        ) {
+    /// Compares the files with the commit. Where they are to be `untouched`, it says no of whatever it cannot tell at once.
+    fn verify(
+        &self,
+        workspace: &Workspace,
+        listing: &[Entry],
+        untouched: bool,
+    ) -> Result<(), Error> {
+        let (root, index) = (workspace.path.as_path(), workspace.index());
+        if standing::holds(root, &index, listing, self.is_sha256(), untouched) {
             return Ok(());
+        }
+        let unclean = |differing| Error::NotClean {
+            path: workspace.path.clone(),
+            commit: workspace.set.commit.clone(),
+            differing,
+        };
+        if untouched {
+            return Err(unclean(Vec::new()));
         }
         let words = [
             "-z",
@@ -527,10 +554,7 @@ impl MissionRepository {
         if differing.is_empty() {
             return Ok(());
         }
-        Err(Error::NotClean {
-            path: workspace.path.clone(),
-            commit: workspace.set.commit.clone(),
-            differing: differing.into_iter().map(|change| change.path).collect(),
-        })
+        let paths = differing.into_iter().map(|change| change.path);
+        Err(unclean(paths.collect()))
     }
 }

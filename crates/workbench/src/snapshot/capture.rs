@@ -3,7 +3,7 @@
 //! It starts from an index that is right for unchanged files, so those are not read. Only paths whose file differs in
 //! size or times are hashed, through the mission's repository, where no filter is configured.
 
-use super::{Error, LeftOut, Reason, special};
+use super::{ATTRIBUTES, Error, LeftOut, Reason, special};
 use crate::disk::{self, Failure};
 use crate::git::{Call, RepoPath};
 use crate::repository::{self, Change, Changed, Entry, Listing, MissionRepository};
@@ -324,30 +324,13 @@ impl Capture<'_> {
     /// Whether how some paths are stored may depend on attributes or settings. Where there is no file that could say so,
     /// git need not be asked.
     fn rules_may_apply(&self, tracked: &[Entry], paths: &[RepoPath]) -> bool {
-        const RULES: &[u8] = b".gitattributes";
         if paths.is_empty() {
             return false;
         }
-        // Who has settings of his own may have named more files with rules in them.
-        if !self.settings.is_empty() || tracked.iter().any(|entry| entry.path.name() == RULES) {
-            return true;
-        }
-        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
-        let mut folders = BTreeSet::new();
-        for path in paths {
-            let mut folder = path.parent();
-            while folders.insert(folder) && !folder.is_empty() {
-                let end = folder.iter().rposition(|byte| *byte == b'/');
-                folder = &folder[..end.unwrap_or(0)];
-            }
-        }
-        let rules = |folder: &[u8]| {
-            let folder = self.root.join(OsStr::from_bytes(folder));
-            is_there(&folder.join(OsStr::from_bytes(RULES)))
-        };
         let own = self.mission.store().join("info/attributes");
         let own = fs::metadata(own).is_ok_and(|data| data.len() > 0);
-        own || folders.into_iter().any(rules)
+        // Who has settings of his own may have named more files with rules in them.
+        own || !self.settings.is_empty() || has_attributes(self.root, tracked, paths)
     }
 
     /// Takes out of what git is to hash the paths that it must not, or need not, hash.
@@ -460,6 +443,25 @@ impl Capture<'_> {
         }
         Ok(tree)
     }
+}
+
+/// Whether attributes may apply to some paths of a folder: one of its tracked files is named so, or one stands above a
+/// path.
+pub(crate) fn has_attributes(root: &Path, tracked: &[Entry], paths: &[RepoPath]) -> bool {
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        let mut folder = path.parent();
+        while folders.insert(folder) && !folder.is_empty() {
+            let end = folder.iter().rposition(|byte| *byte == b'/');
+            folder = &folder[..end.unwrap_or(0)];
+        }
+    }
+    let rules = |folder: &[u8]| {
+        let folder = root.join(OsStr::from_bytes(folder));
+        is_there(&folder.join(OsStr::from_bytes(ATTRIBUTES)))
+    };
+    tracked.iter().any(|entry| entry.path.name() == ATTRIBUTES) || folders.into_iter().any(rules)
 }
 
 /// The attributes that decide how files are stored, where they are set: path, name, value.

@@ -12,13 +12,16 @@ use std::path::Path;
 /// How many entries of folders that hold no tracked file are looked at. Beyond that a deadline ends what hangs.
 const LOOKED_AT: usize = 50_000;
 
+/// The name of the files that say how others are stored and checked out.
+pub(crate) const ATTRIBUTES: &[u8] = b".gitattributes";
+
 fn is_special(kind: FileType) -> bool {
     kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device()
 }
 
 /// Whether git opens a file of this name to read rules.
 fn is_rules(name: &[u8]) -> bool {
-    name == b".gitignore" || name == b".gitattributes"
+    name == b".gitignore" || name == ATTRIBUTES
 }
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
@@ -97,11 +100,30 @@ pub(super) fn refuse_as_rules(
 
 /// Removes special files in place of rules, everywhere but below some paths.
 pub(crate) fn remove_rules(root: &Path, keep: &[RepoPath]) -> Result<(), crate::disk::Failure> {
+    remove(root, keep, |name, kind| is_special(kind) && is_rules(name))
+}
+
+/// Removes attributes, everywhere but below some paths: git takes those that it finds there for files that are checked
+/// out, where the tree has none.
+pub(crate) fn remove_attributes(
+    root: &Path,
+    keep: &[RepoPath],
+) -> Result<(), crate::disk::Failure> {
+    remove(root, keep, |name, kind| {
+        name == ATTRIBUTES && !kind.is_dir()
+    })
+}
+
+fn remove(
+    root: &Path,
+    keep: &[RepoPath],
+    goes: impl Fn(&[u8], FileType) -> bool,
+) -> Result<(), crate::disk::Failure> {
     let mut todo = vec![Vec::new()];
     while let Some(folder) = todo.pop() {
         for (name, kind) in entries(root, &folder) {
             let whole = join(&folder, &name);
-            if is_special(kind) && is_rules(&name) {
+            if goes(&name, kind) {
                 crate::disk::remove(&RepoPath::printed(&whole).below(root))?;
             } else if kind.is_dir() && !keep.iter().any(|path| path.as_bytes() == whole) {
                 todo.push(whole);

@@ -184,6 +184,21 @@ const DONE: &[(&str, Deed)] = &[
             symlink(outside, root.join("dir")).unwrap();
         },
     ),
+    (
+        "another name of a file outside for a file that is the same",
+        |root, outside| {
+            write_in(outside, "same", "same\n");
+            std::fs::remove_file(root.join("same")).unwrap();
+            std::fs::hard_link(outside.join("same"), root.join("same")).unwrap();
+        },
+    ),
+    ("a file that is closed against writing", |root, _| {
+        let mode = std::fs::Permissions::from_mode(0o444);
+        std::fs::set_permissions(root.join("same"), mode).unwrap();
+    }),
+    ("rules for what is checked out", |root, _| {
+        write_in(root, ".gitattributes", "* text eol=crlf\n");
+    }),
     ("a pipe in place of a file", |root, _| {
         std::fs::remove_file(root.join("differs")).unwrap();
         make_fifo(&root.join("differs"));
@@ -226,6 +241,7 @@ fn a_workspace_goes_from_commit_to_commit_whatever_was_done_there() {
     let expected = [fresh(&one.commit), fresh(&other.commit)];
     let outside = world.home.join("outside");
     write_in(&outside, "a", "precious\n");
+    write_in(&outside, "same", "same\n");
     let precious = contents(&outside);
     let mut at = 0;
     for (what, done) in DONE {
@@ -242,6 +258,8 @@ fn a_workspace_goes_from_commit_to_commit_whatever_was_done_there() {
             found.remove(Path::new(".git")).unwrap();
             let found: Vec<_> = found.into_iter().collect();
             assert_eq!(found, expected[at], "{what}, round {round}");
+            // Whoever works there next writes to no file but those of the workspace.
+            write_in(root, "same", "worked on\n");
             assert_eq!(contents(&outside), precious, "{what}, round {round}");
         }
     }
