@@ -10,7 +10,6 @@ const PAGE = "orchestrator.mission"
 const TITLE = "orchestrator"
 const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that was there and is gone is looked for so often
 const LONG = 10_000 // from a command to its answer: a mission is ended before it is told so
-const NONE = { seen: "", badge: { tone: "", text: "" }, panel: [], page: [], asks: [], commands: [] }
 
 // An element. What is a function in it is asked again when what it tells of has changed.
 function element(kind, props, children) {
@@ -18,6 +17,22 @@ function element(kind, props, children) {
   spread(node, props, true)
   insert(node, children)
   return node
+}
+
+// A view in the form that is drawn, whatever was said.
+function plain(said) {
+  const list = (of) => (Array.isArray(of) ? of : [])
+  const row = (of) => ({ tone: String(of?.tone ?? ""), text: String(of?.text ?? "") })
+  const choice = (of) => ({ word: String(of?.word), shown: String(of?.shown), about: String(of?.about ?? "") })
+  return {
+    seen: String(said.seen),
+    mission: said.mission,
+    badge: row(said.badge),
+    panel: list(said.panel).map(row),
+    page: list(said.page).map(row),
+    asks: list(said.asks).map((of) => ({ id: String(of?.id), text: String(of?.text), choices: list(of?.choices).map(choice) })),
+    commands: list(said.commands),
+  }
 }
 
 // What is drawn. A fault in it would end OpenCode with all that stands there; and it takes no text outside of a line.
@@ -32,7 +47,8 @@ const drawn = (what) => () => {
 async function tui(api) {
   // Inside the engine's own servers there is nobody who looks.
   if (process.env.ORCHESTRATOR_INSIDE === "1") return
-  const [view, setView] = createSignal(NONE)
+  const none = plain({ seen: "" })
+  const [view, setView] = createSignal(none)
   const directory = () => api.state.path.directory || process.cwd()
   const color = (row) => api.theme.current[row.tone === "muted" ? "textMuted" : row.tone || "text"]
   const [told, tell] = createSignal({ tone: "", text: "" })
@@ -41,7 +57,9 @@ async function tui(api) {
   let talk
   let reaching
   let looks = 0
+  let looking = false
   let columns = 0
+  const over = () => api.lifecycle.signal.aborted
 
   // The engine, if one runs. Whoever comes meanwhile waits for the same connection.
   function reach() {
@@ -50,7 +68,10 @@ async function tui(api) {
     return (reaching ??= Promise.resolve()
       .then(() => connect(() => ({ directory: directory() }), HAND_OVER, gone))
       .catch(() => null)
-      .then((found) => (talk = found?.socket.destroyed ? undefined : (found ?? undefined)))
+      .then((found) => {
+        if (over()) found?.socket.destroy()
+        return (talk = !found || found.socket.destroyed ? undefined : found)
+      })
       .finally(() => (reaching = undefined)))
   }
 
@@ -58,23 +79,31 @@ async function tui(api) {
   // something else to see.
   async function look() {
     const n = ++looks
-    const session = here()
-    let seen = ""
-    for (let again = AGAIN.length; n === looks; ) {
-      const engine = await reach()
-      const said = engine && (await ask(engine, { want: "look", directory: directory(), session, seen, page: columns }))
-      if (n !== looks) return
-      if (said?.view) {
-        again = 0
-        seen = said.view.seen
-        setView({ ...NONE, ...said.view })
-        continue
+    const current = () => n === looks && !over()
+    looking = true
+    try {
+      const session = here()
+      let seen = ""
+      for (let again = AGAIN.length; current(); ) {
+        const engine = await reach()
+        const said = engine && (await ask(engine, { want: "look", directory: directory(), session, seen, page: columns }))
+        if (!current()) return
+        if (said?.view) {
+          again = 0
+          setView(plain(said.view))
+          seen = view().seen
+          continue
+        }
+        seen = ""
+        setView(none)
+        if (again >= AGAIN.length) return
+        const pause = AGAIN[again++]
+        await new Promise((go) => setTimeout(go, pause).unref?.())
       }
-      seen = ""
-      setView(NONE)
-      if (again >= AGAIN.length) return
-      const pause = AGAIN[again++]
-      await new Promise((go) => setTimeout(go, pause).unref?.())
+    } catch {
+      // What cannot be seen is not shown.
+    } finally {
+      if (n === looks) looking = false
     }
   }
 
@@ -86,10 +115,11 @@ async function tui(api) {
     return last
   }
 
-  async function order(command, words = "") {
+  // What is meant is the mission that was seen: by now another one may be the mission here.
+  async function order(command, words = "", mission = view().mission) {
     try {
       const engine = await reach()
-      const want = { want: "command", key: randomUUID(), command, arguments: words, session: here(), directory: directory() }
+      const want = { want: "command", key: randomUUID(), command, arguments: words, session: here(), directory: directory(), mission }
       const said = engine && (await within(LONG, ask(engine, want), "the engine does not answer; `orchestrator status` tells what it does"))
       if (said) say(said.say, said.variant)
       else say("no engine runs; type /resume in the conversation", "warning")
@@ -100,13 +130,14 @@ async function tui(api) {
 
   // The oldest question, with what there is to choose.
   function answer() {
-    const asked = view().asks[0]
+    const { mission, asks } = view()
+    const asked = asks[0]
     if (!asked) return say("nothing is asked now", "info")
     const send = (words) => {
       api.ui.dialog.clear()
-      if (words.trim()) order("answer", `${asked.id} ${words}`)
+      if (words.trim()) order("answer", `${asked.id} ${words}`, mission)
     }
-    const options = asked.choices.map(({ word, about }) => ({ title: word, value: word, description: about }))
+    const options = asked.choices.map(({ word, shown, about }) => ({ title: shown, value: word, description: about }))
     const leave = () => api.ui.dialog.clear()
     api.ui.dialog.setSize("large")
     api.ui.dialog.replace(() =>
@@ -117,8 +148,9 @@ async function tui(api) {
   }
 
   function stop() {
+    const { mission } = view()
     const leave = () => api.ui.dialog.clear()
-    const sure = () => (leave(), order("stop"))
+    const sure = () => (leave(), order("stop", "", mission))
     const told = { title: "End the mission?", message: "Its work is kept, and /resume goes on with it." }
     api.ui.dialog.replace(() => createComponent(api.ui.DialogConfirm, { ...told, onConfirm: sure, onCancel: leave }))
   }
@@ -160,19 +192,24 @@ async function tui(api) {
     })
     const hint = () => ["esc back", view().asks.length && "a answer", can("pause") && "p pause", can("resume") && "r go on", can("stop") && "s end", "↑↓ scroll"]
     const whole = () => ({ flexDirection: "column", width: size().width, height: size().height, paddingLeft: 2, paddingRight: 2, paddingTop: 1, backgroundColor: api.theme.current.background })
-    const none = () => muted(view().seen ? "…" : "No engine runs: /task starts one, /resume goes on with a mission.")
+    const nothing = () => muted(view().seen ? "…" : "No engine runs: /task starts one, /resume goes on with a mission.")
     return element("box", whole, [
-      element("scrollbox", { ref: (it) => (box = it), flexGrow: 1 }, drawn(() => (view().page.length ? view().page.map(line) : none()))),
+      element("scrollbox", { ref: (it) => (box = it), flexGrow: 1 }, drawn(() => (view().page.length ? view().page.map(line) : nothing()))),
       drawn(() => told().text && line(told())),
       drawn(() => muted(hint().filter(Boolean).join(" · "))),
     ])
   }
 
-  const badge = () => drawn(() => view().badge.text && line(view().badge))
+  // Another conversation may have another mission.
+  const follow = (props) => createEffect(() => (props.session_id ?? "") !== last && looking && look())
+
+  function Badge(props) {
+    follow(props)
+    return drawn(() => view().badge.text && line(view().badge))
+  }
 
   function Panel(props) {
-    // Another conversation may have another mission.
-    createEffect(() => props.session_id !== last && talk && look())
+    follow(props)
     const rows = () => {
       const [head, ...rest] = view().panel
       return [element("text", { fg: color(head) }, element("b", {}, head.text)), ...rest.map(line)]
@@ -185,8 +222,8 @@ async function tui(api) {
     order: 150,
     slots: {
       sidebar_content: (_context, props) => createComponent(Panel, props),
-      session_prompt_right: badge,
-      home_prompt_right: badge,
+      session_prompt_right: (_context, props) => createComponent(Badge, props),
+      home_prompt_right: (_context, props) => createComponent(Badge, props),
     },
   })
   api.keymap.registerLayer({

@@ -79,6 +79,8 @@ struct Typed {
     arguments: String,
     session: String,
     directory: std::path::PathBuf,
+    /// The mission that it was shown.
+    mission: Option<MissionId>,
 }
 
 impl Typed {
@@ -478,43 +480,47 @@ impl Hosting {
 
 impl Desk for Hosting {
     fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
-        Box::pin(async move {
-            match want {
-                Want::Wait { mission } => self.await_report(mission).await,
-                Want::Look {
+        match want {
+            Want::Wait { mission } => Box::pin(async move { self.await_report(mission).await }),
+            Want::Look {
+                directory,
+                session,
+                seen,
+                page,
+            } => {
+                let looked = look::Looked {
                     directory,
                     session,
                     seen,
                     page,
-                } => {
-                    let looked = look::Looked {
-                        directory,
-                        session,
-                        seen,
-                        page,
-                    };
-                    self.look(guest.n, looked).await
-                }
-                Want::Command {
+                };
+                // In the order in which they were asked, whichever is carried out first.
+                let until = self.looks.begins(guest.n);
+                Box::pin(async move { self.look(&looked, until).await })
+            }
+            Want::Command {
+                key,
+                command,
+                arguments,
+                session,
+                directory,
+                mission,
+            } => {
+                let typed = Typed {
                     key,
                     command,
                     arguments,
                     session,
                     directory,
-                } => {
-                    let typed = Typed {
-                        key,
-                        command,
-                        arguments,
-                        session,
-                        directory,
-                    };
+                    mission,
+                };
+                Box::pin(async move {
                     self.command(&guest, typed).await.unwrap_or_else(|error| {
                         answer(escape::short(&error.to_string(), 600), Tone::Bad)
                     })
-                }
+                })
             }
-        })
+        }
     }
 
     fn came(&self, guest: &Guest) {

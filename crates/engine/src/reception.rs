@@ -71,6 +71,9 @@ pub enum Want {
         session: String,
         /// The folder of that conversation.
         directory: PathBuf,
+        /// The mission that is meant; without it, the one of the folder and the conversation.
+        #[serde(default)]
+        mission: Option<MissionId>,
     },
     /// The report of a mission, once it is over.
     Wait {

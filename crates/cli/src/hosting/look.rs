@@ -80,7 +80,7 @@ impl Looks {
     }
 
     /// A guest looks, and no longer as it did before.
-    fn begins(&self, guest: u64) -> CancellationToken {
+    pub(super) fn begins(&self, guest: u64) -> CancellationToken {
         let until = CancellationToken::new();
         if let Some(before) = lock(&self.of_guests).insert(guest, until.clone()) {
             before.cancel();
@@ -96,12 +96,11 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hosting {
     /// How the mission of a folder stands, once that is another than was seen. Who looks anew is told here that this look
     /// is over, with no view.
-    pub(super) async fn look(&self, guest: u64, looked: Looked) -> Answer {
-        let until = self.looks.begins(guest);
+    pub(super) async fn look(&self, looked: &Looked, until: CancellationToken) -> Answer {
         let mut stirred = self.looks.stirred.subscribe();
         loop {
             stirred.borrow_and_update();
-            let (view, again) = self.view(&looked);
+            let (view, again) = self.view(looked);
             if view.seen != looked.seen {
                 return Answer {
                     view: Some(Box::new(view)),
@@ -132,10 +131,13 @@ impl Hosting {
         let (Some(project), Some((id, runs))) = (project, found) else {
             return (panel::nothing(looked.page), Some(queue::LOOK));
         };
-        let here = self
-            .hosted()
-            .get(&id)
-            .map(|hosted| hosted.note.session == looked.session);
+        let (of_session, here) = match self.hosted().get(&id) {
+            Some(hosted) => (
+                hosted.note.session == looked.session,
+                hosted.report.borrow().is_none(),
+            ),
+            None => (false, false),
+        };
         let mut followed = lock(&self.looks.followed);
         while followed.len() >= FOLLOWED && !followed.contains_key(&id) {
             followed.pop_first();
@@ -159,7 +161,7 @@ impl Hosting {
         let over = mission.outcome().is_some();
         let look = panel::Look {
             runs,
-            panel: !over || here == Some(true),
+            panel: !over || of_session,
             page: looked.page,
         };
         // A mission that nobody runs stands where its last event left it, and its time with it.
@@ -167,10 +169,14 @@ impl Hosting {
             true => Clock::new().now(),
             false => mission.last(),
         };
-        let view = panel::view(mission, &signs, now, look, &self.line(&project));
+        let line = match looked.page {
+            0 => String::new(),
+            _ => self.line(&project),
+        };
+        let view = panel::view(mission, &signs, now, look, &line);
         let again = match (runs && !over, looked.page) {
             (true, 1..) => Some(SECOND),
-            (true, 0) if here.is_some() => None,
+            (true, 0) if here => None,
             // Nothing is heard of what runs elsewhere, or begins there.
             _ => Some(queue::LOOK),
         };

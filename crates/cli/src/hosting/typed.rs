@@ -21,6 +21,20 @@ pub(super) fn unquoted(arguments: &str) -> &str {
     inner.filter(|text| !text.contains('"')).unwrap_or(text)
 }
 
+impl Typed {
+    /// The mission that a command is about, unless it was typed for another one that was shown: by now this one is the
+    /// mission of the folder, and nobody has seen what would be done to it.
+    fn means(&self, id: MissionId) -> Result<MissionId, Error> {
+        match self.mission {
+            Some(shown) if shown != id => {
+                let what = format!("{shown} is not the mission here any more; it is {id} now");
+                Err(Error::new(Kind::Refused, what).hint("look at it: /mission"))
+            }
+            _ => Ok(id),
+        }
+    }
+}
+
 impl Hosting {
     /// What a command comes to.
     pub(super) async fn command(
@@ -47,10 +61,11 @@ impl Hosting {
     fn meant(&self, typed: &Typed) -> Result<MissionId, Error> {
         let project = typed.project()?;
         let found = self.runs_in(&project, &typed.session)?;
-        found.map(|(id, _)| id).ok_or_else(|| {
+        let id = found.map(|(id, _)| id).ok_or_else(|| {
             Error::new(Kind::NoMission, "no mission runs here")
                 .hint("start one: /task Add a health check")
-        })
+        })?;
+        typed.means(id)
     }
 
     async fn stop(&self, typed: &Typed) -> Result<Answer, Error> {
@@ -133,7 +148,7 @@ impl Hosting {
             return Err(Error::new(Kind::NoMission, "there is no mission here yet")
                 .hint("start one: /task Add a health check"));
         };
-        let (id, over) = (mission.id(), mission.outcome().is_some());
+        let (id, over) = (typed.means(mission.id())?, mission.outcome().is_some());
         let paused = mission.pause().is_some();
         if runs && !paused {
             return Ok(info(match over {

@@ -61,6 +61,7 @@ pub(crate) fn view(
         .collect();
     named(View {
         seen: String::new(),
+        mission: Some(mission.id()),
         badge: match look.panel {
             true => badge(mission, look.runs),
             false => Row::default(),
@@ -88,7 +89,7 @@ fn named(mut view: View) -> View {
 fn row(tone: &str, text: &str) -> Row {
     Row {
         tone: tone.to_owned(),
-        text: text.to_owned(),
+        text: text.replace('\t', "    "),
     }
 }
 
@@ -280,7 +281,8 @@ fn choice(word: &str, question: &Question) -> Choice {
         _ => "",
     };
     Choice {
-        word: escape::line(word),
+        word: word.to_owned(),
+        shown: escape::line(word),
         about: about.to_owned(),
     }
 }
@@ -388,7 +390,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_outside_is_drawn_and_does_nothing() {
-        let bad = "a\u{1b}]52;c;eA==\u{7}\u{202E}b\nc";
+        let bad = "a\t\u{1b}]52;c;eA==\u{7}\u{202E}b\nc";
         let mut mission = running([bad, bad, bad]);
         mission.apply(at(72), &asked(bad));
         let mut signs = Signs::default();
@@ -397,7 +399,9 @@ mod tests {
         let seen = view(&mission, &signs, at(75), page, "");
         let rows = seen.panel.iter().chain(&seen.page).map(|row| &row.text);
         let asks = seen.asks.iter().map(|ask| &ask.text);
-        for text in rows.chain(asks).chain([&seen.badge.text]) {
+        let choices = seen.asks.iter().flat_map(|ask| &ask.choices);
+        let choices = choices.map(|choice| &choice.shown);
+        for text in rows.chain(asks).chain(choices).chain([&seen.badge.text]) {
             let harmless = |c: char| !c.is_control() && c != '\u{202E}';
             assert!(text.chars().all(harmless), "{text:?}");
         }

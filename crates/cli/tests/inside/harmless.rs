@@ -6,6 +6,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener as Plain;
+use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
@@ -61,23 +62,26 @@ pub(crate) fn instead(
     answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
 ) {
     let listener = UnixListener::bind(folder(house).join("service.sock")).unwrap();
+    let answer = Arc::new(answer);
     tokio::spawn(async move {
-        let mut kept = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
-            let mut stream = BufReader::new(stream);
-            let mut line = String::new();
-            while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
-                let Some(answer) = answer(&line) else {
-                    break;
-                };
-                if answer.is_empty() {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                let mut line = String::new();
+                while stream.read_line(&mut line).await.is_ok_and(|n| n > 0) {
+                    let Some(answer) = answer(&line) else {
+                        break;
+                    };
+                    if !answer.is_empty() {
+                        stream.get_mut().write_all(answer.as_bytes()).await.ok();
+                    }
                     line.clear();
-                    continue;
                 }
-                stream.get_mut().write_all(answer.as_bytes()).await.ok();
-                line.clear();
-            }
-            kept.push(stream);
+                // A connection to which nothing more is said stands, until the test is over.
+                std::future::pending::<()>().await;
+                drop(stream);
+            });
         }
     });
 }

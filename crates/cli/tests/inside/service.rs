@@ -249,6 +249,17 @@ async fn who_looks_sees_what_a_terminal_carries_out_and_looks_once_at_a_time() {
     let task = house.user.start(&["task", "Add one and two"]);
     let view = guest.until(&house, "Mission m1 running").await;
     assert_eq!(view["badge"]["text"], "m1 0/2", "{view}");
+    assert_eq!(view["mission"], "m1");
+    // What was meant for another mission than the one that is here by now is not done to this one.
+    let stop = json!({ "id": 5, "want": "command", "key": "k", "command": "stop", "session": "s",
+        "directory": house.user.project(), "mission": "m7" });
+    guest.say(&stop).await;
+    let said = guest.hear("id").await;
+    let told = said["say"].as_str().unwrap();
+    assert!(
+        told.contains("m7 is not the mission here any more; it is m1"),
+        "{said}"
+    );
     gates.iter().for_each(Gate::open);
     assert_eq!(task.end().await.code, Some(0));
     // What is over was none of this conversation's, and there is no panel of it any more.

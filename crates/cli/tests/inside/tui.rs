@@ -208,6 +208,14 @@ async fn a_task_is_typed_seen_and_stopped() {
     let seen = screen.shows("## m1 cancelled").await;
     println!("{seen}");
     screen.shows("Report of mission m1").await;
+    // The mission was asked for before there was a conversation; it is of this one all the same.
+    screen
+        .until("a badge of what is over", |seen| {
+            let of_prompt = |row: &&str| row.contains("Build · Mock One");
+            let row = seen.lines().find(of_prompt);
+            row.is_some_and(|row| row.contains("m1 cancelled"))
+        })
+        .await;
     nothing_but_the_mission(&house.model);
     screen.quit().await;
     house.ends().await;
@@ -428,7 +436,7 @@ async fn a_view_without_sense_is_not_drawn_and_breaks_nothing() {
     let welcome = json!({ "talk": 1, "version": env!("CARGO_PKG_VERSION") });
     crate::harmless::instead(&house, move |line| {
         let asked: Value = serde_json::from_str(line).unwrap();
-        let view = json!({ "seen": line.len(), "badge": 3, "panel": "x", "page": [null], "asks": 7, "commands": {} });
+        let view = json!({ "seen": line.len(), "badge": 3, "panel": "x", "page": [null], "commands": {}, "asks": [{ "text": {}, "choices": [{ "word": {} }, null] }] });
         Some(match asked["want"] == "look" {
             // One answer, and then silence: a view is asked for again as soon as one is there.
             true if asked["seen"] == "" => {
@@ -445,7 +453,13 @@ async fn a_view_without_sense_is_not_drawn_and_breaks_nothing() {
     screen
         .until("an empty page", |seen| !seen.contains("Ask anything"))
         .await;
-    screen.tmux(&["send-keys", "apsr"]).await;
+    screen.tmux(&["send-keys", "psr"]).await;
+    screen.tmux(&["send-keys", "a"]).await;
+    screen.shows("[object Object]").await;
+    screen.tmux(&["send-keys", "Escape"]).await;
+    screen
+        .until("no dialog", |seen| !seen.contains("[object Object]"))
+        .await;
     screen.tmux(&["send-keys", "Escape"]).await;
     screen.shows("Ask anything").await;
     screen.types("Hello").await;

@@ -1,5 +1,6 @@
 //! What OpenCode's screen shows of a mission: text that is ready to be drawn, so that nothing is decided there.
 
+use mission::ids::MissionId;
 use serde::{Deserialize, Serialize};
 
 /// A mission as it stands, for the panel beside a conversation and for a page of its own.
@@ -7,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct View {
     /// The name of what is shown. A guest names it when it asks again, and is answered once it is another.
     pub seen: String,
+    /// The mission that it is of; none where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mission: Option<MissionId>,
     /// A few words for where there is little room; none where there is nothing to look at.
     pub badge: Row,
     /// What stands in the panel; nothing where there is none to show.
@@ -42,8 +46,10 @@ pub struct Ask {
 /// One answer that may be chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// What is answered.
+    /// What is answered, to the letter.
     pub word: String,
+    /// The same as it is shown.
+    pub shown: String,
     /// What that means; nothing where the word says it.
     pub about: String,
 }

@@ -8,6 +8,7 @@ mod fixture;
 mod landing;
 mod listing;
 mod mischief;
+mod moves;
 mod snapshot;
 mod user;
 mod workspace;
