@@ -450,9 +450,7 @@ async fn a_view_without_sense_is_not_drawn_and_breaks_nothing() {
     screen.shows("Ask anything").await;
     screen.writes("/mission", "/mission").await;
     screen.tmux(&["send-keys", "Enter"]).await;
-    screen
-        .until("an empty page", |seen| !seen.contains("Ask anything"))
-        .await;
+    screen.shows("a answer").await;
     screen.tmux(&["send-keys", "psr"]).await;
     screen.tmux(&["send-keys", "a"]).await;
     screen.shows("[object Object]").await;
