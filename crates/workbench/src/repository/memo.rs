@@ -11,7 +11,7 @@ const KEPT: usize = 64;
 /// How many listings of whole trees are kept.
 const LISTINGS: usize = 8;
 /// A longer answer is not kept.
-const LONGEST: usize = 20_000;
+pub(super) const LONGEST: usize = 20_000;
 
 /// The last answers to questions of one kind, the one asked for last first.
 #[derive(Debug)]

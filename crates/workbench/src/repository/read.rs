@@ -1,6 +1,6 @@
 //! Reading trees and commits: files, listings, differences. Nothing here runs a diff driver or a filter.
 
-use super::{Entry, Error, Listing, MissionRepository, listing};
+use super::{Entry, Error, Listing, MissionRepository, listing, memo};
 use crate::git::{self, RepoPath};
 use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
@@ -331,13 +331,17 @@ impl MissionRepository {
         Ok(told?.to_vec())
     }
 
-    /// Keeps what a tree is known to hold, and what follows from that: what differs from a commit.
+    /// Keeps what a tree is known to hold, and what follows from that: what differs from a commit. Of a large tree
+    /// nothing is kept: git finds what differs without going through all of it.
     pub(crate) fn keep_tree(
         &self,
         from: &CommitId,
         to: &TreeId,
         files: Vec<Entry>,
     ) -> Result<(), Error> {
+        if files.len() > memo::LONGEST {
+            return Ok(());
+        }
         let before = self.listing(from.as_str())?;
         let changes = listing::difference(&before, &files, &self.zeros());
         self.memo.keep_listing(to.as_str(), &Arc::new(files));
