@@ -482,18 +482,7 @@ impl Desk for Hosting {
     fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
         match want {
             Want::Wait { mission } => Box::pin(async move { self.await_report(mission).await }),
-            Want::Look {
-                directory,
-                session,
-                seen,
-                page,
-            } => {
-                let looked = look::Looked {
-                    directory,
-                    session,
-                    seen,
-                    page,
-                };
+            Want::Look(looked) => {
                 // In the order in which they were asked, whichever is carried out first.
                 let until = self.looks.begins(guest.n);
                 Box::pin(async move { self.look(&looked, until).await })

@@ -82,19 +82,23 @@ pub enum Want {
     },
     /// How the mission of a folder stands, once that is another than was seen. A guest that looks again does not look
     /// any more as it did before.
-    Look {
-        /// The folder of the conversation.
-        directory: PathBuf,
-        /// The conversation, if one is looked at.
-        #[serde(default)]
-        session: String,
-        /// The name of what was seen last.
-        #[serde(default)]
-        seen: String,
-        /// The columns of the page; none where it is not looked at.
-        #[serde(default)]
-        page: u16,
-    },
+    Look(Look),
+}
+
+/// What a guest looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// The folder of the conversation.
+    pub directory: PathBuf,
+    /// The conversation, if one is looked at.
+    #[serde(default)]
+    pub session: String,
+    /// The name of what was seen last.
+    #[serde(default)]
+    pub seen: String,
+    /// The columns of the page; none where it is not looked at.
+    #[serde(default)]
+    pub page: u16,
 }
 
 /// One line of a guest behind the first.
@@ -387,7 +391,7 @@ impl Inside {
             {
                 self.touched.send_replace(Instant::now());
                 // What was asked for is done though the guest goes; only who waits does not wait any longer.
-                let waits = matches!(want, Want::Wait { .. } | Want::Look { .. });
+                let waits = matches!(want, Want::Wait { .. } | Want::Look(_));
                 let answer = self.desk.clone().ask(guest.clone(), want);
                 let (answers, ended) = (answers.clone(), ended.clone());
                 asking.spawn(async move {

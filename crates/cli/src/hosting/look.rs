@@ -9,10 +9,9 @@ use crate::view::panel;
 use agents::Sign;
 use engine::clock::Clock;
 use engine::doing;
-use engine::reception::{Answer, View};
+use engine::reception::{Answer, Look, View};
 use mission::ids::{Epoch, MissionId};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,15 +31,6 @@ pub(super) struct Looks {
     followed: Mutex<BTreeMap<MissionId, Followed>>,
     signs: Mutex<BTreeMap<MissionId, Signs>>,
     stirred: watch::Sender<()>,
-}
-
-/// What a guest looks at.
-#[derive(Clone, Debug)]
-pub(super) struct Looked {
-    pub(super) directory: PathBuf,
-    pub(super) session: String,
-    pub(super) seen: String,
-    pub(super) page: u16,
 }
 
 impl Looks {
@@ -96,7 +86,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hosting {
     /// How the mission of a folder stands, once that is another than was seen. Who looks anew is told here that this look
     /// is over, with no view.
-    pub(super) async fn look(&self, looked: &Looked, until: CancellationToken) -> Answer {
+    pub(super) async fn look(&self, looked: &Look, until: CancellationToken) -> Answer {
         let mut stirred = self.looks.stirred.subscribe();
         loop {
             stirred.borrow_and_update();
@@ -123,7 +113,7 @@ impl Hosting {
     }
 
     /// What there is to see now, and when to look again though nothing is heard.
-    fn view(&self, looked: &Looked) -> (View, Option<Duration>) {
+    fn view(&self, looked: &Look) -> (View, Option<Duration>) {
         let project = begin::project(&looked.directory).ok();
         let found = project
             .as_ref()

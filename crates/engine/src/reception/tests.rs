@@ -18,7 +18,7 @@ impl Desk for Echo {
                     say: command,
                     ..Answer::default()
                 },
-                Want::Wait { .. } | Want::Look { .. } => std::future::pending().await,
+                Want::Wait { .. } | Want::Look(_) => std::future::pending().await,
             }
         })
     }
