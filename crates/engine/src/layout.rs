@@ -84,7 +84,7 @@ impl Layout {
     }
 
     /// The file that a delivery into one project holds while it writes, by the project's root, so that two missions
-    /// deliver one after the other.
+    /// deliver one after the other. It holds the name of whoever broke off in between.
     pub fn delivery_lock(&self, root: &Path) -> PathBuf {
         let digest = mission::ids::Digest::of(root.as_os_str().as_encoded_bytes());
         self.root
@@ -103,6 +103,12 @@ impl Place {
     /// The folder itself; the mission repository lies in it.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The folder's name: the mission's full name, or the number of the process that looks.
+    pub(crate) fn name(&self) -> String {
+        let name = self.root.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
     }
 
     /// The folder of a mission that is being removed.

@@ -15,6 +15,7 @@ pub(crate) mod sample;
 mod tidy;
 pub(crate) mod turn;
 mod warm;
+mod writing;
 
 use crate::clock::Clock;
 use crate::dispatcher::Message;

@@ -43,6 +43,17 @@ fn a_mission_that_was_only_just_opened_goes_on_with_the_agent_that_it_was_begun_
 }
 
 #[test]
+fn half_of_a_delivery_is_looked_at_by_nobody_until_it_is_finished() {
+    let world = died_at("deliver.file after@1");
+    let looked = world.run(&["checks"]);
+    looked.ends(1, &["m1 broke off", "orchestrator resume m1"]);
+    world
+        .run(&["resume", "m1"])
+        .ends(0, &["delivered as worktree"]);
+    world.run(&["checks"]).ends(0, &[]);
+}
+
+#[test]
 fn a_delivery_cut_short_is_finished_by_resume() {
     for point in [
         "deliver.plan listed@1",

@@ -1,6 +1,7 @@
 //! Hands the result over, and takes it back. The list of files is on disk, and its digest in the journal, before the
 //! first byte of the user's changes.
 
+use super::writing::{self, Turn, Whose};
 use super::{Bench, Error, blocking, still_owed};
 use crate::layout::{Layout, Place};
 use mission::ids::{CommitId, Digest};
@@ -8,22 +9,16 @@ use mission::input::Input;
 use mission::mission::Mission;
 use mission::terms::Deliver;
 use mission::time::Timestamp;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use workbench::delivery::{self, Broken, DeliveryPlan, Planned, Refusal};
 use workbench::fault;
 use workbench::git::UserEnvironment;
 use workbench::repository::{MissionRepository, Project};
 use workbench::snapshot::Base;
-
-/// How long a delivery, or a look at the project, waits for a delivery into the same project.
-pub(super) const WAIT: Duration = Duration::from_millis(mission::limits::DELIVERY_WAIT.0);
-/// How often it looks meanwhile.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What every form of delivery needs.
 #[derive(Clone)]
@@ -101,7 +96,7 @@ struct Desk {
     base: Base,
     commit: CommitId,
     place: Place,
-    _turn: File,
+    turn: Turn,
 }
 
 impl Desk {
@@ -120,8 +115,11 @@ impl Desk {
             }
         };
         // By the root, since missions may have begun in different folders of one project.
-        let lock = tools.layout.delivery_lock(project.root());
-        let turn = hold(&lock, WAIT, cancel)?;
+        let whose = Whose {
+            layout: &tools.layout,
+            place: &place,
+        };
+        let turn = Turn::take(whose, project.root(), writing::WAIT, cancel)?;
         let base = std::fs::read(place.base()).map_err(Error::lasting)?;
         let base = serde_json::from_slice(&base).map_err(Error::lasting)?;
         let commit = facts
@@ -134,7 +132,7 @@ impl Desk {
             base,
             commit,
             place,
-            _turn: turn,
+            turn,
         })
     }
 
@@ -166,7 +164,7 @@ async fn at_desk(
     bench: &Bench,
     cancel: &CancellationToken,
     facts: &Facts,
-    work: impl FnOnce(&Desk) -> Result<Input, Error> + Send + 'static,
+    work: impl FnOnce(&mut Desk) -> Result<Input, Error> + Send + 'static,
 ) -> Result<Input, Error> {
     let (place, facts) = (bench.place.clone(), facts.clone());
     let planned = bench
@@ -185,10 +183,10 @@ async fn at_desk(
     };
     let cancel = cancel.clone();
     blocking(move || {
-        let desk = Desk::open(&facts, place, tools, &cancel)?;
+        let mut desk = Desk::open(&facts, place, tools, &cancel)?;
         // One that was given up while it waited must not write behind the back of what came after it.
         still_owed(&cancel)?;
-        work(&desk)
+        work(&mut desk)
     })
     .await
 }
@@ -280,7 +278,7 @@ impl Apply {
         }
     }
 
-    fn files(&self, desk: &Desk) -> Result<Input, Error> {
+    fn files(&self, desk: &mut Desk) -> Result<Input, Error> {
         let (plan, digest) = desk.stored_plan(self.facts.n)?;
         if digest != self.plan {
             return Err(Error::lasting(
@@ -288,6 +286,7 @@ impl Apply {
             ));
         }
         let files = plan.files.len() as u32;
+        desk.turn.begin()?;
         let (project, old) = (&desk.project, desk.old(self.facts.n));
         let (done, place) = match self.form {
             Deliver::Commit => (
@@ -300,6 +299,10 @@ impl Apply {
                 "your working tree".to_owned(),
             ),
         };
+        let is_half = done.as_ref().is_err_and(|broken| broken.stuck.is_some());
+        if !is_half {
+            desk.turn.end()?;
+        }
         match done {
             Ok(()) => Ok(Input::Delivered {
                 n: self.facts.n,
@@ -332,11 +335,17 @@ impl Undo {
     ) -> Result<Input, Error> {
         at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("undo.before");
+            if self.form != Deliver::Branch {
+                desk.turn.begin()?;
+            }
             let left = match self.form {
-                Deliver::Branch => self.branch(desk)?,
-                Deliver::Commit => self.commit(desk)?,
-                Deliver::Worktree | Deliver::None => self.files(desk)?,
+                Deliver::Branch => self.branch(desk),
+                Deliver::Commit => self.commit(desk),
+                Deliver::Worktree | Deliver::None => self.files(desk),
             };
+            // What cannot be taken back stays as it is, and nobody waits for it.
+            desk.turn.end()?;
+            let left = left?;
             fault::point("undo.after");
             Ok(Input::Undone { n: self.n, left })
         })
@@ -429,37 +438,6 @@ fn refused(refusal: &Refusal, facts: &Facts) -> Input {
     }
 }
 
-/// Waits for the turn of this mission to write into the project, or to look at it. The lock is the kernel's and ends with
-/// the process.
-pub(crate) fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> Result<File, Error> {
-    if let Some(folder) = lock.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::new)?;
-    }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(lock)
-        .map_err(Error::new)?;
-    let until = Instant::now() + wait;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                still_owed(cancel)?;
-                std::thread::sleep(LOOK);
-            }
-            Err(TryLockError::WouldBlock) => {
-                let why = format!(
-                    "another mission has been writing into this project for {wait:?}; `orchestrator list` names the missions"
-                );
-                return Err(Error::lasting(why));
-            }
-            Err(TryLockError::Error(error)) => return Err(Error::new(error)),
-        }
-    }
-}
-
 /// Old or new, never half, and on the disk when it returns.
 pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let next = path.with_extension("next");
@@ -478,22 +456,7 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 mod tests {
     use super::super::sample;
     use super::*;
-
-    #[test]
-    fn a_delivery_waits_for_another_one_but_not_for_ever() {
-        let (dir, on) = (tempfile::tempdir().unwrap(), CancellationToken::new());
-        let lock = dir.path().join("deliveries/project.lock");
-        let first = hold(&lock, Duration::ZERO, &on).unwrap();
-        let error = hold(&lock, Duration::ZERO, &on).unwrap_err();
-        assert!(error.is_final(), "{error}");
-        assert!(error.to_string().contains("another mission"), "{error}");
-        let off = CancellationToken::new();
-        off.cancel();
-        let error = hold(&lock, WAIT, &off).unwrap_err();
-        assert!(error.to_string().contains("not owed"), "{error}");
-        drop(first);
-        hold(&lock, Duration::ZERO, &on).unwrap();
-    }
+    use std::time::Duration;
 
     #[test]
     fn missions_that_began_in_different_folders_of_one_project_take_turns() {
@@ -525,7 +488,11 @@ mod tests {
             let desk = Desk::open(&facts, bench.place.clone(), tools(), &on)
                 .ok()
                 .unwrap();
-            let other = hold(&layout.delivery_lock(&root), Duration::ZERO, &on);
+            let whose = Whose {
+                layout,
+                place: &bench.place,
+            };
+            let other = Turn::take(whose, &root, Duration::ZERO, &on);
             assert!(other.is_err_and(|error| error.is_final()), "{folder}");
             drop(desk);
         }

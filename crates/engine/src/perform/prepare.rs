@@ -3,7 +3,8 @@
 use super::gate::LANE;
 use super::land::line;
 use super::ready;
-use super::{Bench, Error, blocking, deliver};
+use super::writing::{self, Turn, Whose};
+use super::{Bench, Error, blocking, deliver, still_owed};
 use crate::layout::Place;
 use mission::gate::{Gate, Program};
 use mission::ids::{CommitId, Digest};
@@ -83,11 +84,12 @@ impl Job {
         let (place, settings) = (bench.place.clone(), bench.settings.clone());
         let cancel = cancel.clone();
         blocking(move || {
-            let hold = |root: &Path| {
-                let lock = settings.layout.delivery_lock(root);
-                deliver::hold(&lock, deliver::WAIT, &cancel)
+            let whose = Whose {
+                layout: &settings.layout,
+                place: &place,
             };
-            self.pin(&place, &settings.git, hold)
+            let hold = |root: &Path| Turn::take(whose, root, writing::WAIT, &cancel);
+            self.pin(&place, &settings.git, hold, &cancel)
         })
         .await
     }
@@ -99,6 +101,7 @@ impl Job {
         place: &Place,
         environment: &UserEnvironment,
         hold: impl FnOnce(&Path) -> Result<T, Error>,
+        cancel: &CancellationToken,
     ) -> Result<(Base, Vec<String>), Error> {
         fault::point("prepare.before");
         let git = Git::find().map_err(Error::lasting)?;
@@ -112,6 +115,8 @@ impl Job {
             .map_err(Error::lasting)?;
         drop(turn);
         fault::point("prepare.snapshot");
+        // Of a mission that has ended meanwhile nothing would take the pin away again.
+        still_owed(cancel)?;
         // What the mission borrows is the user's commit; what was uncommitted stands in the mission's own repository.
         if let (Some(user), Some(head)) = (project.repository(), &found.head_commit)
             && !self.name.is_empty()
@@ -320,20 +325,26 @@ mod tests {
         let sample = sample::mission(&[("a.txt", "a\n")]);
         let (layout, on) = (&sample.bench.settings.layout, CancellationToken::new());
         let project = sample.root.join("project");
-        let hold = |root: &Path| deliver::hold(&layout.delivery_lock(root), Duration::ZERO, &on);
-        let delivers = hold(&project).unwrap();
         let place = layout.mission("m2-test");
+        let whose = Whose {
+            layout,
+            place: &place,
+        };
+        let hold = |root: &Path| Turn::take(whose, root, Duration::ZERO, &on);
+        let delivers = hold(&project).unwrap();
         let job = Job {
             project: project.clone(),
             name: String::new(),
             when: sample::WHEN,
         };
-        let error = job.pin(&place, &sample.bench.settings.git, hold);
+        let error = job.pin(&place, &sample.bench.settings.git, hold, &on);
         assert!(error.is_err_and(|error| error.is_final()));
         assert!(!place.base().exists());
         std::fs::write(project.join("a.txt"), "delivered\n").unwrap();
         drop(delivers);
-        let (base, _) = job.pin(&place, &sample.bench.settings.git, hold).unwrap();
+        let (base, _) = job
+            .pin(&place, &sample.bench.settings.git, hold, &on)
+            .unwrap();
         assert_ne!(base.tree, sample.base.tree);
         // Its own turn is over when the base stands.
         hold(&project).unwrap();

@@ -78,7 +78,9 @@ pub(super) fn mission(files: &[(&str, &str)]) -> Sample {
         name: "m1-test".into(),
         when: WHEN,
     };
-    let (base, _) = job.pin(&place, &git, |_| Ok(())).unwrap();
+    let (base, _) = job
+        .pin(&place, &git, |_| Ok(()), &CancellationToken::new())
+        .unwrap();
     Sample {
         bench,
         base,
