@@ -78,12 +78,14 @@ fn merge(under: &mut Value, over: Value) {
 /// The rules of a session: nothing but what the role needs, and then whatever the user forbids. The last rule that fits
 /// wins. A tool that is denied altogether is not even offered to the model, which keeps requests small.
 pub(super) fn rules(role: Role, shell: ShellRule, user: &Permissions) -> Value {
-    let mut tools = vec![
-        ("read", "allow"),
-        ("grep", "allow"),
-        ("glob", "allow"),
-        ("list", "allow"),
-    ];
+    let mut tools = vec![("read", "allow")];
+    // Whoever has a shell of its own searches and lists with it. The tools for that would be an eighth of every request.
+    let has_shell = role == Role::Worker
+        && shell == ShellRule::Allow
+        && user.forbidden("bash", "allow").is_empty();
+    if !has_shell {
+        tools.extend(["grep", "glob", "list"].map(|tool| (tool, "allow")));
+    }
     if role == Role::Worker {
         tools.extend([("edit", "allow"), ("question", "allow")]);
         match shell {
@@ -273,6 +275,19 @@ mod tests {
             Role::Worker,
             ShellRule::Ask,
             &format!("{READS}; {edits}; bash * ask; {SECRETS}"),
+        );
+        check(
+            "{}",
+            Role::Worker,
+            ShellRule::Allow,
+            &format!("* * deny; read * allow; {edits}; bash * allow; {SECRETS}"),
+        );
+        // Whoever may not run every command has to search in another way.
+        check(
+            r#"{"bash": {"git *": "deny"}}"#,
+            Role::Worker,
+            ShellRule::Allow,
+            &format!("{READS}; {edits}; bash * allow; {SECRETS}; bash git * deny"),
         );
     }
 
