@@ -215,7 +215,8 @@ impl Story {
         self.tell(Input::GateRan { epoch, run });
     }
 
-    fn gate(&self, red: impl Fn(&str, &TreeId) -> bool) -> Option<(Epoch, GateRun)> {
+    /// The gate that runs, and how it ends.
+    pub(crate) fn gate(&self, red: impl Fn(&str, &TreeId) -> bool) -> Option<(Epoch, GateRun)> {
         let (epoch, lease) = self.mission.gate_leases().next()?;
         let line = lease.gate.program.to_string();
         let red = red(&line, &lease.tree) || matches!(lease.purpose, Purpose::Before { .. });

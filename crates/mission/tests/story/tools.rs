@@ -1,13 +1,14 @@
 //! The tools by which gates judge change while a mission stands still.
 
 use crate::teller::{Story, done, project_gate, task, tree, used, work};
-use mission::gate::GateResult;
+use mission::gate::{GateResult, TestCount};
 use mission::input::Input;
 use mission::mission::State;
 use mission::plan::Draft;
 use mission::seal::{Grade, Outcome as Sealed};
 use mission::terms::Terms;
-use mission::turn::{Answer, Intent, Outcome};
+use mission::turn::{Answer, ChangedTest, Intent, Outcome, Report};
+use mission::work::{TestFacts, Work};
 
 /// Two tasks, one after the other, in a project with tests of its own; the first has landed.
 fn half_done() -> Story {
@@ -111,4 +112,63 @@ fn who_goes_back_to_the_older_tools_finds_what_was_proved_with_them() {
     story.gate_ends(GateResult::Failed { exit: 1 });
     assert_eq!(story.count("environment_changed"), 2);
     assert_ne!(story.state(1), &State::Checking, "it would wait for ever");
+}
+
+/// Runs due gates; the project's tests are three on the base and two on everything after it.
+fn counted(story: &mut Story) {
+    while let Some((epoch, mut run)) = story.gate(|_, _| false) {
+        let passed = if run.tree == tree("base") { 3 } else { 2 };
+        run.tests = (run.gate == "test").then(|| TestCount {
+            passed,
+            failed: Vec::new(),
+            unnamed: 0,
+            skipped: 0,
+        });
+        story.tell(Input::GateRan { epoch, run });
+    }
+}
+
+#[test]
+fn a_test_that_was_removed_on_purpose_is_not_missed_with_other_tools() {
+    let mut story = Story::open(Terms::default());
+    story.prepare(vec![project_gate("test")]);
+    counted(&mut story);
+    let goal = "all of it".into();
+    story.answer("intent.1", Answer::Intent(Intent::Plan { goal }));
+    let tasks = vec![task("a", &[]), task("b", &["a"])];
+    story.answer("plan.1", Answer::Plan(Draft { tasks }));
+    let removed = "tests/old".to_owned();
+    let answer = Answer::Report(Report::Done {
+        summary: "it is gone".into(),
+        changed_tests: vec![ChangedTest {
+            path: removed.clone(),
+            why: "it tested what is gone".into(),
+        }],
+        notes: Vec::new(),
+    });
+    let facts = TestFacts {
+        removed: vec![removed],
+        ..TestFacts::default()
+    };
+    let usage = used(1);
+    let work = Work {
+        tests: facts,
+        ..work("T1.1")
+    };
+    story.end("T1.1", Outcome::Answered { answer, usage }, Some(work));
+    counted(&mut story);
+    story.review("T1.1/review.1", true);
+    story.stack();
+    counted(&mut story);
+    story.move_line();
+    assert_eq!(story.state(1), &State::Landed);
+    // With these the base is looked at again, and what has landed is not.
+    story.tools = "newer";
+    story.hand_in("T2.1");
+    counted(&mut story);
+    story.review("T2.1/review.1", true);
+    story.stack();
+    counted(&mut story);
+    story.move_line();
+    assert_eq!(story.state(2), &State::Landed);
 }
