@@ -91,6 +91,14 @@ pub struct Case {
     pub more_diff: bool,
 }
 
+/// What an agent that is at work is told when a person says something more.
+pub fn said(text: &str) -> String {
+    format!(
+        "The user says, while you work:\n\n{}\nThis counts like your task, also for what you have done already. Then go on, and end as you were asked to.",
+        list(&[text.to_owned()])
+    )
+}
+
 /// The heading of what people said after the request.
 const NOTES: &str = "Notes from the user";
 

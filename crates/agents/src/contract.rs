@@ -7,13 +7,14 @@ mod cases;
 
 pub use cases::check;
 
-use crate::{Agent, Question, Reply, Sign, Watcher};
+use crate::{Agent, Note, Question, Reply, Sign, Watcher};
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mission::time::Millis;
 use mission::turn::{Answer, Outcome};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// A host, and control over the model behind it.
 ///
@@ -47,6 +48,16 @@ pub enum Behaviour {
         /// What it answers then.
         answer: Answer,
     },
+    /// It works, step after step, until it reads something that a person said, adds that to a file of its workspace as
+    /// often as it reads it, and then answers.
+    Heed {
+        /// What it looks for.
+        words: String,
+        /// The file, below the workspace.
+        path: String,
+        /// What it answers then.
+        answer: Answer,
+    },
     /// It says something that is no answer, however often it is asked.
     Babble,
     /// Its provider refuses to serve it, and asks to wait so long.
@@ -59,6 +70,7 @@ pub enum Behaviour {
 pub struct Recorder {
     seen: Mutex<Seen>,
     changed: Notify,
+    said: watch::Sender<Vec<Note>>,
     reply: Box<dyn Fn(&Question) -> Reply + Send + Sync>,
 }
 
@@ -69,6 +81,8 @@ pub struct Seen {
     pub signs: Vec<Sign>,
     /// Questions, in order.
     pub questions: Vec<Question>,
+    /// The numbers of the notes that it was said to have been told, in order.
+    pub noted: Vec<u32>,
     /// Every outcome; a good host tells one.
     pub outcomes: Vec<Outcome>,
 }
@@ -84,8 +98,15 @@ impl Recorder {
         Arc::new(Self {
             seen: Mutex::default(),
             changed: Notify::new(),
+            said: watch::Sender::default(),
             reply: Box::new(reply),
         })
+    }
+
+    /// A person says something to the turn.
+    pub fn say(&self, n: u32, text: &str) {
+        let text = text.to_owned();
+        self.said.send_modify(|said| said.push(Note { n, text }));
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -137,6 +158,25 @@ impl Watcher for Recorder {
         let reply = (self.reply)(&question);
         self.note(|seen| seen.questions.push(question));
         Box::pin(std::future::ready(reply))
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.said.borrow().clone()
+    }
+
+    fn more_notes(&self, after: u32) -> BoxFuture<'static, ()> {
+        let mut said = self.said.subscribe();
+        async move {
+            let news = said.wait_for(|said| said.iter().any(|note| note.n > after));
+            if news.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn noted(&self, n: u32) {
+        self.note(|seen| seen.noted.push(n));
     }
 
     fn reply(&self, outcome: Outcome) {

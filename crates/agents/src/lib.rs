@@ -42,6 +42,8 @@ pub struct Order {
     pub title: String,
     /// What the agent is told this time; the role's standing instructions are the agent's own affair.
     pub brief: String,
+    /// The number of the last that people said which the brief holds; 0 where they have said nothing.
+    pub told: u32,
     /// What it must answer with.
     pub answer: AnswerKind,
     /// The workspace; the agent works there and nowhere else.
@@ -112,6 +114,15 @@ pub struct Question {
     pub about: String,
 }
 
+/// What a person said to a turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Its number in the mission, from 1.
+    pub n: u32,
+    /// The words.
+    pub text: String,
+}
+
 /// What a person or a policy answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -131,6 +142,15 @@ pub trait Watcher: Send + Sync {
     /// Puts a question to a person or a policy. It is always answered within the inbox's own deadline.
     fn ask(&self, question: Question) -> BoxFuture<'_, Reply>;
 
+    /// All that people have said to the turn by now, oldest first, what its brief holds included.
+    fn notes(&self) -> Vec<Note>;
+
+    /// Waits until people have said something after the one with this number; for ever where nobody does.
+    fn more_notes(&self, after: u32) -> BoxFuture<'static, ()>;
+
+    /// Tells that a note stands where the agent reads it next. May be told more than once.
+    fn noted(&self, n: u32);
+
     /// Tells how the turn ended. A host that answers late or twice may call it so: replies name their lease, and a
     /// stale one means nothing.
     fn reply(&self, outcome: Outcome);
@@ -142,6 +162,9 @@ pub trait Agent: Send + Sync {
     fn name(&self) -> String;
 
     /// Carries a turn out, or goes on with it if the host already knows it: first ask the world, then act.
+    ///
+    /// What people say meanwhile reaches the agent at its next step, each once, and at the latest before its answer is
+    /// taken.
     ///
     /// Ends after [`Watcher::reply`] was called, or without it when `stop` was cancelled; then nothing of the turn
     /// runs on.

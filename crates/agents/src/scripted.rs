@@ -8,7 +8,7 @@ mod script;
 
 pub use script::{Deed, End, Scene, Script, ScriptError};
 
-use crate::{Agent, Order, Question, Sign, Watcher, choices};
+use crate::{Agent, Note, Order, Question, Sign, Watcher, choices};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mission::time::Millis;
@@ -184,15 +184,33 @@ impl Scripted {
         commands: &TaskTracker,
         heard: &watch::Sender<Heard>,
     ) -> std::io::Result<()> {
+        let mut told = order.told;
         loop {
             for deed in &scene.steps {
-                let asks = matches!(deed, Deed::Ask { .. });
+                // Whoever waits for a person is not silent.
+                let asks = matches!(deed, Deed::Ask { .. } | Deed::Heed(_));
                 heard.send_replace(if asks {
                     Heard::Asks
                 } else {
                     Heard::At(Instant::now())
                 });
-                self.act(deed, order, watcher, commands).await?;
+                match deed {
+                    Deed::Heed(path) => {
+                        watcher.sign(Sign::Doing("waits for a word".into()));
+                        watcher.more_notes(told).await;
+                        let path = order.directory.join(path);
+                        for note in unknown(watcher, told) {
+                            make_parent(&path)?;
+                            append(&path, &format!("{}\n", note.text))?;
+                        }
+                    }
+                    _ => self.act(deed, order, watcher, commands).await?,
+                }
+                // Between two steps it hears whatever was said.
+                for note in unknown(watcher, told) {
+                    told = note.n;
+                    watcher.noted(note.n);
+                }
                 heard.send_replace(Heard::At(Instant::now()));
             }
             if !scene.forever {
@@ -238,6 +256,8 @@ impl Scripted {
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
                 Ok(())
             }
+            // What it hears, and when, is the affair of whoever counts its steps.
+            Deed::Heed(_) => Ok(()),
             Deed::Ask { about, text } => {
                 let (about, text) = (about.clone(), text.clone());
                 watcher
@@ -350,6 +370,12 @@ impl Agent for Scripted {
     fn close(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
     }
+}
+
+/// What people have said after the note with this number.
+fn unknown(watcher: &dyn Watcher, told: u32) -> impl Iterator<Item = Note> {
+    let notes = watcher.notes().into_iter();
+    notes.filter(move |note| note.n > told)
 }
 
 /// What was last heard of a turn.

@@ -3,7 +3,7 @@
 
 use agents::contract::{self, Behaviour, Fixture, Recorder};
 use agents::scripted::{Script, Scripted};
-use agents::{Agent, Order, Question, Reply, ShellRule, Sign, Watcher};
+use agents::{Agent, Note, Order, Question, Reply, ShellRule, Sign, Watcher};
 use futures_util::future::BoxFuture;
 use mission::ids::{Epoch, MissionId};
 use mission::time::Millis;
@@ -71,6 +71,7 @@ impl Stage {
             key: Some(key.into()),
             title: key.into(),
             brief: key.into(),
+            told: 0,
             answer: AnswerKind::Report,
             directory: self.workspace(key),
             model: None,
@@ -144,6 +145,9 @@ impl Fixture for Stage {
                 "steps": [{ "append": { "path": path, "text": format!("{line}\n") } }],
                 "end": written(answer), "usage": used,
             }),
+            Behaviour::Heed { path, answer, .. } => json!({
+                "steps": [{ "heed": path }], "end": written(answer), "usage": used,
+            }),
             Behaviour::Babble => json!({ "end": { "fail": "no_answer" }, "usage": used }),
             Behaviour::Refuse(wait) => json!({ "end": { "refuse": { "retry_after": wait } } }),
             Behaviour::Hang => json!({ "end": "hang" }),
@@ -211,6 +215,18 @@ impl Watcher for Slow {
             tokio::time::sleep(Duration::from_millis(self.1.0)).await;
             self.0.ask(question).await
         })
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.0.notes()
+    }
+
+    fn more_notes(&self, after: u32) -> BoxFuture<'static, ()> {
+        self.0.more_notes(after)
+    }
+
+    fn noted(&self, n: u32) {
+        self.0.noted(n);
     }
 
     fn reply(&self, outcome: Outcome) {

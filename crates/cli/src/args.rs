@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Verify(OneOrLast),
     /// Lets no turn of a mission begin until it is resumed. Turns that run go on to their end.
     Pause(OneOrLast),
-    /// Tells a mission's agents something more: every turn that begins from then on knows it.
+    /// Tells a mission's agents something more: turns that run at their next step, all others as they begin.
     Steer(SteerArgs),
     /// Lets a mission go on after a pause, a crash, a cancellation or a failure. What had finished is kept.
     Resume(ResumeArgs),

@@ -412,6 +412,9 @@ impl Dispatcher {
         self.release_replies();
         for (n, recorded) in (1..).zip(released.events) {
             self.answer_agents(&recorded.event);
+            if matches!(recorded.event, Event::Steered { .. }) {
+                self.bench.heard(self.desk.mission());
+            }
             let seen = Seen::Event(Seq(before.0 + n), Arc::new(recorded));
             self.feed.send(seen).ok();
         }

@@ -63,6 +63,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         what,
         answer,
         brief,
+        told: mission.said().last().map_or(0, |said| said.n),
         lane,
         base,
         origin: mission.base().map(|base| base.commit.clone()),

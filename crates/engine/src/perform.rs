@@ -28,10 +28,11 @@ use mission::event::Step;
 use mission::ids::Digest;
 use mission::input::Input;
 use mission::mission::Mission;
+use mission::steering::Said;
 use mission::turn::{Failure, Outcome, Usage};
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use workbench::git::Git;
 use workbench::repository::MissionRepository;
@@ -51,6 +52,8 @@ pub(crate) struct Bench {
     /// What Workers are told of the mission's own base.
     pub(crate) origin: Arc<OnceLock<context::Origin>>,
     planned: deliver::PlannedIn,
+    /// What people have said to the mission's agents, as far as it is durable.
+    said: watch::Sender<Vec<Said>>,
 }
 
 /// A performer's line to the loop.
@@ -209,6 +212,7 @@ impl Bench {
         let clock = Clock::not_before(mission.last());
         Self {
             clock,
+            said: watch::Sender::new(mission.said().to_vec()),
             ..Self::at(settings, place)
         }
     }
@@ -227,7 +231,13 @@ impl Bench {
             environment: tokio::sync::OnceCell::new(),
             origin: Arc::default(),
             planned: Arc::default(),
+            said: watch::Sender::default(),
         }
+    }
+
+    /// Turns that run hear of what people have said since they began.
+    pub(crate) fn heard(&self, mission: &Mission) {
+        self.said.send_replace(mission.said().to_vec());
     }
 
     /// Notes what this engine does that no event tells, in place of what a killed one left.

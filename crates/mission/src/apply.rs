@@ -17,7 +17,6 @@ use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question, permit};
 use crate::seal::Outcome;
-use crate::steering::Said;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Report, Usage};
@@ -69,6 +68,7 @@ impl Mission {
                     since: at,
                     base: base.clone(),
                     from: from.clone(),
+                    told: self.last_said,
                 };
                 self.turn_started(at, *epoch, lease);
             }
@@ -78,6 +78,11 @@ impl Mission {
                         self.budget.reserved += reserved - lease.reserved;
                     }
                     lease.reserved = *reserved;
+                }
+            }
+            Event::TurnTold { epoch, n } => {
+                if let Some(lease) = self.leases.get_mut(epoch) {
+                    lease.told = *n;
                 }
             }
             Event::TurnEnded {
@@ -220,11 +225,7 @@ impl Mission {
             }
             Event::Paused { by } => self.paused_at(at, by),
             Event::Unpaused { .. } => self.goes_on_at(at),
-            Event::Steered { task, text, .. } => self.said.push(Said {
-                at,
-                task: *task,
-                text: text.clone(),
-            }),
+            Event::Steered { task, text, .. } => self.steered(at, *task, text),
             Event::CancelAsked { .. } => self.cancelled = true,
             Event::Halted { why } => self.halted = Some(why.clone()),
             Event::Sealed {

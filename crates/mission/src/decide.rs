@@ -77,6 +77,7 @@ impl Mission {
                 None => self.stale_turn(now, epoch, outcome, work),
             },
             Input::TurnUsed { epoch, tokens } => self.turn_used(now, epoch, tokens),
+            Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
             Input::GateRan { epoch, run } => self.gate_ran(epoch, run),
             Input::GateLost { epoch, why } => match self.gate_leases.contains_key(&epoch) {
                 true => done(self.lose_gate(epoch, cut(&why))),

@@ -217,6 +217,13 @@ pub enum Event {
         /// What it may use from now on, in all.
         reserved: u64,
     },
+    /// A running turn was told what a person said after it had begun: it stands where the agent reads it next.
+    TurnTold {
+        /// Its lease.
+        epoch: Epoch,
+        /// The number of what was said, from 1 in the mission.
+        n: u32,
+    },
     /// A lease ended.
     TurnEnded {
         /// Which turn.
@@ -534,6 +541,7 @@ impl Event {
             Self::Prepared { .. } => "prepared",
             Self::TurnStarted { .. } => "turn_started",
             Self::TurnLent { .. } => "turn_lent",
+            Self::TurnTold { .. } => "turn_told",
             Self::TurnEnded { .. } => "turn_ended",
             Self::IntentRead { .. } => "intent_read",
             Self::PlanRefused { .. } => "plan_refused",
@@ -578,5 +586,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 44;
+    pub const KINDS: usize = 45;
 }

@@ -56,6 +56,13 @@ pub enum Input {
         /// Tokens so far.
         tokens: u64,
     },
+    /// An agent has been told what a person said while its turn ran.
+    TurnTold {
+        /// Its lease.
+        epoch: Epoch,
+        /// The number of what was said.
+        n: u32,
+    },
     /// A gate ran.
     GateRan {
         /// Its lease.

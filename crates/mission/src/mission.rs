@@ -57,6 +57,8 @@ pub struct Lease {
     pub base: Option<CommitId>,
     /// Work that it goes on with.
     pub from: Option<CommitId>,
+    /// The number of the last that people said which it knows.
+    pub told: u32,
 }
 
 /// A lease on a gate.
@@ -151,6 +153,8 @@ pub struct Mission {
     pub(crate) todo: Todo,
     pub(crate) paused: Option<Pause>,
     pub(crate) said: Vec<Said>,
+    /// How much people have said in all; what was said of tasks that are no more is forgotten.
+    pub(crate) last_said: u32,
     pub(crate) cancelled: bool,
     pub(crate) halted: Option<String>,
     pub(crate) outcome: Option<Outcome>,
@@ -276,6 +280,7 @@ impl Mission {
             todo: Todo::default(),
             paused: None,
             said: Vec::new(),
+            last_said: 0,
             cancelled: false,
             halted: None,
             outcome: None,

@@ -45,6 +45,7 @@ pub const ALL: &[&str] = &[
     "red_stack_never_split",
     "whole_red_stack_sent_back",
     "turn_started_in_a_pause",
+    "note_told_twice",
     "step_never_given_up",
 ];
 

@@ -2,7 +2,7 @@
 
 use crate::decide::{Decided, cut_to, done, refused};
 use crate::event::{Event, Turn};
-use crate::ids::TaskId;
+use crate::ids::{Epoch, TaskId};
 use crate::input::Refusal;
 use crate::limits;
 use crate::mission::{Mission, State};
@@ -26,12 +26,26 @@ pub struct Pause {
 /// What a person said to a mission's agents after its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
+    /// Its number in the mission, from 1.
+    pub n: u32,
     /// When.
     pub at: Timestamp,
     /// The task that it is about; of all where there is none.
     pub task: Option<TaskId>,
     /// The words.
     pub text: String,
+}
+
+impl Said {
+    /// Whether a turn should know it.
+    pub fn concerns(&self, turn: &Turn) -> bool {
+        match turn {
+            Turn::Work { attempt } | Turn::Review { attempt, .. } => {
+                self.task.is_none_or(|about| about == attempt.task)
+            }
+            Turn::Intent { .. } | Turn::Plan { .. } => true,
+        }
+    }
 }
 
 impl Mission {
@@ -54,20 +68,35 @@ impl Mission {
             .map(|said| said.text.as_str())
     }
 
-    /// Turns that run now, that the last words concern, and that began before these: they do not know them.
+    pub(crate) fn steered(&mut self, at: Timestamp, task: Option<TaskId>, text: &str) {
+        self.last_said += 1;
+        self.said.push(Said {
+            n: self.last_said,
+            at,
+            task,
+            text: text.to_owned(),
+        });
+    }
+
+    /// A turn has been told what was said while it ran. It is noted once.
+    pub(crate) fn decide_told(&self, epoch: Epoch, n: u32) -> Decided {
+        let is_news = self
+            .leases
+            .get(&epoch)
+            .is_some_and(|lease| n > lease.told || planted!("note_told_twice"));
+        let told = (is_news && n <= self.last_said).then_some(Event::TurnTold { epoch, n });
+        done(told.into_iter().collect())
+    }
+
+    /// Turns that run now, that the last words concern, and that do not know them: they began before, and have come to
+    /// no step since.
     pub fn unaware(&self) -> usize {
         let Some(said) = self.said.last() else {
             return 0;
         };
-        let concerned = |turn: &Turn| match turn {
-            Turn::Work { attempt } | Turn::Review { attempt, .. } => {
-                said.task.is_none_or(|about| about == attempt.task)
-            }
-            Turn::Intent { .. } | Turn::Plan { .. } => true,
-        };
         self.leases
             .values()
-            .filter(|lease| lease.since <= said.at && concerned(&lease.turn))
+            .filter(|lease| lease.told < said.n && said.concerns(&lease.turn))
             .count()
     }
 

@@ -13,7 +13,7 @@
 mod processes;
 mod script;
 
-pub use script::{Script, Task, append, ask, delete, run, think, write};
+pub use script::{Script, Task, append, ask, delete, heed, run, think, write};
 
 use serde_json::Value;
 use std::collections::BTreeMap;

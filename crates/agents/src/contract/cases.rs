@@ -1,7 +1,7 @@
 //! What every host does.
 
 use super::{Behaviour, Fixture, Recorder};
-use crate::{Order, ShellRule};
+use crate::{Order, ShellRule, Sign};
 use mission::ids::{Epoch, MissionId};
 use mission::plan::{Draft, TaskDraft};
 use mission::time::Millis;
@@ -22,6 +22,8 @@ pub async fn check(fixture: &dyn Fixture) {
     the_same_order_twice_has_one_effect(fixture).await;
     a_workspace_that_was_set_anew_begins_a_turn_anew(fixture).await;
     a_turn_goes_on_with_an_earlier_one(fixture).await;
+    what_is_said_while_a_turn_runs_reaches_it_once(fixture).await;
+    what_its_brief_holds_is_not_said_to_a_turn_again(fixture).await;
     babble_is_no_answer(fixture).await;
     a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture).await;
     silence_ends_a_turn(fixture).await;
@@ -40,6 +42,7 @@ fn order(fixture: &dyn Fixture, role: Role, key: &str) -> Order {
         role,
         title: format!("contract: {key}"),
         brief: format!("Do what the contract says about {key}."),
+        told: 0,
         answer: kind(role),
         directory: fixture.workspace(key),
         model: None,
@@ -217,6 +220,69 @@ async fn a_turn_goes_on_with_an_earlier_one(fixture: &dyn Fixture) {
             "{outcome:?}"
         );
     }
+}
+
+/// One that looks for some words and writes down what it finds.
+fn heed(words: &str) -> Behaviour {
+    Behaviour::Heed {
+        words: words.to_owned(),
+        path: "out.txt".to_owned(),
+        answer: answer(Role::Worker),
+    }
+}
+
+async fn what_is_said_while_a_turn_runs_reaches_it_once(fixture: &dyn Fixture) {
+    fixture.behave("heed", heed("mind the gap"));
+    let order = order(fixture, Role::Worker, "heed");
+    let (recorder, on) = (Recorder::new(), CancellationToken::new());
+    let running = fixture
+        .agent()
+        .run(order.clone(), Arc::clone(&recorder) as _, on);
+    let saying = async {
+        let begun = |seen: &super::Seen| seen.signs.iter().any(|s| matches!(s, Sign::Doing(_)));
+        recorder.until(begun).await;
+        recorder.say(1, "mind the gap");
+        recorder.until(|seen| seen.noted.contains(&1)).await;
+    };
+    tokio::join!(running, saying);
+    let outcome = recorder.outcome();
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+    assert_eq!(written(fixture, "heed"), "mind the gap\n");
+    // The turn is leased anew, as after a lost reply: it knows what it was told.
+    let asked = fixture.asked("heed");
+    let again = Recorder::new();
+    again.say(1, "mind the gap");
+    let order = Order {
+        epoch: Epoch(2),
+        told: 1,
+        ..order
+    };
+    let on = CancellationToken::new();
+    fixture
+        .agent()
+        .run(order, Arc::clone(&again) as _, on)
+        .await;
+    let outcome = again.outcome();
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+    assert_eq!(fixture.asked("heed"), asked, "nothing is said twice");
+}
+
+async fn what_its_brief_holds_is_not_said_to_a_turn_again(fixture: &dyn Fixture) {
+    fixture.behave("briefed", Behaviour::Answer(answer(Role::Worker)));
+    let mut order = order(fixture, Role::Worker, "briefed");
+    order.brief.push_str(" And mind the step.");
+    order.told = 1;
+    let (recorder, on) = (Recorder::new(), CancellationToken::new());
+    recorder.say(1, "mind the step");
+    fixture
+        .agent()
+        .run(order, Arc::clone(&recorder) as _, on)
+        .await;
+    let outcome = recorder.outcome();
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+    let noted = recorder.seen().noted;
+    assert!(noted.is_empty(), "it knew from the beginning: {noted:?}");
+    assert_eq!(fixture.asked("briefed"), 1);
 }
 
 async fn babble_is_no_answer(fixture: &dyn Fixture) {

@@ -65,6 +65,8 @@ pub(super) struct Prompt<'a> {
     pub(super) agent: &'a str,
     pub(super) model: &'a str,
     pub(super) text: &'a str,
+    /// The number of the last note that it holds, where it is a brief.
+    pub(super) told: Option<u32>,
 }
 
 /// A message that nobody answers: one text part.
@@ -333,12 +335,15 @@ impl Api {
         p: &Prompt<'_>,
     ) -> Result<(), CallError> {
         let (provider, model) = p.model.split_once('/').unwrap_or((p.model, ""));
-        let part = part_id(p.id);
+        let mut part = json!({ "id": part_id(p.id), "type": "text", "text": p.text });
+        if let Some(told) = p.told {
+            part["metadata"] = json!({ "orchestrator": { "told": told } });
+        }
         let body = json!({
             "messageID": p.id,
             "agent": p.agent,
             "model": { "providerID": provider, "modelID": model },
-            "parts": [{ "id": part, "type": "text", "text": p.text }],
+            "parts": [part],
         });
         self.post(
             &format!("/session/{session}/prompt_async"),

@@ -14,6 +14,11 @@ pub(super) const GO_ON: u8 = 2;
 /// How often an answer may be repaired.
 pub(super) const REPAIRS: u8 = 2;
 
+/// How many letters of a prompt's id say whose it is.
+const MARK: usize = 14;
+/// The same of a note's, before its number.
+const NOTE_MARK: usize = 10;
+
 /// The prompts that a turn may send, each at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -25,9 +30,12 @@ pub(super) enum Step {
     Answer,
     /// Give it again, without the faults.
     Repair(u8),
+    /// What a person said meanwhile, by its number.
+    Note(u32),
 }
 
 impl Step {
+    /// All but the notes.
     fn all() -> impl Iterator<Item = Self> {
         let go_on = (1..=GO_ON).map(Self::GoOn);
         let repairs = (1..=REPAIRS).map(Self::Repair);
@@ -43,6 +51,8 @@ impl Step {
             Self::GoOn(n) => format!("go-on.{n}"),
             Self::Answer => "answer".to_owned(),
             Self::Repair(n) => format!("repair.{n}"),
+            // Its number stands in the mark itself, so that no list of them is needed to know one.
+            Self::Note(_) => "note".to_owned(),
         }
     }
 
@@ -56,7 +66,11 @@ impl Step {
             order.workspace.0,
             self.name()
         );
-        Digest::of(text.as_bytes()).as_str()[..14].to_owned()
+        let digest = Digest::of(text.as_bytes());
+        match self {
+            Self::Note(n) => format!("{}{n:x}", &digest.as_str()[..NOTE_MARK]),
+            _ => digest.as_str()[..MARK].to_owned(),
+        }
     }
 
     /// Which prompt of the order a message is.
@@ -65,7 +79,12 @@ impl Step {
             return None;
         }
         let mark = message.info.id.strip_prefix("msg_")?.get(12..)?;
-        Self::all().find(|step| step.mark(order) == mark)
+        let note = || {
+            let n = u32::from_str_radix(mark.get(NOTE_MARK..)?, 16).ok()?;
+            Some(Self::Note(n))
+        };
+        let fits = |step: &Self| step.mark(order) == mark;
+        Self::all().find(fits).or_else(|| note().filter(fits))
     }
 
     /// An id for the prompt that sorts after a message, as OpenCode's own ids do: the time, then the mark.

@@ -2,6 +2,7 @@
 
 mod ask;
 mod end;
+mod notes;
 mod prompts;
 mod quiet;
 mod repeat;
@@ -18,6 +19,7 @@ use end::End;
 use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Usage};
 use repeat::Repeats;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,6 +42,8 @@ pub(super) async fn run(
         model: String::new(),
         session: String::new(),
         counted: None,
+        told: order.told,
+        noted: BTreeSet::new(),
         hints: None,
         posted: None,
         sent: None,
@@ -82,6 +86,10 @@ struct Turn {
     session: String,
     /// The last message that an earlier lease has accounted for.
     counted: Option<String>,
+    /// The number of the last note that the brief in the session holds.
+    told: u32,
+    /// The notes that came after it.
+    noted: BTreeSet<u32>,
     hints: Option<Hints>,
     asks: Asks,
     /// When this run sent its last prompt; an older fault in the session is not this run's.
@@ -112,6 +120,8 @@ struct Turn {
 struct Sent {
     id: String,
     text: String,
+    /// With a brief: the last note that it holds.
+    told: Option<u32>,
 }
 
 /// Where a session stands.
@@ -223,15 +233,25 @@ impl Turn {
         match self.look(api).await? {
             View::Unasked(newest) => {
                 let brief = self.order.brief.clone();
+                self.told = self.order.told;
                 self.send(api, Step::Work, brief, newest.as_deref()).await
             }
             View::Lost(sent) => self.again(api, sent).await,
-            View::Busy(status) => match self.parked(&status) {
-                Some(end) => Ok(Some(end)),
-                None => self.watch(api).await,
-            },
+            View::Busy(status) => {
+                if let Some(end) = self.parked(&status) {
+                    return Ok(Some(end));
+                }
+                let at_work = matches!(status, Status::Busy);
+                match self.unsaid().filter(|_| at_work) {
+                    Some(note) => self.say(api, note, None).await,
+                    None => self.watch(api).await,
+                }
+            }
             View::Open(prompt) => self.reopen(api, &prompt).await,
-            View::Closed(closed) => self.judge(api, &closed).await,
+            View::Closed(closed) => match self.unheard(&closed) {
+                Some(note) => self.say(api, note, Some(&closed.last)).await,
+                None => self.judge(api, &closed).await,
+            },
         }
     }
 
@@ -258,6 +278,11 @@ impl Turn {
             return Ok(View::Unasked(newest.map(Box::new)));
         };
         let messages = &messages[first..];
+        let prompts = messages
+            .iter()
+            .filter_map(|m| Some((Step::of(m, order)?, m)));
+        let (sent, prompts): (Vec<Step>, Vec<&Message>) = prompts.unzip();
+        self.holds(&messages[0], &sent);
         self.steps.stand_in(messages);
         let used = usage::used(self.own(messages));
         if used != self.usage {
@@ -267,10 +292,6 @@ impl Turn {
         if !matches!(status, Status::Idle) {
             return Ok(View::Busy(status));
         }
-        let prompts = messages
-            .iter()
-            .filter_map(|m| Some((Step::of(m, order)?, m)));
-        let (sent, prompts): (Vec<Step>, Vec<&Message>) = prompts.unzip();
         let (Some(prompt), Some(last)) = (prompts.last(), messages.last()) else {
             return Ok(View::Unasked(None));
         };

@@ -42,6 +42,9 @@ pub(super) struct Info {
     pub(super) role: Speaker,
     pub(super) time: Time,
     pub(super) finish: Option<String>,
+    /// Of an answer: the message that it answers.
+    #[serde(rename = "parentID")]
+    pub(super) parent: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) error: Option<Fault>,
     pub(super) summary: Value,
@@ -104,6 +107,8 @@ pub(super) struct Part {
     pub(super) r#type: String,
     pub(super) text: String,
     pub(super) synthetic: bool,
+    /// What whoever sent it noted with it.
+    pub(super) metadata: Value,
     pub(super) tool: String,
     pub(super) state: ToolState,
     /// Why a finished step ended.

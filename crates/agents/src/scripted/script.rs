@@ -80,6 +80,8 @@ pub enum Deed {
     Run(String),
     /// Lets time pass, in milliseconds, as a model would.
     Think(u64),
+    /// Waits until a person says something that it does not know yet, and adds that to the end of a file.
+    Heed(PathBuf),
     /// Puts a question, and goes on whatever the answer is.
     Ask {
         /// What kind of thing it is about.

@@ -6,7 +6,7 @@ use agents::contract::{self, Behaviour, Fixture};
 use mission::turn::Answer;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use testkit::model::Reply;
+use testkit::model::{Message, Reply};
 
 impl Fixture for World {
     fn agent(&self) -> &dyn Agent {
@@ -28,6 +28,28 @@ impl Fixture for World {
                 )
             }
             Behaviour::Append { answer, .. } => Reply::fenced(&value(answer)),
+            Behaviour::Heed {
+                words,
+                path,
+                answer,
+            } => {
+                let wrote =
+                    |message: &Message| message.calls.iter().any(|(name, _)| name == "bash");
+                let said = request.messages.iter().filter(|m| m.role == "user");
+                let found: usize = said.map(|m| m.text.matches(words).count()).sum();
+                if request.messages.iter().any(wrote) {
+                    return Reply::fenced(&value(answer));
+                }
+                if found == 0 {
+                    let step = request.step().to_string();
+                    return Reply::call(
+                        "write",
+                        json!({ "filePath": "step.txt", "content": step }),
+                    );
+                }
+                let line = format!("echo '{words}' >> {path}; ").repeat(found);
+                Reply::call("bash", json!({ "command": line, "description": "append" }))
+            }
             Behaviour::Babble => Reply::text("All is well that ends well."),
             Behaviour::Refuse(wait) => Reply::busy(&(wait.0 / 1000).to_string()),
             Behaviour::Hang => Reply::hang(),

@@ -143,6 +143,7 @@ impl World {
             role,
             title: format!("test {key}"),
             brief: format!("Do {key}."),
+            told: 0,
             answer: match role {
                 Role::Commander => AnswerKind::Intent,
                 Role::Planner => AnswerKind::Plan,

@@ -144,6 +144,11 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             Some(task) => format!("{by} says to {task}: {text}"),
             None => format!("{by} says to all: {text}"),
         },
+        Event::TurnTold { epoch, n } => {
+            let turn = mission.lease(*epoch)?.turn.told();
+            let said = mission.said().iter().find(|said| said.n == *n)?;
+            format!("{turn} has been told: {}", said.text)
+        }
         Event::CancelAsked { by } => format!("cancelled by {by}; winding down"),
         Event::Halted { why } => format!("winding down: {why}"),
         Event::Sealed { outcome, .. } => format!("sealed: {outcome}"),

@@ -24,16 +24,12 @@ pub(crate) fn said(mission: &Mission) -> String {
     if n == 0 {
         return told;
     }
-    let (runs, knows) = match n {
-        1 => ("runs", "does not know it"),
-        _ => ("run", "do not know it"),
-    };
-    let judged = match mission.terms().review_rounds {
-        0 => "",
-        _ => ", and work that is handed in is judged by it",
+    let (runs, its) = match n {
+        1 => ("runs", "its"),
+        _ => ("run", "their"),
     };
     format!(
-        "{told}; {} that {runs} now {knows}{judged}",
+        "{told}, and {} that {runs} now at {its} next step",
         n_of(n, "turn")
     )
 }

@@ -1,7 +1,7 @@
 //! What a person does to a mission on its way: looks what it waits for, answers, and has what is left planned anew.
 
 use super::{project, world};
-use testkit::world::{Script, Task, ask, run, write};
+use testkit::world::{Script, Task, ask, heed, run, write};
 
 #[test]
 fn the_set_up_that_is_waited_for_is_named_wherever_it_is_looked() {
@@ -217,4 +217,32 @@ fn a_check_that_was_red_before_says_so_where_it_is_red_again() {
             .all(|line| line.contains("red (exit 2), red before too")),
         "{after:?}"
     );
+}
+
+#[test]
+fn what_is_said_reaches_a_turn_that_runs_at_its_next_step() {
+    let world = project();
+    let task = |id: &str| Task::new(id).writes(id).proof(&format!("test -e {id}"));
+    let script = Script::plan([task("one"), task("two")])
+        .worker("one", [heed("one"), write("done", "")])
+        .worker("two", [heed("two"), heed("two")])
+        .reviewed();
+    let mut running = world.start_task(&script, &["--reviews", "0"]);
+    running.says("T1.1");
+    running.says("T2.1");
+    world.run(&["steer", "only this one", "--task", "T2"]).ends(
+        0,
+        &["every turn for T2 that begins from now on is told, and 1 turn that runs now at its next step"],
+    );
+    running.says("T2.1 has been told: only this one");
+    world
+        .run(&["steer", "mind the gap"])
+        .ends(0, &["2 turns that run now at their next step"]);
+    let ran = running.ended().ends(0, &["m1 completed"]);
+    for told in ["T1.1 has been told: mind", "T2.1 has been told: mind"] {
+        assert_eq!(ran.said().matches(told).count(), 1, "{}", ran.said());
+    }
+    assert_eq!(world.read("one"), "mind the gap\n");
+    assert_eq!(world.read("two"), "only this one\nmind the gap\n");
+    world.all_gone();
 }

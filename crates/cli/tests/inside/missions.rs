@@ -288,7 +288,7 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     talk.types(
         "steer",
         "T1 in capitals",
-        "1 turn that runs now does not know it, and work that is handed in is judged by it",
+        "every turn for T1 that begins from now on is told, and 1 turn that runs now at its next step",
     )
     .await;
     talk.types(
@@ -328,11 +328,11 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     until(&server, &talk.session, &mut boards, over).await;
     let log = house.model.log();
     let knows = |word: &str| who_knows(&log, word);
-    let one = ["Reviewer of one".to_owned()];
+    let one = ["Reviewer of one".to_owned(), "Worker of one".to_owned()];
     assert_eq!(
         knows("in capitals"),
         BTreeSet::from(one),
-        "it is judged by that"
+        "whoever was at work is told, and it is judged by that"
     );
     let two = ["Reviewer of two".to_owned(), "Worker of two".to_owned()];
     assert_eq!(knows("the umlauts"), BTreeSet::from(two));

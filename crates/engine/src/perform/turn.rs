@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) what: String,
     pub(crate) answer: AnswerKind,
     pub(crate) brief: Brief,
+    /// The number of the last that people said which the brief holds.
+    pub(crate) told: u32,
     pub(crate) lane: Place,
     pub(crate) base: Option<CommitId>,
     /// The mission's own base.
@@ -135,7 +137,11 @@ impl Job {
         };
         let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
-        let watcher = Arc::new(Wire::new(job.epoch, line.inbox.clone()));
+        let watcher = Arc::new(Wire::new(
+            (job.turn, job.epoch),
+            line.inbox.clone(),
+            bench.said.subscribe(),
+        ));
         fault::of("turn.agent before", &job.turn);
         bench
             .settings
@@ -359,6 +365,7 @@ impl Job {
             key: self.key.clone(),
             title: self.title.clone(),
             brief,
+            told: self.told,
             answer: self.answer,
             directory,
             model: bench.settings.model.clone(),
@@ -537,6 +544,7 @@ mod tests {
             what: "t".into(),
             answer: AnswerKind::Report,
             brief: Brief::Work(Assignment::default()),
+            told: 0,
             lane: Place::Worker(1),
             base: Some(sample.base.commit.clone()),
             origin: Some(sample.base.commit.clone()),

@@ -70,6 +70,8 @@ pub(crate) struct Audit {
     edits_recorded: u64,
     epoch: Epoch,
     owner: Epoch,
+    /// How much people have said.
+    said: u32,
     live: BTreeMap<Epoch, u64>,
     spent: u64,
     limit: u64,
@@ -157,6 +159,7 @@ impl Audit {
             edits: BTreeSet::new(),
             epoch: Epoch(0),
             owner: Epoch(0),
+            said: 0,
             live: BTreeMap::new(),
             spent: 0,
             limit: scenario.terms.tokens,
@@ -319,9 +322,13 @@ impl Audit {
         self.clock(event);
         self.follows(recorded);
         match event {
-            Event::TurnStarted { .. } | Event::TurnLent { .. } | Event::TurnEnded { .. } => {
+            Event::TurnStarted { .. }
+            | Event::TurnLent { .. }
+            | Event::TurnTold { .. }
+            | Event::TurnEnded { .. } => {
                 self.turn(event);
             }
+            Event::Steered { .. } => self.said += 1,
             Event::GateStarted { .. } | Event::GateEnded { .. } | Event::GateLost { .. } => {
                 self.gate(event);
             }

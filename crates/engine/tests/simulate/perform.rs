@@ -11,6 +11,7 @@ use mission::ids::{Digest, Epoch, TreeId};
 use mission::input::Input;
 use mission::mission::Lease;
 use mission::question::About;
+use mission::steering::Said;
 use mission::time::Millis;
 use mission::work::Base;
 
@@ -262,6 +263,8 @@ impl World {
                 },
             );
         }
+        let step = length.0 * 2 / 3;
+        self.after(step, What::Heeds { name: name.clone() });
         if asks {
             self.after(length.0 / 3, What::Asks { name });
         } else {
@@ -344,6 +347,34 @@ impl World {
         if let Some(life) = self.listens(epoch) {
             let input = Some(Input::TurnUsed { epoch, tokens });
             self.says(0, life, name.to_owned(), input, false, None);
+        }
+    }
+
+    /// A host that was told something says so at once, and may say so again.
+    pub(crate) fn agent_heeds(&mut self, name: &str) {
+        let Some(epoch) = self.host.sessions.get(name).map(|session| session.epoch) else {
+            return;
+        };
+        let Some((engine, life)) = self.engine.as_ref().zip(self.listens(epoch)) else {
+            return;
+        };
+        let mission = engine.desk.mission();
+        let Some(lease) = mission.lease(epoch) else {
+            return;
+        };
+        let is_news = |said: &&Said| said.n > lease.told && said.concerns(&lease.turn);
+        let news: Vec<u32> = mission
+            .said()
+            .iter()
+            .filter(is_news)
+            .map(|said| said.n)
+            .collect();
+        for n in news {
+            self.coverage.saw("a running turn is told something");
+            for wait in [0, 1] {
+                let input = Some(Input::TurnTold { epoch, n });
+                self.says(wait, life, name.to_owned(), input, false, None);
+            }
         }
     }
 

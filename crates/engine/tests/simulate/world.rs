@@ -49,6 +49,8 @@ pub(crate) enum What {
     Asks { name: String },
     /// An agent has used so much by now.
     Uses { name: String, tokens: u64 },
+    /// An agent comes to a step, and is told what people have said meanwhile.
+    Heeds { name: String },
     /// A performer of this life says something and, maybe, ends.
     Says {
         life: u64,
@@ -353,6 +355,7 @@ impl World {
             What::TurnOver { name } => self.turn_over(&name),
             What::Asks { name } => self.agent_asks(&name),
             What::Uses { name, tokens } => self.agent_uses(&name, tokens),
+            What::Heeds { name } => self.agent_heeds(&name),
             What::Says {
                 life,
                 name,

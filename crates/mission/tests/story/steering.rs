@@ -1,7 +1,7 @@
 //! A person pauses a mission, lets it go on, and tells its agents something more.
 
 use crate::teller::{Story, task};
-use mission::ids::TaskId;
+use mission::ids::{Epoch, TaskId};
 use mission::input::{Input, Refusal, Reply};
 use mission::limits;
 use mission::mission::State;
@@ -133,6 +133,36 @@ fn what_is_said_to_one_task_is_for_that_task_alone() {
     assert_eq!(of(1), ["to all"]);
     assert_eq!(of(2), ["to all", "to the second"]);
     assert_eq!(story.mission.unaware(), 1, "the other one need not know");
+}
+
+#[test]
+fn a_turn_that_runs_is_told_once_and_then_knows() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &[])]);
+    story.tell(steer(Some(2), "to the second"));
+    story.tell(steer(None, "to all"));
+    let epochs: Vec<_> = story.mission.leases().map(|(epoch, _)| epoch).collect();
+    let n_events = story.mission.n_events();
+    let told = |epoch, n| Input::TurnTold { epoch, n };
+    story.tell(told(epochs[0], 2));
+    assert_eq!(story.mission.unaware(), 1);
+    story.tell(told(epochs[1], 1));
+    assert_eq!(story.mission.unaware(), 1, "it knows only the first");
+    story.tell(told(epochs[1], 2));
+    assert_eq!(story.mission.unaware(), 0);
+    let told_thrice = story.mission.n_events();
+    assert_eq!(told_thrice, n_events + 3);
+    // Late, doubled, or of something that nobody said.
+    for (epoch, n) in [
+        (epochs[0], 2),
+        (epochs[1], 1),
+        (epochs[0], 3),
+        (Epoch(99), 2),
+    ] {
+        story.tell(told(epoch, n));
+    }
+    assert_eq!(story.mission.n_events(), told_thrice);
+    story.tell(steer(None, "more"));
+    assert_eq!(story.mission.unaware(), 2);
 }
 
 #[test]

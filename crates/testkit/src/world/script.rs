@@ -191,6 +191,11 @@ pub fn think(ms: u64) -> Value {
     json!({ "think": ms })
 }
 
+/// A step: waits until a person says something, and adds that to a file.
+pub fn heed(path: &str) -> Value {
+    json!({ "heed": path })
+}
+
 /// A step: asks a person.
 pub fn ask(about: &str, text: &str) -> Value {
     json!({ "ask": { "about": about, "text": text } })

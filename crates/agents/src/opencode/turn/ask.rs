@@ -162,6 +162,16 @@ mod tests {
             Box::pin(std::future::pending())
         }
 
+        fn notes(&self) -> Vec<crate::Note> {
+            Vec::new()
+        }
+
+        fn more_notes(&self, _: u32) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+
+        fn noted(&self, _: u32) {}
+
         fn reply(&self, _: Outcome) {}
     }
 

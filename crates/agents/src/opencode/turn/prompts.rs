@@ -1,5 +1,6 @@
 //! What is said to an agent, and what its answers lead to.
 
+use super::notes::told_with;
 use super::{Closed, End, Sent, Turn, end, line, text_of};
 use crate::answer::{self, Unread};
 use crate::opencode::api::{Api, CallError, Prompt};
@@ -22,7 +23,8 @@ impl Turn {
         after: Option<&Message>,
     ) -> Result<Option<End>, CallError> {
         let id = step.id(&self.order, after);
-        self.post(api, Sent { id, text }).await
+        let told = (step == Step::Work).then_some(self.order.told);
+        self.post(api, Sent { id, text, told }).await
     }
 
     async fn post(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
@@ -37,6 +39,7 @@ impl Turn {
             agent: &agent,
             model: &self.model,
             text: &sent.text,
+            told: sent.told,
         };
         api.prompt(&self.order.directory, &self.session, &prompt)
             .await?;
@@ -81,6 +84,7 @@ impl Turn {
             Sent {
                 id: prompt.info.id.clone(),
                 text,
+                told: told_with(prompt),
             },
         )
         .await

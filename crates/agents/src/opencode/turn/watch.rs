@@ -18,6 +18,7 @@ impl Turn {
                 return Ok(Some(end));
             }
             let deadline = self.deadline();
+            let more = self.watcher.more_notes(self.last_said());
             let Some(hints) = &mut self.hints else {
                 return Ok(None);
             };
@@ -34,6 +35,7 @@ impl Turn {
                         return Err(error);
                     }
                 }
+                () = more => return Ok(None),
                 () = tokio::time::sleep_until(deadline) => {
                     if Instant::now() >= self.poll {
                         self.poll(api).await?;

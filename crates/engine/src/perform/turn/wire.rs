@@ -1,27 +1,37 @@
 //! What an agent tells while it carries a turn out, on its way to the loop.
 
 use crate::dispatcher::Message;
-use agents::{Question, Reply, Sign, Watcher};
+use agents::{Note, Question, Reply, Sign, Watcher};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use mission::event::Turn;
 use mission::ids::Epoch;
 use mission::input::Input;
+use mission::steering::Said;
 use mission::turn::Outcome;
 use std::sync::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The engine's side of a turn.
 pub(super) struct Wire {
+    turn: Turn,
     epoch: Epoch,
     inbox: mpsc::Sender<Message>,
+    said: watch::Receiver<Vec<Said>>,
     outcomes: Mutex<Vec<Outcome>>,
 }
 
 impl Wire {
-    pub(super) fn new(epoch: Epoch, inbox: mpsc::Sender<Message>) -> Self {
+    pub(super) fn new(
+        (turn, epoch): (Turn, Epoch),
+        inbox: mpsc::Sender<Message>,
+        said: watch::Receiver<Vec<Said>>,
+    ) -> Self {
         Self {
+            turn,
             epoch,
             inbox,
+            said,
             outcomes: Mutex::default(),
         }
     }
@@ -61,6 +71,36 @@ impl Watcher for Wire {
             answered.await.unwrap_or_else(|_| gone())
         }
         .boxed()
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let said = self.said.borrow();
+        let concerns = said.iter().filter(|said| said.concerns(&self.turn));
+        let note = |said: &Said| Note {
+            n: said.n,
+            text: said.text.clone(),
+        };
+        concerns.map(note).collect()
+    }
+
+    fn more_notes(&self, after: u32) -> BoxFuture<'static, ()> {
+        let (mut said, turn) = (self.said.clone(), self.turn);
+        async move {
+            let is_news = |said: &Said| said.n > after && said.concerns(&turn);
+            let news = said.wait_for(|all| all.iter().any(is_news)).await.is_ok();
+            if !news {
+                // The engine is gone, and nobody will say anything.
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn noted(&self, n: u32) {
+        let epoch = self.epoch;
+        let input = Input::TurnTold { epoch, n };
+        // Only for people; where nobody keeps up, the turn is taken for one that does not know.
+        self.inbox.try_send(Message::Input(input, None)).ok();
     }
 
     fn reply(&self, outcome: Outcome) {

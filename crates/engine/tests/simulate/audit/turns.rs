@@ -33,6 +33,7 @@ impl Audit {
                     since: self.last,
                     base: base.clone(),
                     from: from.clone(),
+                    told: self.said,
                 };
                 self.has_time(*deadline);
                 self.clocks
@@ -43,6 +44,15 @@ impl Audit {
                 self.leases.insert(*epoch, lease);
                 self.live.insert(*epoch, *reserved);
                 self.within_the_limit();
+            }
+            Event::TurnTold { epoch, n } => {
+                let lease = self
+                    .leases
+                    .get_mut(epoch)
+                    .expect("a turn that is told runs");
+                assert!(*n > lease.told, "a turn is told again what it knows");
+                assert!(*n <= self.said, "a turn is told what nobody said");
+                lease.told = *n;
             }
             Event::TurnLent { epoch, reserved } => {
                 self.live.insert(*epoch, *reserved);

@@ -1,0 +1,85 @@
+//! What people say to a turn while it runs.
+//!
+//! A prompt to a session that is at work is taken at its next step, and one to a session that has just ended begins
+//! another. So a note is a prompt of its own, named like the others: whoever goes on with the turn sees which ones it
+//! has. What the brief held stands with the brief.
+
+use super::{Closed, End, Turn};
+use crate::Note;
+use crate::brief;
+use crate::opencode::api::{Api, CallError};
+use crate::opencode::session::Step;
+use crate::opencode::wire::Message;
+
+impl Turn {
+    /// The first note that the session does not hold yet.
+    pub(super) fn unsaid(&self) -> Option<Note> {
+        let notes = self.watcher.notes().into_iter();
+        notes
+            .filter(|note| note.n > self.told && !self.noted.contains(&note.n))
+            .min_by_key(|note| note.n)
+    }
+
+    /// The number of the last thing that anybody has said.
+    pub(super) fn last_said(&self) -> u32 {
+        let notes = self.watcher.notes().into_iter();
+        notes.map(|note| note.n).max().unwrap_or(0)
+    }
+
+    /// What of the notes the session turns out to hold.
+    pub(super) fn holds(&mut self, first: &Message, steps: &[Step]) {
+        self.told = told_with(first).unwrap_or(self.order.told);
+        self.noted = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Note(n) => Some(*n),
+                _ => None,
+            })
+            .collect();
+    }
+
+    /// The note that comes before the end of a turn is read: one that nobody has said to it yet, or one that came in
+    /// the very moment in which it ended, so that nothing of the turn came after it.
+    pub(super) fn unheard(&self, closed: &Closed) -> Option<Note> {
+        if closed.last.info.error.is_some() {
+            return None;
+        }
+        let answered = &closed.last.info.parent;
+        let missed = match Step::of(&closed.prompt, &self.order) {
+            Some(Step::Note(n)) if !answered.is_empty() && *answered != closed.prompt.info.id => {
+                let mut notes = self.watcher.notes().into_iter();
+                notes.find(|note| note.n == n)
+            }
+            _ => None,
+        };
+        missed.or_else(|| self.unsaid())
+    }
+
+    /// Says it to the session, after its newest message.
+    pub(super) async fn say(
+        &mut self,
+        api: &Api,
+        note: Note,
+        newest: Option<&Message>,
+    ) -> Result<Option<End>, CallError> {
+        let found = match newest {
+            Some(_) => None,
+            None => api.newest(&self.order.directory, &self.session).await?,
+        };
+        let text = brief::said(&note.text);
+        let after = newest.or(found.as_ref());
+        let sent = self.send(api, Step::Note(note.n), text, after).await?;
+        self.noted.insert(note.n);
+        self.watcher.noted(note.n);
+        Ok(sent)
+    }
+}
+
+/// The number of the last note that a brief held, as it stands with the brief.
+pub(super) fn told_with(prompt: &Message) -> Option<u32> {
+    let told = prompt
+        .parts
+        .iter()
+        .find_map(|part| part.metadata["orchestrator"]["told"].as_u64());
+    told.and_then(|told| u32::try_from(told).ok())
+}
