@@ -235,7 +235,8 @@ impl OpenCode {
         let program = server::locate(&settings)?;
         let config = Resolved::ask(&program, &settings).await?;
         config.settle(&settings)?;
-        let content = roles::content(server::content_before(&settings)?, &config.mcp());
+        let wishes = config.wishes(&program, &settings).await?;
+        let content = roles::content(server::content_before(&settings)?, &config.mcp(), &wishes);
         let last_used = server::last_used(&settings);
         let pace = settings.pace.clone();
         let server = Server::start(Start {

@@ -1,6 +1,7 @@
 //! Who our agents are to OpenCode: their names, standing instructions and rules, and the configuration that makes the
 //! server ours.
 
+use super::server::Wishes;
 use crate::ShellRule;
 use mission::turn::Role;
 use serde::de::{MapAccess, Visitor};
@@ -24,12 +25,28 @@ pub fn instructions(role: Role) -> &'static str {
     }
 }
 
+/// The line with which a role's instructions come to the form of its answer.
+const FORM: &str = "End your last message";
+
+/// The instructions of a role with what the user adds to them. The form of the answer stays last: whatever he adds, the
+/// answer has to be read.
+fn with_wish(role: Role, wish: Option<&String>) -> String {
+    let told = instructions(role);
+    let (before, form) = told.split_at(told.find(FORM).unwrap_or(told.len()));
+    match wish.map(|wish| wish.trim()).filter(|wish| !wish.is_empty()) {
+        None => told.to_owned(),
+        Some(wish) => format!(
+            "{before}What the user adds; where it differs from what stands above, it holds\n{wish}\n\n{form}"
+        ),
+    }
+}
+
 const ROLES: [Role; 4] = [Role::Commander, Role::Planner, Role::Worker, Role::Reviewer];
 
 /// The configuration that comes last and makes the server ours: our agents, and none of the programs that the user has
 /// OpenCode start for his own sessions. `mcp` names the user's MCP servers; `before` is what stood in
-/// `OPENCODE_CONFIG_CONTENT` already.
-pub(super) fn content(before: Option<Value>, mcp: &[String]) -> Value {
+/// `OPENCODE_CONFIG_CONTENT` already; `wishes` is what the user tells our agents himself.
+pub(super) fn content(before: Option<Value>, mcp: &[String], wishes: &Wishes) -> Value {
     let agents: Map<String, Value> = ROLES
         .iter()
         .map(|role| {
@@ -37,7 +54,7 @@ pub(super) fn content(before: Option<Value>, mcp: &[String]) -> Value {
                 "mode": "primary",
                 "hidden": true,
                 "description": format!("The {role} of opencode-orchestrator; started by it, not by hand."),
-                "prompt": instructions(*role),
+                "prompt": with_wish(*role, wishes.get(&agent_name(*role))),
                 // The rules of a turn stand in its session; an agent without one may do nothing.
                 "permission": { "*": "deny" },
             });
@@ -245,6 +262,18 @@ mod tests {
         for tool in ["bash", "question"] {
             assert!(tools.contains(tool), "{tools}");
             assert!(instructions(Role::Worker).contains(&format!("`{tool}`")));
+        }
+    }
+
+    #[test]
+    fn what_the_user_adds_comes_before_the_form_of_the_answer() {
+        for role in ROLES {
+            assert_eq!(with_wish(role, None), instructions(role));
+            assert_eq!(with_wish(role, Some(&" \n".to_owned())), instructions(role));
+            let told = with_wish(role, Some(&"Use tabs.".to_owned()));
+            let (before, form) = told.split_once("\nUse tabs.\n\n").unwrap();
+            assert!(form.starts_with(FORM), "{role}: {form}");
+            assert!(before.len() + form.len() > instructions(role).len());
         }
     }
 

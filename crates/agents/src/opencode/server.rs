@@ -3,7 +3,7 @@
 mod config;
 mod spawn;
 
-pub(super) use config::{Resolved, content_before, last_used, locate};
+pub(super) use config::{Resolved, Wishes, content_before, last_used, locate};
 
 use super::api::Api;
 use super::{Error, Pace, Settings};

@@ -96,6 +96,34 @@ fn nothing_of_the_user_is_started_for_eight_workers() {
 }
 
 #[test]
+fn what_the_user_tells_an_agent_of_ours_is_told_to_it() {
+    alone(async {
+        let world = World::with(
+            |home| {
+                let mut config = configured(home);
+                config["agent"]["orchestrator-worker"] = json!({ "prompt": "Mind the tabs." });
+                home.configure(&config);
+            },
+            |_| {},
+        )
+        .await;
+        world.stage.on("told", |_| report());
+        let outcome = world.run(world.order(Role::Worker, "told")).await;
+        assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+        let system = world.log("told")[0].system.clone();
+        let wish = system.find("Mind the tabs.").expect("it is told");
+        let form = system
+            .find("End your last message")
+            .expect("the form stays");
+        assert!(
+            system.starts_with("You are a Worker.") && wish < form,
+            "{system}"
+        );
+        world.opencode.close().await;
+    });
+}
+
+#[test]
 fn a_login_of_the_user_is_used() {
     alone(async {
         let world = World::with(

@@ -24,6 +24,9 @@ pub(in crate::opencode) struct Resolved {
     whole: Value,
 }
 
+/// What a user tells agents, by their names.
+pub(in crate::opencode) type Wishes = BTreeMap<String, String>;
+
 /// What of a project's configuration is passed on to the server. Its programs (MCP servers, plugins, formatters) stay
 /// off like the user's; its models and its denials are read from what all configuration comes to.
 const PASSED: [&str; 6] = [
@@ -39,6 +42,7 @@ const PASSED: [&str; 6] = [
 #[serde(default)]
 struct Agent {
     model: Option<String>,
+    prompt: Option<String>,
 }
 
 impl Resolved {
@@ -103,6 +107,31 @@ impl Resolved {
             std::fs::rename(next, &approved.settled)
         };
         write().map_err(|e| Error::Start(format!("{}: {e}", approved.settled.display())))
+    }
+
+    /// What the user himself, and no project, tells our agents besides what we do: his `prompt` of an agent of ours.
+    ///
+    /// # Errors
+    /// OpenCode cannot say what his configuration comes to.
+    pub(in crate::opencode) async fn wishes(
+        &self,
+        program: &Path,
+        settings: &Settings,
+    ) -> Result<Wishes, Error> {
+        let own = match &settings.trusted {
+            None => None,
+            // What was approved of a project may name models and forbid; it gives no orders.
+            Some(_) => {
+                let settings = Settings {
+                    trusted: None,
+                    ..settings.clone()
+                };
+                Some(Self::ask(program, &settings).await?)
+            }
+        };
+        let agents = &own.as_ref().unwrap_or(self).agent;
+        let wish = |(name, agent): (&String, &Agent)| Some((name.clone(), agent.prompt.clone()?));
+        Ok(agents.iter().filter_map(wish).collect())
     }
 
     /// The names of all MCP servers.
