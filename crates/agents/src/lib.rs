@@ -131,6 +131,10 @@ pub trait Watcher: Send + Sync {
     /// Puts a question to a person or a policy. It is always answered within the inbox's own deadline.
     fn ask(&self, question: Question) -> BoxFuture<'_, Reply>;
 
+    /// Tells that a question was answered elsewhere, where the agent's host shows it to people as well. Whoever was asked
+    /// need not answer any more; the answer is for the record.
+    fn settled(&self, question: &Question, answer: &str);
+
     /// Tells how the turn ended. A host that answers late or twice may call it so: replies name their lease, and a
     /// stale one means nothing.
     fn reply(&self, outcome: Outcome);

@@ -12,6 +12,7 @@ mod server;
 mod session;
 mod turn;
 mod usage;
+pub mod visit;
 mod wire;
 
 pub use roles::instructions;
@@ -223,6 +224,8 @@ struct Host {
     config: Resolved,
     last_used: Option<String>,
     pace: Pace,
+    /// Whose children new sessions are, where they are shown to somebody.
+    family: Option<visit::Family>,
 }
 
 impl OpenCode {
@@ -263,6 +266,7 @@ impl OpenCode {
             config,
             last_used,
             pace,
+            family: None,
         });
         Ok(Self { host, follower })
     }
