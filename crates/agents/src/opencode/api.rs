@@ -246,6 +246,21 @@ impl Api {
         self.get(&path, Some(directory)).await
     }
 
+    /// Whether there is a session.
+    pub(super) async fn has_session(
+        &self,
+        directory: &Path,
+        session: &str,
+    ) -> Result<bool, CallError> {
+        let path = format!("/session/{session}");
+        let found = self.get::<serde::de::IgnoredAny>(&path, Some(directory));
+        match found.await {
+            Ok(_) => Ok(true),
+            Err(CallError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The sessions that were begun as children of another, wherever they work.
     pub(super) async fn children(
         &self,

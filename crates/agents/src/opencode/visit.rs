@@ -87,6 +87,14 @@ pub(super) struct Family {
 }
 
 impl Family {
+    pub(super) fn of(api: Arc<Api>, parent: String) -> Self {
+        Self {
+            api,
+            parent,
+            members: Arc::default(),
+        }
+    }
+
     /// Whether this is the server in which it lives.
     pub(super) fn is_at(&self, api: &Api) -> bool {
         std::ptr::eq(&*self.api, api)
@@ -145,11 +153,7 @@ impl Visiting {
             return Err(format!("OpenCode {version} cannot be driven, only 1.x"));
         }
         let api = Arc::new(api);
-        let family = Family {
-            api: Arc::clone(&api),
-            parent: visit.parent,
-            members: Arc::default(),
-        };
+        let family = Family::of(Arc::clone(&api), visit.parent);
         let lost = {
             let tell = Arc::clone(&tell);
             Box::new(move |why: &str| {
@@ -206,6 +210,16 @@ impl Visiting {
             return Err(Elsewhere::Because(why));
         }
         self.has_agent(order).await?;
+        let family = self.host.family.as_ref();
+        if let Some(family) = family
+            && !self
+                .api
+                .has_session(&order.directory, &family.parent)
+                .await?
+        {
+            let why = "the conversation in which the mission was asked for is gone".to_owned();
+            return Err(Elsewhere::Because(why));
+        }
         let model = order.model.as_deref();
         let known = self.host.model(&order.directory, order.role, model).await;
         known.map_err(|error| Elsewhere::Because(error.to_string()))?;

@@ -170,3 +170,123 @@ async fn silence(api: Arc<Api>, bridge: PathBuf, pace: Pace, family: Family) {
         tokio::time::sleep(pace.probe_every).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixListener;
+    use tokio::sync::mpsc;
+
+    /// Whoever is behind the socket; it answers once it may, and tells what it was asked for.
+    fn behind(socket: &Path) -> (watch::Sender<bool>, mpsc::UnboundedReceiver<String>) {
+        let listener = UnixListener::bind(socket).unwrap();
+        let (answers, mut may) = watch::channel(false);
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    // It ends with the test's side of it.
+                    ended = async { while may.changed().await.is_ok() {} } => { let () = ended; return }
+                };
+                let (mut stream, _) = accepted.unwrap();
+                let (mut may, tell) = (may.clone(), tell.clone());
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    let mut byte = [0];
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read(&mut byte).await {
+                            Ok(1) => head.push(byte[0]),
+                            _ => return,
+                        }
+                    }
+                    if may.wait_for(|may| *may).await.is_err() {
+                        return;
+                    }
+                    let line = String::from_utf8_lossy(&head)
+                        .lines()
+                        .next()
+                        .map(str::to_owned);
+                    tell.send(line.unwrap_or_default()).ok();
+                    let answer =
+                        "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ntrue";
+                    stream.write_all(answer.as_bytes()).await.ok();
+                });
+            }
+        });
+        (answers, told)
+    }
+
+    /// A visited server, our own beside it, and why it is lost.
+    fn visit(socket: &Path) -> (Server, Arc<Api>, mpsc::UnboundedReceiver<String>) {
+        let quick = Duration::from_millis(1);
+        let pace = Pace {
+            probe_every: quick,
+            probe_deadline: quick,
+            reconnect: quick,
+            ..Pace::default()
+        };
+        let api = Arc::new(Api::over(socket, Duration::from_secs(5)).unwrap());
+        let family = Family::of(Arc::clone(&api), "ses_parent".to_owned());
+        family.add("ses_child", Path::new("/lane"));
+        let (tell, why) = mpsc::unbounded_channel();
+        let visited = Visited {
+            api,
+            version: "1".to_owned(),
+            bridge: socket.to_owned(),
+            pace,
+            family,
+            lost: Box::new(move |why| tell.send(why.to_owned()).unwrap()),
+        };
+        let mine = Arc::new(Api::over(Path::new("/nowhere"), quick).unwrap());
+        let (stays, live) = watch::channel(Live::Up(Arc::clone(&mine)));
+        // As long as the test runs.
+        tokio::spawn(async move { stays.closed().await });
+        let own = Server {
+            live,
+            useless: watch::Sender::new(None),
+            version: String::new(),
+            process: Arc::default(),
+            ending: CancellationToken::new(),
+            keeper: Mutex::new(None),
+        };
+        (Server::visit(visited, &own), mine, why)
+    }
+
+    #[tokio::test]
+    async fn one_that_stands_still_is_left_and_stopped_as_soon_as_it_hears() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let (answers, mut told) = behind(&socket);
+        let (server, mine, mut why) = visit(&socket);
+        assert_eq!(why.recv().await.unwrap(), "it does not answer");
+        let mut live = server.watch();
+        let is_mine = |live: &Live| matches!(live, Live::Up(api) if Arc::ptr_eq(api, &mine));
+        live.wait_for(is_mine).await.unwrap();
+        answers.send_replace(true);
+        while let Some(line) = told.recv().await {
+            if line.starts_with("POST /session/ses_child/abort") {
+                return;
+            }
+        }
+        panic!("what was begun there was not stopped");
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_is_left_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (server, mine, mut why) = visit(&socket);
+        let (line, _) = listener.accept().await.unwrap();
+        drop((listener, line));
+        assert_eq!(why.recv().await.unwrap(), "it has ended");
+        let is_mine = |live: &Live| matches!(live, Live::Up(api) if Arc::ptr_eq(api, &mine));
+        server.watch().wait_for(is_mine).await.unwrap();
+        server.close().await;
+        assert!(server.up().await.is_err());
+    }
+}
