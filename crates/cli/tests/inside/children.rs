@@ -112,7 +112,18 @@ async fn agents_are_children_of_the_conversation_and_are_seen_there() {
     let commands = lane.get("/command").await.to_string();
     assert!(!commands.contains("\"task\""), "{commands}");
     assert_eq!(ours(&agents(&server).await), 0);
-    assert_ne!(server.get("/mcp").await["mine"]["status"], "disabled");
+    // Another folder of the user that OpenCode reads only now: instances share parts of what they read.
+    let other = house.user.home().path().join("other");
+    fs::create_dir(&other).unwrap();
+    let other = server.at(&other);
+    assert_eq!(ours(&agents(&other).await), 0);
+    for theirs in [&server, &other] {
+        let status = theirs.get("/mcp").await;
+        assert_eq!(
+            status["mine"]["status"], "failed",
+            "it was started: {status}"
+        );
+    }
     let formatters = server.get("/formatter").await.to_string();
     assert!(formatters.contains("mine"), "{formatters}");
 
@@ -386,6 +397,18 @@ async fn a_project_with_configuration_of_its_own_is_worked_on_unseen_and_that_is
     assert_eq!(told.matches(why).count(), 1, "{told}");
     assert!(house.model.log().iter().all(|asked| asked.parent.is_none()));
     screen.quit().await;
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_looks_agents_are_nobodys_children() {
+    let house = House::new().await;
+    house.prefers(SEEN);
+    let output = house.ran("task", "Add one and two").await;
+    assert!(output.status.success(), "{output:?}");
+    let log = house.model.log();
+    let workers = log.iter().filter(|asked| Role::of(asked) == Role::Worker);
+    assert!(workers.count() > 0 && log.iter().all(|asked| asked.parent.is_none()));
     house.ends().await;
 }
 
