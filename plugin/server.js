@@ -7,7 +7,7 @@
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { ask, connect, folder, HAND_OVER, safe, start, within } from "./talk.js"
+import { ask, connect, folder, HAND_OVER, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
 const RESTARTS = 3 // an engine that dies under its missions is started again so often, and then left alone
@@ -53,7 +53,10 @@ function bridge(input) {
   return at
 }
 
-const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory }), most, (talk) => gone(input, talk))
+// The terminal view runs the server in a worker of its own process.
+const screen = () => typeof Bun !== "undefined" && !Bun.isMainThread
+
+const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen() }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return
@@ -128,9 +131,35 @@ function close() {
   link.bridge = undefined
 }
 
+// Lays one value over another and changes neither: parts of the configuration are shared by all instances.
+const laid = (under, over) =>
+  under && over && typeof under === "object" && typeof over === "object" && !Array.isArray(over)
+    ? Object.entries(over).reduce((all, [key, value]) => ({ ...all, [key]: laid(all[key], value) }), { ...under })
+    : over
+
+// A workspace of the engine, where it lets agents work that are seen here: what it says of them, and nothing else of us.
+const inside = (directory) => ({
+  async config(config) {
+    try {
+      const own = Object.entries(config.agent ?? {}).filter(([name, agent]) => name.startsWith("orchestrator-") && typeof agent?.prompt === "string")
+      const prompts = Object.fromEntries(own.map(([name, agent]) => [name, agent.prompt]))
+      const want = { want: "agents", directory, mcp: Object.keys(config.mcp ?? {}), prompts }
+      const said = link.talk && (await within(HAND_OVER, ask(link.talk, want), ""))
+      for (const [key, value] of Object.entries(said?.config ?? {})) config[key] = laid(config[key], value)
+    } catch {}
+  },
+  // A mission must not begin missions, by whatever its agents start.
+  async "shell.env"(_, output) {
+    try {
+      output.env.ORCHESTRATOR_INSIDE = "1"
+    } catch {}
+  },
+})
+
 async function server(input, options) {
   // Inside the engine's own servers a mission must not begin missions.
   if (process.env.ORCHESTRATOR_INSIDE === "1") return {}
+  if (workspace(input.directory)) return inside(input.directory)
   link.instances++
   link.options ??= options
   if (!link.talk) look(input)
@@ -139,12 +168,14 @@ async function server(input, options) {
   return {
     async config(config) {
       try {
-        config.command ??= {}
+        // A new one: the old one may be that of other instances as well.
+        const all = { ...config.command }
         for (const [name, command] of Object.entries(COMMANDS)) {
-          if (config.command[name] && config.command[name].template !== command.template) continue
-          config.command[name] = { ...command }
+          if (all[name] && all[name].template !== command.template) continue
+          all[name] = { ...command }
           ours.add(name)
         }
+        config.command = all
       } catch {}
     },
     async "command.execute.before"(typed, output) {

@@ -20,6 +20,19 @@ export function folder() {
   return path.join(xdg, "opencode-orchestrator/run")
 }
 
+// Whether a folder is a workspace of the engine, under whatever name the state directory goes.
+export function workspace(directory) {
+  const real = (at) => {
+    try {
+      return fs.realpathSync(at)
+    } catch {
+      return path.resolve(at)
+    }
+  }
+  const below = path.relative(path.join(real(path.dirname(folder())), "missions"), real(directory ?? "/"))
+  return below !== "" && !below.startsWith("..") && !path.isAbsolute(below)
+}
+
 // Whoever could write in the folder could put a socket of their own there.
 export function safe(dir) {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 })

@@ -150,6 +150,8 @@ impl Recorder {
 }
 
 impl Watcher for Recorder {
+    fn settled(&self, _: &Question, _: &str) {}
+
     fn sign(&self, sign: Sign) {
         self.note(|seen| seen.signs.push(sign));
     }

@@ -151,6 +151,10 @@ pub trait Watcher: Send + Sync {
     /// Tells that a note stands where the agent reads it next. May be told more than once.
     fn noted(&self, n: u32);
 
+    /// Tells that a question was answered elsewhere, where the agent's host shows it to people as well. Whoever was asked
+    /// need not answer any more; the answer is for the record.
+    fn settled(&self, question: &Question, answer: &str);
+
     /// Tells how the turn ended. A host that answers late or twice may call it so: replies name their lease, and a
     /// stale one means nothing.
     fn reply(&self, outcome: Outcome);

@@ -12,6 +12,7 @@ mod server;
 mod session;
 mod turn;
 mod usage;
+pub mod visit;
 mod wire;
 
 pub use roles::instructions;
@@ -21,7 +22,7 @@ use events::Hub;
 use futures_util::future::BoxFuture;
 use mission::turn::Role;
 use roles::Permissions;
-use server::{Resolved, Server, Start};
+use server::{Resolved, Server, Start, Wishes};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -221,8 +222,11 @@ struct Host {
     server: Server,
     hub: Hub,
     config: Resolved,
+    wishes: Wishes,
     last_used: Option<String>,
     pace: Pace,
+    /// Whose children new sessions are, where they are shown to somebody.
+    family: Option<visit::Family>,
 }
 
 impl OpenCode {
@@ -262,8 +266,10 @@ impl OpenCode {
             server,
             hub,
             config,
+            wishes,
             last_used,
             pace,
+            family: None,
         });
         Ok(Self { host, follower })
     }

@@ -206,6 +206,8 @@ async fn an_agent_may_answer_late_and_too_late() {
 struct Slow(Arc<Recorder>, Millis);
 
 impl Watcher for Slow {
+    fn settled(&self, _: &Question, _: &str) {}
+
     fn sign(&self, sign: Sign) {
         self.0.sign(sign);
     }

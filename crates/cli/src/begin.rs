@@ -51,6 +51,11 @@ impl Means {
         self.trust.unread().filter(|_| asked)
     }
 
+    /// Whether the project's own configuration for agents is used.
+    pub(crate) fn uses_project(&self) -> bool {
+        self.trust.used.is_some()
+    }
+
     /// Starts the agent's host, before any token is spent. An approval that was given for it is remembered from then on.
     pub(crate) async fn ready(&self) -> Result<Ready, Error> {
         let used = self.trust.used.as_ref();

@@ -22,6 +22,8 @@ pub(crate) struct Config {
     allow: Vec<Allowed>,
     deliver: Option<Form>,
     #[serde(default)]
+    agents: Agents,
+    #[serde(default)]
     limits: Limits,
     #[serde(default)]
     log: Log,
@@ -120,6 +122,25 @@ struct Limits {
     silence: Option<Time>,
 }
 
+/// Where agents run.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Agents {
+    #[serde(rename = "where", default)]
+    at: Where,
+}
+
+/// Where the agents run of a mission that was asked for in OpenCode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Where {
+    /// In a server of the engine's own.
+    #[default]
+    Server,
+    /// In the terminal view in which it was asked for, a few at once, where they can be seen.
+    Tui,
+}
+
 /// The log of the engine that works in the background.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +198,8 @@ pub(crate) struct Resolved {
     pub(crate) recipes: Vec<(PathBuf, Recipe)>,
     /// A turn of which nothing is heard for this long is over.
     pub(crate) silence: Millis,
+    /// Where agents run.
+    pub(crate) at: Where,
 }
 
 /// Limits from wherever each came.
@@ -289,6 +312,7 @@ impl Config {
             model: args.model.clone().or_else(|| self.model.clone()),
             allow,
             recipes: self.recipes(),
+            at: self.agents.at,
             silence: args
                 .silence
                 .or(self.limits.silence.map(|time| time.0))
@@ -394,6 +418,7 @@ mod tests {
             ("agent = 'bob'", "scripted:FILE"),
             ("model = 'large'", "provider/model"),
             ("[log]\nfile = 'a.log'", "whole path"),
+            ("[agents]\nwhere = 'here'", "`server` or `tui`"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(word), "{error}");

@@ -8,6 +8,7 @@ mod front;
 mod look;
 pub(crate) mod note;
 mod queue;
+mod seen;
 mod typed;
 
 use crate::args::ServeArgs;
@@ -209,6 +210,7 @@ impl Hosting {
             key: typed.key,
             hosted: true,
             after: before.clone(),
+            agents: Self::seen_by(guest, &means),
             board: None,
             posted: false,
             report: None,
@@ -300,27 +302,36 @@ impl Hosting {
         let cancel = hosts.cancel;
         // One that was begun before has work to keep, and waits for a better day.
         let fresh = asked_by.is_some() && owned.mission.base().is_none();
+        let wake = Arc::new(Notify::new());
+        let wanted = note.clone();
         let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), asked_by);
         shown.leaves_report_to(hosts.awaited);
+        let remarks = shown.remarks();
         if let Some(greeting) = hosts.greeting {
-            shown.say(greeting, Tone::Info);
+            remarks.say(greeting, Tone::Info);
         }
-        let wake = Arc::new(Notify::new());
         let ready = tokio::select! {
             ready = means.ready() => ready,
             () = cancel.cancelled() => Err(Error::new(Kind::Refused, "it was stopped before an agent was there")),
         };
         if let Err(error) = &ready {
-            shown.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);
+            remarks.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);
         } else if let Some(found) = means.unread() {
             let names = found.names.join(", ");
             let told =
                 format!("{id}: the project's own configuration for agents ({names}) is not used");
-            shown.say(escape::short(&told, 300), Tone::Info);
+            remarks.say(escape::short(&told, 300), Tone::Info);
         }
         let show = self.tasks.spawn(shown.run(wake.clone(), self.shows(id)));
         let ended = match ready {
-            Ok(ready) => self.carry(owned, &means, &ready, &wake).await,
+            Ok(ready) => {
+                let seen = seen::Seen {
+                    wanted,
+                    remarks,
+                    wake: wake.clone(),
+                };
+                self.carry(owned, &means, &ready, seen).await
+            }
             Err(error) => {
                 let ends = fresh || cancel.is_cancelled();
                 self.give_up(owned, error, ends).await
@@ -343,11 +354,14 @@ impl Hosting {
         owned: Owned,
         means: &Means,
         ready: &host::Ready,
-        wake: &Arc<Notify>,
+        seen: seen::Seen,
     ) -> Result<String, Error> {
         let place = self.store.layout.mission(&owned.mission.full_name());
-        let settings = host::settings(&self.store, &ready.agent, &place, means, true)?;
-        let (this, id, wake) = (self.clone(), owned.mission.id(), wake.clone());
+        let mut settings = host::settings(&self.store, &ready.agent, &place, means, true)?;
+        let (this, id, wake) = (self.clone(), owned.mission.id(), seen.wake.clone());
+        if let Some(agent) = seen.agent(&owned.mission, means, ready).await {
+            settings.agent = agent;
+        }
         let watch = |handle: Handle, closed: CancellationToken| {
             tokio::spawn(async move { this.watch(id, handle, closed, wake).await })
         };
@@ -482,6 +496,14 @@ impl Desk for Hosting {
     fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
         match want {
             Want::Wait { mission } => Box::pin(async move { self.await_report(mission).await }),
+            Want::Agents {
+                directory,
+                mcp,
+                prompts,
+            } => {
+                let answer = self.agents_in(&guest, &directory, &mcp, &prompts);
+                Box::pin(async move { answer })
+            }
             Want::Look(looked) => {
                 // In the order in which they were asked, whichever is carried out first.
                 let until = self.looks.begins(guest.n);

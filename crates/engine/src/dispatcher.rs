@@ -16,7 +16,7 @@ use mission::event::{Event, Recorded};
 use mission::ids::{Epoch, MissionId, Seq};
 use mission::input::{Input, Reply};
 use mission::mission::Mission;
-use mission::question::{About, QuestionId, permit};
+use mission::question::{About, Answered, QuestionId, permit};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub(crate) enum Message {
     Input(Input, Option<oneshot::Sender<Reply>>),
     Sign(Epoch, Sign),
     Ask(Epoch, agents::Question, oneshot::Sender<agents::Reply>),
+    /// Somebody answered where the agent's host shows the question.
+    Settled(Epoch, agents::Question, String),
 }
 
 /// How an engine's run ended.
@@ -284,6 +286,7 @@ impl Dispatcher {
             Message::Sign(epoch, sign) => {
                 self.feed.send(Seen::Sign(epoch, sign)).ok();
             }
+            Message::Settled(epoch, question, answer) => self.settled(epoch, &question, answer),
             Message::Ask(epoch, question, answer) => {
                 if let Some(token) = self.asked_before(epoch, &question) {
                     self.asked.insert((epoch, token), answer);
@@ -308,6 +311,33 @@ impl Dispatcher {
                     None,
                 ));
             }
+        }
+    }
+
+    /// A question of a turn was answered elsewhere. It may be so new that it is not durable yet.
+    fn settled(&mut self, epoch: Epoch, question: &agents::Question, text: String) {
+        let new = self.pending.iter().find_map(|(input, _)| match input {
+            Input::Question {
+                epoch: of,
+                token,
+                text,
+                choices,
+                ..
+            } if *of == epoch && *text == question.text && *choices == question.choices => {
+                Some(*token)
+            }
+            _ => None,
+        });
+        let known = |(id, asked): (QuestionId, &mission::question::Question)| {
+            let (of, token) = self.open.get(&id)?.0;
+            (of == epoch && asked.text == question.text).then_some(token)
+        };
+        let token = new.or_else(|| self.desk.mission().questions().find_map(known));
+        if let Some(token) = token {
+            let by = "OpenCode".to_owned();
+            let (request, said) = ((epoch, token), Answered { text, by });
+            self.pending
+                .push((Input::AnsweredElsewhere { request, said }, None));
         }
     }
 

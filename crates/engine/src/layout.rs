@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The name of the folder of a mission's workspaces.
+const LANES: &str = "lanes";
+
 /// The state directory of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -47,8 +50,25 @@ impl Layout {
     /// The folder of one mission, by its full name.
     pub fn mission(&self, full_name: &str) -> Place {
         Place {
-            root: self.root.join("missions").join(full_name),
+            root: self.missions().join(full_name),
         }
+    }
+
+    fn missions(&self) -> PathBuf {
+        self.root.join("missions")
+    }
+
+    /// The mission one of whose workspaces a folder is, under whatever name the state directory goes.
+    pub fn works_in(&self, folder: &Path) -> Option<mission::ids::MissionId> {
+        let named = self.missions();
+        let real = named.canonicalize().unwrap_or_else(|_| named.clone());
+        let below = [named, real]
+            .iter()
+            .find_map(|missions| folder.strip_prefix(missions).ok())?;
+        let mut parts = below.components().map(|part| part.as_os_str());
+        let mission = parts.next()?.to_str()?.split('-').next()?.parse().ok()?;
+        let is_lane = parts.next()? == LANES && parts.next().is_some() && parts.next().is_none();
+        is_lane.then_some(mission)
     }
 
     /// The folder of all looks at projects without a mission, each in a folder with the number of its process.
@@ -123,7 +143,7 @@ impl Place {
 
     /// The folder of all workspaces, and of nothing else: the mission repository keeps its side of them elsewhere.
     pub fn lanes(&self) -> PathBuf {
-        self.root.join("lanes")
+        self.root.join(LANES)
     }
 
     /// What was last begun in a lane.
@@ -179,5 +199,39 @@ impl Place {
     /// The old bytes of a delivery's files.
     pub fn old(&self, n: u32) -> PathBuf {
         self.root.join(format!("old-{n}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_is_known_by_its_place_and_nothing_else_is_one() {
+        let real = tempfile::tempdir().unwrap();
+        let beside = tempfile::tempdir().unwrap();
+        let named = beside.path().join("state");
+        std::os::unix::fs::symlink(real.path(), &named).unwrap();
+        std::fs::create_dir(real.path().join("missions")).unwrap();
+        let layout = Layout::new(named.clone());
+        let lane = layout.mission("m7-abc").lane("worker-1");
+        let known = |folder: &Path| layout.works_in(folder).map(|id| id.to_string());
+        assert_eq!(known(&lane).as_deref(), Some("m7"));
+        let resolved = real.path().canonicalize().unwrap();
+        let lane = resolved.join("missions/m7-abc/lanes/worker-1");
+        assert_eq!(known(&lane).as_deref(), Some("m7"));
+        for other in [
+            "missions/m7-abc/lanes",
+            "missions/m7-abc/lanes/worker-1/src",
+            "missions/m7-abc/prepared/x",
+            "missions/x/lanes/worker-1",
+            "m7-abc/lanes/worker-1",
+        ] {
+            assert_eq!(known(&named.join(other)), None, "{other}");
+        }
+        assert_eq!(
+            known(Path::new("/home/me/missions/m7-a/lanes/worker-1")),
+            None
+        );
     }
 }

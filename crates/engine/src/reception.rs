@@ -12,7 +12,7 @@ use crate::socket::{self, Socket, line};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,9 @@ pub struct Hello {
     /// The folder that OpenCode was started in.
     #[serde(default)]
     pub directory: Option<PathBuf>,
+    /// Whether a person looks at that server, in the same process.
+    #[serde(default)]
+    pub screen: bool,
 }
 
 /// What a guest asks for.
@@ -79,6 +82,17 @@ pub enum Want {
     Wait {
         /// Which.
         mission: MissionId,
+    },
+    /// What OpenCode is to be configured with in a workspace of ours.
+    Agents {
+        /// The workspace.
+        directory: PathBuf,
+        /// The MCP servers that the user has.
+        #[serde(default)]
+        mcp: Vec<String>,
+        /// What the user tells our agents himself, by their names.
+        #[serde(default)]
+        prompts: BTreeMap<String, String>,
     },
     /// How the mission of a folder stands, once that is another than was seen. A guest that looks again does not look
     /// any more as it did before.
@@ -122,6 +136,9 @@ pub struct Answer {
     /// What there is to see, for whoever looks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<Box<View>>,
+    /// What is to be laid over OpenCode's configuration; nothing where it stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Box<serde_json::Value>>,
 }
 
 /// One line to a guest.

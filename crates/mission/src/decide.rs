@@ -141,6 +141,7 @@ impl Mission {
                 text,
                 choices,
             } => self.question(now, epoch, token, kind, text, choices),
+            Input::AnsweredElsewhere { request, said } => self.answered_elsewhere(request, said),
             Input::Answer { id, text, by } => self.answer(id, text, named(&by)),
             Input::Edit { edit, by } => self.edit(edit, named(&by)),
             Input::Pause { by } => self.decide_pause(named(&by)),

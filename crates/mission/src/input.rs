@@ -3,7 +3,7 @@
 use crate::gate::{Gate, GateRun};
 use crate::ids::{CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::landing::Stacked;
-use crate::question::QuestionId;
+use crate::question::{Answered, QuestionId};
 use crate::terms::Deliver;
 use crate::todo::{EditRefused, TodoEdit};
 use crate::turn::Outcome;
@@ -146,6 +146,14 @@ pub enum Input {
         text: String,
         /// To choose from.
         choices: Vec<String>,
+    },
+    /// Somebody answered a request of an agent where the agent's host shows it. It is closed with that, whatever there
+    /// was to choose from.
+    AnsweredElsewhere {
+        /// The turn's lease, and the engine's name for the request.
+        request: (Epoch, u64),
+        /// The answer, and where it was given.
+        said: Answered,
     },
     /// Somebody answers a question.
     Answer {

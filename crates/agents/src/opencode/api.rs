@@ -203,6 +203,19 @@ impl Api {
         self.get("/config/providers", Some(directory)).await
     }
 
+    /// The agents that prompts in a directory may name.
+    pub(super) async fn agents(&self, directory: &Path) -> Result<Vec<wire::Agent>, CallError> {
+        self.get("/agent", Some(directory)).await
+    }
+
+    /// Has the server forget what it has read of a directory, and end what it does there. It reads it anew when it is
+    /// asked next.
+    pub(super) async fn forget(&self, directory: &Path) -> Result<(), CallError> {
+        self.post("/instance/dispose", directory, &json!({}))
+            .await
+            .map(drop)
+    }
+
     pub(super) async fn create(
         &self,
         directory: &Path,
@@ -225,13 +238,38 @@ impl Api {
         self.bytes(request, &path).await.map(drop)
     }
 
-    /// Sessions of a directory whose title holds the tag.
+    /// Sessions of a directory whose title holds the tag, children of others among them.
     pub(super) async fn sessions(
         &self,
         directory: &Path,
         tag: &str,
     ) -> Result<Vec<wire::Session>, CallError> {
-        let path = format!("/session?roots=true&limit=100&search={}", percent(tag));
+        let path = format!("/session?limit=100&search={}", percent(tag));
+        self.get(&path, Some(directory)).await
+    }
+
+    /// Whether there is a session.
+    pub(super) async fn has_session(
+        &self,
+        directory: &Path,
+        session: &str,
+    ) -> Result<bool, CallError> {
+        let path = format!("/session/{session}");
+        let found = self.get::<serde::de::IgnoredAny>(&path, Some(directory));
+        match found.await {
+            Ok(_) => Ok(true),
+            Err(CallError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The sessions that were begun as children of another, wherever they work.
+    pub(super) async fn children(
+        &self,
+        directory: &Path,
+        parent: &str,
+    ) -> Result<Vec<wire::Session>, CallError> {
+        let path = format!("/session/{parent}/children");
         self.get(&path, Some(directory)).await
     }
 

@@ -52,6 +52,8 @@ pub(super) enum Hint {
     Permission(wire::Permission),
     /// It asks a question.
     Question(wire::Asked),
+    /// What it asked for was answered, by us or by somebody else.
+    Settled(wire::Settled),
     /// The stream was away, so anything may have happened.
     Look,
 }
@@ -244,6 +246,9 @@ fn hint(kind: &str, properties: Value) -> Option<(String, Hint)> {
         "question.asked" => {
             let asked: wire::Asked = typed(&properties)?;
             return Some((asked.session.clone(), Hint::Question(asked)));
+        }
+        "permission.replied" | "question.replied" | "question.rejected" => {
+            Hint::Settled(typed(&properties)?)
         }
         "message.part.delta" => Hint::Progress,
         "message.part.updated" => {

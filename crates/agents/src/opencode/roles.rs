@@ -30,7 +30,7 @@ const FORM: &str = "End your last message";
 
 /// The instructions of a role with what the user adds to them. The form of the answer stays last: whatever he adds, the
 /// answer has to be read.
-fn with_wish(role: Role, wish: Option<&String>) -> String {
+pub(super) fn with_wish(role: Role, wish: Option<&String>) -> String {
     let told = instructions(role);
     let (before, form) = told.split_at(told.find(FORM).unwrap_or(told.len()));
     match wish.map(|wish| wish.trim()).filter(|wish| !wish.is_empty()) {

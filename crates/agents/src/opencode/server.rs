@@ -2,8 +2,10 @@
 
 mod config;
 mod spawn;
+mod visited;
 
 pub(super) use config::{Resolved, Wishes, content_before, last_used, locate};
+pub(super) use visited::Visited;
 
 use super::api::Api;
 use super::{Error, Pace, Settings};

@@ -1,10 +1,10 @@
 //! Finding the session of a turn again, and the names of its prompts.
 
 use super::api::{Api, CallError};
-use super::wire::{Message, Session, Speaker};
+use super::wire::{Message, Session, Speaker, Status};
 use super::{Permissions, roles};
 use crate::Order;
-use mission::ids::Digest;
+use mission::ids::{Digest, MissionId};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -105,19 +105,23 @@ pub(super) fn message_id(mark: &str, after: Option<&Message>) -> String {
     format!("msg_{:012x}{mark}", now.max(last + 1))
 }
 
-/// What a person sees in lists of sessions, and what we search for.
+/// What we search for. It is no name: whose a session is, its metadata says.
 fn tag(order: &Order) -> String {
-    format!("[{} ", order.mission)
+    format!("[{}", order.mission)
 }
 
+/// What a person sees in lists of sessions: `T1.1 Add login route [m7]`. A turn without a task is told by its role.
 fn title(order: &Order) -> String {
-    let title: String = order
-        .title
+    let named = match order.title == order.turn {
+        true => format!("{} of the {}", order.turn, order.role),
+        false => order.title.clone(),
+    };
+    let title: String = named
         .chars()
         .filter(|c| !c.is_control())
         .take(100)
         .collect();
-    format!("{title} {}{}]", tag(order), order.turn)
+    format!("{title} {}]", tag(order))
 }
 
 /// A session that is ready for an order.
@@ -138,12 +142,15 @@ fn turns(session: &Session) -> Vec<&str> {
     turns.iter().filter_map(Value::as_str).collect()
 }
 
+/// Whether a session is one of a mission.
+pub(super) fn is_of(session: &Session, mission: MissionId, nonce: &str) -> bool {
+    let ours = ours(session);
+    ours["nonce"] == nonce && ours["mission"] == mission.to_string()
+}
+
 /// Whether a session is the one of a turn.
 fn belongs(session: &Session, order: &Order, turn: &str) -> bool {
-    let ours = ours(session);
-    ours["nonce"] == order.nonce
-        && ours["mission"] == order.mission.to_string()
-        && turns(session).contains(&turn)
+    is_of(session, order.mission, &order.nonce) && turns(session).contains(&turn)
 }
 
 fn metadata(order: &Order, turns: &[&str], counted: Option<&str>) -> Value {
@@ -159,11 +166,28 @@ fn metadata(order: &Order, turns: &[&str], counted: Option<&str>) -> Value {
     } })
 }
 
-/// The session of an order: the one that it has, the one that it goes on with, or a new one.
+/// Whether a session of the order is at work in this server.
+pub(super) async fn is_at_work(api: &Api, order: &Order) -> Result<bool, CallError> {
+    for session in api.sessions(&order.directory, &tag(order)).await? {
+        if belongs(&session, order, &order.turn)
+            && !matches!(
+                api.status(&order.directory, &session.id).await?,
+                Status::Idle
+            )
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The session of an order: the one that it has, the one that it goes on with, or a new one, which is made a child of
+/// `parent`.
 pub(super) async fn open(
     api: &Api,
     order: &Order,
     user: &Permissions,
+    parent: Option<&str>,
 ) -> Result<Opened, CallError> {
     let rules = roles::rules(order.role, order.shell, user);
     let known = api.sessions(&order.directory, &tag(order)).await?;
@@ -192,12 +216,15 @@ pub(super) async fn open(
         let id = earlier.id.clone();
         return Ok(Opened { id, counted: None });
     }
-    let body = json!({
+    let mut body = json!({
         "title": title(order),
         "agent": roles::agent_name(order.role),
         "metadata": metadata(order, &[&order.turn], None),
         "permission": rules,
     });
+    if let Some(parent) = parent {
+        body["parentID"] = json!(parent);
+    }
     let id = api.create(&order.directory, &body).await?.id;
     Ok(Opened { id, counted: None })
 }

@@ -224,7 +224,13 @@ impl Turn {
     /// Looks once and does what is to be done.
     async fn advance(&mut self, api: &Api) -> Result<Option<End>, CallError> {
         if self.session.is_empty() {
-            let opened = session::open(api, &self.order, self.host.permissions()).await?;
+            let family = self.host.family.as_ref().filter(|family| family.is_at(api));
+            let parent = family.map(|family| family.parent.as_str());
+            let user = self.host.permissions();
+            let opened = session::open(api, &self.order, user, parent).await?;
+            if let Some(family) = family {
+                family.add(&opened.id, &self.order.directory);
+            }
             self.session = opened.id;
             self.counted = opened.counted;
             self.hints = Some(self.host.hub.hear(&self.session));

@@ -13,10 +13,20 @@ pub(super) struct Health {
     pub(super) version: String,
 }
 
+/// An agent as the server knows it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Agent {
+    pub(super) name: String,
+    #[serde(deserialize_with = "lenient")]
+    pub(super) prompt: Option<String>,
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Session {
     pub(super) id: String,
+    pub(super) directory: std::path::PathBuf,
     pub(super) metadata: Value,
     pub(super) time: Time,
 }
@@ -192,6 +202,19 @@ pub(super) struct AskedOne {
 #[serde(default)]
 pub(super) struct Choice {
     pub(super) label: String,
+}
+
+/// A permission or a question to which somebody gave an answer, whoever it was.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Settled {
+    #[serde(rename = "requestID")]
+    pub(super) request: String,
+    /// Of a permission: `once`, `always` or `reject`.
+    pub(super) reply: String,
+    /// Of a question: what was chosen, for each that it asked.
+    #[serde(deserialize_with = "lenient")]
+    pub(super) answers: Option<Vec<Vec<String>>>,
 }
 
 /// One frame of `/global/event`.

@@ -71,9 +71,13 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         host::keep_agent(&means.chosen, &place)
             .map_err(|error| Error::io("write", place.root(), &error))?;
         // From now on this terminal carries it out, and not the engine that OpenCode started.
+        let before = Note::read(&store.layout, id);
         Note::let_go(&store.layout, id)
             .map_err(|error| Error::io("write", &store.layout.front(id), &error))?;
         let owned = store::take(&*store.journal, id, &store.door(id))?;
+        if let Some(before) = before {
+            before.leave(&owned.mission).await;
+        }
         let attended = crate::places::attended();
         let settings = host::settings(&store, &ready.agent, &place, &means, attended)?;
         goes_on(args, &owned.mission, &ready.told, place.root());

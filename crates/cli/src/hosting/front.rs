@@ -12,8 +12,8 @@ use engine::reception::Guest;
 use mission::ids::MissionId;
 use mission::mission::Mission;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -30,6 +30,20 @@ const TOLD: usize = 3;
 /// After so many failures in a row an OpenCode is left alone until it comes again.
 const FAILURES: u32 = 3;
 
+/// What is said of a mission that is no event of it, by whoever knows it.
+#[derive(Clone, Default)]
+pub(super) struct Remarks(Arc<Mutex<Vec<(String, Tone)>>>);
+
+impl Remarks {
+    pub(super) fn say(&self, text: String, tone: Tone) {
+        self.all().push((text, tone));
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<(String, Tone)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Shows one mission.
 pub(super) struct Shown {
     store: Store,
@@ -45,6 +59,7 @@ pub(super) struct Shown {
     failures: u32,
     /// The board as it stands there.
     stands: Option<String>,
+    remarks: Remarks,
     toasts: Vec<(String, Tone)>,
     toasted: Option<Instant>,
     over: bool,
@@ -80,6 +95,7 @@ impl Shown {
             bad: BTreeSet::new(),
             failures: 0,
             stands: None,
+            remarks: Remarks::default(),
             toasts: Vec::new(),
             toasted: None,
             over: false,
@@ -96,9 +112,9 @@ impl Shown {
         self.awaited = awaited;
     }
 
-    /// Says something of the mission that is no event of it.
-    pub(super) fn say(&mut self, text: String, tone: Tone) {
-        self.toasts.push((text, tone));
+    /// Where something is said of the mission that is no event of it.
+    pub(super) fn remarks(&self) -> Remarks {
+        self.remarks.clone()
     }
 
     /// Shows the mission until there is nothing left to show. It is woken by whoever makes events durable.
@@ -151,6 +167,7 @@ impl Shown {
                 toasts.push((text, tone));
             }
         });
+        toasts.append(&mut self.remarks.all());
         let mission = self.followed.mission();
         self.over = mission.is_some_and(|m| m.outcome().is_some() && m.due().is_empty());
     }

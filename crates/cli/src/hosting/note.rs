@@ -1,9 +1,12 @@
 //! What is known of the conversation in which a mission was asked for. Kept as long as there is something to show in it,
 //! so that whoever comes after a crash shows it in the same place.
 
+use crate::view;
 use agents::opencode::front::Place;
+use agents::opencode::visit;
 use engine::layout::Layout;
 use mission::ids::MissionId;
+use mission::mission::Mission;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -23,6 +26,9 @@ pub(crate) struct Note {
     /// The missions that it waits for, in their order, if it was asked for while the first of them ran.
     #[serde(default)]
     pub(crate) after: Vec<MissionId>,
+    /// The socket of the OpenCode in which its agents are seen, if they are to be.
+    #[serde(default)]
+    pub(crate) agents: Option<PathBuf>,
     /// The id of its board, kept before it was posted.
     #[serde(default)]
     pub(crate) board: Option<String>,
@@ -63,10 +69,25 @@ impl Note {
         match Self::read(layout, mission) {
             Some(note) if note.hosted => Self {
                 hosted: false,
+                agents: None,
                 ..note
             }
             .keep(layout, mission),
             _ => Ok(()),
+        }
+    }
+
+    /// Agents of the mission that an engine before this one left at work where they are seen are stopped: they will go on
+    /// elsewhere, and two at once would write into one workspace.
+    pub(crate) async fn leave(&self, mission: &Mission) {
+        let Some(bridge) = &self.agents else {
+            return;
+        };
+        let (id, nonce) = (mission.id(), mission.nonce());
+        if let Err(why) = visit::leave(bridge, &self.place(), id, nonce).await {
+            view::note(&format!(
+                "agents of {id} may still be at work in the OpenCode where it was asked for: {why}"
+            ));
         }
     }
 

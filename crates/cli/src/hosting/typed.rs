@@ -9,6 +9,7 @@ use engine::door::Wish;
 use engine::reception::{Answer, Guest};
 use mission::ids::MissionId;
 use mission::question::QuestionId;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -176,7 +177,12 @@ impl Hosting {
             host::told(told)?;
         }
         if let Some(means) = means {
-            let note = self.noted(id, typed)?;
+            let agents = Self::seen_by(guest, &means);
+            let before = Note::read(&self.store.layout, id);
+            if let Some(before) = before.filter(|before| before.agents != agents) {
+                before.leave(&mission).await;
+            }
+            let note = self.noted(id, typed, agents)?;
             self.host(self.take(id)?, means, note, Some(guest.n));
         }
         Ok(info(format!("{id} goes on: /status shows it")))
@@ -184,7 +190,7 @@ impl Hosting {
 
     /// The note of a mission that goes on here. A board that stands in this conversation moves on; the report is another
     /// one.
-    fn noted(&self, id: MissionId, typed: Typed) -> Result<Note, Error> {
+    fn noted(&self, id: MissionId, typed: Typed, agents: Option<PathBuf>) -> Result<Note, Error> {
         let layout = &self.store.layout;
         let before = Note::read(layout, id).filter(|note| note.session == typed.session);
         let note = Note {
@@ -193,6 +199,7 @@ impl Hosting {
             key: typed.key,
             hosted: true,
             after: Vec::new(),
+            agents,
             posted: before.as_ref().is_some_and(|note| note.posted),
             board: before.and_then(|note| note.board),
             report: None,

@@ -131,11 +131,44 @@ impl House {
         .await;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Server {
-            _child: child,
+            _child: Some(child),
             url,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             directory: self.user.project(),
         }
+    }
+
+    /// Writes the user's configuration of the program.
+    pub(crate) fn prefers(&self, text: &str) {
+        let folder = self.user.home().path().join("config/opencode-orchestrator");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("config.toml"), text).unwrap();
+    }
+
+    /// The OpenCode that has put its own server on a private socket, and the id of its process.
+    pub(crate) fn behind_the_bridge(&self) -> (Server, u32) {
+        let entries = fs::read_dir(self.sockets()).unwrap();
+        let pid = |name: &str| {
+            let pid = name.strip_prefix("oc-")?.strip_suffix(".sock")?;
+            pid.parse::<u32>().ok()
+        };
+        let found: Vec<(PathBuf, u32)> = entries
+            .filter_map(|entry| {
+                let entry = entry.unwrap();
+                Some((entry.path(), pid(entry.file_name().to_str()?)?))
+            })
+            .collect();
+        let [(socket, pid)] = &found[..] else {
+            panic!("one OpenCode has a bridge: {found:?}");
+        };
+        let http = reqwest::Client::builder().no_proxy();
+        let server = Server {
+            _child: None,
+            url: "http://localhost".to_owned(),
+            http: http.unix_socket(socket.clone()).build().unwrap(),
+            directory: self.user.project(),
+        };
+        (server, *pid)
     }
 
     /// The process of the engine that carries missions out, if one runs.
@@ -173,7 +206,8 @@ pub(crate) fn kill(pid: u32, signal: Signal) {
 
 /// An OpenCode server of the user.
 pub(crate) struct Server {
-    _child: Child,
+    /// The process, where it is a server and nothing else.
+    _child: Option<Child>,
     url: String,
     http: reqwest::Client,
     directory: PathBuf,
@@ -185,6 +219,16 @@ impl Server {
         self.http
             .request(method, format!("{}{path}", self.url))
             .header("x-opencode-directory", directory)
+    }
+
+    /// The same server, asked about another folder.
+    pub(crate) fn at(&self, directory: &Path) -> Self {
+        Self {
+            _child: None,
+            url: self.url.clone(),
+            http: self.http.clone(),
+            directory: directory.to_owned(),
+        }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {

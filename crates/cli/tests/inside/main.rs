@@ -1,5 +1,6 @@
 //! Missions inside the real OpenCode, through the plugin, with a scripted model behind it.
 #![cfg(test)]
+mod children;
 mod harmless;
 mod house;
 mod lean;

@@ -164,7 +164,7 @@ pub(crate) async fn held() -> (Model, [Gate; 2]) {
 }
 
 /// One whose first Worker asks for a permission, and then waits.
-async fn asking() -> (Model, [Gate; 2]) {
+pub(crate) async fn asking() -> (Model, [Gate; 2]) {
     let (crew, gates) = (crew(), [Gate::default(), Gate::default()]);
     let kept = gates.clone();
     let model = Model::start(move |request: &Request| -> Reply {
@@ -183,7 +183,7 @@ async fn asking() -> (Model, [Gate; 2]) {
     (model.await, gates)
 }
 
-fn nothing_but_the_mission(model: &Model) {
+pub(crate) fn nothing_but_the_mission(model: &Model) {
     let asked = model.log();
     let others = asked
         .iter()

@@ -18,6 +18,10 @@ impl Desk for Echo {
                     say: command,
                     ..Answer::default()
                 },
+                Want::Agents { mcp, .. } => Answer {
+                    config: Some(Box::new(json!({ "mcp": mcp }))),
+                    ..Answer::default()
+                },
                 Want::Wait { .. } | Want::Look(_) => std::future::pending().await,
             }
         })

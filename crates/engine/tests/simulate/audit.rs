@@ -220,6 +220,10 @@ impl Audit {
             Input::Prepared { .. } => mission.base().is_none() && mission.outcome().is_none(),
             Input::TurnReplied { epoch, .. }
             | Input::TurnUsed { epoch, .. }
+            | Input::AnsweredElsewhere {
+                request: (epoch, _),
+                ..
+            }
             | Input::Question { epoch, .. } => mission.lease(*epoch).is_some(),
             Input::GateRan { epoch, .. } | Input::GateLost { epoch, .. } => {
                 mission.gate_leases().any(|(live, _)| live == *epoch)

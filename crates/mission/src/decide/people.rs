@@ -65,6 +65,29 @@ impl Mission {
         done(self.close_question(id, text, by))
     }
 
+    /// What an agent asked for was answered at its host already. What is allowed for longer is allowed only here, so that
+    /// an answer that would last there counts once.
+    pub(super) fn answered_elsewhere(&self, request: (Epoch, u64), said: Answered) -> Decided {
+        let asked = self
+            .questions
+            .iter()
+            .find_map(|(id, question)| match &question.about {
+                About::Permission { epoch, token, kind } if (*epoch, *token) == request => {
+                    Some((*id, kind))
+                }
+                _ => None,
+            });
+        let Some((id, kind)) = asked else {
+            return stale();
+        };
+        let text = match permit::lasts(kind, said.text.trim()) {
+            true => permit::ONCE.to_owned(),
+            false => cut(said.text.trim()),
+        };
+        let answered = Answered { text, by: said.by };
+        done(vec![Event::QuestionClosed { id, answered }])
+    }
+
     /// Closes a question, with what follows from its answer.
     pub(crate) fn close_question(&self, id: QuestionId, text: String, by: String) -> Vec<Event> {
         let Some(question) = self.questions.get(&id) else {

@@ -95,3 +95,34 @@ fn the_answer_to_an_agents_own_question_allows_nothing() {
     asks(&mut story, epoch, 2, kind);
     assert_eq!(open(&story), [2]);
 }
+
+#[test]
+fn what_was_answered_where_the_agent_runs_is_closed_once_and_allows_nothing_else() {
+    let tasks = vec![task("a", &[]), task("b", &[])];
+    let mut story = Story::planned(Terms::default(), tasks);
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    asks(&mut story, first, 1, "bash");
+    asks(&mut story, second, 2, "bash");
+    let elsewhere = |token: u64, text: &str| Input::AnsweredElsewhere {
+        request: (first, token),
+        said: Answered {
+            text: text.to_owned(),
+            by: "OpenCode".to_owned(),
+        },
+    };
+    // It would last if it were an answer that is given here.
+    assert_eq!(story.tell(elsewhere(1, permit::MISSION)), Reply::Done);
+    let told = Answered {
+        text: permit::ONCE.to_owned(),
+        by: "OpenCode".to_owned(),
+    };
+    assert_eq!(closed(&story), (1, told));
+    assert_eq!(open(&story), [2], "the other one is still asked");
+    assert!(!story.mission.allows("bash"));
+    assert_eq!(story.tell(elsewhere(1, "deny")), Reply::Stale);
+    assert_eq!(
+        story.tell(elsewhere(2, "deny")),
+        Reply::Stale,
+        "of another turn"
+    );
+}

@@ -57,6 +57,7 @@ fn word(line: &str) -> String {
                 Hint::Step(step) => format!("step of {:?} tokens", step.used.tokens()),
                 Hint::Permission(asked) => format!("{} {:?}", asked.permission, asked.patterns),
                 Hint::Question(asked) => asked.questions[0].question.clone(),
+                Hint::Settled(settled) => format!("{} {:?}", settled.reply, settled.answers),
                 Hint::Look => "look".to_owned(),
             }
         }

@@ -2,15 +2,16 @@
 
 use super::line;
 use crate::opencode::api::{Api, CallError};
-use crate::opencode::wire::{Asked, Permission};
+use crate::opencode::wire::{Asked, Permission, Settled};
 use crate::{Question, Reply, SHELL, Watcher, choices};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mission::question::QUESTION;
-use std::collections::HashSet;
+use mission::question::{QUESTION, permit};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Everything that a turn's agent waits for.
 pub(super) struct Asks {
@@ -18,6 +19,24 @@ pub(super) struct Asks {
     within: Duration,
     known: HashSet<String>,
     open: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// What is put to the watcher, by its id.
+    waiting: HashMap<String, Waiting>,
+}
+
+/// Something that was put to the watcher.
+#[derive(Clone, Default)]
+struct Waiting {
+    /// What is asked now, and as which of several.
+    now: Arc<Mutex<Option<(usize, Question)>>>,
+    /// Nobody needs to answer it any more.
+    settled: CancellationToken,
+}
+
+impl Waiting {
+    fn asks(&self, n: usize, question: &Question) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = Some((n, question.clone()));
+    }
 }
 
 /// An answer to give back.
@@ -29,6 +48,8 @@ pub(super) struct Answered {
 enum How {
     Permission(Option<String>),
     Question(Vec<String>),
+    /// Somebody else has.
+    Settled,
 }
 
 impl Asks {
@@ -38,6 +59,7 @@ impl Asks {
             within,
             known: HashSet::new(),
             open: FuturesUnordered::new(),
+            waiting: HashMap::new(),
         }
     }
 
@@ -51,7 +73,62 @@ impl Asks {
         if self.open.is_empty() {
             return std::future::pending().await;
         }
-        self.open.next().await
+        let answered = self.open.next().await?;
+        self.waiting.remove(&answered.id);
+        Some(answered)
+    }
+
+    /// Somebody answered what is open here, where the host shows it to people. Whatever is open no more is ours.
+    pub(super) fn settled(&mut self, settled: &Settled) {
+        let Some(waiting) = self.waiting.remove(&settled.request) else {
+            return;
+        };
+        let now = waiting.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((n, question)) = &*now {
+            let chosen = settled.answers.as_ref().and_then(|all| all.get(*n));
+            let said = match settled.reply.as_str() {
+                "once" | "always" => permit::ONCE.to_owned(),
+                "reject" => permit::DENY.to_owned(),
+                _ => chosen.map_or_else(|| "not answered".to_owned(), |words| words.join(", ")),
+            };
+            self.watcher.settled(question, &line(&said, 500));
+        }
+        waiting.settled.cancel();
+    }
+
+    /// Nothing but this is open where the host shows it: what else was asked for has been answered.
+    pub(super) fn only(&mut self, open: &HashSet<String>) {
+        let closed: Vec<String> = self
+            .waiting
+            .keys()
+            .filter(|id| !open.contains(*id))
+            .cloned()
+            .collect();
+        for request in closed {
+            self.settled(&Settled {
+                request,
+                ..Settled::default()
+            });
+        }
+    }
+
+    /// Waits for an answer, as long as nobody else has given one.
+    fn put(
+        &mut self,
+        id: String,
+        work: impl Future<Output = How> + Send + 'static,
+        waiting: Waiting,
+    ) {
+        let settled = waiting.settled.clone();
+        self.waiting.insert(id.clone(), waiting);
+        self.open.push(Box::pin(async move {
+            let how = tokio::select! {
+                biased;
+                () = settled.cancelled() => How::Settled,
+                how = work => how,
+            };
+            Answered { id, how }
+        }));
     }
 
     /// Takes back an answer that could not be given. One that the server may not have heard is kept and given again; what
@@ -80,7 +157,9 @@ impl Asks {
             about: asked.permission.clone(),
         };
         let (watcher, within) = (Arc::clone(&self.watcher), self.within);
-        self.open.push(Box::pin(async move {
+        let waiting = Waiting::default();
+        waiting.asks(0, &question);
+        let work = async move {
             let refusal = match put(&*watcher, question, within).await {
                 Reply::Allow => None,
                 Reply::Deny(why) => Some(why),
@@ -95,11 +174,9 @@ impl Asks {
                     why
                 }
             });
-            Answered {
-                id: asked.id,
-                how: How::Permission(refusal),
-            }
-        }));
+            How::Permission(refusal)
+        };
+        self.put(asked.id, work, waiting);
     }
 
     /// Puts a question to the watcher, once.
@@ -108,20 +185,29 @@ impl Asks {
             return;
         }
         let (watcher, within) = (Arc::clone(&self.watcher), self.within);
-        self.open.push(Box::pin(async move {
+        let waiting = Waiting::default();
+        let (id, shown) = (asked.id.clone(), waiting.clone());
+        let work = async move {
             let mut answers = Vec::new();
-            for one in asked.questions.iter().take(16) {
-                let choices: Vec<String> = one.options.iter().map(|o| line(&o.label, 200)).collect();
+            for (n, one) in asked.questions.iter().take(16).enumerate() {
+                let choices: Vec<String> =
+                    one.options.iter().map(|o| line(&o.label, 200)).collect();
                 let first = choices.first().cloned();
-                let question = Question { text: line(&one.question, 2000), choices, about: QUESTION.to_owned() };
+                let question = Question {
+                    text: line(&one.question, 2000),
+                    choices,
+                    about: QUESTION.to_owned(),
+                };
+                shown.asks(n, &question);
                 answers.push(match put(&*watcher, question, within).await {
                     Reply::Text(text) => text,
                     Reply::Allow => first.unwrap_or_else(|| "yes".to_owned()),
                     Reply::Deny(why) => format!("No answer ({why}). Decide yourself, and say in your report what you decided."),
                 });
             }
-            Answered { id: asked.id, how: How::Question(answers) }
-        }));
+            How::Question(answers)
+        };
+        self.put(id, work, waiting);
     }
 }
 
@@ -138,6 +224,7 @@ impl Answered {
         let told = match &self.how {
             How::Permission(refusal) => api.permit(directory, &self.id, refusal.as_deref()).await,
             How::Question(answers) => api.answer(directory, &self.id, Some(answers)).await,
+            How::Settled => Ok(()),
         };
         match told {
             Err(CallError::Missing(_)) => Ok(()),
@@ -153,7 +240,8 @@ mod tests {
     use mission::turn::Outcome;
 
     /// Somebody who is asked and never answers.
-    struct Silent;
+    #[derive(Default)]
+    struct Silent(Mutex<Vec<String>>);
 
     impl Watcher for Silent {
         fn sign(&self, _: Sign) {}
@@ -172,11 +260,16 @@ mod tests {
 
         fn noted(&self, _: u32) {}
 
+        fn settled(&self, question: &Question, answer: &str) {
+            let told = format!("{} {answer}", question.text);
+            self.0.lock().unwrap().push(told);
+        }
+
         fn reply(&self, _: Outcome) {}
     }
 
     fn asks() -> Asks {
-        let mut asks = Asks::new(Arc::new(Silent), Duration::ZERO);
+        let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO);
         let asked = serde_json::json!({ "id": "per_1", "permission": "bash" });
         asks.permission(serde_json::from_value(asked).unwrap());
         asks
@@ -191,9 +284,50 @@ mod tests {
             let said = match asks.next().await.unwrap().how {
                 How::Permission(refusal) => refusal.unwrap(),
                 How::Question(answers) => answers[0].clone(),
+                How::Settled => panic!("nobody else was there"),
             };
             assert!(said.contains("nobody answered in time"), "{said}");
         }
+        assert!(!asks.open());
+    }
+
+    #[tokio::test]
+    async fn what_somebody_answered_elsewhere_is_told_once_and_not_answered_again() {
+        let silent = Arc::<Silent>::default();
+        let mut asks = Asks::new(silent.clone(), Duration::MAX);
+        for n in 1..=3 {
+            let asked = serde_json::json!({ "id": format!("per_{n}"), "permission": "bash", "patterns": [n.to_string()] });
+            asks.permission(serde_json::from_value(asked).unwrap());
+        }
+        let choices = serde_json::json!([{ "label": "A" }, { "label": "B" }]);
+        let asked = serde_json::json!({ "id": "que_1", "questions": [{ "question": "Why?", "options": choices }] });
+        asks.question(serde_json::from_value(asked).unwrap());
+        // Nobody is asked before somebody waits for the answer.
+        let polled = tokio::time::timeout(Duration::ZERO, asks.next()).await;
+        assert!(polled.is_err(), "nobody answers");
+        let settled = |request: &str, reply: &str, answers: Option<Vec<Vec<String>>>| Settled {
+            request: request.to_owned(),
+            reply: reply.to_owned(),
+            answers,
+        };
+        for _ in 0..2 {
+            asks.settled(&settled("per_1", "always", None));
+            asks.settled(&settled("per_2", "reject", None));
+            asks.settled(&settled("que_1", "", Some(vec![vec!["B".to_owned()]])));
+        }
+        asks.only(&HashSet::from(["per_3".to_owned()]));
+        let told = silent.0.lock().unwrap().clone();
+        assert_eq!(told, ["run: 1 allow", "run: 2 deny", "Why? B"]);
+        for _ in 0..3 {
+            let answered = asks.next().await.unwrap();
+            assert!(matches!(answered.how, How::Settled), "{}", answered.id);
+        }
+        asks.only(&HashSet::new());
+        assert_eq!(
+            silent.0.lock().unwrap().last().unwrap(),
+            "run: 3 not answered"
+        );
+        assert!(matches!(asks.next().await.unwrap().how, How::Settled));
         assert!(!asks.open());
     }
 

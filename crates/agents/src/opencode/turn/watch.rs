@@ -7,6 +7,7 @@ use crate::opencode::events::Hint;
 use crate::opencode::usage;
 use crate::opencode::wire::Status;
 use mission::turn::Failure;
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -108,21 +109,32 @@ impl Turn {
                 self.asks.question(asked);
                 None
             }
+            Hint::Settled(settled) => {
+                self.asks.settled(&settled);
+                None
+            }
         }
     }
 
     /// Looks at what events would have told, because none came.
     async fn poll(&mut self, api: &Api) -> Result<(), CallError> {
         let directory = &self.order.directory;
+        let mut open = HashSet::new();
         for asked in api.permissions(directory).await? {
             if asked.session == self.session {
+                open.insert(asked.id.clone());
                 self.asks.permission(asked);
             }
         }
         for asked in api.questions(directory).await? {
             if asked.session == self.session {
+                open.insert(asked.id.clone());
                 self.asks.question(asked);
             }
+        }
+        // Where nobody but us answers, what is missing is asked again by a server that was started again.
+        if self.host.family.is_some() {
+            self.asks.only(&open);
         }
         let newest = api.newest(directory, &self.session).await?;
         let seen = newest.map(|m| fingerprint(&m)).unwrap_or_default();

@@ -103,6 +103,14 @@ impl Watcher for Wire {
         self.inbox.try_send(Message::Input(input, None)).ok();
     }
 
+    fn settled(&self, question: &Question, answer: &str) {
+        let told = Message::Settled(self.epoch, question.clone(), answer.to_owned());
+        if self.inbox.try_send(told).is_err() {
+            // It stays open until its turn ends, or somebody answers it for nobody.
+            tracing::debug!("an answer that was given elsewhere could not be told");
+        }
+    }
+
     fn reply(&self, outcome: Outcome) {
         self.outcomes
             .lock()
