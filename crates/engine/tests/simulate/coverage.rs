@@ -55,6 +55,7 @@ impl Coverage {
                 "deadline" => "a question is closed by its deadline",
                 "policy" => "a question is closed by a policy",
                 "withdrawn" => "a question is withdrawn",
+                "opencode" => "a question is answered where the host shows it",
                 _ => "a question is answered by a person",
             }),
             _ => {}

@@ -4,7 +4,7 @@ use crate::world::{What, World};
 use mission::ids::Digest;
 use mission::input::Input;
 use mission::mission::{Delivery, Mission};
-use mission::question::{About, Question, QuestionId};
+use mission::question::{About, Answered, Question, QuestionId};
 use mission::terms::Deliver;
 use mission::todo::{LineId, TodoEdit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,6 +171,15 @@ impl World {
                 .cloned()
                 .unwrap_or_else(|| "try it like this".to_owned()),
         };
+        // It may be answered where the agent's host shows it, by whatever word that has.
+        if let About::Permission { epoch, token, .. } = &question.about
+            && self.rng.chance(300)
+        {
+            let by = "opencode".to_owned();
+            let request = (*epoch, *token);
+            let said = Answered { text, by };
+            return Input::AnsweredElsewhere { request, said };
+        }
         let id = if !self.calm && self.rng.chance(50) {
             QuestionId(id.0 + 7)
         } else {

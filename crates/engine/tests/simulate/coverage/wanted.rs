@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 68] = [
+pub(super) const SIGHTS: [&str; 70] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -70,6 +70,8 @@ pub(super) const SIGHTS: [&str; 68] = [
     "a question is closed by a policy",
     "a question is withdrawn",
     "a question is answered by a person",
+    "a question is answered where the host shows it",
+    "a running turn is told something",
     "an honest turn",
     "a lie",
     "a turn that changes nothing",
