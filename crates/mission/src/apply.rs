@@ -16,6 +16,7 @@ use crate::mission::{
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question, permit};
+use crate::schedule::{Ready, slots_of};
 use crate::seal::Outcome;
 use crate::steering::Said;
 use crate::terms::Deliver;
@@ -29,6 +30,7 @@ impl Mission {
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         self.last = self.last.max(at);
         self.events += 1;
+        self.time_goes_on(at);
         match event {
             Event::Opened { .. } => {}
             Event::EnvironmentChanged { environment } => {
@@ -329,10 +331,13 @@ impl Mission {
 
     /// Moves a task to another state and keeps the sets that are looked things up in true.
     pub(crate) fn set_state(&mut self, id: TaskId, state: State) {
-        let key = self.ready_key(id);
         match &self.tasks[&id].state {
-            State::Ready => _ = self.ready.remove(&key),
-            State::Parked { until, .. } => _ = self.parked.remove(&(*until, id)),
+            State::Ready => self.ready.remove(id),
+            State::Parked { until, .. } => {
+                self.parked.remove(&(*until, id));
+                // It is among the ready ones once its time has come.
+                self.ready.remove(id);
+            }
             State::Checking => {
                 self.checking.remove(&id);
                 self.company.remove(&id);
@@ -343,7 +348,7 @@ impl Mission {
             _ => {}
         }
         match &state {
-            State::Ready => _ = self.ready.insert(key),
+            State::Ready => self.make_ready(id),
             State::Parked { until, .. } => _ = self.parked.insert((*until, id)),
             State::Checking => _ = self.checking.insert(id),
             State::Judging { from } => _ = self.judging.insert((*from, id)),
@@ -356,7 +361,7 @@ impl Mission {
     fn planned(&mut self, plan: &Plan) {
         let paths = plan.remaining_paths();
         let places: Vec<TaskId> = plan.tasks.iter().map(|task| task.id).collect();
-        self.ready.clear();
+        self.ready = Ready::default();
         self.parked.clear();
         self.checking.clear();
         self.company.clear();
@@ -367,17 +372,17 @@ impl Mission {
         self.forget_what_was_said_of_others();
         for (task, path) in plan.tasks.iter().zip(&paths) {
             self.tasks
-                .insert(task.id, TaskState::new(task.clone(), *path));
+                .insert(task.id, TaskState::new(task.clone(), u64::from(*path)));
         }
         for id in &places {
             let needs = self.tasks[id].task.needs.clone();
             for need in &needs {
                 self.task_mut(*need).needed_by.push(*id);
             }
-            if needs.is_empty() {
-                self.set_state(*id, State::Ready);
-            }
         }
+        let first = |id: &&TaskId| self.tasks[id].task.needs.is_empty();
+        let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
+        self.deal(&first);
         self.plans += 1;
         self.phase = Phase::Running;
         self.approval_asked = false;
@@ -432,6 +437,7 @@ impl Mission {
         self.budget.limit = self.budget.limit.saturating_add(more_tokens);
         self.deadline = at + self.terms.mission;
         self.cancelled = false;
+        self.slots = slots_of(&self.terms);
         self.halted = None;
         self.outcome = None;
         self.reasons.clear();
@@ -504,7 +510,7 @@ impl Short {
 }
 
 impl TaskState {
-    fn new(task: crate::plan::Task, path: u32) -> Self {
+    fn new(task: crate::plan::Task, path: u64) -> Self {
         let left = task.needs.len() as u32;
         Self {
             task,
@@ -521,6 +527,7 @@ impl TaskState {
             reviews: 0,
             review_faults: 0,
             lane: None,
+            home: None,
             base: None,
             from: None,
             work: None,

@@ -46,6 +46,9 @@ pub const ALL: &[&str] = &[
     "whole_red_stack_sent_back",
     "turn_started_in_a_pause",
     "step_never_given_up",
+    "low_starves",
+    "slot_above_cap",
+    "waiter_not_woken",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

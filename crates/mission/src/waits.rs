@@ -237,10 +237,22 @@ impl Mission {
 
     /// A slot of a role is free when the first turn in one of them is over.
     fn slot(&self, waiting: &[TaskId], cause: &str, role: Role) -> Option<Wait> {
+        let slots = match role {
+            Role::Reviewer => self.reviewer_slots(),
+            _ => self.worker_slots(),
+        };
+        let (now, cap) = (slots.now(), slots.cap());
+        let cause = match now < cap {
+            true => format!(
+                "{cause}; {now} of {cap} at once, and one more when {} turns in a row go well",
+                limits::SLOTS_GROW
+            ),
+            false => cause.to_owned(),
+        };
         let taken = self.leases.values();
         let taken = taken.filter(|lease| lease.turn.role() == role);
         let until = taken.map(|lease| lease.deadline).min();
-        shared(waiting, cause, until.unwrap_or(self.deadline))
+        shared(waiting, &cause, until.unwrap_or(self.deadline))
     }
 
     fn first_gate(&self) -> Option<Timestamp> {

@@ -2,6 +2,7 @@
 
 mod charge;
 mod gates;
+mod schedule;
 mod seal;
 mod shadow;
 mod state;
@@ -118,6 +119,7 @@ pub(crate) struct Audit {
     pub(crate) undone: Option<u32>,
     seals: u32,
     patience: u32,
+    book: schedule::Book,
 }
 
 impl Audit {
@@ -179,6 +181,7 @@ impl Audit {
             undos: 0,
             seals: 0,
             patience: 0,
+            book: schedule::Book::new(&scenario.terms),
         }
     }
 
@@ -310,14 +313,16 @@ impl Audit {
             recorded.at >= self.last,
             "time ran backwards in the journal"
         );
-        self.last = recorded.at;
+        let before = std::mem::replace(&mut self.last, recorded.at);
         self.events.push(recorded.clone());
         let event = &recorded.event;
+        self.scheduled(before, event);
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }
         self.clock(event);
         self.follows(recorded);
+        self.schedule_goes_on(event);
         match event {
             Event::TurnStarted { .. } | Event::TurnLent { .. } | Event::TurnEnded { .. } => {
                 self.turn(event);

@@ -53,6 +53,7 @@ impl Mission {
                 self.budget.reserved -= lease.reserved;
             }
         }
+        self.slot_ended(turn, ending);
         self.budget.spent = self.budget.spent.saturating_add(charged);
         self.budget.calls += u64::from(usage.calls);
         match usage.tokens() {

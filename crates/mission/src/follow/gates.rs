@@ -108,13 +108,13 @@ impl Mission {
         }
         let (head, head_tree) = self.head.clone()?;
         let few = || self.ready.iter().take(limits::WORKERS_CAP as usize);
-        for (_, _, id) in few() {
-            let task = &self.tasks[id].task;
+        for id in few() {
+            let task = &self.tasks[&id].task;
             let open = |gate: &&Gate| self.settled(&head_tree, gate, 0).is_none();
             if task.kind == TaskKind::Gate
                 && let Some(gate) = task.acceptance.iter().find(open)
             {
-                return Some((gate, head, head_tree, Purpose::Task { task: *id }));
+                return Some((gate, head, head_tree, Purpose::Task { task: id }));
             }
         }
         if let Some((id, gate)) = self

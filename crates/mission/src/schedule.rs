@@ -1,0 +1,132 @@
+//! Which task a free Worker takes next, and in which lane.
+//!
+//! A task that could start belongs to the lane of the task that made it ready, where its workspace is warm; those that
+//! need nothing are dealt out. A free lane takes the newest of its own, and where it has none the oldest of the richest
+//! lane. Both only among the tasks of the best rank: the highest class first, and of that the longest remaining path.
+
+mod ready;
+mod slots;
+
+pub(crate) use ready::Ready;
+pub use slots::Slots;
+
+use crate::event::{Ending, Turn};
+use crate::ids::TaskId;
+use crate::limits;
+use crate::mission::{Mission, State};
+use crate::plan::TaskKind;
+use crate::planted;
+use crate::terms::Terms;
+use crate::time::Timestamp;
+use crate::turn::Role;
+use std::cmp::Reverse;
+
+/// The slots that a mission begins with, and begins anew with when it is resumed: of Workers, and of Reviewers.
+pub(crate) fn slots_of(terms: &Terms) -> (Slots, Slots) {
+    let workers = terms.workers.clamp(1, limits::WORKERS_CAP);
+    (Slots::new(workers), Slots::new(limits::REVIEWERS))
+}
+
+impl Mission {
+    /// How many lanes of Workers there are.
+    pub(crate) fn lanes(&self) -> u32 {
+        self.worker_slots().cap()
+    }
+
+    /// The slots of the Workers.
+    pub fn worker_slots(&self) -> Slots {
+        self.slots.0
+    }
+
+    /// The slots of the Reviewers.
+    pub fn reviewer_slots(&self) -> Slots {
+        self.slots.1
+    }
+
+    /// A turn is over, and its role may have another number of slots from now on.
+    pub(crate) fn slot_ended(&mut self, turn: Turn, ending: &Ending) {
+        match turn.role() {
+            Role::Worker => self.slots.0.ended(ending),
+            Role::Reviewer => self.slots.1.ended(ending),
+            Role::Commander | Role::Planner => {}
+        }
+    }
+
+    /// What could start by now may: parked tasks whose time has come are ready again, and who waited long rises.
+    pub(crate) fn time_goes_on(&mut self, at: Timestamp) {
+        while let Some((until, id)) = self
+            .parked
+            .first()
+            .copied()
+            .filter(|(until, _)| *until <= at)
+        {
+            self.parked.remove(&(until, id));
+            self.make_ready(id);
+        }
+        self.ready.age(at);
+    }
+
+    /// Puts a task among those that could start.
+    pub(crate) fn make_ready(&mut self, id: TaskId) {
+        let task = &self.tasks[&id];
+        let rank = (Reverse(task.task.priority), Reverse(task.path));
+        let home = task.lane.or(task.home);
+        let home = home.filter(|_| task.task.kind == TaskKind::Agent);
+        let (agent, lanes) = (task.task.kind == TaskKind::Agent, self.lanes());
+        self.ready.insert(id, rank, agent, home, lanes, self.last);
+    }
+
+    /// The task that starts now and its lane, if one can: the best of those that are ready and of those whose wait ends
+    /// at this very moment.
+    pub(crate) fn next_work(&self, now: Timestamp) -> Option<(TaskId, u32)> {
+        let lanes = self.lanes();
+        let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
+        if taken.len() >= self.worker_slots().now() as usize {
+            return None;
+        }
+        let is_free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
+        let free: Vec<u32> = (1..=lanes).filter(is_free).collect();
+        let ready = self.ready.best(&free);
+        let Some(id) = self.woken(now) else {
+            return ready.map(|(_, id, lane)| (id, lane));
+        };
+        let task = &self.tasks[&id];
+        match ready {
+            Some((rank, id, lane)) if rank < (Reverse(task.task.priority), Reverse(task.path)) => {
+                Some((id, lane))
+            }
+            _ => {
+                let own = task.lane.filter(|lane| free.contains(lane));
+                Some((id, own.or(free.first().copied())?))
+            }
+        }
+    }
+
+    /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
+    /// them starts the others are ready, so that only the first few need to be looked at.
+    fn woken(&self, now: Timestamp) -> Option<TaskId> {
+        let due = self.parked.iter().take_while(|(until, _)| *until <= now);
+        let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
+        few.min_by_key(|id| {
+            let task = &self.tasks[id];
+            (Reverse(task.task.priority), Reverse(task.path), *id)
+        })
+    }
+
+    /// The first tasks of a plan are dealt out to the lanes, the best first.
+    pub(crate) fn deal(&mut self, ids: &[TaskId]) {
+        let mut ids = ids.to_vec();
+        ids.sort_by_key(|id| {
+            let task = &self.tasks[id];
+            (Reverse(task.task.priority), Reverse(task.path), *id)
+        });
+        let lanes = self.lanes();
+        for (n, id) in (0..).zip(&ids) {
+            self.task_mut(*id).home = Some(n % lanes + 1);
+        }
+        // A lane takes its newest, which is to be its best.
+        for id in ids.iter().rev() {
+            self.set_state(*id, State::Ready);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Which task starts next, in which lane, and how many run at once.
+
+use crate::teller::{Story, task, used};
+use mission::event::{Event, Turn};
+use mission::limits;
+use mission::plan::{Priority, TaskDraft};
+use mission::seal::Outcome;
+use mission::terms::Terms;
+use mission::time::Millis;
+use mission::turn::{Failure, Outcome as TurnOutcome, Role};
+
+fn terms(workers: u32) -> Terms {
+    Terms {
+        workers,
+        review_rounds: 0,
+        mission: Millis::from_mins(24 * 60),
+        tokens: 1_000_000_000,
+        ..Terms::default()
+    }
+}
+
+fn tasks(n: usize) -> Vec<TaskDraft> {
+    (1..=n).map(|n| task(&format!("t{n}"), &[])).collect()
+}
+
+/// The Workers that run, each with its lane.
+fn running(story: &Story) -> Vec<(String, u32)> {
+    let worker = story.mission.leases().map(|(_, lease)| lease);
+    worker
+        .filter(|lease| lease.turn.role() == Role::Worker)
+        .map(|lease| (lease.turn.to_string(), lease.lane))
+        .collect()
+}
+
+/// The lane in which a turn was started last.
+fn lane_of(story: &Story, turn: &str) -> u32 {
+    let started = story
+        .told
+        .iter()
+        .rev()
+        .find_map(|recorded| match &recorded.event {
+            Event::TurnStarted { turn: t, lane, .. } if t.to_string() == turn => Some(*lane),
+            _ => None,
+        });
+    started.unwrap_or_else(|| panic!("{turn} was never started; {:?}", running(story)))
+}
+
+fn refuse(story: &mut Story, turn: &str) {
+    let (why, usage) = ("429".to_owned(), used(0));
+    let refused = TurnOutcome::Refused {
+        retry_after: None,
+        why,
+        usage,
+    };
+    story.end(turn, refused, None);
+}
+
+#[test]
+fn a_task_starts_in_the_lane_of_the_task_that_made_it_ready() {
+    let plan = vec![
+        task("a", &[]),
+        task("b", &[]),
+        task("after-b", &["b"]),
+        task("other", &[]),
+        task("also-b", &["b"]),
+    ];
+    let mut story = Story::planned(terms(2), plan);
+    // The longest path comes first.
+    assert_eq!(lane_of(&story, "T2.1"), 1);
+    story.hand_in("T2.1");
+    // Nothing that needs it can start before it has landed, and lane 1 takes what was left.
+    assert_eq!(lane_of(&story, "T4.1"), 1);
+    story.gates(|_, _| false);
+    story.land();
+    story.hand_in("T4.1");
+    assert_eq!(lane_of(&story, "T3.1"), 1);
+    story.hand_in("T1.1");
+    assert_eq!(
+        lane_of(&story, "T5.1"),
+        2,
+        "a free lane takes what waits in another"
+    );
+}
+
+#[test]
+fn a_retry_prefers_the_lane_that_it_was_in() {
+    let mut story = Story::planned(terms(3), tasks(3));
+    assert_eq!(lane_of(&story, "T3.1"), 3);
+    for turn in ["T3.1", "T2.1", "T1.1"] {
+        let (why, usage) = ("gone".to_owned(), used(0));
+        let failure = Failure::Overflow;
+        story.end(
+            turn,
+            TurnOutcome::Failed {
+                failure,
+                why,
+                usage,
+            },
+            None,
+        );
+    }
+    story.wait(limits::BACKOFF_MOST);
+    let lanes = ["T1.2", "T2.2", "T3.2"].map(|turn| lane_of(&story, turn));
+    assert_eq!(lanes, [1, 2, 3]);
+}
+
+#[test]
+fn what_is_low_rises_by_waiting_and_runs_before_what_is_high_and_shorter() {
+    let low = TaskDraft {
+        priority: Priority::Low,
+        ..task("low", &[])
+    };
+    let high = |n: usize| TaskDraft {
+        priority: Priority::High,
+        ..task(&format!("h{n}"), &[])
+    };
+    // What follows the low one makes its path the longer one.
+    let mut plan = vec![low, task("after", &["low"])];
+    plan.extend((0..10).map(high));
+    let mut story = Story::planned(terms(1), plan);
+    let first = |story: &Story| running(story)[0].0.clone();
+    let mut order = vec![first(&story)];
+    for _ in 0..3 {
+        story.wait(Millis::from_mins(14));
+        story.hand_in(&first(&story));
+        order.push(first(&story));
+    }
+    assert_eq!(order, ["T3.1", "T4.1", "T5.1", "T1.1"]);
+}
+
+/// Lets every Worker hand in, one after the other, until nobody works; tells how many ran at once at the most.
+fn carry_all(story: &mut Story) -> usize {
+    let mut most = 0;
+    while let Some((turn, _)) = running(story).first().cloned() {
+        let lanes: std::collections::BTreeSet<u32> =
+            running(story).iter().map(|(_, lane)| *lane).collect();
+        assert_eq!(lanes.len(), running(story).len(), "a lane has two Workers");
+        most = most.max(lanes.len());
+        story.hand_in(&turn);
+        story.gates(|_, _| false);
+        while story.mission.landing().is_some() {
+            story.land();
+        }
+    }
+    story.gates(|_, _| false);
+    while story.mission.landing().is_some() {
+        story.land();
+        story.gates(|_, _| false);
+    }
+    most
+}
+
+#[test]
+fn sixty_tasks_at_a_limit_of_ten_never_peak_above_ten() {
+    let mut story = Story::planned(terms(10), tasks(60));
+    assert_eq!(running(&story).len(), 10);
+    assert_eq!(carry_all(&mut story), 10);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.worked().len(), 60);
+}
+
+#[test]
+fn fifty_waiters_are_woken_as_slots_grow() {
+    let mut story = Story::planned(terms(32), tasks(60));
+    assert_eq!(running(&story).len(), limits::SLOTS_FIRST as usize);
+    let mut seen = Vec::new();
+    for n in 1..=24 {
+        let (turn, _) = running(&story)[0].clone();
+        story.hand_in(&turn);
+        let slots = story.mission.worker_slots().now();
+        assert_eq!(slots, limits::SLOTS_FIRST + n / limits::SLOTS_GROW);
+        assert_eq!(
+            running(&story).len(),
+            slots as usize,
+            "a new slot wakes a waiter at once"
+        );
+        seen.push(slots);
+    }
+    assert_eq!(seen.last(), Some(&18));
+    assert!(carry_all(&mut story) > 18);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.worked().len(), 60);
+}
+
+#[test]
+fn refusals_take_slots_and_turns_that_go_well_give_them_back() {
+    let mut story = Story::planned(terms(3), tasks(20));
+    assert_eq!(running(&story).len(), 3);
+    refuse(&mut story, "T1.1");
+    assert_eq!(running(&story).len(), 3, "one refusal may be chance");
+    refuse(&mut story, "T2.1");
+    assert_eq!(running(&story).len(), 2);
+    let waits = story.mission.waits(story.now);
+    let told = "a free Worker; 2 of 3 at once, and one more when 3 turns in a row go well";
+    assert!(waits.iter().any(|wait| wait.cause == told), "{waits:?}");
+    for _ in 0..3 {
+        let (turn, _) = running(&story)[0].clone();
+        story.hand_in(&turn);
+    }
+    assert_eq!(running(&story).len(), 3);
+    let works = |turn: &Turn| turn.role() == Role::Worker;
+    assert!(story.mission.leases().all(|(_, lease)| works(&lease.turn)));
+}
