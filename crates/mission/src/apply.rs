@@ -128,6 +128,8 @@ impl Mission {
                     deadline: *deadline,
                     since: at,
                 };
+                let resources = self.resources_of(&lease.gate).to_vec();
+                self.hold(*epoch, &resources);
                 self.gate_leases.insert(*epoch, lease);
                 self.deadlines.insert((*deadline, *epoch));
                 self.epoch = self.epoch.max(*epoch);
@@ -218,6 +220,7 @@ impl Mission {
             Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
             Event::Woke { idle } => {
                 self.woke(*idle);
+                self.woke_at(at);
                 self.step_begins_anew(at);
             }
             Event::Paused { by } => self.paused_at(at, by),
@@ -359,7 +362,6 @@ impl Mission {
 
     /// A new plan's tasks stand beside landed ones of an earlier plan: what has landed stays done.
     fn planned(&mut self, plan: &Plan) {
-        let paths = plan.remaining_paths();
         let places: Vec<TaskId> = plan.tasks.iter().map(|task| task.id).collect();
         self.ready = Ready::default();
         self.parked.clear();
@@ -370,9 +372,8 @@ impl Mission {
         self.tasks.retain(|_, task| task.state == State::Landed);
         self.befores.retain(|id| self.tasks.contains_key(id));
         self.forget_what_was_said_of_others();
-        for (task, path) in plan.tasks.iter().zip(&paths) {
-            self.tasks
-                .insert(task.id, TaskState::new(task.clone(), u64::from(*path)));
+        for task in &plan.tasks {
+            self.tasks.insert(task.id, TaskState::new(task.clone()));
         }
         for id in &places {
             let needs = self.tasks[id].task.needs.clone();
@@ -380,6 +381,7 @@ impl Mission {
                 self.task_mut(*need).needed_by.push(*id);
             }
         }
+        self.reckon_paths();
         let first = |id: &&TaskId| self.tasks[id].task.needs.is_empty();
         let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
         self.deal(&first);
@@ -510,12 +512,12 @@ impl Short {
 }
 
 impl TaskState {
-    fn new(task: crate::plan::Task, path: u64) -> Self {
+    fn new(task: crate::plan::Task) -> Self {
         let left = task.needs.len() as u32;
         Self {
             task,
             state: State::Waiting { left },
-            path,
+            path: 0,
             needed_by: Vec::new(),
             n: 0,
             spent: true,

@@ -24,6 +24,12 @@ pub const COMMAND_BYTES: usize = 2 * 1024;
 pub const FORECAST_PATHS: usize = 100;
 /// The longest path in a forecast, in bytes: what file systems commonly take.
 pub const PATH_BYTES: usize = 1024;
+/// The most resources that one task may have to itself. Whoever needs more is alone in most projects.
+pub const TASK_RESOURCES: usize = 4;
+/// The most different resources in one plan: what a project has once is little, and each set of them is a queue of its own.
+pub const PLAN_RESOURCES: usize = 16;
+/// The most slots that one task may take: with more, few others would run beside it.
+pub const WEIGHT: u32 = 4;
 /// The longest request, in bytes.
 pub const REQUEST_BYTES: usize = 64 * 1024;
 
@@ -41,6 +47,8 @@ pub const SLOTS_GROW: u32 = 3;
 pub const SLOTS_SHRINK: u32 = 2;
 /// The most Workers at once that may be asked for.
 pub const WORKERS_CAP: u32 = 32;
+/// So many finished attempts tell how long others take: of one or two the mean is mostly chance.
+pub const LEARNED: u32 = 3;
 /// How long a task that could start waits before it rises a class: about as long as an attempt takes, so that what is
 /// low runs after two, however much that is high comes after it.
 pub const AGING: Millis = Millis::from_mins(15);

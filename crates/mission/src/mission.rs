@@ -11,7 +11,7 @@ use crate::landing::Landing;
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{Ready, Slots};
+use crate::schedule::{Durations, Ready, Slots};
 use crate::seal::Outcome;
 use crate::steering::{Pause, Said};
 use crate::steps::Owed;
@@ -120,6 +120,9 @@ pub struct Mission {
     pub(crate) works: BTreeMap<AttemptId, (Work, Report)>,
     pub(crate) results: BTreeMap<Digest, Finished>,
     pub(crate) ready: Ready,
+    pub(crate) durations: Durations,
+    /// Which lease has which resource.
+    pub(crate) held: BTreeMap<String, Epoch>,
     /// Of Workers, and of Reviewers.
     pub(crate) slots: (Slots, Slots),
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
@@ -250,6 +253,8 @@ impl Mission {
             works: BTreeMap::new(),
             results: BTreeMap::new(),
             ready: Ready::default(),
+            durations: Durations::default(),
+            held: BTreeMap::new(),
             slots: crate::schedule::slots_of(&terms),
             parked: BTreeSet::new(),
             checking: BTreeSet::new(),

@@ -7,7 +7,7 @@ use crate::gate::{Gate, GateKind, Program};
 use crate::ids::{Digest, TaskId};
 use crate::limits;
 use crate::time::Millis;
-use graph::{cycle, depths, separate_overlaps, topological};
+use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,6 +86,12 @@ pub struct TaskDraft {
     /// How big.
     #[serde(default)]
     pub size: Size,
+    /// What no two running tasks may have at once, by any name: a port, a database, a build lock. At most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// How many slots of Workers it takes, from 1 to 4; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }
 
 /// A plan that passed every check. Task `T1` is the first of the draft, and so on.
@@ -121,6 +127,24 @@ pub struct Task {
     pub priority: Priority,
     /// How big.
     pub size: Size,
+    /// What no two running tasks have at once, sorted, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// How many slots of Workers it takes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference to whoever says what is left out"
+)]
+fn is_one(weight: &u32) -> bool {
+    *weight == one()
 }
 
 impl Task {
@@ -252,6 +276,34 @@ pub enum Fault {
     /// A small change that is not one task for a Worker.
     #[error("a small change is exactly one task of kind `agent`; anything else is a plan")]
     NotSmall,
+    /// A name of a resource that is none.
+    #[error(
+        "`{id}` names the resource {name:?}; a name has 1 to {} letters, digits, `-`, `_`, `.` or `:`",
+        limits::KEY_BYTES
+    )]
+    BadResource {
+        /// The task.
+        id: String,
+        /// The name.
+        name: String,
+    },
+    /// Too many resources in all.
+    #[error(
+        "the plan names {found} resources; at most {} are taken: name only what exists once",
+        limits::PLAN_RESOURCES
+    )]
+    TooManyResources {
+        /// How many there are.
+        found: usize,
+    },
+    /// A weight that is none.
+    #[error("the weight of `{id}` is {found}; it must be 1 to {}", limits::WEIGHT)]
+    Weight {
+        /// The task.
+        id: String,
+        /// The weight.
+        found: u32,
+    },
     /// A path that leaves the root, or is none.
     #[error("`{id}` writes {path:?}: {why}; give paths relative to the root of the repository")]
     BadPath {
@@ -282,6 +334,14 @@ pub fn check(draft: &Draft, acceptance_limit: Millis) -> Result<Plan, Vec<Fault>
     let names = names(draft, &mut faults);
     for task in &draft.tasks {
         check_task(task, &names, &mut faults);
+    }
+    let all: BTreeSet<&String> = draft
+        .tasks
+        .iter()
+        .flat_map(|task| &task.resources)
+        .collect();
+    if all.len() > limits::PLAN_RESOURCES {
+        faults.push(Fault::TooManyResources { found: all.len() });
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -384,7 +444,15 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             "bytes",
         );
     }
+    length(
+        "resources",
+        task.resources.len(),
+        0,
+        limits::TASK_RESOURCES,
+        "entries",
+    );
     check_characters(task, &id, faults);
+    check_claim(task, &id, faults);
     for needs in &task.needs {
         if needs == &task.id {
             faults.push(Fault::Cycle {
@@ -415,6 +483,26 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
         faults.push(Fault::Trivial {
             id: id.clone(),
             command: command.clone(),
+        });
+    }
+}
+
+/// What a task wants to itself has plain names, and leaves something for others.
+fn check_claim(task: &TaskDraft, id: &str, faults: &mut Vec<Fault>) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    let good = |name: &&String| {
+        !name.is_empty() && name.len() <= limits::KEY_BYTES && name.chars().all(plain)
+    };
+    for name in task.resources.iter().filter(|name| !good(name)) {
+        faults.push(Fault::BadResource {
+            id: id.to_owned(),
+            name: name.chars().take(limits::KEY_BYTES).collect(),
+        });
+    }
+    if let Some(found) = task.weight.filter(|n| !(1..=limits::WEIGHT).contains(n)) {
+        faults.push(Fault::Weight {
+            id: id.to_owned(),
+            found,
         });
     }
 }
@@ -501,10 +589,18 @@ fn build(
             .collect(),
         priority: task.priority,
         size: task.size,
+        resources: resources(&task.resources),
+        weight: task.weight.unwrap_or(one()),
     });
     Plan {
         tasks: tasks.collect(),
     }
+}
+
+/// Each once, sorted: who names the same resources stands in the same line.
+fn resources(names: &[String]) -> Vec<String> {
+    let names: BTreeSet<&String> = names.iter().collect();
+    names.into_iter().cloned().collect()
 }
 
 fn acceptance(task: TaskId, n: usize, line: &str, timeout: Millis) -> Gate {
@@ -534,30 +630,6 @@ impl Size {
             Self::Medium => 3,
             Self::Large => 8,
         }
-    }
-}
-
-impl Plan {
-    /// For each task, in the plan's order, the weight of the longest path from its start to the end of the mission.
-    pub fn remaining_paths(&self) -> Vec<u32> {
-        let places: BTreeMap<TaskId, usize> = (0..)
-            .zip(&self.tasks)
-            .map(|(n, task)| (task.id, n))
-            .collect();
-        let place = |need: &TaskId| places.get(need).copied();
-        let needs: Vec<BTreeSet<usize>> = self
-            .tasks
-            .iter()
-            .map(|task| task.needs.iter().filter_map(place).collect())
-            .collect();
-        let mut longest = vec![0; needs.len()];
-        for task in topological(&needs).into_iter().rev() {
-            longest[task] += self.tasks[task].size.weight();
-            for need in &needs[task] {
-                longest[*need] = longest[*need].max(longest[task]);
-            }
-        }
-        longest
     }
 }
 

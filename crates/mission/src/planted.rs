@@ -49,6 +49,8 @@ pub const ALL: &[&str] = &[
     "low_starves",
     "slot_above_cap",
     "waiter_not_woken",
+    "resource_held_twice",
+    "resource_leaked_on_cancel",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

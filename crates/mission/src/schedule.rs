@@ -4,10 +4,14 @@
 //! need nothing are dealt out. A free lane takes the newest of its own, and where it has none the oldest of the richest
 //! lane. Both only among the tasks of the best rank: the highest class first, and of that the longest remaining path.
 
+mod claim;
+mod durations;
 mod ready;
 mod slots;
 
-pub(crate) use ready::Ready;
+pub(crate) use claim::Claim;
+pub use durations::Durations;
+pub(crate) use ready::{Rank, Ready};
 pub use slots::Slots;
 
 use crate::event::{Ending, Turn};
@@ -68,38 +72,47 @@ impl Mission {
 
     /// Puts a task among those that could start.
     pub(crate) fn make_ready(&mut self, id: TaskId) {
+        let rank = self.rank(id);
         let task = &self.tasks[&id];
-        let rank = (Reverse(task.task.priority), Reverse(task.path));
         let home = task.lane.or(task.home);
-        let home = home.filter(|_| task.task.kind == TaskKind::Agent);
-        let (agent, lanes) = (task.task.kind == TaskKind::Agent, self.lanes());
-        self.ready.insert(id, rank, agent, home, lanes, self.last);
+        let claim = (task.task.kind == TaskKind::Agent).then(|| Claim::of(&task.task));
+        let home = home.filter(|_| claim.is_some());
+        let (lanes, last) = (self.lanes(), self.last);
+        self.ready.insert(id, rank, claim, home, lanes, last);
     }
 
     /// The task that starts now and its lane, if one can: the best of those that are ready and of those whose wait ends
-    /// at this very moment.
+    /// at this very moment. One that needs a resource which somebody has is passed over; one that needs more slots than
+    /// are free is waited for, or lighter ones would pass it for ever.
     pub(crate) fn next_work(&self, now: Timestamp) -> Option<(TaskId, u32)> {
-        let lanes = self.lanes();
-        let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
-        if taken.len() >= self.worker_slots().now() as usize {
+        let slots = self.worker_slots().now();
+        let room = slots.saturating_sub(self.slots_taken());
+        if room == 0 {
             return None;
         }
+        let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
         let is_free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
-        let free: Vec<u32> = (1..=lanes).filter(is_free).collect();
-        let ready = self.ready.best(&free);
-        let Some(id) = self.woken(now) else {
-            return ready.map(|(_, id, lane)| (id, lane));
+        let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
+        let ready = self
+            .ready
+            .best(&free, |claim| self.are_free(&claim.resources));
+        let (id, lane) = match (ready, self.woken(now)) {
+            (Some((rank, id, lane)), Some(woken)) if rank < self.rank(woken) => (id, lane),
+            (Some((_, id, lane)), None) => (id, lane),
+            (_, Some(woken)) => {
+                let own = self.tasks[&woken].lane.filter(|lane| free.contains(lane));
+                (woken, own.or(free.first().copied())?)
+            }
+            (None, None) => return None,
         };
+        let weight = self.tasks[&id].task.weight.min(slots);
+        (weight <= room).then_some((id, lane))
+    }
+
+    fn rank(&self, id: TaskId) -> Rank {
         let task = &self.tasks[&id];
-        match ready {
-            Some((rank, id, lane)) if rank < (Reverse(task.task.priority), Reverse(task.path)) => {
-                Some((id, lane))
-            }
-            _ => {
-                let own = task.lane.filter(|lane| free.contains(lane));
-                Some((id, own.or(free.first().copied())?))
-            }
-        }
+        let (priority, weight) = (task.task.priority, task.task.weight);
+        (Reverse(priority), Reverse(task.path), Reverse(weight))
     }
 
     /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
@@ -107,19 +120,14 @@ impl Mission {
     fn woken(&self, now: Timestamp) -> Option<TaskId> {
         let due = self.parked.iter().take_while(|(until, _)| *until <= now);
         let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
-        few.min_by_key(|id| {
-            let task = &self.tasks[id];
-            (Reverse(task.task.priority), Reverse(task.path), *id)
-        })
+        let may = |id: &TaskId| self.are_free(&self.tasks[id].task.resources);
+        few.filter(may).min_by_key(|id| (self.rank(*id), *id))
     }
 
     /// The first tasks of a plan are dealt out to the lanes, the best first.
     pub(crate) fn deal(&mut self, ids: &[TaskId]) {
         let mut ids = ids.to_vec();
-        ids.sort_by_key(|id| {
-            let task = &self.tasks[id];
-            (Reverse(task.task.priority), Reverse(task.path), *id)
-        });
+        ids.sort_by_key(|id| (self.rank(*id), *id));
         let lanes = self.lanes();
         for (n, id) in (0..).zip(&ids) {
             self.task_mut(*id).home = Some(n % lanes + 1);

@@ -5,6 +5,7 @@ use super::*;
 impl Mission {
     pub(super) fn drop_gate_lease(&mut self, epoch: Epoch) -> Option<GateLease> {
         let lease = self.gate_leases.remove(&epoch)?;
+        self.release(epoch, None);
         self.deadlines.remove(&(lease.deadline, epoch));
         Some(lease)
     }

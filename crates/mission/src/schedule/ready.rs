@@ -1,5 +1,6 @@
 //! The tasks that could start, as they are looked for: by rank, and of one rank by lane.
 
+use super::claim::Claim;
 use crate::ids::TaskId;
 use crate::limits;
 use crate::plan::Priority;
@@ -8,30 +9,36 @@ use crate::time::Timestamp;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How soon a task is to start: its class, then the longest path from its start to the end. The best is the least.
-pub(crate) type Rank = (Reverse<Priority>, Reverse<u64>);
+/// How soon a task is to start: its class, then the longest path from its start to the end, then the slots that it takes:
+/// what is heavy finds no room once the light ones run. The best is the least.
+pub(crate) type Rank = (Reverse<Priority>, Reverse<u64>, Reverse<u32>);
 
 /// Of one lane, the oldest first.
 type Lane = BTreeSet<(u64, TaskId)>;
 
 /// What is known of one task that could start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     rank: Rank,
-    agent: bool,
+    /// Of a task that needs a Worker.
+    claim: Option<Claim>,
     lane: u32,
     order: u64,
     /// When it rises a class.
     rises: Option<Timestamp>,
 }
 
-/// The tasks that could start. Every change costs as much as finding a place in a map.
+/// By rank, and of one rank by lane.
+type Lanes = BTreeMap<Rank, BTreeMap<u32, Lane>>;
+
+/// The tasks that could start. Every change costs as much as finding a place in a map, and every search as much as there
+/// are different claims among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ready {
     entries: BTreeMap<TaskId, Entry>,
     ranked: BTreeSet<(Rank, TaskId)>,
     /// Those that need a Worker.
-    lanes: BTreeMap<Rank, BTreeMap<u32, Lane>>,
+    lanes: BTreeMap<Claim, Lanes>,
     rising: BTreeSet<(Timestamp, TaskId)>,
     /// How many have come in so far.
     came: u64,
@@ -56,7 +63,7 @@ impl Ready {
         &mut self,
         id: TaskId,
         rank: Rank,
-        agent: bool,
+        claim: Option<Claim>,
         home: Option<u32>,
         lanes: u32,
         now: Timestamp,
@@ -71,7 +78,7 @@ impl Ready {
         self.came += 1;
         let entry = Entry {
             rank,
-            agent,
+            claim,
             lane,
             order: self.came,
             rises: raised(rank).map(|_| now + limits::AGING),
@@ -82,14 +89,24 @@ impl Ready {
     fn put(&mut self, id: TaskId, entry: Entry) {
         self.ranked.insert((entry.rank, id));
         self.rising.extend(entry.rises.map(|at| (at, id)));
-        if entry.agent {
-            let lanes = self.lanes.entry(entry.rank).or_default();
+        if let Some(claim) = &entry.claim {
+            let lanes = self.lanes.entry(claim.clone()).or_default();
+            let lanes = lanes.entry(entry.rank).or_default();
             lanes
                 .entry(entry.lane)
                 .or_default()
                 .insert((entry.order, id));
         }
         self.entries.insert(id, entry);
+    }
+
+    /// The path from a task to the end has another length than it was put in with.
+    pub(crate) fn moves(&mut self, id: TaskId, path: u64) {
+        if let Some(entry) = self.take(id) {
+            let (class, _, weight) = entry.rank;
+            let rank = (class, Reverse(path), weight);
+            self.put(id, Entry { rank, ..entry });
+        }
     }
 
     /// Takes a task out, if it is there.
@@ -101,15 +118,12 @@ impl Ready {
         let entry = self.entries.remove(&id)?;
         self.ranked.remove(&(entry.rank, id));
         self.rising.remove(&(entry.rises.unwrap_or_default(), id));
-        if let Some(lanes) = self.lanes.get_mut(&entry.rank) {
-            if let Some(lane) = lanes.get_mut(&entry.lane) {
-                lane.remove(&(entry.order, id));
-                if lane.is_empty() {
-                    lanes.remove(&entry.lane);
-                }
-            }
+        if let Some(claim) = &entry.claim
+            && let Some(lanes) = self.lanes.get_mut(claim)
+        {
+            remove(lanes, id, &entry);
             if lanes.is_empty() {
-                self.lanes.remove(&entry.rank);
+                self.lanes.remove(claim);
             }
         }
         Some(entry)
@@ -135,29 +149,71 @@ impl Ready {
         }
     }
 
-    /// The task that starts next, with its rank and its lane, when these lanes are free: the newest of a free lane's own,
-    /// else for the first free lane the oldest of the richest one; always of the best rank.
-    pub(crate) fn best(&self, free: &[u32]) -> Option<(Rank, TaskId, u32)> {
-        let (rank, lanes) = self.lanes.first_key_value()?;
-        let first = *free.first()?;
-        let own = |lane: &u32| Some((lanes.get(lane)?.last()?.1, *lane));
+    /// The task that starts next, with its rank and its lane, when these lanes are free and so are the resources that
+    /// `may` says yes to: the newest of a free lane's own, else for the first free lane the oldest of the richest one;
+    /// always of the best rank.
+    pub(crate) fn best(
+        &self,
+        free: &[u32],
+        may: impl Fn(&Claim) -> bool,
+    ) -> Option<(Rank, TaskId, u32)> {
+        let may = self.lanes.iter().filter(|(claim, _)| may(claim));
+        let firsts: Vec<_> = may
+            .filter_map(|(_, lanes)| lanes.first_key_value())
+            .collect();
+        let rank = *firsts.iter().map(|(rank, _)| *rank).min()?;
+        let of_rank = || {
+            firsts
+                .iter()
+                .filter(|(of, _)| **of == rank)
+                .map(|(_, lanes)| *lanes)
+        };
+        let own = |lane: &u32| {
+            let newest = of_rank()
+                .filter_map(|lanes| lanes.get(lane)?.last())
+                .max()?;
+            Some((newest.1, *lane))
+        };
         if let Some((id, lane)) = free.iter().find_map(own) {
-            return Some((*rank, id, lane));
+            return Some((rank, id, lane));
         }
-        let richest = lanes
+        let mut lengths: BTreeMap<u32, usize> = BTreeMap::new();
+        for (lane, tasks) in of_rank().flatten() {
+            *lengths.entry(*lane).or_default() += tasks.len();
+        }
+        let richest = lengths
             .iter()
-            .max_by_key(|(lane, tasks)| (tasks.len(), Reverse(**lane)));
-        let (_, id) = richest?.1.first()?;
-        Some((*rank, *id, first))
+            .max_by_key(|(lane, n)| (**n, Reverse(**lane)));
+        let (richest, _) = richest?;
+        let oldest = of_rank()
+            .filter_map(|lanes| lanes.get(richest)?.first())
+            .min();
+        Some((rank, oldest?.1, *free.first()?))
+    }
+}
+
+/// Takes a task out of its lane, and leaves no empty lane behind.
+fn remove(lanes: &mut Lanes, id: TaskId, entry: &Entry) {
+    let Some(of_rank) = lanes.get_mut(&entry.rank) else {
+        return;
+    };
+    if let Some(lane) = of_rank.get_mut(&entry.lane) {
+        lane.remove(&(entry.order, id));
+        if lane.is_empty() {
+            of_rank.remove(&entry.lane);
+        }
+    }
+    if of_rank.is_empty() {
+        lanes.remove(&entry.rank);
     }
 }
 
 /// The rank one class higher, if there is one.
-fn raised((Reverse(class), path): Rank) -> Option<Rank> {
+fn raised((Reverse(class), path, weight): Rank) -> Option<Rank> {
     let higher = match class {
         Priority::Low => Priority::Normal,
         Priority::Normal => Priority::High,
         Priority::High => return None,
     };
-    Some((Reverse(higher), path))
+    Some((Reverse(higher), path, weight))
 }

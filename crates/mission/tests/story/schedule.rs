@@ -2,8 +2,9 @@
 
 use crate::teller::{Story, task, used};
 use mission::event::{Event, Turn};
+use mission::input::Input;
 use mission::limits;
-use mission::plan::{Priority, TaskDraft};
+use mission::plan::{Priority, Size, TaskDraft, TaskKind};
 use mission::seal::Outcome;
 use mission::terms::Terms;
 use mission::time::Millis;
@@ -200,4 +201,205 @@ fn refusals_take_slots_and_turns_that_go_well_give_them_back() {
     assert_eq!(running(&story).len(), 3);
     let works = |turn: &Turn| turn.role() == Role::Worker;
     assert!(story.mission.leases().all(|(_, lease)| works(&lease.turn)));
+}
+
+fn with_resource(key: &str, needs: &[&str]) -> TaskDraft {
+    TaskDraft {
+        resources: vec!["port-8080".into()],
+        ..task(key, needs)
+    }
+}
+
+fn names(story: &Story) -> Vec<String> {
+    running(story).into_iter().map(|(turn, _)| turn).collect()
+}
+
+fn causes(story: &Story) -> Vec<String> {
+    let waits = story.mission.waits(story.now);
+    let told = waits.iter();
+    told.map(|wait| format!("{}: {}", wait.who, wait.cause))
+        .collect()
+}
+
+#[test]
+fn no_two_tasks_that_name_a_resource_run_at_once_and_others_pass() {
+    let plan = vec![
+        with_resource("a", &[]),
+        with_resource("b", &[]),
+        task("c", &[]),
+        task("d", &[]),
+    ];
+    let mut story = Story::planned(terms(3), plan);
+    assert_eq!(names(&story), ["T1.1", "T3.1", "T4.1"]);
+    let told = causes(&story);
+    let wanted = "T2: port-8080, which T1.1 has".to_owned();
+    assert!(told.contains(&wanted), "{told:?}");
+    story.hand_in("T3.1");
+    assert_eq!(names(&story), ["T1.1", "T4.1"]);
+    story.gates(|_, _| false);
+    story.hand_in("T1.1");
+    // The check of what was handed in needs the port as well, and comes first.
+    assert_eq!(names(&story), ["T4.1"]);
+    let told = causes(&story);
+    let wanted = "T2: port-8080, which the check T1/accept-1 has".to_owned();
+    assert!(told.contains(&wanted), "{told:?}");
+    story.gates(|_, _| false);
+    assert_eq!(names(&story), ["T4.1", "T2.1"]);
+    story.land();
+    // Now the landing of the first waits for the port.
+    story.stack();
+    let told = causes(&story);
+    let wanted = "landing 2: port-8080, which T2.1 has".to_owned();
+    assert!(told.contains(&wanted), "{told:?}");
+    story.hand_in("T2.1");
+    story.gates(|_, _| false);
+    story.move_line();
+    assert_eq!(carry_all(&mut story), 1);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.mission.held().count(), 0);
+}
+
+#[test]
+fn a_resource_is_free_after_every_ending() {
+    type End = fn(&mut Story);
+    let ends: [(&str, End); 5] = [
+        ("refused", |story| refuse(story, "T1.1")),
+        ("failed", |story| {
+            let (why, usage) = ("gone".to_owned(), used(0));
+            let failure = Failure::Transient;
+            story.end(
+                "T1.1",
+                TurnOutcome::Failed {
+                    failure,
+                    why,
+                    usage,
+                },
+                None,
+            );
+        }),
+        ("expired", |story| {
+            let epoch = story.epoch("T1.1");
+            let deadline = story.mission.lease(epoch).unwrap().deadline;
+            story.wait(deadline.since(story.now));
+        }),
+        ("cancelled", |story| {
+            story.tell(Input::Cancel { by: "me".into() });
+        }),
+        ("handed in", |story| {
+            story.hand_in("T1.1");
+            story.gates(|_, _| false);
+        }),
+    ];
+    for (name, end) in ends {
+        let plan = vec![with_resource("a", &[]), with_resource("b", &[])];
+        let mut story = Story::planned(terms(2), plan);
+        assert_eq!(names(&story), ["T1.1"]);
+        end(&mut story);
+        if story.mission.outcome().is_some() {
+            assert_eq!(story.mission.held().count(), 0, "{name}");
+            story.tell(Input::Resume {
+                by: "me".into(),
+                more_tokens: 0,
+                replan: false,
+            });
+        }
+        assert_eq!(
+            running(&story).len(),
+            1,
+            "{name}: nobody has it, and nobody starts"
+        );
+        assert_eq!(story.mission.held().count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_heavy_task_takes_its_slots_and_no_lighter_one_passes_it() {
+    let heavy = TaskDraft {
+        weight: Some(2),
+        ..task("heavy", &["a"])
+    };
+    let light = ["a", "b", "c", "d", "e", "f", "g"].map(|key| task(key, &[]));
+    let plan: Vec<TaskDraft> = light.into_iter().chain([heavy]).collect();
+    let mut story = Story::planned(terms(3), plan);
+    story.hand_in("T1.1");
+    assert_eq!(names(&story), ["T2.1", "T3.1", "T4.1"]);
+    story.gates(|_, _| false);
+    story.land();
+    story.hand_in("T2.1");
+    assert_eq!(
+        names(&story),
+        ["T3.1", "T4.1"],
+        "one slot is left, and T8 takes two"
+    );
+    story.hand_in("T3.1");
+    assert_eq!(names(&story), ["T4.1", "T8.1"]);
+    story.hand_in("T4.1");
+    assert_eq!(names(&story), ["T8.1", "T7.1"]);
+    story.hand_in("T8.1");
+    assert_eq!(running(&story).len(), 3);
+}
+
+#[test]
+fn a_task_that_takes_more_slots_than_there_are_takes_all_of_them() {
+    let heavy = TaskDraft {
+        weight: Some(4),
+        ..task("heavy", &[])
+    };
+    let mut story = Story::planned(terms(2), vec![task("a", &[]), heavy]);
+    assert_eq!(names(&story), ["T2.1"]);
+    story.hand_in("T2.1");
+    assert_eq!(names(&story), ["T1.1"]);
+}
+
+fn paths(story: &Story) -> Vec<u64> {
+    story.mission.tasks().map(|task| task.path).collect()
+}
+
+#[test]
+fn the_longest_remaining_path_counts_sizes_until_durations_are_known() {
+    let sized = |key: &str, needs: &[&str], size| TaskDraft {
+        size,
+        ..task(key, needs)
+    };
+    let plan = vec![
+        task("a", &[]),
+        task("b", &["a"]),
+        sized("c", &["a"], Size::Large),
+        task("d", &["b", "c"]),
+        sized("s1", &[], Size::Small),
+        sized("s2", &[], Size::Small),
+        sized("s3", &[], Size::Small),
+    ];
+    let mut story = Story::planned(terms(4), plan);
+    assert_eq!(paths(&story), [3 + 8 + 3, 3 + 3, 8 + 3, 3, 1, 1, 1]);
+    let expected = |story: &Story, size| story.mission.durations().expected(TaskKind::Agent, size);
+    for turn in ["T5.1", "T6.1"] {
+        story.wait(Millis::from_mins(5));
+        story.hand_in(turn);
+        assert_eq!(expected(&story, Size::Small), None, "two say little");
+    }
+    story.wait(Millis::from_mins(5));
+    story.hand_in("T7.1");
+    // They took 5, 10 and 15 minutes; of the other sizes nothing is known but their weight.
+    let mins = |n| Some(Millis::from_mins(n));
+    let known = [Size::Small, Size::Medium, Size::Large].map(|size| expected(&story, size));
+    assert_eq!(known, [mins(10), mins(30), mins(80)]);
+    let told = paths(&story);
+    assert_eq!(told[0], Millis::from_mins(30 + 80 + 30).0);
+    assert_eq!(told[1], Millis::from_mins(30 + 30).0);
+}
+
+#[test]
+fn a_turn_in_which_nobody_ran_the_mission_tells_nothing_of_durations() {
+    let mut story = Story::planned(terms(3), tasks(9));
+    story.now = story.now + Millis::from_mins(600);
+    story.tell(Input::Woke { seen: None });
+    for turn in ["T1.1", "T2.1", "T3.1"] {
+        story.hand_in(turn);
+    }
+    assert_eq!(story.mission.durations().seen(), 0);
+    story.wait(Millis::from_mins(1));
+    let next = names(&story)[0].clone();
+    story.hand_in(&next);
+    assert_eq!(story.mission.durations().seen(), 1);
 }

@@ -86,6 +86,10 @@ impl Audit {
         let own = class(task.task.priority, own);
         for (id, since) in &self.book.since {
             let other = &self.shadow.task(*id).expect("it is in the plan").task;
+            let mut held = self.shadow.held();
+            if held.any(|(name, _)| other.resources.iter().any(|own| own == name)) {
+                continue;
+            }
             let theirs = class(other.priority, waited(*since));
             assert!(
                 other.kind != TaskKind::Agent || theirs <= own,
@@ -150,17 +154,60 @@ impl Audit {
             && mission.outcome().is_none()
             && budget.free() >= reserve
             && mission.deadline().since(now) >= least;
-        let running = of(Role::Worker).count();
-        let waits = |id: &&TaskId| {
-            let task = mission.task(**id).map(|task| task.task.kind);
-            task == Some(TaskKind::Agent)
+        let slots_of = |task: &Task| task.weight.min(workers);
+        let work = of(Role::Worker).filter_map(|(_, lease)| match lease.turn {
+            Turn::Work { attempt } => Some(self.tasks[&attempt.task].weight),
+            _ => None,
+        });
+        let room = workers.saturating_sub(work.sum());
+        let taken = self.what_runs_has(mission);
+        let could = |id: &&TaskId| {
+            let task = &self.tasks[*id];
+            let free = task
+                .resources
+                .iter()
+                .all(|name| !taken.contains(name.as_str()));
+            task.kind == TaskKind::Agent && free
         };
-        if may && (running as u32) < workers {
-            let waiting = self.book.since.keys().find(waits);
-            assert!(
-                waiting.is_none(),
-                "{waiting:?} waits, and of {workers} slots {running} are taken"
-            );
+        let woken = mission.tasks().filter(|task| match task.state {
+            State::Parked { until, .. } => until <= now,
+            _ => false,
+        });
+        let waiting = self.book.since.keys();
+        let waiting = waiting.chain(woken.map(|task| &task.task.id));
+        let waiting: Vec<&TaskId> = waiting.filter(could).collect();
+        // One that needs more slots than are free may be next, and is waited for.
+        let fit = |id: &&&TaskId| slots_of(&self.tasks[**id]) <= room;
+        if may && room > 0 && waiting.iter().filter(fit).count() == waiting.len() {
+            let none: [&TaskId; 0] = [];
+            assert_eq!(waiting, none, "waits, and {room} slots are free");
         }
+    }
+
+    /// The resources of all Workers and checks that run, each of which only one of them has.
+    fn what_runs_has(&self, mission: &Mission) -> BTreeSet<&str> {
+        let works = mission
+            .leases()
+            .filter_map(|(epoch, lease)| match lease.turn {
+                Turn::Work { attempt } => Some((epoch, attempt.task)),
+                _ => None,
+            });
+        let checks = mission.gate_leases().filter_map(|(epoch, lease)| {
+            let (task, _) = lease.gate.id.split_once("/accept-")?;
+            Some((
+                epoch,
+                task.parse().expect("a task's own check has its name"),
+            ))
+        });
+        let mut taken = BTreeMap::new();
+        for (epoch, id) in works.chain(checks) {
+            for name in &self.tasks[&id].resources {
+                let other = taken.insert(name.as_str(), epoch);
+                assert_eq!(other, None, "{name} is held twice, once for {id}");
+            }
+        }
+        let held: BTreeMap<&str, Epoch> = mission.held().collect();
+        assert_eq!(held, taken, "what is held is not what runs");
+        taken.into_keys().collect()
     }
 }
