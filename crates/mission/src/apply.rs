@@ -382,6 +382,7 @@ impl Mission {
             }
         }
         self.reckon_paths();
+        self.fan_out();
         let first = |id: &&TaskId| self.tasks[id].task.needs.is_empty();
         let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
         self.deal(&first);

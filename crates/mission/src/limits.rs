@@ -49,6 +49,14 @@ pub const SLOTS_SHRINK: u32 = 2;
 pub const WORKERS_CAP: u32 = 32;
 /// So many finished attempts tell how long others take: of one or two the mean is mostly chance.
 pub const LEARNED: u32 = 3;
+/// Paths are reckoned anew when what one size of task takes against another has changed by more than one part in so many:
+/// less changes hardly any order, and all tasks are looked at for it.
+pub const TIPS: u128 = 10;
+/// A lane more is told to gain something where it makes the mission shorter by more than one part in so many, by sizes
+/// that are guesses.
+pub const LANE_PAYS: u64 = 20;
+/// Work that weighs no more than so many small tasks is done in one lane: setting up another one takes about as long.
+pub const TINY: u64 = 3;
 /// How long a task that could start waits before it rises a class: about as long as an attempt takes, so that what is
 /// low runs after two, however much that is high comes after it.
 pub const AGING: Millis = Millis::from_mins(15);

@@ -11,7 +11,7 @@ use crate::landing::Landing;
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{Durations, Ready, Slots};
+use crate::schedule::{Durations, Fan, Ready, Slots};
 use crate::seal::Outcome;
 use crate::steering::{Pause, Said};
 use crate::steps::Owed;
@@ -121,6 +121,7 @@ pub struct Mission {
     pub(crate) results: BTreeMap<Digest, Finished>,
     pub(crate) ready: Ready,
     pub(crate) durations: Durations,
+    pub(crate) fan: Option<Fan>,
     /// Which lease has which resource.
     pub(crate) held: BTreeMap<String, Epoch>,
     /// Of Workers, and of Reviewers.
@@ -254,6 +255,7 @@ impl Mission {
             results: BTreeMap::new(),
             ready: Ready::default(),
             durations: Durations::default(),
+            fan: None,
             held: BTreeMap::new(),
             slots: crate::schedule::slots_of(&terms),
             parked: BTreeSet::new(),

@@ -6,11 +6,13 @@
 
 mod claim;
 mod durations;
+mod fan;
 mod ready;
 mod slots;
 
 pub(crate) use claim::Claim;
 pub use durations::Durations;
+pub use fan::{Critical, Fan, Narrow};
 pub(crate) use ready::{Rank, Ready};
 pub use slots::Slots;
 
@@ -85,7 +87,8 @@ impl Mission {
     /// at this very moment. One that needs a resource which somebody has is passed over; one that needs more slots than
     /// are free is waited for, or lighter ones would pass it for ever.
     pub(crate) fn next_work(&self, now: Timestamp) -> Option<(TaskId, u32)> {
-        let slots = self.worker_slots().now();
+        let most = self.fan.map_or(u32::MAX, |fan| fan.lanes);
+        let slots = self.worker_slots().granted().min(most);
         let room = slots.saturating_sub(self.slots_taken());
         if room == 0 {
             return None;

@@ -21,6 +21,7 @@ pub(crate) struct Goal {
     forecast: bool,
     resources: Vec<String>,
     weight: Option<u32>,
+    size: Size,
 }
 
 pub(crate) const SHARED: &str = "shared/changelog";
@@ -69,7 +70,7 @@ impl Goal {
             },
             acceptance: command.into_iter().collect(),
             priority: self.priority,
-            size: Size::Medium,
+            size: self.size,
             resources: self.resources.clone(),
             weight: self.weight,
         }
@@ -162,6 +163,7 @@ impl Scenario {
             forecast: true,
             resources: Vec::new(),
             weight: None,
+            size: Size::Medium,
         });
     }
 
@@ -242,6 +244,7 @@ fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {
                 .map(|name| (*name).to_owned())
                 .collect(),
             weight: rng.chance(heavy).then(|| rng.range(1, 4) as u32),
+            size: rng.weigh(&[(6, Size::Small), (3, Size::Medium), (1, Size::Large)]),
         });
     }
 }

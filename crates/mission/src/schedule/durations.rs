@@ -15,6 +15,8 @@ pub struct Durations {
     of: BTreeMap<(TaskKind, Size), (u32, Millis)>,
     /// When an engine last took the mission up: a turn that began before stood still for a while.
     woke: Timestamp,
+    /// What tasks weighed when paths were last reckoned, where it was not by their sizes.
+    reckoned: Option<Vec<u64>>,
     /// What each task is known to take, in missions of which everything is known beforehand: in tests.
     told: BTreeMap<TaskId, Millis>,
 }
@@ -54,15 +56,43 @@ impl Durations {
         known.map_or(u64::from(task.size.weight()), |known| known.0)
     }
 
+    /// What tasks of each kind and size weigh.
+    fn weights(&self) -> Vec<u64> {
+        let kinds = [TaskKind::Agent, TaskKind::Gate, TaskKind::Ask];
+        let sizes = [Size::Small, Size::Medium, Size::Large];
+        let each = kinds
+            .iter()
+            .flat_map(|kind| sizes.map(|size| (*kind, size)));
+        each.map(|(kind, size)| {
+            let known = self.expected(kind, size);
+            known.map_or(u64::from(size.weight()), |known| known.0)
+        })
+        .collect()
+    }
+
+    /// Whether tasks weigh otherwise against each other than when paths were last reckoned, by more than a little.
+    fn tips(&self) -> bool {
+        let now = self.weights();
+        let sizes = || Self::default().weights();
+        let then = self.reckoned.clone().unwrap_or_else(sizes);
+        let share = |weights: &[u64], n: usize| {
+            u128::from(weights[n]) * 1_000 / u128::from(weights[0].max(1))
+        };
+        (1..now.len()).any(|n| {
+            let (now, then) = (share(&now, n), share(&then, n));
+            now.abs_diff(then) * limits::TIPS > then
+        })
+    }
+
     /// Takes one more in. Tells whether paths are to be reckoned anew: not with each, so that the cost of one stays the
-    /// same however large the plan is, but each time that twice as many are known.
+    /// same however large the plan is, but each time that twice as many are known, and only if they tell something new.
     fn learn(&mut self, kind: TaskKind, size: Size, took: Millis) -> bool {
         let (n, all) = self.of.entry((kind, size)).or_default();
         (*n, *all) = (*n + 1, *all + took);
         let seen = self.seen();
         let doubled =
             seen.is_multiple_of(limits::LEARNED) && (seen / limits::LEARNED).is_power_of_two();
-        doubled && self.told.is_empty()
+        doubled && self.told.is_empty() && self.tips()
     }
 }
 
@@ -87,6 +117,7 @@ impl Mission {
         };
         let (kind, size) = (task.task.kind, task.task.size);
         if self.durations.learn(kind, size, at.since(since)) {
+            self.durations.reckoned = Some(self.durations.weights());
             self.reckon_paths();
         }
     }

@@ -2,9 +2,11 @@
 
 use crate::teller::{Story, task, used};
 use mission::event::{Event, Turn};
+use mission::ids::TaskId;
 use mission::input::Input;
 use mission::limits;
 use mission::plan::{Priority, Size, TaskDraft, TaskKind};
+use mission::schedule::Narrow;
 use mission::seal::Outcome;
 use mission::terms::Terms;
 use mission::time::Millis;
@@ -369,9 +371,15 @@ fn the_longest_remaining_path_counts_sizes_until_durations_are_known() {
         sized("s1", &[], Size::Small),
         sized("s2", &[], Size::Small),
         sized("s3", &[], Size::Small),
+        task("m1", &[]),
+        task("m2", &[]),
+        task("m3", &[]),
     ];
-    let mut story = Story::planned(terms(4), plan);
-    assert_eq!(paths(&story), [3 + 8 + 3, 3 + 3, 8 + 3, 3, 1, 1, 1]);
+    let mut story = Story::planned(terms(7), plan);
+    assert_eq!(
+        paths(&story),
+        [3 + 8 + 3, 3 + 3, 8 + 3, 3, 1, 1, 1, 3, 3, 3]
+    );
     let expected = |story: &Story, size| story.mission.durations().expected(TaskKind::Agent, size);
     for turn in ["T5.1", "T6.1"] {
         story.wait(Millis::from_mins(5));
@@ -384,9 +392,23 @@ fn the_longest_remaining_path_counts_sizes_until_durations_are_known() {
     let mins = |n| Some(Millis::from_mins(n));
     let known = [Size::Small, Size::Medium, Size::Large].map(|size| expected(&story, size));
     assert_eq!(known, [mins(10), mins(30), mins(80)]);
+    assert_eq!(
+        paths(&story)[0],
+        3 + 8 + 3,
+        "which tells nothing of what comes first"
+    );
+    // Now three of another size are done, in much less time than their size says.
+    for turn in ["T8.1", "T9.1", "T10.1"] {
+        story.wait(Millis::from_mins(5));
+        story.hand_in(turn);
+    }
+    let known = [Size::Small, Size::Medium].map(|size| expected(&story, size));
+    assert_eq!(known, [mins(10), mins(25)]);
+    // Of 105 minutes for what weighs 12, what weighs 8 has 70.
+    assert_eq!(expected(&story, Size::Large), mins(70));
     let told = paths(&story);
-    assert_eq!(told[0], Millis::from_mins(30 + 80 + 30).0);
-    assert_eq!(told[1], Millis::from_mins(30 + 30).0);
+    assert_eq!(told[0], Millis::from_mins(25 + 70 + 25).0);
+    assert_eq!(told[1], Millis::from_mins(25 + 25).0);
 }
 
 #[test]
@@ -402,4 +424,89 @@ fn a_turn_in_which_nobody_ran_the_mission_tells_nothing_of_durations() {
     let next = names(&story)[0].clone();
     story.hand_in(&next);
     assert_eq!(story.mission.durations().seen(), 1);
+}
+
+#[test]
+fn work_of_a_few_lines_is_done_in_one_lane_and_it_is_said_why() {
+    let small = |n: usize| TaskDraft {
+        size: Size::Small,
+        ..task(&format!("t{n}"), &[])
+    };
+    let mut story = Story::planned(terms(3), (1..=3).map(small).collect());
+    let fan = story.mission.fan().unwrap();
+    assert_eq!(
+        (fan.lanes, fan.narrow, fan.predicted),
+        (1, Some(Narrow::Tiny), 10)
+    );
+    assert_eq!(carry_all(&mut story), 1);
+    let four = Story::planned(terms(3), (1..=4).map(small).collect());
+    assert_eq!(running(&four).len(), 3);
+    assert_eq!(four.mission.fan().unwrap().predicted, 20);
+}
+
+#[test]
+fn how_many_lanes_a_narrow_graph_gains_by_is_told_with_its_reason() {
+    let lines = |n: usize| {
+        let chain = |c: usize| {
+            (0..8).map(move |k| {
+                let need = format!("c{c}-{}", k - usize::from(k > 0));
+                let needs: Vec<&str> = (k > 0).then_some(need.as_str()).into_iter().collect();
+                task(&format!("c{c}-{k}"), &needs)
+            })
+        };
+        (0..n).flat_map(chain).collect::<Vec<_>>()
+    };
+    for chains in [1, 2, 5, 9] {
+        let story = Story::planned(terms(12), lines(chains as usize));
+        let fan = story.mission.fan().unwrap();
+        let narrow = Some(Narrow::Graph { overlaps: 0 });
+        assert_eq!(
+            (fan.enough, fan.narrow),
+            (chains, narrow),
+            "{chains} chains"
+        );
+        assert_eq!(fan.lanes, 12, "they are not closed");
+        assert_eq!(fan.predicted, u64::from(chains) * 10);
+    }
+    let wide = Story::planned(terms(12), tasks(60));
+    assert_eq!(wide.mission.fan().unwrap().narrow, None);
+    let overlapping = |n: usize| TaskDraft {
+        writes: vec!["src/one.rs".into()],
+        ..task(&format!("t{n}"), &[])
+    };
+    let story = Story::planned(terms(12), (0..9).map(overlapping).collect());
+    let narrow = story.mission.fan().unwrap().narrow;
+    assert_eq!(narrow, Some(Narrow::Graph { overlaps: 8 }));
+}
+
+#[test]
+fn the_critical_path_is_predicted_and_told_as_it_came() {
+    let large = TaskDraft {
+        size: Size::Large,
+        ..task("c", &["a"])
+    };
+    let plan = vec![
+        task("a", &[]),
+        task("b", &["a"]),
+        large,
+        task("d", &["b", "c"]),
+    ];
+    let mut story = Story::planned(terms(3), plan);
+    let predicted = story.mission.critical_path().unwrap();
+    assert_eq!(predicted.tasks, [1, 3, 4].map(TaskId));
+    assert_eq!((predicted.weight, predicted.expected), (3 + 8 + 3, None));
+    assert_eq!(story.mission.actual_path(), None);
+    // It comes otherwise: what was large is done at once, and T2 takes long.
+    for (turn, minutes) in [("T1.1", 10), ("T3.1", 1), ("T2.1", 29), ("T4.1", 5)] {
+        story.wait(Millis::from_mins(minutes));
+        story.hand_in(turn);
+        story.gates(|_, _| false);
+        story.land();
+    }
+    let (path, took) = story.mission.actual_path().unwrap();
+    assert_eq!(path, [1, 2, 4].map(TaskId));
+    assert_eq!(took, Millis::from_mins(45));
+    // T2 and T3 ran beside each other for a minute.
+    assert_eq!(story.mission.gain(), Some(10));
+    assert!(story.mission.critical_path().unwrap().expected.is_some());
 }

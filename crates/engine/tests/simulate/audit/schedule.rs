@@ -44,6 +44,8 @@ impl Slots {
 pub(super) struct Book {
     workers: Slots,
     reviewers: Slots,
+    /// In so many lanes the plan is carried out.
+    lanes: u32,
     /// Since when each task could start.
     since: BTreeMap<TaskId, Timestamp>,
 }
@@ -53,6 +55,7 @@ impl Book {
         Self {
             workers: Slots::new(terms.workers),
             reviewers: Slots::new(limits::REVIEWERS),
+            lanes: terms.workers,
             since: BTreeMap::new(),
         }
     }
@@ -106,9 +109,22 @@ impl Audit {
                 Role::Reviewer => self.book.reviewers.ended(ending),
                 _ => {}
             },
+            // What is hardly any work is done in one lane.
+            Event::Planned { plan } => {
+                let agents = plan
+                    .tasks
+                    .iter()
+                    .filter(|task| task.kind == TaskKind::Agent);
+                let work: u64 = agents.map(|task| u64::from(task.size.weight())).sum();
+                self.book.lanes = match work <= limits::TINY {
+                    true => 1,
+                    false => self.terms.workers,
+                };
+            }
             Event::Resumed { .. } => {
-                let since = std::mem::take(&mut self.book.since);
+                let (lanes, since) = (self.book.lanes, std::mem::take(&mut self.book.since));
                 self.book = Book {
+                    lanes,
                     since,
                     ..Book::new(&self.terms)
                 };
@@ -154,6 +170,7 @@ impl Audit {
             && mission.outcome().is_none()
             && budget.free() >= reserve
             && mission.deadline().since(now) >= least;
+        let workers = workers.min(self.book.lanes);
         let slots_of = |task: &Task| task.weight.min(workers);
         let work = of(Role::Worker).filter_map(|(_, lease)| match lease.turn {
             Turn::Work { attempt } => Some(self.tasks[&attempt.task].weight),
