@@ -111,29 +111,7 @@ impl Mission {
                 self.worked(*attempt, work, report);
             }
             Event::Reused { task, attempt } => self.reused(at, *task, *attempt),
-            Event::GateStarted {
-                epoch,
-                gate,
-                commit,
-                tree,
-                purpose,
-                deadline,
-            } => {
-                let (gate, commit, tree) = (gate.clone(), commit.clone(), tree.clone());
-                let lease = GateLease {
-                    gate,
-                    commit,
-                    tree,
-                    purpose: purpose.clone(),
-                    deadline: *deadline,
-                    since: at,
-                };
-                let resources = self.resources_of(&lease.gate).to_vec();
-                self.hold(*epoch, &resources);
-                self.gate_leases.insert(*epoch, lease);
-                self.deadlines.insert((*deadline, *epoch));
-                self.epoch = self.epoch.max(*epoch);
-            }
+            Event::GateStarted { .. } => self.gate_started(at, event),
             Event::GateEnded { epoch, run } => self.gate_ended(*epoch, run),
             Event::GateLost { epoch, .. } => {
                 if let Some(lease) = self.drop_gate_lease(*epoch) {

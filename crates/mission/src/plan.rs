@@ -1,5 +1,6 @@
 //! The task graph: what a Planner writes, and what makes it a plan.
 
+mod claim;
 mod graph;
 mod shared;
 
@@ -7,6 +8,7 @@ use crate::gate::{Gate, GateKind, Program};
 use crate::ids::{Digest, TaskId};
 use crate::limits;
 use crate::time::Millis;
+use claim::{check_characters, check_claim, resources};
 use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -444,13 +446,6 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             "bytes",
         );
     }
-    length(
-        "resources",
-        task.resources.len(),
-        0,
-        limits::TASK_RESOURCES,
-        "entries",
-    );
     check_characters(task, &id, faults);
     check_claim(task, &id, faults);
     for needs in &task.needs {
@@ -484,44 +479,6 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             id: id.clone(),
             command: command.clone(),
         });
-    }
-}
-
-/// What a task wants to itself has plain names, and leaves something for others.
-fn check_claim(task: &TaskDraft, id: &str, faults: &mut Vec<Fault>) {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-    let good = |name: &&String| {
-        !name.is_empty() && name.len() <= limits::KEY_BYTES && name.chars().all(plain)
-    };
-    for name in task.resources.iter().filter(|name| !good(name)) {
-        faults.push(Fault::BadResource {
-            id: id.to_owned(),
-            name: name.chars().take(limits::KEY_BYTES).collect(),
-        });
-    }
-    if let Some(found) = task.weight.filter(|n| !(1..=limits::WEIGHT).contains(n)) {
-        faults.push(Fault::Weight {
-            id: id.to_owned(),
-            found,
-        });
-    }
-}
-
-/// What a title is shown in is one line, and a program can be handed no NUL.
-fn check_characters(task: &TaskDraft, id: &str, faults: &mut Vec<Fault>) {
-    let mut control = |field, what| {
-        faults.push(Fault::Control {
-            id: id.to_owned(),
-            field,
-            what,
-        });
-    };
-    if task.title.trim().contains(char::is_control) {
-        control("title", "a line break or another control character");
-    }
-    let in_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if task.acceptance.iter().any(|line| line.contains(in_command)) {
-        control("acceptance command", "a control character");
     }
 }
 
@@ -595,12 +552,6 @@ fn build(
     Plan {
         tasks: tasks.collect(),
     }
-}
-
-/// Each once, sorted: who names the same resources stands in the same line.
-fn resources(names: &[String]) -> Vec<String> {
-    let names: BTreeSet<&String> = names.iter().collect();
-    names.into_iter().cloned().collect()
 }
 
 fn acceptance(task: TaskId, n: usize, line: &str, timeout: Millis) -> Gate {
