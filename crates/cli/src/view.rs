@@ -8,6 +8,7 @@ pub(crate) mod keyboard;
 pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod mishaps;
+pub(crate) mod pace;
 pub(crate) mod panel;
 pub(crate) mod quiet;
 pub(crate) mod screen;

@@ -16,6 +16,7 @@ use crate::mission::{
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question, permit};
+use crate::schedule::{Ready, slots_of};
 use crate::seal::Outcome;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
@@ -28,6 +29,7 @@ impl Mission {
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         self.last = self.last.max(at);
         self.events += 1;
+        self.time_goes_on(at);
         match event {
             Event::Opened { .. } => {}
             Event::EnvironmentChanged { environment } => {
@@ -114,27 +116,7 @@ impl Mission {
                 self.worked(*attempt, work, report);
             }
             Event::Reused { task, attempt } => self.reused(at, *task, *attempt),
-            Event::GateStarted {
-                epoch,
-                gate,
-                commit,
-                tree,
-                purpose,
-                deadline,
-            } => {
-                let (gate, commit, tree) = (gate.clone(), commit.clone(), tree.clone());
-                let lease = GateLease {
-                    gate,
-                    commit,
-                    tree,
-                    purpose: purpose.clone(),
-                    deadline: *deadline,
-                    since: at,
-                };
-                self.gate_leases.insert(*epoch, lease);
-                self.deadlines.insert((*deadline, *epoch));
-                self.epoch = self.epoch.max(*epoch);
-            }
+            Event::GateStarted { .. } => self.gate_started(at, event),
             Event::GateEnded { epoch, run } => self.gate_ended(*epoch, run),
             Event::GateLost { epoch, .. } => {
                 if let Some(lease) = self.drop_gate_lease(*epoch) {
@@ -221,6 +203,7 @@ impl Mission {
             Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
             Event::Woke { idle } => {
                 self.woke(*idle);
+                self.woke_at(at);
                 self.step_begins_anew(at);
             }
             Event::Paused { by } => self.paused_at(at, by),
@@ -330,10 +313,13 @@ impl Mission {
 
     /// Moves a task to another state and keeps the sets that are looked things up in true.
     pub(crate) fn set_state(&mut self, id: TaskId, state: State) {
-        let key = self.ready_key(id);
         match &self.tasks[&id].state {
-            State::Ready => _ = self.ready.remove(&key),
-            State::Parked { until, .. } => _ = self.parked.remove(&(*until, id)),
+            State::Ready => self.ready.remove(id),
+            State::Parked { until, .. } => {
+                self.parked.remove(&(*until, id));
+                // It is among the ready ones once its time has come.
+                self.ready.remove(id);
+            }
             State::Checking => {
                 self.checking.remove(&id);
                 self.company.remove(&id);
@@ -344,7 +330,7 @@ impl Mission {
             _ => {}
         }
         match &state {
-            State::Ready => _ = self.ready.insert(key),
+            State::Ready => self.make_ready(id),
             State::Parked { until, .. } => _ = self.parked.insert((*until, id)),
             State::Checking => _ = self.checking.insert(id),
             State::Judging { from } => _ = self.judging.insert((*from, id)),
@@ -355,9 +341,8 @@ impl Mission {
 
     /// A new plan's tasks stand beside landed ones of an earlier plan: what has landed stays done.
     fn planned(&mut self, plan: &Plan) {
-        let paths = plan.remaining_paths();
         let places: Vec<TaskId> = plan.tasks.iter().map(|task| task.id).collect();
-        self.ready.clear();
+        self.ready = Ready::default();
         self.parked.clear();
         self.checking.clear();
         self.company.clear();
@@ -366,19 +351,20 @@ impl Mission {
         self.tasks.retain(|_, task| task.state == State::Landed);
         self.befores.retain(|id| self.tasks.contains_key(id));
         self.forget_what_was_said_of_others();
-        for (task, path) in plan.tasks.iter().zip(&paths) {
-            self.tasks
-                .insert(task.id, TaskState::new(task.clone(), *path));
+        for task in &plan.tasks {
+            self.tasks.insert(task.id, TaskState::new(task.clone()));
         }
         for id in &places {
             let needs = self.tasks[id].task.needs.clone();
             for need in &needs {
                 self.task_mut(*need).needed_by.push(*id);
             }
-            if needs.is_empty() {
-                self.set_state(*id, State::Ready);
-            }
         }
+        self.reckon_paths();
+        self.fan_out();
+        let first = |id: &&TaskId| self.tasks[id].task.needs.is_empty();
+        let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
+        self.deal(&first);
         self.plans += 1;
         self.phase = Phase::Running;
         self.approval_asked = false;
@@ -433,6 +419,7 @@ impl Mission {
         self.budget.limit = self.budget.limit.saturating_add(more_tokens);
         self.deadline = at + self.terms.mission;
         self.cancelled = false;
+        self.slots = slots_of(&self.terms);
         self.halted = None;
         self.outcome = None;
         self.reasons.clear();
@@ -505,12 +492,12 @@ impl Short {
 }
 
 impl TaskState {
-    fn new(task: crate::plan::Task, path: u32) -> Self {
+    fn new(task: crate::plan::Task) -> Self {
         let left = task.needs.len() as u32;
         Self {
             task,
             state: State::Waiting { left },
-            path,
+            path: 0,
             needed_by: Vec::new(),
             n: 0,
             spent: true,
@@ -522,6 +509,7 @@ impl TaskState {
             reviews: 0,
             review_faults: 0,
             lane: None,
+            home: None,
             base: None,
             from: None,
             work: None,

@@ -281,10 +281,10 @@ impl Mission {
             return Vec::new();
         }
         // Only the best few are looked at each time; the others come as these leave.
-        for (_, _, id) in self.ready.iter().take(limits::WORKERS_CAP as usize) {
-            let task = &self.tasks[id];
+        for id in self.ready.iter().take(limits::WORKERS_CAP as usize) {
+            let task = &self.tasks[&id];
             if let Some(attempt) = self.found_again(task) {
-                return vec![Event::Reused { task: *id, attempt }];
+                return vec![Event::Reused { task: id, attempt }];
             }
             match task.task.kind {
                 TaskKind::Agent => {}
@@ -377,24 +377,19 @@ impl Mission {
             && !self.queue.iter().any(is_awaited)
     }
 
-    fn leases_of(&self, role: Role) -> impl Iterator<Item = u32> {
+    pub(crate) fn leases_of(&self, role: Role) -> impl Iterator<Item = u32> {
         self.leases
             .values()
             .filter(move |lease| lease.turn.role() == role)
             .map(|lease| lease.lane)
     }
 
-    /// The lane for a new turn of a role: the preferred one if it is free, else the lowest free one.
-    fn free_lane(&self, role: Role, most: u32, preferred: Option<u32>) -> Option<u32> {
-        let taken: Vec<u32> = self.leases_of(role).collect();
-        if taken.len() >= most as usize {
-            return None;
-        }
+    /// The lowest lane in which no Reviewer is, if another one may be.
+    fn free_reviewer(&self) -> Option<u32> {
+        let taken: Vec<u32> = self.leases_of(Role::Reviewer).collect();
         let free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
-        preferred
-            .filter(|lane| *lane <= most)
-            .filter(free)
-            .or_else(|| (1..=most).find(free))
+        let some = taken.len() < self.reviewer_slots().now() as usize;
+        (1..=limits::REVIEWERS).filter(|_| some).find(free)
     }
 
     /// The next task whose attempt a Reviewer could judge now.
@@ -422,7 +417,7 @@ impl Mission {
         };
         let task = &self.tasks[&id];
         let attempt = task.attempt();
-        let Some(lane) = self.free_lane(Role::Reviewer, limits::REVIEWERS, None) else {
+        let Some(lane) = self.free_reviewer() else {
             return Vec::new();
         };
         let turn = Turn::Review {
@@ -445,14 +440,10 @@ impl Mission {
         if !self.running() {
             return Vec::new();
         }
-        let Some(id) = self.next_worker_task(now) else {
+        let Some((id, lane)) = self.next_work(now) else {
             return Vec::new();
         };
         let task = &self.tasks[&id];
-        let workers = self.terms.workers.clamp(1, limits::WORKERS_CAP);
-        let Some(lane) = self.free_lane(Role::Worker, workers, task.lane) else {
-            return Vec::new();
-        };
         let n = if task.spent { task.n + 1 } else { task.n };
         let attempt = AttemptId { task: id, n };
         // An attempt that goes on keeps what it stands on; a new one stands on what has landed by now.
@@ -470,20 +461,5 @@ impl Mission {
             base,
             from,
         )
-    }
-
-    /// The best task that may start now, parked ones whose time has come included.
-    fn next_worker_task(&self, now: Timestamp) -> Option<TaskId> {
-        let agent = |id: &TaskId| self.tasks[id].task.kind == TaskKind::Agent;
-        let ready = self.ready.iter().map(|(_, _, id)| *id).find(|id| agent(id));
-        let woken = self
-            .parked
-            .iter()
-            .take_while(|(until, _)| *until <= now)
-            .map(|(_, id)| *id);
-        ready
-            .into_iter()
-            .chain(woken.filter(agent))
-            .min_by_key(|id| self.ready_key(*id))
     }
 }

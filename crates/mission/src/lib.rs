@@ -25,6 +25,7 @@ pub mod plan;
 pub mod planted;
 pub mod question;
 pub mod recovery;
+pub mod schedule;
 pub mod seal;
 pub mod steering;
 mod steps;

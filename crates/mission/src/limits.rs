@@ -24,13 +24,42 @@ pub const COMMAND_BYTES: usize = 2 * 1024;
 pub const FORECAST_PATHS: usize = 100;
 /// The longest path in a forecast, in bytes: what file systems commonly take.
 pub const PATH_BYTES: usize = 1024;
+/// The most resources that one task may have to itself. Whoever needs more is alone in most projects.
+pub const TASK_RESOURCES: usize = 4;
+/// The most different resources in one plan: what a project has once is little, and each set of them is a queue of its own.
+pub const PLAN_RESOURCES: usize = 16;
+/// The most slots that one task may take: with more, few others would run beside it.
+pub const WEIGHT: u32 = 4;
 /// The longest request, in bytes.
 pub const REQUEST_BYTES: usize = 64 * 1024;
 
 /// Workers at once, unless the user says otherwise: enough to see parallelism, few enough for a first bill.
 pub const WORKERS: u32 = 3;
+/// So many turns of a role run at once from the beginning, if the user allows as many. Beyond that it is worked up to:
+/// nobody knows yet what the provider bears.
+pub const SLOTS_FIRST: u32 = 10;
+/// The fewest slots of a role: with none nothing would ever go well again.
+pub const SLOTS_LEAST: u32 = 1;
+/// Turns that go well in a row before their role gets a slot more: slower than slots go, so that a provider that refuses
+/// is not tried again at once.
+pub const SLOTS_GROW: u32 = 3;
+/// Turns in a row that their host fails or the provider refuses before their role has a slot less: one may be chance.
+pub const SLOTS_SHRINK: u32 = 2;
 /// The most Workers at once that may be asked for.
 pub const WORKERS_CAP: u32 = 32;
+/// So many finished attempts tell how long others take: of one or two the mean is mostly chance.
+pub const LEARNED: u32 = 3;
+/// Paths are reckoned anew when what one size of task takes against another has changed by more than one part in so many:
+/// less changes hardly any order, and all tasks are looked at for it.
+pub const TIPS: u128 = 10;
+/// A lane more is told to gain something where it makes the mission shorter by more than one part in so many, by sizes
+/// that are guesses.
+pub const LANE_PAYS: u64 = 20;
+/// Work that weighs no more than so many small tasks is done in one lane: setting up another one takes about as long.
+pub const TINY: u64 = 3;
+/// How long a task that could start waits before it rises a class: about as long as an attempt takes, so that what is
+/// low runs after two, however much that is high comes after it.
+pub const AGING: Millis = Millis::from_mins(15);
 /// Reviewers at once. Reviews are short and must not starve the Workers of a provider's rate.
 pub const REVIEWERS: u32 = 2;
 /// Gates at once: two test suites on one machine make each other flaky.

@@ -8,9 +8,10 @@ use crate::gate::Gate;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::input::{Input, Reply};
 use crate::landing::Landing;
-use crate::plan::{Plan, Priority};
+use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
+use crate::schedule::{Durations, Fan, Ready, Slots};
 use crate::seal::Outcome;
 use crate::steering::{Pause, Said};
 use crate::steps::Owed;
@@ -20,7 +21,6 @@ use crate::time::{Millis, Timestamp};
 use crate::todo::Todo;
 use crate::turn::{Intent, Report};
 use crate::work::{Base, Work};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a mission is doing.
@@ -98,8 +98,6 @@ pub(crate) struct Finished {
     pub(crate) proved_in: Option<Digest>,
 }
 
-pub(crate) type ReadyKey = (Reverse<Priority>, Reverse<u32>, TaskId);
-
 /// A mission: a fold over its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mission {
@@ -123,7 +121,13 @@ pub struct Mission {
     pub(crate) plans: u32,
     pub(crate) works: BTreeMap<AttemptId, (Work, Report)>,
     pub(crate) results: BTreeMap<Digest, Finished>,
-    pub(crate) ready: BTreeSet<ReadyKey>,
+    pub(crate) ready: Ready,
+    pub(crate) durations: Durations,
+    pub(crate) fan: Option<Fan>,
+    /// Which lease has which resource.
+    pub(crate) held: BTreeMap<String, Epoch>,
+    /// Of Workers, and of Reviewers.
+    pub(crate) slots: (Slots, Slots),
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
     pub(crate) checking: BTreeSet<TaskId>,
     /// Those of them that were being proved already when the merge queue last ceased to be empty: it waits for no others.
@@ -253,7 +257,11 @@ impl Mission {
             plans: 0,
             works: BTreeMap::new(),
             results: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            ready: Ready::default(),
+            durations: Durations::default(),
+            fan: None,
+            held: BTreeMap::new(),
+            slots: crate::schedule::slots_of(&terms),
             parked: BTreeSet::new(),
             checking: BTreeSet::new(),
             company: BTreeSet::new(),
@@ -562,11 +570,6 @@ impl Mission {
             Some(self.deadline),
         ];
         firsts.into_iter().flatten().filter(|at| *at > now).min()
-    }
-
-    pub(crate) fn ready_key(&self, id: TaskId) -> ReadyKey {
-        let task = &self.tasks[&id];
-        (Reverse(task.task.priority), Reverse(task.path), id)
     }
 
     /// What a task's result is found again by; `None` while a task that it needs has no result.

@@ -1,5 +1,6 @@
 //! The task graph: what a Planner writes, and what makes it a plan.
 
+mod claim;
 mod graph;
 mod shared;
 
@@ -7,7 +8,8 @@ use crate::gate::{Gate, GateKind, Program};
 use crate::ids::{Digest, TaskId};
 use crate::limits;
 use crate::time::Millis;
-use graph::{cycle, depths, separate_overlaps, topological};
+use claim::{check_characters, check_claim, resources};
+use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,6 +88,12 @@ pub struct TaskDraft {
     /// How big.
     #[serde(default)]
     pub size: Size,
+    /// What no two running tasks may have at once, by any name: a port, a database, a build lock. At most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// How many slots of Workers it takes, from 1 to 4; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
 }
 
 /// A plan that passed every check. Task `T1` is the first of the draft, and so on.
@@ -121,6 +129,24 @@ pub struct Task {
     pub priority: Priority,
     /// How big.
     pub size: Size,
+    /// What no two running tasks have at once, sorted, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// How many slots of Workers it takes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference to whoever says what is left out"
+)]
+fn is_one(weight: &u32) -> bool {
+    *weight == one()
 }
 
 impl Task {
@@ -252,6 +278,34 @@ pub enum Fault {
     /// A small change that is not one task for a Worker.
     #[error("a small change is exactly one task of kind `agent`; anything else is a plan")]
     NotSmall,
+    /// A name of a resource that is none.
+    #[error(
+        "`{id}` names the resource {name:?}; a name has 1 to {} letters, digits, `-`, `_`, `.` or `:`",
+        limits::KEY_BYTES
+    )]
+    BadResource {
+        /// The task.
+        id: String,
+        /// The name.
+        name: String,
+    },
+    /// Too many resources in all.
+    #[error(
+        "the plan names {found} resources; at most {} are taken: name only what exists once",
+        limits::PLAN_RESOURCES
+    )]
+    TooManyResources {
+        /// How many there are.
+        found: usize,
+    },
+    /// A weight that is none.
+    #[error("the weight of `{id}` is {found}; it must be 1 to {}", limits::WEIGHT)]
+    Weight {
+        /// The task.
+        id: String,
+        /// The weight.
+        found: u32,
+    },
     /// A path that leaves the root, or is none.
     #[error("`{id}` writes {path:?}: {why}; give paths relative to the root of the repository")]
     BadPath {
@@ -282,6 +336,14 @@ pub fn check(draft: &Draft, acceptance_limit: Millis) -> Result<Plan, Vec<Fault>
     let names = names(draft, &mut faults);
     for task in &draft.tasks {
         check_task(task, &names, &mut faults);
+    }
+    let all: BTreeSet<&String> = draft
+        .tasks
+        .iter()
+        .flat_map(|task| &task.resources)
+        .collect();
+    if all.len() > limits::PLAN_RESOURCES {
+        faults.push(Fault::TooManyResources { found: all.len() });
     }
     if !faults.is_empty() {
         return Err(faults);
@@ -385,6 +447,7 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
         );
     }
     check_characters(task, &id, faults);
+    check_claim(task, &id, faults);
     for needs in &task.needs {
         if needs == &task.id {
             faults.push(Fault::Cycle {
@@ -416,24 +479,6 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             id: id.clone(),
             command: command.clone(),
         });
-    }
-}
-
-/// What a title is shown in is one line, and a program can be handed no NUL.
-fn check_characters(task: &TaskDraft, id: &str, faults: &mut Vec<Fault>) {
-    let mut control = |field, what| {
-        faults.push(Fault::Control {
-            id: id.to_owned(),
-            field,
-            what,
-        });
-    };
-    if task.title.trim().contains(char::is_control) {
-        control("title", "a line break or another control character");
-    }
-    let in_command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if task.acceptance.iter().any(|line| line.contains(in_command)) {
-        control("acceptance command", "a control character");
     }
 }
 
@@ -501,6 +546,8 @@ fn build(
             .collect(),
         priority: task.priority,
         size: task.size,
+        resources: resources(&task.resources),
+        weight: task.weight.unwrap_or(one()),
     });
     Plan {
         tasks: tasks.collect(),
@@ -534,30 +581,6 @@ impl Size {
             Self::Medium => 3,
             Self::Large => 8,
         }
-    }
-}
-
-impl Plan {
-    /// For each task, in the plan's order, the weight of the longest path from its start to the end of the mission.
-    pub fn remaining_paths(&self) -> Vec<u32> {
-        let places: BTreeMap<TaskId, usize> = (0..)
-            .zip(&self.tasks)
-            .map(|(n, task)| (task.id, n))
-            .collect();
-        let place = |need: &TaskId| places.get(need).copied();
-        let needs: Vec<BTreeSet<usize>> = self
-            .tasks
-            .iter()
-            .map(|task| task.needs.iter().filter_map(place).collect())
-            .collect();
-        let mut longest = vec![0; needs.len()];
-        for task in topological(&needs).into_iter().rev() {
-            longest[task] += self.tasks[task].size.weight();
-            for need in &needs[task] {
-                longest[*need] = longest[*need].max(longest[task]);
-            }
-        }
-        longest
     }
 }
 

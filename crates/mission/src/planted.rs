@@ -47,6 +47,11 @@ pub const ALL: &[&str] = &[
     "turn_started_in_a_pause",
     "note_told_twice",
     "step_never_given_up",
+    "low_starves",
+    "slot_above_cap",
+    "waiter_not_woken",
+    "resource_held_twice",
+    "resource_leaked_on_cancel",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

@@ -96,7 +96,7 @@ pub struct TaskState {
     /// Where it is on its way.
     pub state: State,
     /// The weight of the longest path from its start to the end of the mission.
-    pub path: u32,
+    pub path: u64,
     /// Tasks that need this one.
     pub needed_by: Vec<TaskId>,
     /// The number of the current attempt; 0 before the first.
@@ -119,6 +119,8 @@ pub struct TaskState {
     pub review_faults: u32,
     /// The lane that it was last in.
     pub lane: Option<u32>,
+    /// The lane that it belongs to before it was in one: that of the task that made it ready.
+    pub home: Option<u32>,
     /// What the current attempt stands on.
     pub base: Option<(CommitId, TreeId)>,
     /// Work that the next attempt goes on with.

@@ -9,6 +9,7 @@ use crate::mission::{Delivery, Mission, Phase, State};
 use crate::question::{About, Question, QuestionId};
 use crate::time::{Millis, Timestamp};
 use crate::turn::Role;
+use std::collections::BTreeMap;
 
 /// Of many that wait for the same thing, so many are named.
 const NAMED: usize = 3;
@@ -225,22 +226,57 @@ impl Mission {
         check.retain(|id| !checked(id));
         if self.phase == Phase::Running {
             if self.paused.is_none() {
+                found.extend(self.waits_for_resources(&mut work));
                 found.extend(self.slot(&work, "a free Worker", Role::Worker));
                 found.extend(self.slot(&review, "a free Reviewer", Role::Reviewer));
             }
             let until = self.first_gate();
             let cause = "its checks; one runs at a time";
+            found.extend(self.waits_for_resources(&mut check));
             found.extend(shared(&check, cause, until.unwrap_or(self.deadline)));
         }
         found
     }
 
+    /// Takes those out that wait for a resource which another one has; one wait for all that wait for the same.
+    fn waits_for_resources(&self, waiting: &mut Vec<TaskId>) -> Vec<Wait> {
+        let mut of: BTreeMap<String, (Timestamp, Vec<TaskId>)> = BTreeMap::new();
+        waiting.retain(|id| {
+            let Some((name, who)) = self.holder(&self.tasks[id].task.resources) else {
+                return true;
+            };
+            let until = self.held.get(name).and_then(|epoch| {
+                let turn = self.leases.get(epoch).map(|lease| lease.deadline);
+                turn.or_else(|| Some(self.gate_leases.get(epoch)?.deadline))
+            });
+            let until = until.unwrap_or(self.deadline);
+            let of = of.entry(format!("{name}, which {who} has"));
+            of.or_insert((until, Vec::new())).1.push(*id);
+            false
+        });
+        let each = of.iter();
+        each.filter_map(|(cause, (until, ids))| shared(ids, cause, *until))
+            .collect()
+    }
+
     /// A slot of a role is free when the first turn in one of them is over.
     fn slot(&self, waiting: &[TaskId], cause: &str, role: Role) -> Option<Wait> {
+        let slots = match role {
+            Role::Reviewer => self.reviewer_slots(),
+            _ => self.worker_slots(),
+        };
+        let (now, cap) = (slots.now(), slots.cap());
+        let cause = match now < cap {
+            true => format!(
+                "{cause}; {now} of {cap} at once, and one more when {} turns in a row go well",
+                limits::SLOTS_GROW
+            ),
+            false => cause.to_owned(),
+        };
         let taken = self.leases.values();
         let taken = taken.filter(|lease| lease.turn.role() == role);
         let until = taken.map(|lease| lease.deadline).min();
-        shared(waiting, cause, until.unwrap_or(self.deadline))
+        shared(waiting, &cause, until.unwrap_or(self.deadline))
     }
 
     fn first_gate(&self) -> Option<Timestamp> {
@@ -253,16 +289,19 @@ impl Mission {
         if let Some(landing) = &self.landing {
             let runs = |purpose: &Purpose| *purpose == Purpose::Landing { n: landing.n };
             let gated = self.gate_leases.values().any(|gate| runs(&gate.purpose));
-            let cause = match &landing.top {
-                None => Some("its merge onto what has landed"),
-                Some(_) if self.landing_is_green() => Some("the landed line to move"),
-                Some(_) if gated => None,
-                Some(_) => Some("its checks; one runs at a time"),
+            let needs = self.next_landing_gate();
+            let needs = needs.and_then(|gate| self.holder(self.resources_of(gate)));
+            let cause = match (&landing.top, needs) {
+                (None, _) => Some("its merge onto what has landed".to_owned()),
+                (Some(_), _) if self.landing_is_green() => Some("the landed line to move".into()),
+                (Some(_), _) if gated => None,
+                (Some(_), Some((name, who))) => Some(format!("{name}, which {who} has")),
+                (Some(_), None) => Some("its checks; one runs at a time".into()),
             };
             found.extend(cause.map(|cause| Wait {
                 kind: Kind::Landing,
                 who: format!("landing {}", landing.n),
-                cause: cause.into(),
+                cause,
                 until: self.owed.map_or(next, |owed| owed.until),
             }));
         }

@@ -406,6 +406,8 @@ fn task(n: u32, needs: Vec<TaskId>) -> Task {
         acceptance: Vec::new(),
         priority: Priority::Normal,
         size: Size::Medium,
+        resources: Vec::new(),
+        weight: 1,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, escape, frame, json, screen, summary, table};
+use crate::view::{self, escape, frame, json, pace, screen, summary, table};
 use engine::clock::Clock;
 use engine::doing::{self, Doing};
 use mission::mission::Mission;
@@ -82,7 +82,8 @@ fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &
         )
         .ok();
     }
-    writeln!(out, "\n{}", summary::cost(mission, now)).ok();
+    write!(out, "\n{}", pace::lines(mission)).ok();
+    writeln!(out, "{}", summary::cost(mission, now)).ok();
     out
 }
 

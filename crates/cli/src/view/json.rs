@@ -46,6 +46,7 @@ pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
         "tokens_unknown": budget.unknown,
         "model_calls": budget.calls,
         "micro_usd": budget.micro_usd,
+        "pace": super::pace::machines(mission),
     })
 }
 

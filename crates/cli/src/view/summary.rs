@@ -1,7 +1,7 @@
 //! The end of a mission as text: what changed, what proves it and how strongly, what was not done, what it cost.
 
-use super::escape;
 use super::table::table;
+use super::{escape, pace};
 use mission::gate::Gate;
 
 use mission::mission::{Delivery, Evidence, Mission, State, TaskState};
@@ -61,7 +61,8 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
         changed(mission, &mut out);
         proved(mission, &mut out);
     }
-    writeln!(out, "\n{}", cost(mission, mission.last())).ok();
+    write!(out, "\n{}", pace::lines(mission)).ok();
+    writeln!(out, "{}", cost(mission, mission.last())).ok();
     writeln!(out, "{}", delivery(mission)).ok();
     out
 }

@@ -2,6 +2,7 @@
 
 mod charge;
 mod gates;
+mod schedule;
 mod seal;
 mod shadow;
 mod state;
@@ -120,6 +121,7 @@ pub(crate) struct Audit {
     pub(crate) undone: Option<u32>,
     seals: u32,
     patience: u32,
+    book: schedule::Book,
 }
 
 impl Audit {
@@ -182,6 +184,7 @@ impl Audit {
             undos: 0,
             seals: 0,
             patience: 0,
+            book: schedule::Book::new(&scenario.terms),
         }
     }
 
@@ -317,14 +320,16 @@ impl Audit {
             recorded.at >= self.last,
             "time ran backwards in the journal"
         );
-        self.last = recorded.at;
+        let before = std::mem::replace(&mut self.last, recorded.at);
         self.events.push(recorded.clone());
         let event = &recorded.event;
+        self.scheduled(before, event);
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }
         self.clock(event);
         self.follows(recorded);
+        self.schedule_goes_on(event);
         match event {
             Event::TurnStarted { .. }
             | Event::TurnLent { .. }

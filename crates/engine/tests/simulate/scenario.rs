@@ -19,9 +19,14 @@ pub(crate) struct Goal {
     pub(crate) discriminates: bool,
     priority: Priority,
     forecast: bool,
+    resources: Vec<String>,
+    weight: Option<u32>,
+    size: Size,
 }
 
 pub(crate) const SHARED: &str = "shared/changelog";
+/// What there is only one of.
+const RESOURCES: [&str; 3] = ["build", "database", "port"];
 pub(crate) const BROKEN: &str = "src/broken";
 pub(crate) const TESTS: [&str; 3] = ["tests/t1", "tests/t2", "tests/t3"];
 
@@ -65,7 +70,9 @@ impl Goal {
             },
             acceptance: command.into_iter().collect(),
             priority: self.priority,
-            size: Size::Medium,
+            size: self.size,
+            resources: self.resources.clone(),
+            weight: self.weight,
         }
     }
 }
@@ -154,6 +161,9 @@ impl Scenario {
             discriminates: true,
             priority: Priority::Normal,
             forecast: true,
+            resources: Vec::new(),
+            weight: None,
+            size: Size::Medium,
         });
     }
 
@@ -194,6 +204,7 @@ impl Scenario {
 
 fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {
     let (dense, sharing) = (rng.range(50, 400), rng.range(0, 500));
+    let (alone, heavy) = (rng.below(500), rng.below(200));
     let first = goals.len() as u64;
     for i in first..first + n {
         let mut needs: Vec<String> = Vec::new();
@@ -227,6 +238,13 @@ fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {
                 (1, Priority::High),
             ]),
             forecast: rng.chance(500),
+            resources: RESOURCES
+                .iter()
+                .filter(|_| rng.chance(alone))
+                .map(|name| (*name).to_owned())
+                .collect(),
+            weight: rng.chance(heavy).then(|| rng.range(1, 4) as u32),
+            size: rng.weigh(&[(6, Size::Small), (3, Size::Medium), (1, Size::Large)]),
         });
     }
 }

@@ -3,8 +3,37 @@
 use super::*;
 
 impl Mission {
+    pub(super) fn gate_started(&mut self, at: Timestamp, event: &Event) {
+        let Event::GateStarted {
+            epoch,
+            gate,
+            commit,
+            tree,
+            purpose,
+            deadline,
+        } = event
+        else {
+            return;
+        };
+        let (gate, commit, tree) = (gate.clone(), commit.clone(), tree.clone());
+        let lease = GateLease {
+            gate,
+            commit,
+            tree,
+            purpose: purpose.clone(),
+            deadline: *deadline,
+            since: at,
+        };
+        let resources = self.resources_of(&lease.gate).to_vec();
+        self.hold(*epoch, &resources);
+        self.gate_leases.insert(*epoch, lease);
+        self.deadlines.insert((*deadline, *epoch));
+        self.epoch = self.epoch.max(*epoch);
+    }
+
     pub(super) fn drop_gate_lease(&mut self, epoch: Epoch) -> Option<GateLease> {
         let lease = self.gate_leases.remove(&epoch)?;
+        self.release(epoch, None);
         self.deadlines.remove(&(lease.deadline, epoch));
         Some(lease)
     }

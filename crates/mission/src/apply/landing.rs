@@ -144,10 +144,13 @@ impl Mission {
         self.set_state(id, State::Landed);
         self.task_mut(id).ended = Some(at);
         self.landed += 1;
-        for next in self.tasks[&id].needed_by.clone() {
+        let lane = self.tasks[&id].lane;
+        // The first of the plan becomes the newest of its lane, which is taken first.
+        for next in self.tasks[&id].needed_by.clone().into_iter().rev() {
             if let State::Waiting { left } = self.tasks[&next].state {
                 let left = left.saturating_sub(1);
                 let early = planted!("dependency_counted_before_landing");
+                self.task_mut(next).home = lane;
                 self.set_state(
                     next,
                     if left == 0 || early {

@@ -29,6 +29,8 @@ impl Mission {
                 }
                 task.lane = Some(lease.lane);
                 task.started.get_or_insert(at);
+                let resources = task.task.resources.clone();
+                self.hold(epoch, &resources);
             }
             Turn::Review { attempt, n } => {
                 self.set_state(attempt.task, State::Reviewing { epoch });
@@ -48,11 +50,16 @@ impl Mission {
         charged: u64,
     ) {
         if let Some(lease) = self.leases.remove(&epoch) {
+            if let (Turn::Work { attempt }, Ending::Answered) = (turn, ending) {
+                self.learn(attempt.task, lease.since, at);
+            }
             self.deadlines.remove(&(lease.deadline, epoch));
             if !(planted!("reservation_leaked_on_cancel") && *ending == Ending::Cancelled) {
                 self.budget.reserved -= lease.reserved;
             }
         }
+        self.slot_ended(turn, ending);
+        self.release(epoch, Some(ending));
         self.budget.spent = self.budget.spent.saturating_add(charged);
         self.budget.calls += u64::from(usage.calls);
         match usage.tokens() {

@@ -100,27 +100,29 @@ impl Mission {
         if !self.running() {
             return None;
         }
+        // A check that needs what a Worker has is passed over until that one is done.
+        let free = |gate: &&Gate| self.are_free(self.resources_of(gate));
         if let Some(landing) = &self.landing
             && let Some((commit, tree)) = landing.top.clone()
-            && let Some(gate) = self.next_landing_gate()
+            && let Some(gate) = self.next_landing_gate().filter(free)
         {
             return Some((gate, commit, tree, Purpose::Landing { n: landing.n }));
         }
         let (head, head_tree) = self.head.clone()?;
         let few = || self.ready.iter().take(limits::WORKERS_CAP as usize);
-        for (_, _, id) in few() {
-            let task = &self.tasks[id].task;
+        for id in few() {
+            let task = &self.tasks[&id].task;
             let open = |gate: &&Gate| self.settled(&head_tree, gate, 0).is_none();
             if task.kind == TaskKind::Gate
-                && let Some(gate) = task.acceptance.iter().find(open)
+                && let Some(gate) = task.acceptance.iter().find(open).filter(free)
             {
-                return Some((gate, head, head_tree, Purpose::Task { task: *id }));
+                return Some((gate, head, head_tree, Purpose::Task { task: id }));
             }
         }
         if let Some((id, gate)) = self
             .checking
             .iter()
-            .find_map(|id| Some((*id, self.next_acceptance(id.to_owned())?)))
+            .find_map(|id| Some((*id, self.next_acceptance(id.to_owned()).filter(free)?)))
         {
             let task = &self.tasks[&id];
             let work = task.work.as_ref()?;
@@ -132,7 +134,7 @@ impl Mission {
         if let Some((id, gate)) = self
             .befores
             .iter()
-            .find_map(|id| Some((*id, self.next_before(*id)?)))
+            .find_map(|id| Some((*id, self.next_before(*id).filter(free)?)))
         {
             let (commit, tree) = self.tasks[&id].base.clone()?;
             return Some((gate, commit, tree, Purpose::Before { task: id }));

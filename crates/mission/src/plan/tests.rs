@@ -1,4 +1,4 @@
-use super::graph::reaches;
+use super::graph::{reaches, topological};
 use super::*;
 use proptest::prelude::*;
 
@@ -136,14 +136,6 @@ fn overlapping_forecasts_get_an_edge_from_the_engine() {
     assert_eq!(edges("e"), []);
 }
 
-#[test]
-fn the_longest_remaining_path_counts_sizes() {
-    let mut graph = draft("a:\n b: a\n c: a\n d: b c");
-    graph.tasks[2].size = Size::Large;
-    let plan = check(&graph, Millis::from_secs(60)).unwrap();
-    assert_eq!(plan.remaining_paths(), [3 + 8 + 3, 3 + 3, 8 + 3, 3]);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -258,4 +250,38 @@ fn a_command_with_a_nul_and_a_title_of_two_lines_are_faults() {
     bad.tasks[0].acceptance = vec!["test -e a &&\n\ttest -e b".into()];
     bad.tasks[0].title = "one".into();
     assert!(check_draft(&bad).is_empty());
+}
+
+#[test]
+fn what_a_task_wants_to_itself_is_named_plainly_and_leaves_something_for_others() {
+    let mut bad = draft("a:\n b:\n c:");
+    bad.tasks[0].resources = vec!["a port".into(), String::new()];
+    bad.tasks[1].resources = (0..5).map(|n| format!("r{n}")).collect();
+    bad.tasks[1].weight = Some(0);
+    bad.tasks[2].weight = Some(5);
+    let told = check_draft(&bad).join("\n");
+    for wanted in [
+        "`a` names the resource \"a port\"",
+        "`a` names the resource \"\"",
+        "`resources` of `b` has 5 entries",
+        "the weight of `b` is 0; it must be 1 to 4",
+        "the weight of `c` is 5; it must be 1 to 4",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let mut many = draft("a:\n b:\n c:\n d:\n e:");
+    for (n, task) in (0..).zip(&mut many.tasks) {
+        task.resources = (0..4).map(|r| format!("r{}", n * 4 + r)).collect();
+    }
+    let told = check_draft(&many);
+    assert!(
+        told[0].starts_with("the plan names 20 resources; at most 16"),
+        "{told:?}"
+    );
+    let mut good = draft("a:\n b:");
+    good.tasks[0].resources = vec!["port:80".into(), "db".into(), "port:80".into()];
+    good.tasks[0].weight = Some(4);
+    let plan = check(&good, Millis::from_secs(60)).unwrap();
+    assert_eq!(plan.tasks[0].resources, ["db", "port:80"]);
+    assert_eq!([plan.tasks[0].weight, plan.tasks[1].weight], [4, 1]);
 }

@@ -10,6 +10,7 @@ mod permission;
 mod plan;
 mod proof;
 mod resume;
+mod schedule;
 mod steering;
 mod teller;
 mod tools;

@@ -40,6 +40,7 @@ impl Audit {
             "a lease's reservation is not the one that was recorded"
         );
         self.one_lease_a_task(mission);
+        self.slots(mission, now);
         self.is_the_fold(mission);
         assert_eq!(
             mission.todo().version,

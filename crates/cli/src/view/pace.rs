@@ -1,0 +1,112 @@
+//! What holds a mission up and what its Workers gain side by side: the critical path and the lanes, predicted and as they
+//! came.
+
+use mission::ids::TaskId;
+use mission::mission::Mission;
+use mission::schedule::{Fan, Narrow};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// The most tasks of a path that are named.
+const NAMED: usize = 8;
+
+/// One line for the critical path and one for the lanes; nothing for a plan of one task.
+pub(crate) fn lines(mission: &Mission) -> String {
+    let mut out = String::new();
+    if mission.tasks().nth(1).is_none() {
+        return out;
+    }
+    if let Some(critical) = mission.critical_path() {
+        let path = names(&critical.tasks);
+        let long = match critical.expected {
+            Some(long) => format!(
+                "about {long}, by {} finished attempts",
+                mission.durations().seen()
+            ),
+            None => format!(
+                "weighs {} small tasks; too few attempts have finished to say how long",
+                critical.weight
+            ),
+        };
+        write!(out, "critical path {path}: {long}").ok();
+        if let Some((path, took)) = mission
+            .actual_path()
+            .filter(|_| mission.outcome().is_some())
+        {
+            write!(out, "; as it came {}: {took}", names(&path)).ok();
+        }
+        out.push('\n');
+    }
+    if let Some(fan) = mission.fan() {
+        write!(out, "{}", fanned(mission, &fan)).ok();
+        if let Some(gain) = mission.gain().filter(|_| mission.outcome().is_some()) {
+            write!(out, "; as it came {} times", tenths(gain)).ok();
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn fanned(mission: &Mission, fan: &Fan) -> String {
+    let allowed = mission.terms().workers;
+    let gain = tenths(fan.predicted);
+    let workers = |n: u32| match n {
+        1 => "one Worker".to_owned(),
+        n => format!("{n} Workers"),
+    };
+    match fan.narrow {
+        Some(Narrow::Tiny) => {
+            let some = workers(fan.lanes);
+            format!(
+                "{some} of {allowed}: all of it is hardly more than setting up another workspace"
+            )
+        }
+        Some(Narrow::Graph { overlaps }) => {
+            let why = match overlaps {
+                0 => "of what needs what".to_owned(),
+                1 => "of what needs what, once because forecasts overlap".to_owned(),
+                n => format!("of what needs what, {n} times because forecasts overlap"),
+            };
+            let some = workers(fan.enough);
+            format!(
+                "{some} of {allowed} would be as fast, because {why}: predicted {gain} times as fast as one"
+            )
+        }
+        None => format!(
+            "{}: predicted {gain} times as fast as one",
+            workers(fan.lanes)
+        ),
+    }
+}
+
+fn tenths(n: u64) -> String {
+    format!("{}.{}", n / 10, n % 10)
+}
+
+fn names(path: &[TaskId]) -> String {
+    let (first, more) = (path.iter().take(NAMED), path.len().saturating_sub(NAMED));
+    let mut named: Vec<String> = first.map(TaskId::to_string).collect();
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    named.join(" → ")
+}
+
+/// The same for machines.
+pub(crate) fn machines(mission: &Mission) -> Value {
+    let critical = mission.critical_path();
+    let actual = mission.actual_path();
+    let fan = mission.fan();
+    json!({
+        "critical_path": critical.as_ref().map(|critical| &critical.tasks),
+        "critical_weight": critical.as_ref().map(|critical| critical.weight),
+        "critical_ms": critical.and_then(|critical| critical.expected),
+        "actual_path": actual.as_ref().map(|(path, _)| path),
+        "actual_ms": actual.map(|(_, took)| took),
+        "lanes": fan.map(|fan| fan.lanes),
+        "lanes_enough": fan.map(|fan| fan.enough),
+        "gain_predicted_tenths": fan.map(|fan| fan.predicted),
+        "gain_tenths": mission.gain(),
+        "worker_slots": mission.worker_slots().now(),
+    })
+}

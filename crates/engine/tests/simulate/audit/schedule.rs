@@ -1,0 +1,230 @@
+//! Who starts next and how many at once, by a book of its own: nobody of a lower class is preferred, slots follow from
+//! how turns ended, and whoever could start does.
+
+use super::*;
+use mission::plan::Priority;
+
+/// The slots of one role, counted from its turns alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slots {
+    pub(super) now: u32,
+    cap: u32,
+    row: i32,
+}
+
+impl Slots {
+    fn new(cap: u32) -> Self {
+        let now = cap.min(limits::SLOTS_FIRST);
+        Self { now, cap, row: 0 }
+    }
+
+    fn ended(&mut self, ending: &Ending) {
+        let host = matches!(
+            ending,
+            Ending::Failed {
+                failure: Failure::Transient | Failure::Silent,
+                ..
+            }
+        );
+        match ending {
+            Ending::Answered => self.row = self.row.max(0) + 1,
+            Ending::Refused { .. } => self.row = self.row.min(0) - 1,
+            _ if host => self.row = self.row.min(0) - 1,
+            _ => return,
+        }
+        if self.row == limits::SLOTS_GROW as i32 {
+            (self.now, self.row) = (self.cap.min(self.now + 1), 0);
+        } else if self.row == -(limits::SLOTS_SHRINK as i32) {
+            (self.now, self.row) = (1.max(self.now - 1), 0);
+        }
+    }
+}
+
+/// What the book knows.
+pub(super) struct Book {
+    workers: Slots,
+    reviewers: Slots,
+    /// In so many lanes the plan is carried out.
+    lanes: u32,
+    /// Since when each task could start.
+    since: BTreeMap<TaskId, Timestamp>,
+}
+
+impl Book {
+    pub(super) fn new(terms: &Terms) -> Self {
+        Self {
+            workers: Slots::new(terms.workers),
+            reviewers: Slots::new(limits::REVIEWERS),
+            lanes: terms.workers,
+            since: BTreeMap::new(),
+        }
+    }
+}
+
+fn class(priority: Priority, waited: Millis) -> u64 {
+    let own = match priority {
+        Priority::Low => 0,
+        Priority::Normal => 1,
+        Priority::High => 2,
+    };
+    2.min(own + waited.0 / limits::AGING.0)
+}
+
+impl Audit {
+    /// Looks at an event before it is folded in; `before` is when the one before it was decided.
+    pub(super) fn scheduled(&self, before: Timestamp, event: &Event) {
+        let Event::TurnStarted {
+            turn: Turn::Work { attempt },
+            ..
+        } = event
+        else {
+            return;
+        };
+        let waited = |since: Timestamp| before.since(since);
+        let task = self.shadow.task(attempt.task).expect("it is in the plan");
+        let own = match task.state {
+            State::Parked { until, .. } => waited(until),
+            _ => waited(self.book.since[&attempt.task]),
+        };
+        let own = class(task.task.priority, own);
+        for (id, since) in &self.book.since {
+            let other = &self.shadow.task(*id).expect("it is in the plan").task;
+            let mut held = self.shadow.held();
+            if held.any(|(name, _)| other.resources.iter().any(|own| own == name)) {
+                continue;
+            }
+            let theirs = class(other.priority, waited(*since));
+            assert!(
+                other.kind != TaskKind::Agent || theirs <= own,
+                "{attempt} starts before {id}, which is of a higher class by now"
+            );
+        }
+    }
+
+    /// Keeps the book, after an event was folded in.
+    pub(super) fn schedule_goes_on(&mut self, event: &Event) {
+        match event {
+            Event::TurnEnded { turn, ending, .. } => match turn.role() {
+                Role::Worker => self.book.workers.ended(ending),
+                Role::Reviewer => self.book.reviewers.ended(ending),
+                _ => {}
+            },
+            // What is hardly any work is done in one lane.
+            Event::Planned { plan } => {
+                let agents = plan
+                    .tasks
+                    .iter()
+                    .filter(|task| task.kind == TaskKind::Agent);
+                let work: u64 = agents.map(|task| u64::from(task.size.weight())).sum();
+                self.book.lanes = match work <= limits::TINY {
+                    true => 1,
+                    false => self.terms.workers,
+                };
+            }
+            Event::Resumed { .. } => {
+                let (lanes, since) = (self.book.lanes, std::mem::take(&mut self.book.since));
+                self.book = Book {
+                    lanes,
+                    since,
+                    ..Book::new(&self.terms)
+                };
+            }
+            _ => {}
+        }
+        let (since, last) = (&mut self.book.since, self.last);
+        let anew = match event {
+            Event::Rejected { attempt, .. } => Some(attempt.task),
+            _ => None,
+        };
+        let shadow = &self.shadow;
+        since.retain(|id, _| {
+            anew != Some(*id)
+                && shadow
+                    .task(*id)
+                    .is_some_and(|task| task.state == State::Ready)
+        });
+        for task in shadow.tasks().filter(|task| task.state == State::Ready) {
+            since.entry(task.task.id).or_insert(last);
+        }
+    }
+
+    /// No role has more turns than slots, and no task waits for a slot that is free.
+    pub(super) fn slots(&self, mission: &Mission, now: Timestamp) {
+        let of = |role| {
+            mission
+                .leases()
+                .filter(move |(_, lease)| lease.turn.role() == role)
+        };
+        let (workers, reviewers) = (self.book.workers.now, self.book.reviewers.now);
+        assert_eq!(
+            (workers, reviewers),
+            (mission.worker_slots().now(), mission.reviewer_slots().now()),
+            "slots do not follow from how turns ended"
+        );
+        let budget = mission.budget();
+        let reserve = limits::RESERVE_WORK.min(budget.limit / 4).max(1);
+        let least = Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST);
+        let may = mission.phase() == mission::mission::Phase::Running
+            && !mission.winding_down()
+            && mission.pause().is_none()
+            && mission.outcome().is_none()
+            && budget.free() >= reserve
+            && mission.deadline().since(now) >= least;
+        let workers = workers.min(self.book.lanes);
+        let slots_of = |task: &Task| task.weight.min(workers);
+        let work = of(Role::Worker).filter_map(|(_, lease)| match lease.turn {
+            Turn::Work { attempt } => Some(self.tasks[&attempt.task].weight),
+            _ => None,
+        });
+        let room = workers.saturating_sub(work.sum());
+        let taken = self.what_runs_has(mission);
+        let could = |id: &&TaskId| {
+            let task = &self.tasks[*id];
+            let free = task
+                .resources
+                .iter()
+                .all(|name| !taken.contains(name.as_str()));
+            task.kind == TaskKind::Agent && free
+        };
+        let woken = mission.tasks().filter(|task| match task.state {
+            State::Parked { until, .. } => until <= now,
+            _ => false,
+        });
+        let waiting = self.book.since.keys();
+        let waiting = waiting.chain(woken.map(|task| &task.task.id));
+        let waiting: Vec<&TaskId> = waiting.filter(could).collect();
+        // One that needs more slots than are free may be next, and is waited for.
+        let fit = |id: &&&TaskId| slots_of(&self.tasks[**id]) <= room;
+        if may && room > 0 && waiting.iter().filter(fit).count() == waiting.len() {
+            let none: [&TaskId; 0] = [];
+            assert_eq!(waiting, none, "waits, and {room} slots are free");
+        }
+    }
+
+    /// The resources of all Workers and checks that run, each of which only one of them has.
+    fn what_runs_has(&self, mission: &Mission) -> BTreeSet<&str> {
+        let works = mission
+            .leases()
+            .filter_map(|(epoch, lease)| match lease.turn {
+                Turn::Work { attempt } => Some((epoch, attempt.task)),
+                _ => None,
+            });
+        let checks = mission.gate_leases().filter_map(|(epoch, lease)| {
+            let (task, _) = lease.gate.id.split_once("/accept-")?;
+            Some((
+                epoch,
+                task.parse().expect("a task's own check has its name"),
+            ))
+        });
+        let mut taken = BTreeMap::new();
+        for (epoch, id) in works.chain(checks) {
+            for name in &self.tasks[&id].resources {
+                let other = taken.insert(name.as_str(), epoch);
+                assert_eq!(other, None, "{name} is held twice, once for {id}");
+            }
+        }
+        let held: BTreeMap<&str, Epoch> = mission.held().collect();
+        assert_eq!(held, taken, "what is held is not what runs");
+        taken.into_keys().collect()
+    }
+}

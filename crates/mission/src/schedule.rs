@@ -1,0 +1,143 @@
+//! Which task a free Worker takes next, and in which lane.
+//!
+//! A task that could start belongs to the lane of the task that made it ready, where its workspace is warm; those that
+//! need nothing are dealt out. A free lane takes the newest of its own, and where it has none the oldest of the richest
+//! lane. Both only among the tasks of the best rank: the highest class first, and of that the longest remaining path.
+
+mod claim;
+mod durations;
+mod fan;
+mod ready;
+mod slots;
+
+pub(crate) use claim::Claim;
+pub use durations::Durations;
+pub use fan::{Critical, Fan, Narrow};
+pub(crate) use ready::{Rank, Ready};
+pub use slots::Slots;
+
+use crate::event::{Ending, Turn};
+use crate::ids::TaskId;
+use crate::limits;
+use crate::mission::{Mission, State};
+use crate::plan::TaskKind;
+use crate::planted;
+use crate::terms::Terms;
+use crate::time::Timestamp;
+use crate::turn::Role;
+use std::cmp::Reverse;
+
+/// The slots that a mission begins with, and begins anew with when it is resumed: of Workers, and of Reviewers.
+pub(crate) fn slots_of(terms: &Terms) -> (Slots, Slots) {
+    let workers = terms.workers.clamp(1, limits::WORKERS_CAP);
+    (Slots::new(workers), Slots::new(limits::REVIEWERS))
+}
+
+impl Mission {
+    /// How many lanes of Workers there are.
+    pub(crate) fn lanes(&self) -> u32 {
+        self.worker_slots().cap()
+    }
+
+    /// The slots of the Workers.
+    pub fn worker_slots(&self) -> Slots {
+        self.slots.0
+    }
+
+    /// The slots of the Reviewers.
+    pub fn reviewer_slots(&self) -> Slots {
+        self.slots.1
+    }
+
+    /// A turn is over, and its role may have another number of slots from now on.
+    pub(crate) fn slot_ended(&mut self, turn: Turn, ending: &Ending) {
+        match turn.role() {
+            Role::Worker => self.slots.0.ended(ending),
+            Role::Reviewer => self.slots.1.ended(ending),
+            Role::Commander | Role::Planner => {}
+        }
+    }
+
+    /// What could start by now may: parked tasks whose time has come are ready again, and who waited long rises.
+    pub(crate) fn time_goes_on(&mut self, at: Timestamp) {
+        while let Some((until, id)) = self
+            .parked
+            .first()
+            .copied()
+            .filter(|(until, _)| *until <= at)
+        {
+            self.parked.remove(&(until, id));
+            self.make_ready(id);
+        }
+        self.ready.age(at);
+    }
+
+    /// Puts a task among those that could start.
+    pub(crate) fn make_ready(&mut self, id: TaskId) {
+        let rank = self.rank(id);
+        let task = &self.tasks[&id];
+        let home = task.lane.or(task.home);
+        let claim = (task.task.kind == TaskKind::Agent).then(|| Claim::of(&task.task));
+        let home = home.filter(|_| claim.is_some());
+        let (lanes, last) = (self.lanes(), self.last);
+        self.ready.insert(id, rank, claim, home, lanes, last);
+    }
+
+    /// The task that starts now and its lane, if one can: the best of those that are ready and of those whose wait ends
+    /// at this very moment. One that needs a resource which somebody has is passed over; one that needs more slots than
+    /// are free is waited for, or lighter ones would pass it for ever.
+    pub(crate) fn next_work(&self, now: Timestamp) -> Option<(TaskId, u32)> {
+        let most = self.fan.map_or(u32::MAX, |fan| fan.lanes);
+        let slots = self.worker_slots().granted().min(most);
+        let room = slots.saturating_sub(self.slots_taken());
+        if room == 0 {
+            return None;
+        }
+        let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
+        let is_free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
+        let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
+        let ready = self
+            .ready
+            .best(&free, |claim| self.are_free(&claim.resources));
+        let (id, lane) = match (ready, self.woken(now)) {
+            (Some((rank, id, lane)), Some(woken)) if rank < self.rank(woken) => (id, lane),
+            (Some((_, id, lane)), None) => (id, lane),
+            (_, Some(woken)) => {
+                let own = self.tasks[&woken].lane.filter(|lane| free.contains(lane));
+                (woken, own.or(free.first().copied())?)
+            }
+            (None, None) => return None,
+        };
+        let weight = self.tasks[&id].task.weight.min(slots);
+        (weight <= room).then_some((id, lane))
+    }
+
+    fn rank(&self, id: TaskId) -> Rank {
+        let task = &self.tasks[&id];
+        let (priority, weight) = (task.task.priority, task.task.weight);
+        (Reverse(priority), Reverse(task.path), Reverse(weight))
+    }
+
+    /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
+    /// them starts the others are ready, so that only the first few need to be looked at.
+    fn woken(&self, now: Timestamp) -> Option<TaskId> {
+        let due = self.parked.iter().take_while(|(until, _)| *until <= now);
+        let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
+        let may = |id: &TaskId| self.are_free(&self.tasks[id].task.resources);
+        few.filter(may).min_by_key(|id| (self.rank(*id), *id))
+    }
+
+    /// The first tasks of a plan are dealt out to the lanes, the best first.
+    pub(crate) fn deal(&mut self, ids: &[TaskId]) {
+        let mut ids = ids.to_vec();
+        ids.sort_by_key(|id| (self.rank(*id), *id));
+        let lanes = self.lanes();
+        for (n, id) in (0..).zip(&ids) {
+            self.task_mut(*id).home = Some(n % lanes + 1);
+        }
+        // A lane takes its newest, which is to be its best.
+        for id in ids.iter().rev() {
+            self.set_state(*id, State::Ready);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a task needs to itself while it runs: resources that exist once, and slots.
+
+use crate::event::Ending;
+use crate::gate::{Gate, GateKind};
+use crate::ids::{Epoch, TaskId};
+use crate::mission::Mission;
+use crate::plan::Task;
+use crate::planted;
+
+/// What a task takes while it runs. Tasks that take the same are looked for together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Claim {
+    /// The resources, sorted.
+    pub(crate) resources: Vec<String>,
+    /// So many slots.
+    pub(crate) weight: u32,
+}
+
+impl Claim {
+    pub(crate) fn of(task: &Task) -> Self {
+        Self {
+            resources: task.resources.clone(),
+            weight: task.weight,
+        }
+    }
+}
+
+impl Mission {
+    /// Which lease has which resource: that of a Worker whose task names it, or of a check of such a task.
+    pub fn held(&self) -> impl Iterator<Item = (&str, Epoch)> {
+        self.held
+            .iter()
+            .map(|(name, epoch)| (name.as_str(), *epoch))
+    }
+
+    /// The first of these resources that somebody has, and who that is as people call it.
+    pub(crate) fn holder(&self, resources: &[String]) -> Option<(&str, String)> {
+        let (name, epoch) = resources
+            .iter()
+            .find_map(|name| self.held.get_key_value(name))?;
+        let worker = self.leases.get(epoch).map(|lease| lease.turn.told());
+        let check = || {
+            Some(format!(
+                "the check {}",
+                self.gate_leases.get(epoch)?.gate.id
+            ))
+        };
+        Some((name, worker.or_else(check).unwrap_or_default()))
+    }
+
+    /// Whether nobody has any of these resources.
+    pub(crate) fn are_free(&self, resources: &[String]) -> bool {
+        let taken = resources.iter().any(|name| self.held.contains_key(name));
+        !taken || planted!("resource_held_twice")
+    }
+
+    /// What a check needs to itself: the resources of the task whose proof it is.
+    pub(crate) fn resources_of(&self, gate: &Gate) -> &[String] {
+        let own = (gate.kind == GateKind::Acceptance).then_some(&gate.id);
+        let id = own.and_then(|id| id.split('/').next()?.parse::<TaskId>().ok());
+        let task = id.and_then(|id| self.tasks.get(&id));
+        task.map_or(&[], |task| &task.task.resources)
+    }
+
+    pub(crate) fn hold(&mut self, epoch: Epoch, resources: &[String]) {
+        let held = resources.iter().map(|name| (name.clone(), epoch));
+        self.held.extend(held);
+    }
+
+    /// A lease is over, however it ended, and what it had is free.
+    pub(crate) fn release(&mut self, epoch: Epoch, ending: Option<&Ending>) {
+        if planted!("resource_leaked_on_cancel") && ending == Some(&Ending::Cancelled) {
+            return;
+        }
+        self.held.retain(|_, holder| *holder != epoch);
+    }
+
+    /// How many slots the Workers take that run.
+    pub(crate) fn slots_taken(&self) -> u32 {
+        let weight = |turn: &crate::event::Turn| match turn {
+            crate::event::Turn::Work { attempt } => self.tasks[&attempt.task].task.weight,
+            _ => 0,
+        };
+        self.leases.values().map(|lease| weight(&lease.turn)).sum()
+    }
+}

@@ -1,0 +1,178 @@
+//! How long tasks take, as far as this mission has seen it, and how long that makes the rest of the way.
+
+use crate::ids::TaskId;
+use crate::limits;
+use crate::mission::{Mission, TaskState};
+use crate::plan::{Size, Task, TaskKind};
+use crate::time::{Millis, Timestamp};
+use std::collections::BTreeMap;
+
+/// What was learned of how long tasks take, by kind and size. Until enough attempts have finished nothing is known, and
+/// the sizes of the plan are weighed against each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// How many finished, and how long all of them took.
+    of: BTreeMap<(TaskKind, Size), (u32, Millis)>,
+    /// When an engine last took the mission up: a turn that began before stood still for a while.
+    woke: Timestamp,
+    /// What tasks weighed when paths were last reckoned, where it was not by their sizes.
+    reckoned: Option<Vec<u64>>,
+    /// What each task is known to take, in missions of which everything is known beforehand: in tests.
+    told: BTreeMap<TaskId, Millis>,
+}
+
+impl Durations {
+    /// How many finished tasks it knows of.
+    pub fn seen(&self) -> u32 {
+        self.of.values().map(|(n, _)| n).sum()
+    }
+
+    /// How long such a task takes, as far as is known: what those of its kind and size took on average, or, of which too
+    /// few have finished, what its size makes of the others. `None` until enough attempts have finished.
+    pub fn expected(&self, kind: TaskKind, size: Size) -> Option<Millis> {
+        let mean = |(n, all): (u32, Millis)| Millis((all.0 / u64::from(n.max(1))).max(1));
+        let own = self.of.get(&(kind, size)).copied();
+        if let Some(own) = own.filter(|(n, _)| *n >= limits::LEARNED) {
+            return Some(mean(own));
+        }
+        let agents = self
+            .of
+            .iter()
+            .filter(|((kind, _), _)| *kind == TaskKind::Agent);
+        let (mut n, mut weight, mut all) = (0, 0, 0);
+        for ((_, size), (seen, took)) in agents {
+            n += seen;
+            weight += u64::from(seen * size.weight());
+            all += took.0;
+        }
+        let known = n >= limits::LEARNED;
+        known.then(|| Millis((all * u64::from(size.weight()) / weight.max(1)).max(1)))
+    }
+
+    /// What a task weighs on a path: its duration, or where none is known its size.
+    fn weight(&self, task: &Task) -> u64 {
+        let told = self.told.get(&task.id).copied();
+        let known = told.or_else(|| self.expected(task.kind, task.size));
+        known.map_or(u64::from(task.size.weight()), |known| known.0)
+    }
+
+    /// What tasks of each kind and size weigh.
+    fn weights(&self) -> Vec<u64> {
+        let kinds = [TaskKind::Agent, TaskKind::Gate, TaskKind::Ask];
+        let sizes = [Size::Small, Size::Medium, Size::Large];
+        let each = kinds
+            .iter()
+            .flat_map(|kind| sizes.map(|size| (*kind, size)));
+        each.map(|(kind, size)| {
+            let known = self.expected(kind, size);
+            known.map_or(u64::from(size.weight()), |known| known.0)
+        })
+        .collect()
+    }
+
+    /// Whether tasks weigh otherwise against each other than when paths were last reckoned, by more than a little.
+    fn tips(&self) -> bool {
+        let now = self.weights();
+        let sizes = || Self::default().weights();
+        let then = self.reckoned.clone().unwrap_or_else(sizes);
+        let share = |weights: &[u64], n: usize| {
+            u128::from(weights[n]) * 1_000 / u128::from(weights[0].max(1))
+        };
+        (1..now.len()).any(|n| {
+            let (now, then) = (share(&now, n), share(&then, n));
+            now.abs_diff(then) * limits::TIPS > then
+        })
+    }
+
+    /// Takes one more in. Tells whether paths are to be reckoned anew: not with each, so that the cost of one stays the
+    /// same however large the plan is, but each time that twice as many are known, and only if they tell something new.
+    fn learn(&mut self, kind: TaskKind, size: Size, took: Millis) -> bool {
+        let (n, all) = self.of.entry((kind, size)).or_default();
+        (*n, *all) = (*n + 1, *all + took);
+        let seen = self.seen();
+        let doubled =
+            seen.is_multiple_of(limits::LEARNED) && (seen / limits::LEARNED).is_power_of_two();
+        doubled && self.told.is_empty() && self.tips()
+    }
+}
+
+impl Mission {
+    /// What was learned of how long tasks take.
+    pub fn durations(&self) -> &Durations {
+        &self.durations
+    }
+
+    /// From now on turns that run have stood still for a while.
+    pub(crate) fn woke_at(&mut self, at: Timestamp) {
+        self.durations.woke = at;
+    }
+
+    /// A task took so long, in which nothing stood still.
+    pub(crate) fn learn(&mut self, id: TaskId, since: Timestamp, at: Timestamp) {
+        if since < self.durations.woke {
+            return;
+        }
+        let Some(task) = self.tasks.get(&id) else {
+            return;
+        };
+        let (kind, size) = (task.task.kind, task.task.size);
+        if self.durations.learn(kind, size, at.since(since)) {
+            self.durations.reckoned = Some(self.durations.weights());
+            self.reckon_paths();
+        }
+    }
+
+    /// Reckons for each task how long the longest path from its start to the end is.
+    pub(crate) fn reckon_paths(&mut self) {
+        let durations = &self.durations;
+        let paths = longest(&self.tasks, |task| durations.weight(task));
+        for (id, path) in paths {
+            self.task_mut(id).path = path;
+            self.ready.moves(id, path);
+        }
+    }
+
+    /// Tells how long each task will take. For tests, which compare with a mission that knows it.
+    #[doc(hidden)]
+    pub fn foretell(&mut self, told: BTreeMap<TaskId, Millis>) {
+        self.durations.told = told;
+        self.reckon_paths();
+    }
+}
+
+/// The longest path from each task to the end.
+pub(super) fn longest(
+    tasks: &BTreeMap<TaskId, TaskState>,
+    weight: impl Fn(&Task) -> u64,
+) -> BTreeMap<TaskId, u64> {
+    let mut left: BTreeMap<TaskId, usize> = tasks.keys().map(|id| (*id, 0)).collect();
+    for need in tasks.values().flat_map(|task| &task.task.needs) {
+        if let Some(left) = left.get_mut(need) {
+            *left += 1;
+        }
+    }
+    let mut open: Vec<TaskId> = left
+        .iter()
+        .filter(|(_, n)| **n == 0)
+        .map(|(id, _)| *id)
+        .collect();
+    let mut paths: BTreeMap<TaskId, u64> = BTreeMap::new();
+    while let Some(id) = open.pop() {
+        let task = &tasks[&id].task;
+        let path = paths.entry(id).or_default();
+        *path += weight(task);
+        let path = *path;
+        for need in &task.needs {
+            let Some(n) = left.get_mut(need) else {
+                continue;
+            };
+            let longest = paths.entry(*need).or_default();
+            *longest = path.max(*longest);
+            *n -= 1;
+            if *n == 0 {
+                open.push(*need);
+            }
+        }
+    }
+    paths
+}

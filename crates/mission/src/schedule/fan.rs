@@ -1,0 +1,201 @@
+//! Into how many lanes a plan fans out, what that gains, and the path that nothing shortens. A forecast by sizes, and what
+//! it came to.
+
+use super::durations::longest;
+use crate::ids::TaskId;
+use crate::limits;
+use crate::mission::{Mission, State, TaskState};
+use crate::plan::TaskKind;
+use crate::time::{Millis, Timestamp};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a plan does not gain by as many lanes as the user allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrow {
+    /// All of it together is hardly more than setting up another lane: it is done in one.
+    Tiny,
+    /// More lanes would make it hardly shorter, because of what needs what. They are not closed for it: a lane costs
+    /// nothing until a task starts in it, and in simulated time plans took up to a fifth longer where a forecast by
+    /// sizes had closed them.
+    Graph {
+        /// How many needs the engine added because forecasts overlap.
+        overlaps: usize,
+    },
+}
+
+/// Into how many lanes a plan fans out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fan {
+    /// So many lanes are opened at the most.
+    pub lanes: u32,
+    /// With so many it takes as long as with all that the user allows, or hardly longer.
+    pub enough: u32,
+    /// Why it does not gain by more, if it does not.
+    pub narrow: Option<Narrow>,
+    /// How many tenths of the time it would take in one lane, over the time that it takes: 25 is two and a half times as
+    /// fast. By the sizes of the plan.
+    pub predicted: u64,
+}
+
+/// The path that nothing shortens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Critical {
+    /// The tasks of it, in order.
+    pub tasks: Vec<TaskId>,
+    /// How long it is in small tasks, by sizes.
+    pub weight: u64,
+    /// How long it takes, by what was learned; `None` while too little is known.
+    pub expected: Option<Millis>,
+}
+
+impl Mission {
+    /// Into how many lanes the plan fans out; `None` before there is a plan.
+    pub fn fan(&self) -> Option<Fan> {
+        self.fan
+    }
+
+    /// Says into how many lanes a new plan fans out.
+    pub(crate) fn fan_out(&mut self) {
+        let cap = self.lanes();
+        let open = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.state != State::Landed);
+        let open: BTreeMap<TaskId, TaskState> =
+            open.map(|(id, task)| (*id, task.clone())).collect();
+        let agents = || {
+            open.values()
+                .filter(|task| task.task.kind == TaskKind::Agent)
+        };
+        let work: u64 = agents()
+            .map(|task| u64::from(task.task.size.weight()))
+            .sum();
+        let (mut lanes, mut enough, mut narrow) = (cap, cap, None);
+        let most = time(&open, cap);
+        let gains = |lanes: &u32| time(&open, *lanes) <= most + most / limits::LANE_PAYS;
+        if work <= limits::TINY {
+            (lanes, enough) = (1, 1);
+            narrow = (agents().count() > 1 && cap > 1).then_some(Narrow::Tiny);
+        } else if let Some(fewer) = (1..cap).find(gains) {
+            let overlaps = agents().map(|task| task.task.added.len()).sum();
+            (enough, narrow) = (fewer, Some(Narrow::Graph { overlaps }));
+        }
+        let predicted = time(&open, 1) * 10 / time(&open, lanes).max(1);
+        self.fan = Some(Fan {
+            lanes,
+            enough,
+            narrow,
+            predicted,
+        });
+    }
+
+    /// How many tenths of the time that all Workers worked the mission's tasks took: what fanning out gained. `None`
+    /// before something has landed.
+    pub fn gain(&self) -> Option<u64> {
+        let landed = || {
+            self.tasks
+                .values()
+                .filter(|task| task.state == State::Landed)
+        };
+        let first = landed().filter_map(|task| task.started).min()?;
+        let last = landed().filter_map(|task| task.ended).max()?;
+        let span = |task: &TaskState| Some(task.ended?.since(task.started?).0);
+        let all: u64 = landed().filter_map(span).sum();
+        Some(all * 10 / last.since(first).0.max(1))
+    }
+
+    /// The longest path of the plan, as it is predicted.
+    pub fn critical_path(&self) -> Option<Critical> {
+        let learned = self.durations();
+        let expected = |task: &crate::plan::Task| learned.expected(task.kind, task.size);
+        let paths = longest(&self.tasks, |task| {
+            expected(task).map_or(u64::from(task.size.weight()), |known| known.0)
+        });
+        let best = |id: &TaskId| (paths.get(id).copied(), Reverse(*id));
+        let mut next = paths.keys().copied().max_by_key(best);
+        let mut tasks = Vec::new();
+        while let Some(id) = next {
+            tasks.push(id);
+            let after = self.tasks[&id].needed_by.iter();
+            let after = after.filter(|id| self.tasks.contains_key(id));
+            next = after.copied().max_by_key(best);
+        }
+        let of = |id: &TaskId| &self.tasks[id].task;
+        let weight = tasks.iter().map(|id| u64::from(of(id).size.weight())).sum();
+        let known: Option<Vec<Millis>> = tasks.iter().map(|id| expected(of(id))).collect();
+        let expected = known.map(|known| Millis(known.iter().map(|known| known.0).sum()));
+        (!tasks.is_empty()).then_some(Critical {
+            tasks,
+            weight,
+            expected,
+        })
+    }
+
+    /// The path that it came to: from the task that landed last back along whatever was waited for last. With how long
+    /// that took from its first start to its end. `None` before something has landed.
+    pub fn actual_path(&self) -> Option<(Vec<TaskId>, Millis)> {
+        let landed = |id: &TaskId| {
+            let task = self
+                .tasks
+                .get(id)
+                .filter(|task| task.state == State::Landed)?;
+            Some((task.ended?, *id))
+        };
+        let (end, last) = self.tasks.keys().filter_map(landed).max()?;
+        let (mut path, mut start) = (vec![last], end);
+        loop {
+            let task = &self.tasks[path.last()?];
+            start = task.started.unwrap_or(start).min(start);
+            match task.task.needs.iter().filter_map(landed).max() {
+                Some((_, need)) => path.push(need),
+                None => break,
+            }
+        }
+        path.reverse();
+        Some((path, end.since(start)))
+    }
+}
+
+/// How long tasks take in so many lanes, in small tasks: whoever has the longest path before them starts first.
+fn time(tasks: &BTreeMap<TaskId, TaskState>, lanes: u32) -> u64 {
+    let weight = |id: &TaskId| match tasks[id].task.kind {
+        TaskKind::Agent => u64::from(tasks[id].task.size.weight()),
+        TaskKind::Gate | TaskKind::Ask => 0,
+    };
+    let paths = longest(tasks, |task| weight(&task.id));
+    let known = |id: &TaskId| {
+        tasks[id]
+            .task
+            .needs
+            .iter()
+            .filter(|need| tasks.contains_key(need))
+    };
+    let mut left: BTreeMap<TaskId, usize> =
+        tasks.keys().map(|id| (*id, known(id).count())).collect();
+    let free = left.iter().filter(|(_, left)| **left == 0);
+    let mut ready: BTreeSet<(Reverse<u64>, TaskId)> =
+        free.map(|(id, _)| (Reverse(paths[id]), *id)).collect();
+    let mut running: BTreeSet<(Timestamp, TaskId)> = BTreeSet::new();
+    let mut now = Timestamp(0);
+    loop {
+        while running.len() < lanes as usize
+            && let Some((_, id)) = ready.pop_first()
+        {
+            running.insert((now + Millis(weight(&id)), id));
+        }
+        let Some((end, id)) = running.pop_first() else {
+            return now.0;
+        };
+        now = end;
+        for next in &tasks[&id].needed_by {
+            let Some(left) = left.get_mut(next) else {
+                continue;
+            };
+            *left -= 1;
+            if *left == 0 {
+                ready.insert((Reverse(paths[next]), *next));
+            }
+        }
+    }
+}
