@@ -78,7 +78,16 @@ impl Step {
         if message.info.role != Speaker::User {
             return None;
         }
-        let mark = message.info.id.strip_prefix("msg_")?.get(12..)?;
+        Self::named(&message.info.id, order)
+    }
+
+    /// Whether a message of this id is the prompt.
+    pub(super) fn is(self, id: &str, order: &Order) -> bool {
+        Self::named(id, order) == Some(self)
+    }
+
+    fn named(id: &str, order: &Order) -> Option<Self> {
+        let mark = id.strip_prefix("msg_")?.get(12..)?;
         let note = || {
             let n = u32::from_str_radix(mark.get(NOTE_MARK..)?, 16).ok()?;
             Some(Self::Note(n))

@@ -44,6 +44,7 @@ pub(super) async fn run(
         counted: None,
         told: order.told,
         noted: BTreeSet::new(),
+        known: 0,
         hints: None,
         posted: None,
         sent: None,
@@ -90,6 +91,8 @@ struct Turn {
     told: u32,
     /// The notes that came after it.
     noted: BTreeSet<u32>,
+    /// The number of the last note that there was when the session was last looked at.
+    known: u32,
     hints: Option<Hints>,
     asks: Asks,
     /// When this run sent its last prompt; an older fault in the session is not this run's.
@@ -236,6 +239,7 @@ impl Turn {
             self.hints = Some(self.host.hub.hear(&self.session));
             self.watcher.sign(Sign::Session(self.session.clone()));
         }
+        self.known = self.last_said();
         match self.look(api).await? {
             View::Unasked(newest) => {
                 let brief = self.order.brief.clone();

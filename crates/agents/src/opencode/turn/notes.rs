@@ -4,12 +4,13 @@
 //! another. So a note is a prompt of its own, named like the others: whoever goes on with the turn sees which ones it
 //! has. What the brief held stands with the brief.
 
-use super::{Closed, End, Turn};
+use super::{Closed, End, Sent, Turn};
 use crate::Note;
 use crate::brief;
 use crate::opencode::api::{Api, CallError};
 use crate::opencode::session::Step;
 use crate::opencode::wire::Message;
+use std::collections::BTreeSet;
 
 impl Turn {
     /// The first note that the session does not hold yet.
@@ -29,13 +30,18 @@ impl Turn {
     /// What of the notes the session turns out to hold.
     pub(super) fn holds(&mut self, first: &Message, steps: &[Step]) {
         self.told = told_with(first).unwrap_or(self.order.told);
-        self.noted = steps
+        let found: BTreeSet<u32> = steps
             .iter()
             .filter_map(|step| match step {
                 Step::Note(n) => Some(*n),
                 _ => None,
             })
             .collect();
+        // An engine before this one may have said it and died before it could tell.
+        for n in found.difference(&self.noted) {
+            self.watcher.noted(*n);
+        }
+        self.noted = found;
     }
 
     /// The note that comes before the end of a turn is read: one that nobody has said to it yet, or one that came in
@@ -46,7 +52,8 @@ impl Turn {
         }
         let answered = &closed.last.info.parent;
         let missed = match Step::of(&closed.prompt, &self.order) {
-            Some(Step::Note(n)) if !answered.is_empty() && *answered != closed.prompt.info.id => {
+            // Names sort by time. What answers something later, a compaction's for example, has seen the note as well.
+            Some(Step::Note(n)) if !answered.is_empty() && *answered < closed.prompt.info.id => {
                 let mut notes = self.watcher.notes().into_iter();
                 notes.find(|note| note.n == n)
             }
@@ -62,16 +69,27 @@ impl Turn {
         note: Note,
         newest: Option<&Message>,
     ) -> Result<Option<End>, CallError> {
+        let step = Step::Note(note.n);
+        let is_it = |sent: &Sent| newest.is_none() && step.is(&sent.id, &self.order);
+        // It may have arrived though its answer was lost: under its own id it stays one prompt.
+        if let Some(sent) = self.sent.clone().filter(is_it) {
+            return self.said(api, note.n, sent).await;
+        }
         let found = match newest {
             Some(_) => None,
             None => api.newest(&self.order.directory, &self.session).await?,
         };
         let text = brief::said(&note.text);
-        let after = newest.or(found.as_ref());
-        let sent = self.send(api, Step::Note(note.n), text, after).await?;
-        self.noted.insert(note.n);
-        self.watcher.noted(note.n);
-        Ok(sent)
+        let id = step.id(&self.order, newest.or(found.as_ref()));
+        let told = None;
+        self.said(api, note.n, Sent { id, text, told }).await
+    }
+
+    async fn said(&mut self, api: &Api, n: u32, sent: Sent) -> Result<Option<End>, CallError> {
+        self.post(api, sent).await?;
+        self.noted.insert(n);
+        self.watcher.noted(n);
+        Ok(None)
     }
 }
 

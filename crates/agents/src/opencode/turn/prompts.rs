@@ -27,7 +27,7 @@ impl Turn {
         self.post(api, Sent { id, text, told }).await
     }
 
-    async fn post(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
+    pub(super) async fn post(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
         self.fault = None;
         self.posted = Some(Instant::now());
         self.heard = Instant::now();

@@ -14,12 +14,14 @@ use tokio::time::Instant;
 impl Turn {
     /// Listens until it is time to look again.
     pub(super) async fn watch(&mut self, api: &Api) -> Result<Option<End>, CallError> {
+        // Before the first look whether there is a note: one that comes while something else is heard stays news.
+        let known = self.known;
         loop {
             if let Some(end) = self.over() {
                 return Ok(Some(end));
             }
             let deadline = self.deadline();
-            let more = self.watcher.more_notes(self.last_said());
+            let more = self.watcher.more_notes(known);
             let Some(hints) = &mut self.hints else {
                 return Ok(None);
             };
@@ -61,9 +63,9 @@ impl Turn {
         match hint {
             Hint::Progress => None,
             Hint::Busy => {
-                // It went on all the same.
+                // It went on all the same, and can be told now what came while its provider made it wait.
                 self.fault = None;
-                None
+                self.unsaid().map(|_| None)
             }
             Hint::Doing(what) => {
                 self.doing = Some(what.clone());
