@@ -29,6 +29,15 @@ impl Mission {
     pub fn apply(&mut self, at: Timestamp, event: &Event) {
         self.last = self.last.max(at);
         self.events += 1;
+        match event {
+            // All the time in which it was over is told when it is resumed.
+            Event::Woke { idle } if self.outcome.is_none() => self.nobody_waited(*idle),
+            Event::Unpaused { .. } | Event::Sealed { .. } | Event::Resumed { .. } => {
+                let over = self.sealed_at.map_or(Millis(0), |sealed| at.since(sealed));
+                self.nobody_waited(self.stood_still(at) + over);
+            }
+            _ => {}
+        }
         self.time_goes_on(at);
         match event {
             Event::Opened { .. } => {}

@@ -372,7 +372,12 @@ impl Mission {
     /// queue: the project's gates then run once for all of them instead of once for each.
     pub(crate) fn has_company_coming(&self) -> bool {
         let is_awaited = |attempt: &AttemptId| !self.tasks[&attempt.task].needed_by.is_empty();
-        !self.company.is_empty()
+        // Whose check needs what a Worker has may not come for long.
+        let comes = |id: &TaskId| {
+            let check = self.next_acceptance(*id);
+            check.is_none_or(|gate| self.are_free(self.resources_of(gate)))
+        };
+        self.company.iter().any(comes)
             && self.queue.len() < self.stack_limit
             && !self.queue.iter().any(is_awaited)
     }

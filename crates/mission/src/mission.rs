@@ -561,6 +561,7 @@ impl Mission {
             self.deadlines.first().map(|(at, _)| *at),
             self.parked.range(from..).next().map(|(at, _)| *at),
             self.judging.range(from..).next().map(|(at, _)| *at),
+            self.ready.next_rise(now).filter(|_| self.paused.is_none()),
             self.questions
                 .values()
                 .map(|question| question.deadline)

@@ -23,8 +23,9 @@ use crate::mission::{Mission, State};
 use crate::plan::TaskKind;
 use crate::planted;
 use crate::terms::Terms;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use crate::turn::Role;
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 
 /// The slots that a mission begins with, and begins anew with when it is resumed: of Workers, and of Reviewers.
@@ -69,7 +70,9 @@ impl Mission {
             self.parked.remove(&(until, id));
             self.make_ready(id);
         }
-        self.ready.age(at);
+        if self.paused.is_none() && self.outcome.is_none() {
+            self.ready.age(at);
+        }
     }
 
     /// Puts a task among those that could start.
@@ -96,10 +99,20 @@ impl Mission {
         let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
         let is_free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
         let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
-        let ready = self
-            .ready
-            .best(&free, |claim| self.are_free(&claim.resources));
-        let (id, lane) = match (ready, self.woken(now)) {
+        // Most plans name no resource, and then no check is asked for one.
+        let wanted = OnceCell::new();
+        let may = |resources: &[String]| {
+            resources.is_empty()
+                || self.are_free(resources) && {
+                    let wanted = wanted.get_or_init(|| self.wanted_by_checks());
+                    !resources.iter().any(|name| wanted.contains(name.as_str()))
+                }
+        };
+        // Of time that only passed no event tells; who has waited long enough by now has risen all the same.
+        let aged = self.ready.aged(now);
+        let all = aged.as_ref().unwrap_or(&self.ready);
+        let ready = all.best(&free, |claim| may(&claim.resources));
+        let (id, lane) = match (ready, self.woken(now, may)) {
             (Some((rank, id, lane)), Some(woken)) if rank < self.rank(woken) => (id, lane),
             (Some((_, id, lane)), None) => (id, lane),
             (_, Some(woken)) => {
@@ -112,6 +125,11 @@ impl Mission {
         (weight <= room).then_some((id, lane))
     }
 
+    /// Time in which nobody ran the mission, or in which it was paused, makes nobody rise.
+    pub(crate) fn nobody_waited(&mut self, idle: Millis) {
+        self.ready.waits_longer(idle);
+    }
+
     fn rank(&self, id: TaskId) -> Rank {
         let task = &self.tasks[&id];
         let (priority, weight) = (task.task.priority, task.task.weight);
@@ -120,10 +138,10 @@ impl Mission {
 
     /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
     /// them starts the others are ready, so that only the first few need to be looked at.
-    fn woken(&self, now: Timestamp) -> Option<TaskId> {
+    fn woken(&self, now: Timestamp, may: impl Fn(&[String]) -> bool) -> Option<TaskId> {
         let due = self.parked.iter().take_while(|(until, _)| *until <= now);
         let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
-        let may = |id: &TaskId| self.are_free(&self.tasks[id].task.resources);
+        let may = |id: &TaskId| may(&self.tasks[id].task.resources);
         few.filter(may).min_by_key(|id| (self.rank(*id), *id))
     }
 

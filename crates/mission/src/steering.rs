@@ -155,12 +155,18 @@ impl Mission {
         self.deadline = self.deadline.max(at + limits::PAUSE);
     }
 
+    /// For how long it has been paused by now. In what of that no engine ran, what waits has moved already.
+    pub(crate) fn stood_still(&self, at: Timestamp) -> Millis {
+        self.paused.as_ref().map_or(Millis(0), |pause| {
+            let idle = self.idle.0.saturating_sub(pause.idle.0);
+            Millis(at.since(pause.since).0.saturating_sub(idle))
+        })
+    }
+
     /// The pause is over, if there was one: its time counts for nothing.
     pub(crate) fn goes_on_at(&mut self, at: Timestamp) {
+        let moved = self.stood_still(at);
         if let Some(pause) = self.paused.take() {
-            // In what of it no engine ran, the deadlines of questions have moved already.
-            let idle = Millis(self.idle.0.saturating_sub(pause.idle.0));
-            let moved = Millis(at.since(pause.since).0.saturating_sub(idle.0));
             for question in self.questions.values_mut() {
                 question.deadline = question.deadline + moved;
             }

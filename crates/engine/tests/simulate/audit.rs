@@ -320,10 +320,10 @@ impl Audit {
             recorded.at >= self.last,
             "time ran backwards in the journal"
         );
-        let before = std::mem::replace(&mut self.last, recorded.at);
+        self.last = recorded.at;
         self.events.push(recorded.clone());
         let event = &recorded.event;
-        self.scheduled(before, event);
+        self.scheduled(event);
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }

@@ -6,6 +6,7 @@ use crate::ids::{Epoch, TaskId};
 use crate::mission::Mission;
 use crate::plan::Task;
 use crate::planted;
+use std::collections::BTreeSet;
 
 /// What a task takes while it runs. Tasks that take the same are looked for together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,22 @@ impl Mission {
         let id = own.and_then(|id| id.split('/').next()?.parse::<TaskId>().ok());
         let task = id.and_then(|id| self.tasks.get(&id));
         task.map_or(&[], |task| &task.task.resources)
+    }
+
+    /// The resources that checks wait for: of the landing, and of what was handed in. No Worker takes one before them, or
+    /// what is finished would wait for what is only begun, again and again.
+    pub fn wanted_by_checks(&self) -> BTreeSet<&str> {
+        let landing = self.landing.as_ref().and_then(|_| self.next_landing_gate());
+        let handed_in = self
+            .checking
+            .iter()
+            .filter_map(|id| self.next_acceptance(*id));
+        landing
+            .into_iter()
+            .chain(handed_in)
+            .flat_map(|gate| self.resources_of(gate))
+            .map(String::as_str)
+            .collect()
     }
 
     pub(crate) fn hold(&mut self, epoch: Epoch, resources: &[String]) {

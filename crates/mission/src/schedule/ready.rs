@@ -5,7 +5,7 @@ use crate::ids::TaskId;
 use crate::limits;
 use crate::plan::Priority;
 use crate::planted;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,6 +127,31 @@ impl Ready {
             }
         }
         Some(entry)
+    }
+
+    /// When the next one rises.
+    pub(crate) fn next_rise(&self, after: Timestamp) -> Option<Timestamp> {
+        let from = (after + Millis(1), TaskId(0));
+        self.rising.range(from..).next().map(|(at, _)| *at)
+    }
+
+    /// As it is at this moment, where that is another than it was.
+    pub(crate) fn aged(&self, now: Timestamp) -> Option<Self> {
+        let rises = self.rising.first().is_some_and(|(at, _)| *at <= now);
+        rises.then(|| {
+            let mut aged = self.clone();
+            aged.age(now);
+            aged
+        })
+    }
+
+    /// Everybody rises so much later.
+    pub(crate) fn waits_longer(&mut self, idle: Millis) {
+        for entry in self.entries.values_mut() {
+            entry.rises = entry.rises.map(|at| at + idle);
+        }
+        let rising = std::mem::take(&mut self.rising).into_iter();
+        self.rising = rising.map(|(at, id)| (at + idle, id)).collect();
     }
 
     /// Who has waited long enough rises a class. Nobody rises more than twice.

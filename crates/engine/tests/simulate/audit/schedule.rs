@@ -46,8 +46,12 @@ pub(super) struct Book {
     reviewers: Slots,
     /// In so many lanes the plan is carried out.
     lanes: u32,
-    /// Since when each task could start.
+    /// Since when each task could start, without the time in which nobody ran the mission or it was paused.
     since: BTreeMap<TaskId, Timestamp>,
+    /// Since when it is paused, and for how much of that no engine ran it.
+    paused: Option<(Timestamp, Millis)>,
+    /// Since when it is over.
+    over: Option<Timestamp>,
 }
 
 impl Book {
@@ -57,6 +61,35 @@ impl Book {
             reviewers: Slots::new(limits::REVIEWERS),
             lanes: terms.workers,
             since: BTreeMap::new(),
+            paused: None,
+            over: None,
+        }
+    }
+
+    /// What counts for nobody's wait.
+    fn stands_still(&mut self, event: &Event, at: Timestamp) {
+        let moved = match event {
+            Event::Woke { idle } if self.over.is_none() => {
+                if let Some((_, lost)) = &mut self.paused {
+                    *lost = *lost + *idle;
+                }
+                *idle
+            }
+            Event::Paused { .. } => {
+                self.paused = Some((at, Millis(0)));
+                return;
+            }
+            Event::Unpaused { .. } | Event::Sealed { .. } | Event::Resumed { .. } => {
+                let stood = |(since, lost): (Timestamp, Millis)| at.since(since).0 - lost.0;
+                let paused = self.paused.take().map_or(0, stood);
+                let over = self.over.take().map_or(0, |over| at.since(over).0);
+                self.over = matches!(event, Event::Sealed { .. }).then_some(at);
+                Millis(paused + over)
+            }
+            _ => return,
+        };
+        for since in self.since.values_mut() {
+            *since = *since + moved;
         }
     }
 }
@@ -71,8 +104,8 @@ fn class(priority: Priority, waited: Millis) -> u64 {
 }
 
 impl Audit {
-    /// Looks at an event before it is folded in; `before` is when the one before it was decided.
-    pub(super) fn scheduled(&self, before: Timestamp, event: &Event) {
+    /// Looks at an event before it is folded in.
+    pub(super) fn scheduled(&self, event: &Event) {
         let Event::TurnStarted {
             turn: Turn::Work { attempt },
             ..
@@ -80,7 +113,7 @@ impl Audit {
         else {
             return;
         };
-        let waited = |since: Timestamp| before.since(since);
+        let waited = |since: Timestamp| self.last.since(since);
         let task = self.shadow.task(attempt.task).expect("it is in the plan");
         let own = match task.state {
             State::Parked { until, .. } => waited(until),
@@ -89,8 +122,9 @@ impl Audit {
         let own = class(task.task.priority, own);
         for (id, since) in &self.book.since {
             let other = &self.shadow.task(*id).expect("it is in the plan").task;
-            let mut held = self.shadow.held();
-            if held.any(|(name, _)| other.resources.iter().any(|own| own == name)) {
+            let held = self.shadow.held().map(|(name, _)| name);
+            let mut held = held.chain(self.shadow.wanted_by_checks());
+            if held.any(|name| other.resources.iter().any(|own| own == name)) {
                 continue;
             }
             let theirs = class(other.priority, waited(*since));
@@ -103,6 +137,7 @@ impl Audit {
 
     /// Keeps the book, after an event was folded in.
     pub(super) fn schedule_goes_on(&mut self, event: &Event) {
+        self.book.stands_still(event, self.last);
         match event {
             Event::TurnEnded { turn, ending, .. } => match turn.role() {
                 Role::Worker => self.book.workers.ended(ending),
@@ -177,7 +212,8 @@ impl Audit {
             _ => None,
         });
         let room = workers.saturating_sub(work.sum());
-        let taken = self.what_runs_has(mission);
+        let mut taken = self.what_runs_has(mission);
+        taken.extend(mission.wanted_by_checks());
         let could = |id: &&TaskId| {
             let task = &self.tasks[*id];
             let free = task
