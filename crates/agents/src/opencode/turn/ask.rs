@@ -155,6 +155,7 @@ impl Asks {
             text: line(&format!("{verb}: {what}"), 500),
             choices: choices(&asked.permission),
             about: asked.permission.clone(),
+            request: Some(asked.id.clone()),
         };
         let (watcher, within) = (Arc::clone(&self.watcher), self.within);
         let waiting = Waiting::default();
@@ -197,6 +198,8 @@ impl Asks {
                     text: line(&one.question, 2000),
                     choices,
                     about: QUESTION.to_owned(),
+                    // One request may ask several things, one after the other.
+                    request: Some(format!("{}/{n}", asked.id)),
                 };
                 shown.asks(n, &question);
                 answers.push(match put(&*watcher, question, within).await {
