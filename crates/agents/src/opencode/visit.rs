@@ -333,6 +333,29 @@ impl Visiting {
         }
         found
     }
+
+    /// Has the user's OpenCode forget the workspaces, which it would keep in mind for as long as it lives. It is asked no
+    /// longer than our own server would be waited for.
+    async fn let_go(&self) {
+        let members = self.host.family.as_ref().map(Family::members);
+        let directories: BTreeSet<PathBuf> = members.unwrap_or_default().into_values().collect();
+        let all = async {
+            for directory in directories {
+                if !self.host.server.is_at(&self.api) {
+                    return;
+                }
+                if let Err(error) = self.api.forget(&directory).await {
+                    tracing::debug!(%error, "a visited OpenCode server keeps a workspace");
+                }
+            }
+        };
+        if tokio::time::timeout(self.host.pace.grace, all)
+            .await
+            .is_err()
+        {
+            tracing::debug!("a visited OpenCode server does not forget workspaces in time");
+        }
+    }
 }
 
 impl Agent for Visiting {
@@ -365,6 +388,7 @@ impl Agent for Visiting {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
+            self.let_go().await;
             self.host.server.close().await;
             self.follower.abort();
             self.own.close().await;
