@@ -557,3 +557,6 @@ impl Dispatcher {
         self.performers.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -264,7 +264,8 @@ mod tests {
         fn noted(&self, _: u32) {}
 
         fn settled(&self, question: &Question, answer: &str) {
-            let told = format!("{} {answer}", question.text);
+            let request = question.request.as_deref().unwrap_or_default();
+            let told = format!("{request} {} {answer}", question.text);
             self.0.lock().unwrap().push(told);
         }
 
@@ -320,7 +321,10 @@ mod tests {
         }
         asks.only(&HashSet::from(["per_3".to_owned()]));
         let told = silent.0.lock().unwrap().clone();
-        assert_eq!(told, ["run: 1 allow", "run: 2 deny", "Why? B"]);
+        assert_eq!(
+            told,
+            ["per_1 run: 1 allow", "per_2 run: 2 deny", "que_1/0 Why? B"]
+        );
         for _ in 0..3 {
             let answered = asks.next().await.unwrap();
             assert!(matches!(answered.how, How::Settled), "{}", answered.id);
@@ -328,7 +332,7 @@ mod tests {
         asks.only(&HashSet::new());
         assert_eq!(
             silent.0.lock().unwrap().last().unwrap(),
-            "run: 3 not answered"
+            "per_3 run: 3 not answered"
         );
         assert!(matches!(asks.next().await.unwrap().how, How::Settled));
         assert!(!asks.open());
