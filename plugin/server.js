@@ -131,6 +131,22 @@ function close() {
   link.bridge = undefined
 }
 
+// An instance that lives, of the user's folders and of workspaces alike: what agents do in a workspace goes on while the
+// user's folder is read anew, as after a login, and the engine must reach it. The last one closes what is open; called
+// again it counts nothing.
+function enter() {
+  link.instances++
+  let lives = true
+  return async () => {
+    try {
+      if (!lives) return
+      lives = false
+      if (--link.instances > 0) return
+      close()
+    } catch {}
+  }
+}
+
 // Lays one value over another and changes neither: parts of the configuration are shared by all instances.
 const laid = (under, over) =>
   under && over && typeof under === "object" && typeof over === "object" && !Array.isArray(over)
@@ -154,13 +170,14 @@ const inside = (directory) => ({
       output.env.ORCHESTRATOR_INSIDE = "1"
     } catch {}
   },
+  dispose: enter(),
 })
 
 async function server(input, options) {
   // Inside the engine's own servers a mission must not begin missions.
   if (process.env.ORCHESTRATOR_INSIDE === "1") return {}
   if (workspace(input.directory)) return inside(input.directory)
-  link.instances++
+  const dispose = enter()
   link.options ??= options
   if (!link.talk) look(input)
   const ours = new Set()
@@ -205,12 +222,7 @@ async function server(input, options) {
       // No message is stored and no model is asked. The terminal view says nothing of it.
       throw Object.assign(new Error(`orchestrator: ${said.say}`), { orchestrator: true })
     },
-    async dispose() {
-      try {
-        if (--link.instances > 0) return
-        close()
-      } catch {}
-    },
+    dispose,
   }
 }
 

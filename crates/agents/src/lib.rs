@@ -112,6 +112,8 @@ pub struct Question {
     pub choices: Vec<String>,
     /// What kind of thing it is about (`bash`, `external_directory`, `question`), for policies.
     pub about: String,
+    /// The host's own name of the request, where it has one: two requests may have the same text.
+    pub request: Option<String>,
 }
 
 /// What a person said to a turn.

@@ -265,6 +265,7 @@ impl Scripted {
                         text,
                         choices: choices(&about),
                         about,
+                        request: None,
                     })
                     .await;
                 Ok(())

@@ -140,6 +140,8 @@ pub struct Dispatcher {
     failures: BTreeMap<String, u32>,
     cooling: Vec<(Instant, String)>,
     asked: BTreeMap<(Epoch, u64), oneshot::Sender<agents::Reply>>,
+    /// The host's names of what is asked, where it has any.
+    requests: BTreeMap<(Epoch, u64), String>,
     open: BTreeMap<QuestionId, ((Epoch, u64), String)>,
     last_token: u64,
     alive: tokio::time::Interval,
@@ -192,6 +194,7 @@ impl Dispatcher {
             failures: BTreeMap::new(),
             cooling: Vec::new(),
             asked: BTreeMap::new(),
+            requests: BTreeMap::new(),
             open,
             last_token,
             alive,
@@ -288,17 +291,21 @@ impl Dispatcher {
             }
             Message::Settled(epoch, question, answer) => self.settled(epoch, &question, answer),
             Message::Ask(epoch, question, answer) => {
-                if let Some(token) = self.asked_before(epoch, &question) {
-                    self.asked.insert((epoch, token), answer);
+                let before = self.asked_before(epoch, &question);
+                let token = before.unwrap_or(self.last_token + 1);
+                self.asked.insert((epoch, token), answer);
+                if let Some(request) = &question.request {
+                    self.requests.insert((epoch, token), request.clone());
+                }
+                if before.is_some() {
                     return;
                 }
-                self.last_token += 1;
-                let token = self.last_token;
-                self.asked.insert((epoch, token), answer);
+                self.last_token = token;
                 let agents::Question {
                     text,
                     choices,
                     about: kind,
+                    request: _,
                 } = question;
                 self.pending.push((
                     Input::Question {
@@ -316,6 +323,26 @@ impl Dispatcher {
 
     /// A question of a turn was answered elsewhere. It may be so new that it is not durable yet.
     fn settled(&mut self, epoch: Epoch, question: &agents::Question, text: String) {
+        let token = match &question.request {
+            // Another one may have the same text, and is not answered with it.
+            Some(request) => {
+                let mut named = self.requests.iter();
+                let is_it =
+                    |((of, _), named): &(&(Epoch, u64), &String)| *of == epoch && *named == request;
+                named.find(is_it).map(|((_, token), _)| *token)
+            }
+            None => self.token_of(epoch, question),
+        };
+        if let Some(token) = token {
+            let by = "OpenCode".to_owned();
+            let (request, said) = ((epoch, token), Answered { text, by });
+            self.pending
+                .push((Input::AnsweredElsewhere { request, said }, None));
+        }
+    }
+
+    /// The open question that reads so.
+    fn token_of(&self, epoch: Epoch, question: &agents::Question) -> Option<u64> {
         let new = self.pending.iter().find_map(|(input, _)| match input {
             Input::Question {
                 epoch: of,
@@ -330,15 +357,11 @@ impl Dispatcher {
         });
         let known = |(id, asked): (QuestionId, &mission::question::Question)| {
             let (of, token) = self.open.get(&id)?.0;
-            (of == epoch && asked.text == question.text).then_some(token)
+            let fits =
+                of == epoch && asked.text == question.text && asked.choices == question.choices;
+            fits.then_some(token)
         };
-        let token = new.or_else(|| self.desk.mission().questions().find_map(known));
-        if let Some(token) = token {
-            let by = "OpenCode".to_owned();
-            let (request, said) = ((epoch, token), Answered { text, by });
-            self.pending
-                .push((Input::AnsweredElsewhere { request, said }, None));
-        }
+        new.or_else(|| self.desk.mission().questions().find_map(known))
     }
 
     /// The open question that an engine before this one put for the same turn, and for which nobody waits here.
@@ -451,6 +474,7 @@ impl Dispatcher {
         // A question that meant nothing any more was not asked; whoever waits for its answer is told that by the drop.
         let open: BTreeSet<(Epoch, u64)> = self.open.values().map(|(key, _)| *key).collect();
         self.asked.retain(|key, _| open.contains(key));
+        self.requests.retain(|key, _| open.contains(key));
         for name in released.stop {
             if let Some(token) = self.tokens.remove(&name) {
                 token.cancel();
@@ -533,3 +557,6 @@ impl Dispatcher {
         self.performers.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -453,6 +453,16 @@ impl Api {
             .map(drop)
     }
 
+    /// Has a session end, and tells whether it has. The server says yes at once, and may take a while.
+    pub(super) async fn stilled(&self, directory: &Path, session: &str) -> Result<bool, CallError> {
+        match self.abort(directory, session).await {
+            Err(CallError::Missing(_)) => return Ok(true),
+            told => told?,
+        }
+        let status = self.status(directory, session).await?;
+        Ok(matches!(status, wire::Status::Idle))
+    }
+
     pub(super) async fn permissions(
         &self,
         directory: &Path,

@@ -13,6 +13,7 @@ use super::{Host, OpenCode, Pace, roles, session, turn};
 use crate::{Agent, Order, Watcher};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
+use mission::turn::{Failure, Outcome, Usage};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ const AT_ONCE: usize = 4;
 /// How long it may take to be ready for a turn in a workspace that it has not seen before. It answers in a fraction of a
 /// second; on a full machine it may take a few.
 const READY: Duration = Duration::from_secs(20);
+/// How soon a session that does not end is told again.
+const AGAIN: Duration = Duration::from_millis(250);
 /// What OpenCode obeys where it finds it in a folder. Some of it are programs, which whoever writes into a workspace
 /// could have it start.
 const OBEYED: [&str; 3] = ["opencode.json", "opencode.jsonc", ".opencode"];
@@ -45,9 +48,18 @@ pub struct Visit {
     /// The private socket of the server.
     pub bridge: PathBuf,
     /// The conversation whose children they are.
-    pub parent: String,
-    /// An engine before this one may have left turns there that go on.
-    pub again: bool,
+    pub at: Place,
+    /// Whose turns an engine before this one may have left at work there.
+    pub left: Option<Left>,
+}
+
+/// Turns of a mission that may be at work still.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// Its id.
+    pub mission: MissionId,
+    /// What it is told by from the missions of other stores.
+    pub nonce: String,
 }
 
 /// What a person is told about where turns are carried out.
@@ -69,14 +81,24 @@ pub async fn leave(
     }
     let stop = async {
         let api = Api::over(bridge, READY)?;
-        for child in api.children(&at.directory, &at.session).await? {
-            if session::is_of(&child, mission, nonce) {
-                api.abort(&child.directory, &child.id).await?;
+        let mut left = api.children(&at.directory, &at.session).await?;
+        left.retain(|child| session::is_of(child, mission, nonce));
+        loop {
+            let mut all = true;
+            for child in &left {
+                all &= api.stilled(&child.directory, &child.id).await?;
             }
+            if all {
+                break;
+            }
+            tokio::time::sleep(AGAIN).await;
         }
         Ok::<(), CallError>(())
     };
-    stop.await.map_err(|error| error.to_string())
+    match tokio::time::timeout(READY, stop).await {
+        Ok(stopped) => stopped.map_err(|error| error.to_string()),
+        Err(_) => Err("they are not stopped in time".to_owned()),
+    }
 }
 
 /// What was begun in a server of somebody else.
@@ -106,6 +128,21 @@ impl Family {
         members.insert(session.to_owned(), directory.to_owned());
     }
 
+    /// Adds what an engine before this one began: where this server is left, that must be stopped as well.
+    async fn find(&self, directory: &Path, left: &Left) -> Result<(), CallError> {
+        let children = match self.api.children(directory, &self.parent).await {
+            // Whoever deletes the conversation deletes them with it.
+            Err(CallError::Missing(_)) => Vec::new(),
+            found => found?,
+        };
+        for child in children {
+            if session::is_of(&child, left.mission, &left.nonce) {
+                self.add(&child.id, &child.directory);
+            }
+        }
+        Ok(())
+    }
+
     /// The sessions, each with its directory.
     pub(super) fn members(&self) -> BTreeMap<String, PathBuf> {
         let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,6 +168,8 @@ enum Elsewhere {
     Known,
     /// Something that a person should know.
     Because(String),
+    /// It is carried out nowhere for now: it may be at work where it was seen.
+    Later(String),
 }
 
 impl From<CallError> for Elsewhere {
@@ -154,7 +193,11 @@ impl Visiting {
             return Err(format!("OpenCode {version} cannot be driven, only 1.x"));
         }
         let api = Arc::new(api);
-        let family = Family::of(Arc::clone(&api), visit.parent);
+        let family = Family::of(Arc::clone(&api), visit.at.session);
+        if let Some(left) = &visit.left {
+            let found = family.find(&visit.at.directory, left).await;
+            found.map_err(|error| error.to_string())?;
+        }
         let lost = {
             let tell = Arc::clone(&tell);
             Box::new(move |why: &str| {
@@ -189,20 +232,14 @@ impl Visiting {
             api,
             follower,
             places: Arc::new(Semaphore::new(AT_ONCE)),
-            again: visit.again,
+            again: visit.left.is_some(),
             tell,
             told: Mutex::default(),
         })
     }
 
-    /// A place for a turn where it is seen; none is taken by one that an earlier engine left at work there.
-    async fn place(&self, order: &Order) -> Result<Option<OwnedSemaphorePermit>, Elsewhere> {
-        if !self.host.server.is_at(&self.api) {
-            return Err(Elsewhere::Known);
-        }
-        if self.again && session::is_at_work(&self.api, order).await? {
-            return Ok(Arc::clone(&self.places).try_acquire_owned().ok());
-        }
+    /// A place for a turn where it is seen.
+    async fn place(&self, order: &Order) -> Result<OwnedSemaphorePermit, Elsewhere> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Elsewhere::Known)?;
         // Nothing keeps that server from obeying what stands there, so it must not see it.
@@ -225,7 +262,26 @@ impl Visiting {
         let model = order.model.as_deref();
         let known = self.host.model(&order.directory, order.role, model).await;
         known.map_err(|error| Elsewhere::Because(error.to_string()))?;
-        Ok(Some(place))
+        Ok(place)
+    }
+
+    /// Whether an earlier engine left the turn at work there. Where that cannot be found out, nobody else may carry it
+    /// out: two would write into one workspace.
+    async fn is_left_at_work(&self, order: &Order) -> Result<bool, Elsewhere> {
+        if !self.again {
+            return Ok(false);
+        }
+        let asked = tokio::time::timeout(READY, session::is_at_work(&self.api, order)).await;
+        let why = match asked {
+            Ok(Ok(at_work)) => return Ok(at_work),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "OpenCode's server is not ready in time".to_owned(),
+        };
+        // When it is lost meanwhile, what goes on in it is stopped.
+        match self.host.server.is_at(&self.api) {
+            true => Err(Elsewhere::Later(why)),
+            false => Err(Elsewhere::Known),
+        }
     }
 
     /// Makes sure that the server knows the agent of a turn as it is meant: to a prompt that names another one it says
@@ -251,22 +307,53 @@ impl Visiting {
         Err(Elsewhere::Because(why))
     }
 
-    /// Where the turn is carried out: with a place if it is seen.
-    async fn choose(&self, order: &Order) -> Result<Option<OwnedSemaphorePermit>, ()> {
-        let found = tokio::time::timeout(READY, self.place(order)).await;
+    /// Where the turn is carried out if it is seen; no place is taken by one that an earlier engine left at work there.
+    async fn find(&self, order: &Order) -> Result<Option<OwnedSemaphorePermit>, Elsewhere> {
+        if !self.host.server.is_at(&self.api) {
+            return Err(Elsewhere::Known);
+        }
+        if self.is_left_at_work(order).await? {
+            return Ok(Arc::clone(&self.places).try_acquire_owned().ok());
+        }
         let late = || Elsewhere::Because("OpenCode's server is not ready in time".to_owned());
-        match found.unwrap_or_else(|_| Err(late())) {
-            Ok(place) => Ok(place),
-            Err(Elsewhere::Known) => Err(()),
-            Err(Elsewhere::Because(why)) => {
-                let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-                if self.host.server.is_at(&self.api) && told.insert(why.clone()) {
-                    (self.tell)(format!(
-                        "an agent runs in the engine's own server, where it is not seen: {why}"
-                    ));
-                }
-                Err(())
+        let found = tokio::time::timeout(READY, self.place(order)).await;
+        found.unwrap_or_else(|_| Err(late())).map(Some)
+    }
+
+    /// Where the turn is carried out: with a place if it is seen. A person is told why it is not.
+    async fn choose(&self, order: &Order) -> Result<Option<OwnedSemaphorePermit>, Elsewhere> {
+        let found = self.find(order).await;
+        if let Err(Elsewhere::Because(why)) = &found {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.host.server.is_at(&self.api) && told.insert(why.clone()) {
+                (self.tell)(format!(
+                    "an agent runs in the engine's own server, where it is not seen: {why}"
+                ));
             }
+        }
+        found
+    }
+
+    /// Has the user's OpenCode forget the workspaces, which it would keep in mind for as long as it lives. It is asked no
+    /// longer than our own server would be waited for.
+    async fn let_go(&self) {
+        let members = self.host.family.as_ref().map(Family::members);
+        let directories: BTreeSet<PathBuf> = members.unwrap_or_default().into_values().collect();
+        let all = async {
+            for directory in directories {
+                if !self.host.server.is_at(&self.api) {
+                    return;
+                }
+                if let Err(error) = self.api.forget(&directory).await {
+                    tracing::debug!(%error, "a visited OpenCode server keeps a workspace");
+                }
+            }
+        };
+        if tokio::time::timeout(self.host.pace.grace, all)
+            .await
+            .is_err()
+        {
+            tracing::debug!("a visited OpenCode server does not forget workspaces in time");
         }
     }
 }
@@ -289,13 +376,19 @@ impl Agent for Visiting {
             };
             match chosen {
                 Ok(_place) => turn::run(Arc::clone(&self.host), order, watcher, stop).await,
-                Err(()) => self.own.run(order, watcher, stop).await,
+                Err(Elsewhere::Later(why)) => watcher.reply(Outcome::Failed {
+                    failure: Failure::Transient,
+                    why,
+                    usage: Usage::NOTHING,
+                }),
+                Err(_) => self.own.run(order, watcher, stop).await,
             }
         })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
+            self.let_go().await;
             self.host.server.close().await;
             self.follower.abort();
             self.own.close().await;

@@ -11,7 +11,7 @@ use crate::host::{Ready, Starting};
 use crate::view::{self, escape};
 use agents::Agent;
 use agents::opencode::front::Tone;
-use agents::opencode::visit::{self, Tell, Visit, Visiting};
+use agents::opencode::visit::{self, Left, Tell, Visit, Visiting};
 use mission::ids::MissionId;
 use mission::mission::Mission;
 use std::collections::BTreeMap;
@@ -27,8 +27,23 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Where the agents of a mission are seen, if they are to be and can be.
+    /// Where the agents of a mission are seen, if they are to be and can be. If not, what an engine before this one left at
+    /// work there is stopped.
     pub(super) async fn agent(
+        self,
+        mission: &Mission,
+        means: &Means,
+        ready: &Ready,
+    ) -> Option<Arc<dyn Agent>> {
+        let wanted = self.wanted.clone();
+        let agent = self.visits(mission, means, ready).await;
+        if agent.is_none() {
+            wanted.leave(mission).await;
+        }
+        agent
+    }
+
+    async fn visits(
         self,
         mission: &Mission,
         means: &Means,
@@ -38,18 +53,17 @@ impl Seen {
         let Starting::OpenCode(own) = &ready.agent else {
             return None;
         };
-        let parent = self.wanted.session.clone();
+        let at = self.wanted.place();
         let tell = self.tell(mission.id());
         if means.uses_project() {
             tell("agents run in the engine's own server, where they are not seen: only there the project's own configuration is used as it was approved".to_owned());
             return None;
         }
-        let again = mission.base().is_some();
-        let visit = Visit {
-            bridge,
-            parent,
-            again,
-        };
+        let left = mission.base().is_some().then(|| Left {
+            mission: mission.id(),
+            nonce: mission.nonce().to_owned(),
+        });
+        let visit = Visit { bridge, at, left };
         match Visiting::begin(own.clone(), visit, tell.clone()).await {
             Ok(visiting) => Some(Arc::new(visiting)),
             Err(why) => {

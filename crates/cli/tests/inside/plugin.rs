@@ -86,3 +86,45 @@ async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
     );
     assert!(!house.sockets().exists(), "it makes no folder either");
 }
+
+/// Lets a user's folder and a workspace go, one after the other, with a bridge that counts how often it is closed.
+const LAST: &str = r#"
+import net from "node:net"
+import path from "node:path"
+let sockets = 0
+const connect = net.connect
+net.connect = (...given) => (sockets++, connect(...given))
+const plugin = (await import(process.argv[2])).default
+const { folder } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const lane = path.join(path.dirname(folder()), "missions", "m1", "lane")
+const inside = await plugin.server({ client: {}, directory: lane }, {})
+const users = await plugin.server({ client: {}, directory: process.cwd() }, {})
+const link = globalThis[Symbol.for("opencode-orchestrator.link")]
+let closed = 0
+link.bridge = { path: path.join(process.cwd(), "no-socket"), server: { stop: () => closed++ } }
+const told = [Object.keys(inside), sockets]
+await users.dispose()
+await users.dispose()
+told.push(closed)
+await inside.dispose()
+told.push(closed)
+console.log(JSON.stringify(told))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_stays_while_an_agent_works_in_a_workspace() {
+    let house = House::new().await;
+    let probe = house.user.home().path().join("last.mjs");
+    fs::write(&probe, LAST).unwrap();
+    let mut command = house.opencode();
+    command
+        .arg(&probe)
+        .arg(house.plugin().join("server.js"))
+        .env("BUN_BE_BUN", "1");
+    let output = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let faults = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{faults}");
+    let expected = r#"[["config","shell.env","dispose"],0,0,1]"#;
+    assert_eq!(said.trim(), expected);
+}

@@ -7,10 +7,16 @@ use crate::opencode::api::Api;
 use crate::opencode::visit::Family;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// So long nobody answers behind a socket before the process is taken to be gone. One that lives may close its socket and
+/// open it again at the same path, as soon as its user goes on.
+const GONE: Duration = Duration::from_secs(60);
 
 /// A server to be visited.
 pub(in crate::opencode) struct Visited {
@@ -156,18 +162,24 @@ async fn ended(mut open: UnixStream) -> UnixStream {
     open
 }
 
-/// Stops what was begun in a server that is left, as soon as it hears that, or until it is gone: what stood still there
-/// must not write into workspaces that others have by now.
+/// Stops what was begun in a server that is left, until it says itself that nothing of it goes on, or is gone: what stood
+/// still there must not write into workspaces that others have by now. It says yes to an abort also where the session
+/// goes on for a while.
 async fn silence(api: Arc<Api>, bridge: PathBuf, pace: Pace, family: Family) {
-    while UnixStream::connect(&bridge).await.is_ok() {
-        let mut all = true;
-        for (session, directory) in family.members() {
-            all &= api.abort(&directory, &session).await.is_ok();
+    let (mut heard, mut pause) = (Instant::now(), pace.reconnect);
+    while heard.elapsed() < GONE {
+        if UnixStream::connect(&bridge).await.is_ok() {
+            let mut all = true;
+            for (session, directory) in family.members() {
+                all &= matches!(api.stilled(&directory, &session).await, Ok(true));
+            }
+            if all {
+                return;
+            }
+            heard = Instant::now();
         }
-        if all {
-            return;
-        }
-        tokio::time::sleep(pace.probe_every).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(pace.poll_most);
     }
 }
 
@@ -175,16 +187,18 @@ async fn silence(api: Arc<Api>, bridge: PathBuf, pace: Pace, family: Family) {
 mod tests {
     use super::*;
     use std::path::Path;
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::UnixListener;
     use tokio::sync::mpsc;
 
-    /// Whoever is behind the socket; it answers once it may, and tells what it was asked for.
+    /// Whoever is behind the socket; it answers once it may, and tells what it was asked for. A session is at work in it
+    /// until it was told twice to end.
     fn behind(socket: &Path) -> (watch::Sender<bool>, mpsc::UnboundedReceiver<String>) {
         let listener = UnixListener::bind(socket).unwrap();
         let (answers, mut may) = watch::channel(false);
         let (tell, told) = mpsc::unbounded_channel();
+        let aborts = Arc::new(AtomicUsize::new(0));
         tokio::spawn(async move {
             loop {
                 let accepted = tokio::select! {
@@ -193,7 +207,7 @@ mod tests {
                     ended = async { while may.changed().await.is_ok() {} } => { let () = ended; return }
                 };
                 let (mut stream, _) = accepted.unwrap();
-                let (mut may, tell) = (may.clone(), tell.clone());
+                let (mut may, tell, aborts) = (may.clone(), tell.clone(), aborts.clone());
                 tokio::spawn(async move {
                     let mut head = Vec::new();
                     let mut byte = [0];
@@ -206,14 +220,25 @@ mod tests {
                     if may.wait_for(|may| *may).await.is_err() {
                         return;
                     }
-                    let line = String::from_utf8_lossy(&head)
-                        .lines()
-                        .next()
-                        .map(str::to_owned);
-                    tell.send(line.unwrap_or_default()).ok();
-                    let answer =
-                        "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ntrue";
+                    let head = String::from_utf8_lossy(&head);
+                    let line = head.lines().next().unwrap_or_default().to_owned();
+                    let body = match line.split(' ').nth(1) {
+                        Some("/session/ses_child/abort") => {
+                            aborts.fetch_add(1, Ordering::SeqCst);
+                            "true"
+                        }
+                        Some("/session/status") if aborts.load(Ordering::SeqCst) < 2 => {
+                            r#"{"ses_child":{"type":"busy"}}"#
+                        }
+                        Some("/session/status") => "{}",
+                        _ => "true",
+                    };
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                        body.len()
+                    );
                     stream.write_all(answer.as_bytes()).await.ok();
+                    tell.send(line).ok();
                 });
             }
         });
@@ -256,6 +281,18 @@ mod tests {
         (Server::visit(visited, &own), mine, why)
     }
 
+    /// Waits until the session was told to end for as long as it was at work.
+    async fn stopped(told: &mut mpsc::UnboundedReceiver<String>) {
+        let mut aborts = 0;
+        while aborts < 2 {
+            let line = told
+                .recv()
+                .await
+                .expect("what was begun there was not stopped");
+            aborts += usize::from(line.starts_with("POST /session/ses_child/abort"));
+        }
+    }
+
     #[tokio::test]
     async fn one_that_stands_still_is_left_and_stopped_as_soon_as_it_hears() {
         let folder = tempfile::tempdir().unwrap();
@@ -267,12 +304,21 @@ mod tests {
         let is_mine = |live: &Live| matches!(live, Live::Up(api) if Arc::ptr_eq(api, &mine));
         live.wait_for(is_mine).await.unwrap();
         answers.send_replace(true);
-        while let Some(line) = told.recv().await {
-            if line.starts_with("POST /session/ses_child/abort") {
-                return;
-            }
-        }
-        panic!("what was begun there was not stopped");
+        stopped(&mut told).await;
+    }
+
+    #[tokio::test]
+    async fn one_that_comes_back_at_the_same_place_is_stopped_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (_server, _mine, mut why) = visit(&socket);
+        drop((listener.accept().await.unwrap(), listener));
+        std::fs::remove_file(&socket).unwrap();
+        assert_eq!(why.recv().await.unwrap(), "it has ended");
+        let (answers, mut told) = behind(&socket);
+        answers.send_replace(true);
+        stopped(&mut told).await;
     }
 
     #[tokio::test]

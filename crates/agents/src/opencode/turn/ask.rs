@@ -155,6 +155,7 @@ impl Asks {
             text: line(&format!("{verb}: {what}"), 500),
             choices: choices(&asked.permission),
             about: asked.permission.clone(),
+            request: Some(asked.id.clone()),
         };
         let (watcher, within) = (Arc::clone(&self.watcher), self.within);
         let waiting = Waiting::default();
@@ -197,6 +198,8 @@ impl Asks {
                     text: line(&one.question, 2000),
                     choices,
                     about: QUESTION.to_owned(),
+                    // One request may ask several things, one after the other.
+                    request: Some(format!("{}/{n}", asked.id)),
                 };
                 shown.asks(n, &question);
                 answers.push(match put(&*watcher, question, within).await {
@@ -261,7 +264,8 @@ mod tests {
         fn noted(&self, _: u32) {}
 
         fn settled(&self, question: &Question, answer: &str) {
-            let told = format!("{} {answer}", question.text);
+            let request = question.request.as_deref().unwrap_or_default();
+            let told = format!("{request} {} {answer}", question.text);
             self.0.lock().unwrap().push(told);
         }
 
@@ -317,7 +321,10 @@ mod tests {
         }
         asks.only(&HashSet::from(["per_3".to_owned()]));
         let told = silent.0.lock().unwrap().clone();
-        assert_eq!(told, ["run: 1 allow", "run: 2 deny", "Why? B"]);
+        assert_eq!(
+            told,
+            ["per_1 run: 1 allow", "per_2 run: 2 deny", "que_1/0 Why? B"]
+        );
         for _ in 0..3 {
             let answered = asks.next().await.unwrap();
             assert!(matches!(answered.how, How::Settled), "{}", answered.id);
@@ -325,7 +332,7 @@ mod tests {
         asks.only(&HashSet::new());
         assert_eq!(
             silent.0.lock().unwrap().last().unwrap(),
-            "run: 3 not answered"
+            "per_3 run: 3 not answered"
         );
         assert!(matches!(asks.next().await.unwrap().how, How::Settled));
         assert!(!asks.open());
