@@ -68,6 +68,7 @@ pub(crate) struct Line {
 pub struct Error {
     why: String,
     is_final: bool,
+    waits_for: Option<String>,
 }
 
 impl Error {
@@ -76,14 +77,23 @@ impl Error {
         Self {
             why: why.to_string(),
             is_final: false,
+            waits_for: None,
+        }
+    }
+
+    /// A failure that another try may mend, once something else has been done: what a person types for that.
+    pub(crate) fn until(why: impl Display, done: String) -> Self {
+        Self {
+            waits_for: Some(done),
+            ..Self::new(why)
         }
     }
 
     /// A failure that no other try mends: it is about what the user has, not about luck.
     pub(crate) fn lasting(why: impl Display) -> Self {
         Self {
-            why: why.to_string(),
             is_final: true,
+            ..Self::new(why)
         }
     }
 

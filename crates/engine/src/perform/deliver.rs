@@ -244,7 +244,8 @@ impl Apply {
         bench: &Bench,
         cancel: &CancellationToken,
     ) -> Result<Input, Error> {
-        at_desk(bench, cancel, &self.facts.clone(), move |desk| {
+        let n = self.facts.n;
+        let done = at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("deliver.before");
             let done = match self.form {
                 Deliver::Branch => self.branch(desk),
@@ -253,7 +254,16 @@ impl Apply {
             fault::point("deliver.after");
             done
         })
-        .await
+        .await;
+        match done {
+            // Nothing of this one was written.
+            Err(Error {
+                why,
+                waits_for: Some(hint),
+                ..
+            }) => Ok(Input::DeliveryRefused { n, why, hint }),
+            done => done,
+        }
     }
 
     fn branch(&self, desk: &Desk) -> Result<Input, Error> {
@@ -335,7 +345,8 @@ impl Undo {
     ) -> Result<Input, Error> {
         at_desk(bench, cancel, &self.facts.clone(), move |desk| {
             fault::point("undo.before");
-            if self.form != Deliver::Branch {
+            let writes = self.form != Deliver::Branch;
+            if writes {
                 desk.turn.begin()?;
             }
             let left = match self.form {
@@ -343,8 +354,11 @@ impl Undo {
                 Deliver::Commit => self.commit(desk),
                 Deliver::Worktree | Deliver::None => self.files(desk),
             };
-            // What cannot be taken back stays as it is, and nobody waits for it.
-            desk.turn.end()?;
+            // What cannot be taken back stays as it is, and nobody waits for it; what may be is tried again.
+            let over = left.as_ref().err().is_none_or(Error::is_final);
+            if writes && over {
+                desk.turn.end()?;
+            }
             let left = left?;
             fault::point("undo.after");
             Ok(Input::Undone { n: self.n, left })

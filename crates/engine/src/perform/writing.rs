@@ -57,9 +57,11 @@ impl Turn {
         // A mission whose folder is gone has nothing left to finish or to take back with.
         if is_half && whose.layout.mission(&writer).root().exists() {
             let id = writer.split('-').next().unwrap_or(&writer);
-            return Err(Error::new(format!(
-                "mission {id} broke off while it wrote into this folder; finish that first: orchestrator resume {id}"
-            )));
+            let resume = format!("orchestrator resume {id}");
+            let why = format!(
+                "mission {id} broke off while it wrote into this folder; finish that first: {resume}; or leave it as it is: orchestrator clean {id}"
+            );
+            return Err(Error::until(why, resume));
         }
         Ok(Self { file, name })
     }
