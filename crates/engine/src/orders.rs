@@ -41,13 +41,6 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     };
     let what = task.map_or_else(String::new, |task| task.task.title.clone());
     let title = format!("{turn} {what}").trim_end().to_owned();
-    // A plan's repair goes on with the conversation in which the faulty plan was written.
-    let continues = match turn {
-        Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
-            Some(Turn::Plan { n: n - 1 }.to_string())
-        }
-        _ => None,
-    };
     let lane = match turn {
         Turn::Intent { .. } | Turn::Plan { .. } => Place::Front,
         Turn::Work { .. } => Place::Worker(lane),
@@ -76,7 +69,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             .unwrap_or(mission.opened()),
         limit,
         deadline,
-        continues,
+        continues: continues(mission, turn),
         shell_allowed: mission.allows(agents::SHELL),
         definitions: mission
             .gates()
@@ -84,6 +77,16 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             .flat_map(|gate| gate.defined_by.clone())
             .collect(),
         works: crate::perform::turn::works(mission),
+    }
+}
+
+/// A plan's repair goes on with the conversation in which the faulty plan was written.
+fn continues(mission: &Mission, turn: Turn) -> Option<String> {
+    match turn {
+        Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
+            Some(Turn::Plan { n: n - 1 }.to_string())
+        }
+        _ => None,
     }
 }
 

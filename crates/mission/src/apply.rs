@@ -79,7 +79,7 @@ impl Mission {
                     since: at,
                     base: base.clone(),
                     from: from.clone(),
-                    told: self.last_said,
+                    told: self.said.last,
                 };
                 self.turn_started(at, *epoch, lease);
             }

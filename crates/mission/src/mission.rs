@@ -13,7 +13,7 @@ use crate::planted;
 use crate::question::{Question, QuestionId};
 use crate::schedule::{Durations, Fan, Ready, Slots};
 use crate::seal::Outcome;
-use crate::steering::{Pause, Said};
+use crate::steering::{Pause, Words};
 use crate::steps::Owed;
 pub use crate::task::{State, TaskState};
 use crate::terms::Terms;
@@ -156,9 +156,7 @@ pub struct Mission {
     pub(crate) approval_asked: bool,
     pub(crate) todo: Todo,
     pub(crate) paused: Option<Pause>,
-    pub(crate) said: Vec<Said>,
-    /// How much people have said in all; what was said of tasks that are no more is forgotten.
-    pub(crate) last_said: u32,
+    pub(crate) said: Words,
     pub(crate) cancelled: bool,
     pub(crate) halted: Option<String>,
     pub(crate) outcome: Option<Outcome>,
@@ -287,8 +285,7 @@ impl Mission {
             approval_asked: false,
             todo: Todo::default(),
             paused: None,
-            said: Vec::new(),
-            last_said: 0,
+            said: Words::default(),
             cancelled: false,
             halted: None,
             outcome: None,

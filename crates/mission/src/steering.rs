@@ -36,6 +36,14 @@ pub struct Said {
     pub text: String,
 }
 
+/// All that people said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words {
+    all: Vec<Said>,
+    /// How much it was in all; what was said of tasks that are no more is forgotten.
+    pub(crate) last: u32,
+}
+
 impl Said {
     /// Whether a turn should know it.
     pub fn concerns(&self, turn: &Turn) -> bool {
@@ -56,22 +64,23 @@ impl Mission {
 
     /// Everything that people said, oldest first.
     pub fn said(&self) -> &[Said] {
-        &self.said
+        &self.said.all
     }
 
     /// What people said that whoever works on this task or judges it should know, oldest first.
     pub fn said_of(&self, task: TaskId) -> impl Iterator<Item = &str> {
         let concerns = move |said: &&Said| said.task.is_none_or(|about| about == task);
         self.said
+            .all
             .iter()
             .filter(concerns)
             .map(|said| said.text.as_str())
     }
 
     pub(crate) fn steered(&mut self, at: Timestamp, task: Option<TaskId>, text: &str) {
-        self.last_said += 1;
-        self.said.push(Said {
-            n: self.last_said,
+        self.said.last += 1;
+        self.said.all.push(Said {
+            n: self.said.last,
             at,
             task,
             text: text.to_owned(),
@@ -84,14 +93,14 @@ impl Mission {
             .leases
             .get(&epoch)
             .is_some_and(|lease| n > lease.told || planted!("note_told_twice"));
-        let told = (is_news && n <= self.last_said).then_some(Event::TurnTold { epoch, n });
+        let told = (is_news && n <= self.said.last).then_some(Event::TurnTold { epoch, n });
         done(told.into_iter().collect())
     }
 
     /// Turns that run now, that the last words concern, and that do not know them: they began before, and have come to
     /// no step since.
     pub fn unaware(&self) -> usize {
-        let Some(said) = self.said.last() else {
+        let Some(said) = self.said.all.last() else {
             return 0;
         };
         self.leases
@@ -131,7 +140,7 @@ impl Mission {
         if cut_to(text, limits::SAID_BYTES) != text {
             return refused(Refusal::TooMuchSaid(limits::SAID_BYTES));
         }
-        if self.said.len() >= limits::SAID {
+        if self.said.all.len() >= limits::SAID {
             return refused(Refusal::SaidEnough(limits::SAID));
         }
         if let Some(id) = task {
@@ -179,6 +188,7 @@ impl Mission {
     pub(crate) fn forget_what_was_said_of_others(&mut self) {
         let tasks = &self.tasks;
         self.said
+            .all
             .retain(|said| said.task.is_none_or(|id| tasks.contains_key(&id)));
     }
 }

@@ -1,5 +1,6 @@
 //! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
 
+mod note;
 mod wire;
 
 use super::context::{self, Origin};
@@ -10,10 +11,12 @@ use agents::{Order, ShellRule};
 use mission::event::Turn;
 use mission::ids::{CommitId, Epoch, MissionId, TreeId};
 use mission::input::Input;
-use mission::mission::Mission;
 use mission::time::{Millis, Timestamp};
 use mission::turn::{Answer, AnswerKind, Outcome, Report};
 use mission::work::TestFacts;
+pub(super) use note::unkept;
+use note::{HANDED_IN, set_by};
+pub(crate) use note::{Works, works};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -30,8 +33,6 @@ use workbench::workspace::{Touched, Workspace};
 const MAP: usize = 400;
 /// The most of a diff that a Reviewer's brief carries, in bytes; a longer one is read in the workspace.
 const DIFF: usize = 60_000;
-/// What a lane's note ends with once the work in it was handed in and stands in a commit.
-const HANDED_IN: &str = " handed in";
 /// The most touched paths that an event keeps.
 const TOUCHED: usize = 2_000;
 
@@ -137,11 +138,7 @@ impl Job {
         };
         let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
-        let watcher = Arc::new(Wire::new(
-            (job.turn, job.epoch),
-            line.inbox.clone(),
-            bench.said.subscribe(),
-        ));
+        let watcher = job.wire(bench, &line);
         fault::of("turn.agent before", &job.turn);
         bench
             .settings
@@ -178,6 +175,12 @@ impl Job {
             job.send(&line, outcome, work).await;
         }
         Ok(())
+    }
+
+    fn wire(&self, bench: &Bench, line: &Line) -> Arc<Wire> {
+        let turn = (self.turn, self.epoch);
+        let said = bench.said.subscribe();
+        Arc::new(Wire::new(turn, line.inbox.clone(), said))
     }
 
     /// Prepares a Worker's workspace.
@@ -497,32 +500,6 @@ fn sides(touched: &Touched) -> impl Iterator<Item = &RepoPath> {
         _ => None,
     };
     std::iter::once(&touched.path).chain(from)
-}
-
-/// The lease under which the workspace was set to what the note says, if the note says that this was begun there. Notes
-/// of earlier versions do not name it.
-fn set_by(note: &str, begun: &str) -> Option<Epoch> {
-    let note = note.strip_suffix(HANDED_IN).unwrap_or(note);
-    match note.strip_prefix(begun)? {
-        "" => Some(Epoch(0)),
-        rest => rest.strip_prefix(' ')?.parse().ok().map(Epoch),
-    }
-}
-
-/// The attempts whose work the journal holds, by name.
-pub(crate) type Works = BTreeSet<String>;
-
-pub(crate) fn works(mission: &Mission) -> Works {
-    let attempts = mission.works().map(|attempt| attempt.to_string());
-    attempts.collect()
-}
-
-/// The turn whose work lies in a lane and in no event, by the lane's note: it was never handed in, or the engine ended
-/// between collecting it and making that durable.
-pub(super) fn unkept<'a>(note: &'a str, works: &Works) -> Option<&'a str> {
-    let turn = note.split(' ').next()?;
-    let kept = note.ends_with(HANDED_IN) && works.contains(turn);
-    (!turn.is_empty() && !kept).then_some(turn)
 }
 
 #[cfg(test)]
