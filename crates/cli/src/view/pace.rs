@@ -39,7 +39,9 @@ pub(crate) fn lines(mission: &Mission) -> String {
     }
     if let Some(fan) = mission.fan() {
         write!(out, "{}", fanned(mission, &fan)).ok();
-        if let Some(gain) = mission.gain().filter(|_| mission.outcome().is_some()) {
+        // Where one is enough there is nothing to gain.
+        let gain = mission.gain().filter(|_| fan.enough > 1);
+        if let Some(gain) = gain.filter(|_| mission.outcome().is_some()) {
             write!(out, "; as it came {} times", tenths(gain)).ok();
         }
         out.push('\n');
@@ -68,9 +70,11 @@ fn fanned(mission: &Mission, fan: &Fan) -> String {
                 n => format!("of what needs what, {n} times because forecasts overlap"),
             };
             let some = workers(fan.enough);
-            format!(
-                "{some} of {allowed} would be as fast, because {why}: predicted {gain} times as fast as one"
-            )
+            let gain = match fan.enough {
+                1 => String::new(),
+                _ => format!(": predicted {gain} times as fast as one"),
+            };
+            format!("{some} of {allowed} would be as fast, because {why}{gain}")
         }
         None => format!(
             "{}: predicted {gain} times as fast as one",

@@ -4,7 +4,7 @@ use super::commands::script;
 use super::project;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
-use testkit::world::{Ran, Running, Script, Task, World, run};
+use testkit::world::{Ran, Running, Script, Task, World, run, write};
 
 /// A folder with programs of a test's own, and nothing else but git.
 fn bin(world: &World, programs: &[(&str, &str)], git: bool) -> PathBuf {
@@ -243,4 +243,30 @@ fn an_interrupt_that_is_sent_twice_at_once_winds_down_as_one_does_and_says_how_t
         ran.err
     );
     world.all_gone();
+}
+
+#[test]
+fn a_plan_says_what_holds_it_up_and_what_workers_gain() {
+    let task = |id: &str| Task::new(id).writes(id).proof(&format!("test -e {id}"));
+    let ends = |plan: Vec<Task>, saying: &[&str]| {
+        let world = project();
+        let names = ["a", "b", "c"];
+        let script = names.iter().fold(Script::plan(plan), |script, id| {
+            script.worker(id, [write(id, "")])
+        });
+        let ran = world.task(&script, &["--reviews", "0"]);
+        ran.ends(0, saying);
+        world.run(&["status"]).ends(0, saying);
+    };
+    let chain = vec![task("a"), task("b").needs("a"), task("c").needs("b")];
+    ends(
+        chain,
+        &[
+            "critical path T1 → T2 → T3: about ",
+            "by 3 finished attempts; as it came T1 → T2 → T3: ",
+            "one Worker of 3 would be as fast, because of what needs what\n",
+        ],
+    );
+    let wide = vec![task("a"), task("b"), task("c")];
+    ends(wide, &["3 Workers: predicted 3.0 times as fast as one; as it came "]);
 }

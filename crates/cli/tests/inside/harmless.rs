@@ -4,7 +4,7 @@ use crate::house::{House, Server, kill};
 use rustix::process::Signal;
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixListener as Plain;
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -217,6 +217,22 @@ async fn what_is_no_socket_of_the_user_is_refused_and_left_alone() {
     is_harmless(&house, &server, "is not a socket of yours").await;
     assert_eq!(fs::read_to_string(&kept).unwrap(), "kept");
     assert!(at.is_symlink());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_another_user_is_refused_and_left_alone() {
+    let house = House::new().await;
+    let at = folder(&house).join("service.sock");
+    let listens = Plain::bind(&at).unwrap();
+    if let Err(error) = chown(&at, Some(1), None) {
+        // Nobody but root can give one away, and there is no other way to make one.
+        return assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+    let server = house.serve().await;
+    is_harmless(&house, &server, "is not a socket of yours").await;
+    listens.set_nonblocking(true).unwrap();
+    assert!(listens.accept().is_err(), "nobody talked to it");
+    assert!(at.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
