@@ -6,7 +6,7 @@ use agents::contract::Recorder;
 use mission::turn::{Answer, Outcome, Report, Role};
 use serde_json::json;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use testkit::model::Reply;
+use testkit::model::{Gate, Reply};
 
 #[test]
 fn a_worker_works_and_reports() {
@@ -140,5 +140,43 @@ fn the_prompt_of_a_continued_session_comes_after_all_that_is_there() {
         let prompt = all.iter().find(|m| m.to_string().contains("Do plan-two."));
         let named = prompt.unwrap()["info"]["id"].as_str().unwrap();
         assert!(named > id.as_str(), "{named} sorts before {id}");
+    });
+}
+
+#[test]
+fn what_is_said_in_the_last_step_is_heard_before_the_answer_is_taken() {
+    shared(async |world| {
+        let held = Gate::default();
+        let gate = held.clone();
+        world.stage.on("late-word", move |request| {
+            let said = |m: &&testkit::model::Message| m.role == "user";
+            let asked = request.messages.iter().filter(said);
+            let heard = asked.filter(|m| m.text.contains("mind the gap")).count();
+            let report = Reply::fenced(&json!({ "status": "done", "summary": heard.to_string() }));
+            match heard {
+                0 => report.after(&gate),
+                _ => report,
+            }
+        });
+        let recorder = Recorder::new();
+        let saying = async {
+            // Its only step has begun, and the answer to it is on its way.
+            let begun = |r: &testkit::model::Request| {
+                r.messages.iter().any(|m| m.text.contains("late-word"))
+            };
+            world.model.until(|log| log.iter().any(begun)).await;
+            recorder.say(1, "mind the gap");
+            recorder.until(|seen| seen.noted.contains(&1)).await;
+            held.open();
+        };
+        let order = world.order(Role::Worker, "late-word");
+        tokio::join!(world.watched(order, &recorder), saying);
+        let outcome = recorder.outcome();
+        let Outcome::Answered { answer, .. } = outcome else {
+            panic!("{outcome:?}")
+        };
+        let said = |summary: &str| matches!(&answer, Answer::Report(Report::Done { summary: of, .. }) if of == summary);
+        assert!(said("1"), "{answer:?}");
+        assert_eq!(world.log("late-word").len(), 2, "it is asked once more");
     });
 }

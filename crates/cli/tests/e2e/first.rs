@@ -268,5 +268,8 @@ fn a_plan_says_what_holds_it_up_and_what_workers_gain() {
         ],
     );
     let wide = vec![task("a"), task("b"), task("c")];
-    ends(wide, &["3 Workers: predicted 3.0 times as fast as one; as it came "]);
+    ends(
+        wide,
+        &["3 Workers: predicted 3.0 times as fast as one; as it came "],
+    );
 }

@@ -53,11 +53,10 @@ await hooks.dispose()
 console.log(JSON.stringify({ load, first, init: inits.sort((a, b) => a - b)[25], objects, timers, sockets, calls, grown, commands: Object.keys(config.command) }))
 "#;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
-    let house = House::new().await;
+/// What a script says that OpenCode's own runtime runs beside the plugin.
+async fn probed(house: &House, script: &str) -> String {
     let probe = house.user.home().path().join("probe.mjs");
-    fs::write(&probe, PROBE).unwrap();
+    fs::write(&probe, script).unwrap();
     let mut command = house.opencode();
     command
         .arg(&probe)
@@ -65,11 +64,15 @@ async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
         .env("BUN_BE_BUN", "1");
     let output = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let faults = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{faults}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
+    let house = House::new().await;
+    let said = probed(&house, PROBE).await;
     println!("{} {said}", opencode::VERSION);
     let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
     assert_eq!(found["timers"], serde_json::json!([]));
@@ -114,17 +117,7 @@ console.log(JSON.stringify(told))
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_stays_while_an_agent_works_in_a_workspace() {
     let house = House::new().await;
-    let probe = house.user.home().path().join("last.mjs");
-    fs::write(&probe, LAST).unwrap();
-    let mut command = house.opencode();
-    command
-        .arg(&probe)
-        .arg(house.plugin().join("server.js"))
-        .env("BUN_BE_BUN", "1");
-    let output = command.output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let faults = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}{faults}");
+    let said = probed(&house, LAST).await;
     let expected = r#"[["config","shell.env","dispose"],0,0,1]"#;
     assert_eq!(said.trim(), expected);
 }
