@@ -11,6 +11,7 @@ mod path;
 mod refname;
 mod run;
 pub(crate) mod strays;
+mod talk;
 
 pub use path::{BadPath, RepoPath};
 pub use refname::{BadRefName, RefName};

@@ -1,11 +1,12 @@
 //! Starting the program, feeding it, reading it, and ending it when its time is up.
 
+use super::talk::Talk;
 use super::{Call, Error, SETTINGS, strays};
-use std::io::{Read, Write};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::time::Instant;
 
 /// What git answered.
 #[derive(Debug)]
@@ -56,37 +57,43 @@ impl Call {
             source,
         };
         let mut child = self.command().spawn().map_err(failed)?;
-        let input = std::mem::take(&mut self.input);
-        let (mut to, from, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let limit = self.limit;
-        let feeder = (!input.is_empty()).then(|| {
-            let to = to.take();
-            // A program that stops reading early has its answer already; its exit code says whether that was right.
-            thread::spawn(move || to.map(|mut to| to.write_all(&input)))
-        });
-        drop(to);
-        let reader =
-            thread::spawn(move || from.map(|from| read_up_to(from, limit)).unwrap_or_default());
-        let listener =
-            thread::spawn(move || err.map(|err| read_last(err, 2048)).unwrap_or_default());
-        let status = self.wait(&mut child)?;
-        let (stdout, cut) = reader.join().unwrap_or_default();
-        let said = listener.join().unwrap_or_default();
-        if let Some(feeder) = feeder {
-            drop(feeder.join());
-        }
+        let over = self.talk(&mut child);
+        // Nothing of a call outlives it, whatever came of it. The process is not reaped yet, so its number is its own.
+        kill_process_group(Pid::from_child(&child), Signal::KILL).ok();
+        let status = child.wait().map_err(failed)?;
+        let talk = over.map_err(failed)?.ok_or_else(|| Error::TimedOut {
+            what: self.what.to_owned(),
+            after: self.deadline,
+            place: self.place(),
+        })?;
         let code = status
             .code()
             .unwrap_or_else(|| -status.signal().unwrap_or(0));
-        if !cut && !self.answers.contains(&code) {
+        if !talk.cut && !self.answers.contains(&code) {
             return Err(Error::Failed {
                 what: self.what.to_owned(),
                 code,
                 place: self.place(),
-                said: String::from_utf8_lossy(&said).trim().to_owned(),
+                said: String::from_utf8_lossy(&talk.said).trim().to_owned(),
             });
         }
-        Ok(Output { code, stdout, cut })
+        Ok(Output {
+            code,
+            stdout: talk.stdout,
+            cut: talk.cut,
+        })
+    }
+
+    /// Feeds it and reads it until it has ended; nothing where it is still running at the deadline.
+    fn talk(&mut self, child: &mut Child) -> io::Result<Option<Talk>> {
+        let deadline = Instant::now() + self.deadline;
+        let pid = Pid::from_child(child);
+        let mut talk = Talk::with(child, std::mem::take(&mut self.input), self.limit)?;
+        // Whatever it left behind would hold our pipes open.
+        let over = talk.until_over(deadline, || {
+            kill_process_group(pid, Signal::KILL).ok();
+        })?;
+        Ok(over.then_some(talk))
     }
 
     fn command(&self) -> Command {
@@ -164,64 +171,4 @@ impl Call {
         }
         command.env("GIT_CONFIG_COUNT", count.to_string());
     }
-
-    /// Waits for the end or the deadline, whichever comes first.
-    fn wait(&self, child: &mut Child) -> Result<std::process::ExitStatus, Error> {
-        use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-        let pid = Pid::from_child(child);
-        let (ended, at_end) = mpsc::channel();
-        // The wait leaves the process unreaped, so its number cannot belong to another when it is killed by number.
-        let watcher = thread::spawn(move || {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while matches!(
-                waitid(WaitId::Pid(pid), options),
-                Err(rustix::io::Errno::INTR)
-            ) {}
-            ended.send(()).ok();
-        });
-        let late = at_end.recv_timeout(self.deadline).is_err();
-        if late {
-            kill_process_group(pid, Signal::KILL).ok();
-        }
-        drop(watcher.join());
-        if !late {
-            // Whatever it left behind would hold our pipes open.
-            kill_process_group(pid, Signal::KILL).ok();
-        }
-        let status = child.wait().map_err(|source| Error::Start {
-            what: self.what.to_owned(),
-            source,
-        })?;
-        if late {
-            return Err(Error::TimedOut {
-                what: self.what.to_owned(),
-                after: self.deadline,
-                place: self.place(),
-            });
-        }
-        Ok(status)
-    }
-}
-
-/// Reads to the end or to the limit; says whether there was more.
-fn read_up_to(from: impl Read, limit: usize) -> (Vec<u8>, bool) {
-    let mut bytes = Vec::new();
-    drop(from.take(limit as u64 + 1).read_to_end(&mut bytes));
-    let cut = bytes.len() > limit;
-    bytes.truncate(limit);
-    (bytes, cut)
-}
-
-/// Reads to the end and keeps the last bytes only.
-fn read_last(mut from: impl Read, keep: usize) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut chunk = [0; 4096];
-    while let Ok(n @ 1..) = from.read(&mut chunk) {
-        kept.extend_from_slice(&chunk[..n]);
-        if kept.len() > 2 * keep {
-            kept.drain(..kept.len() - keep);
-        }
-    }
-    kept.drain(..kept.len().saturating_sub(keep));
-    kept
 }
