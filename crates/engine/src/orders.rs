@@ -336,10 +336,14 @@ mod tests {
         let prepared = Input::Prepared {
             base,
             gates: Vec::new(),
-            environment: object,
             notes: Vec::new(),
         };
         mission.step(now, prepared);
+        let set_up = Input::SetUp {
+            environment: object,
+            notes: Vec::new(),
+        };
+        mission.step(now, set_up);
         let task = TaskDraft {
             id: "a".into(),
             title: "Do a".into(),

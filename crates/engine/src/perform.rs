@@ -12,6 +12,7 @@ pub(crate) mod prepare;
 mod ready;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod set_up;
 mod tidy;
 pub(crate) mod turn;
 mod warm;
@@ -105,6 +106,7 @@ impl Error {
 /// What is to be done, with all that is needed for it.
 pub(crate) enum Job {
     Prepare(prepare::Job),
+    SetUp(set_up::Job),
     Turn(Box<turn::Job>),
     Gate(Box<gate::Job>),
     Stack(land::Stack),
@@ -119,6 +121,7 @@ pub(crate) enum Job {
 pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
     match command {
         Command::Prepare => Job::Prepare(prepare::job(mission)),
+        Command::SetUp => Job::SetUp(set_up::job(mission)),
         Command::Turn {
             turn, epoch, lane, ..
         } => Job::Turn(Box::new(orders::turn(mission, *turn, *epoch, *lane))),
@@ -162,6 +165,7 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
 pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Option<Input>, Error> {
     match job {
         Job::Prepare(job) => job.perform(bench, &line.cancel).await,
+        Job::SetUp(job) => job.perform(bench, &line.cancel).await,
         Job::Turn(job) => {
             let (planned, over) = (job.planned_on(), line.cancel.child_token());
             let turn = async {
@@ -194,6 +198,7 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
     };
     match command {
         Command::Prepare => failed(Step::Prepare, 0),
+        Command::SetUp => failed(Step::SetUp, 0),
         Command::Turn { epoch, .. } => Input::TurnReplied {
             epoch: *epoch,
             outcome: Outcome::Failed {

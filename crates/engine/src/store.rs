@@ -244,7 +244,7 @@ mod tests {
                 left_out: Vec::new(),
             },
             gates: Vec::<Gate>::new(),
-            environment: object,
+            environment: Some(object),
             notes: Vec::new(),
         };
         let v = mission::event::VERSION;

@@ -1,7 +1,7 @@
 //! Looks at a project's checks without a mission: what was found, why, and what each says of the base.
 
 use crate::clock::Clock;
-use crate::perform::{Bench, Error as Failed, blocking, gate, prepare};
+use crate::perform::{Bench, Error as Failed, blocking, gate, prepare, set_up};
 use crate::settings::Settings;
 use mission::gate::GateRun;
 use mission::work::Base;
@@ -88,8 +88,8 @@ async fn look(
         when: Clock::new().now(),
     };
     let (base, notes) = job.pin_in_turn(bench, cancel).await?;
+    let (workspace, mut detected) = prepare::detect(bench, &base.commit, folder).await?;
     if !run {
-        let (_, detected) = prepare::detect(bench, &base.commit, folder).await?;
         return Ok(Survey {
             base,
             detected,
@@ -97,25 +97,21 @@ async fn look(
             baselines: Vec::new(),
         });
     }
-    let found = prepare::find_gates(bench, &base.commit, folder, cancel).await?;
+    let (recipes, tools) = (&detected.recipes, set_up::tools_of(&detected.gates));
+    let (failed, environment) = set_up::on_base(bench, recipes, &tools, &workspace, cancel).await?;
+    detected.notes.extend(failed);
     let mut baselines = Vec::new();
-    let runner = gate::runner(bench, &found.detected.recipes);
-    for gate in &found.detected.gates {
+    let runner = gate::runner(bench, &detected.recipes);
+    for gate in &detected.gates {
         let ran = runner
-            .baseline(
-                gate,
-                &base.tree,
-                found.workspace.path(),
-                &found.environment,
-                cancel,
-            )
+            .baseline(gate, &base.tree, workspace.path(), &environment, cancel)
             .await;
         let (class, runs) = ran.map_err(Failed::new)?;
         baselines.extend(runs.into_iter().last().map(|run| (class, run)));
     }
     Ok(Survey {
         base,
-        detected: found.detected,
+        detected,
         notes,
         baselines,
     })

@@ -57,10 +57,14 @@ impl Mission {
                 self.head = Some((base.commit.clone(), base.tree.clone()));
                 self.base = Some(base.clone());
                 self.gates.clone_from(gates);
-                self.environment = Some(environment.clone());
+                self.environment.clone_from(environment);
                 self.notes.clone_from(notes);
                 self.reading.from = at + limits::FIRST_LOOK;
                 self.phase = Phase::Reading;
+            }
+            Event::SetUp { environment, notes } => {
+                self.environment = Some(environment.clone());
+                self.notes.extend(notes.iter().cloned());
             }
             Event::TurnStarted {
                 turn,

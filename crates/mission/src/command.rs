@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 pub enum Command {
     /// Pin the base, make the mission repository, find the gates.
     Prepare,
+    /// Run the project's set-up on the base, and see what checks run with.
+    SetUp,
     /// Let an agent carry a turn out.
     Turn {
         /// Which turn.
@@ -97,6 +99,7 @@ impl Command {
     pub fn name(&self) -> String {
         match self {
             Self::Prepare => "prepare".into(),
+            Self::SetUp => "set up".into(),
             Self::Turn { turn, epoch, .. } => format!("turn {turn} #{}", epoch.0),
             Self::Gate { gate, epoch, .. } => format!("gate {} #{}", gate.id, epoch.0),
             Self::Stack { n, .. } => format!("stack {n}"),
@@ -112,6 +115,7 @@ impl Command {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Prepare => "prepare",
+            Self::SetUp => "set_up",
             Self::Turn { .. } => "turn",
             Self::Gate { .. } => "gate",
             Self::Stack { .. } => "stack",
@@ -131,6 +135,9 @@ impl Mission {
         let mut due = Vec::new();
         if self.base().is_none() && self.outcome().is_none() {
             due.push(Command::Prepare);
+        }
+        if self.awaits_set_up() {
+            due.push(Command::SetUp);
         }
         for (epoch, lease) in &self.leases {
             let (turn, deadline, lane) = (lease.turn, lease.deadline, lease.lane);

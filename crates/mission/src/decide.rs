@@ -7,7 +7,7 @@ pub(crate) use crate::bounds::{cut, cut_to, few};
 
 use crate::delivery::ENGINE;
 use crate::event::{Ending, Event, Purpose, Rejection, Step, Turn};
-use crate::gate::GateRun;
+use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, Digest, Epoch, TaskId};
 use crate::input::{Input, Refusal, Reply};
 use crate::landing::{StackResult, Stacked};
@@ -22,7 +22,7 @@ use crate::terms::Deliver;
 use crate::time::Timestamp;
 use crate::todo::TodoEdit;
 use crate::turn::{Answer, ChangedTest, Failure, Finding, Intent, Outcome, Report, Usage, Verdict};
-use crate::work::Work;
+use crate::work::{Base, Work};
 
 pub(crate) type Decided = (Vec<Event>, Reply);
 
@@ -50,23 +50,8 @@ impl Mission {
                 let wakes = waits && idle >= limits::IDLE;
                 done(wakes.then_some(Event::Woke { idle }).into_iter().collect())
             }
-            Input::Prepared {
-                base,
-                gates,
-                environment,
-                notes,
-            } => {
-                if self.phase != Phase::Preparing || self.base.is_some() {
-                    return stale();
-                }
-                let notes = few(notes, limits::FINDINGS);
-                done(vec![Event::Prepared {
-                    base,
-                    gates,
-                    environment,
-                    notes,
-                }])
-            }
+            Input::Prepared { base, gates, notes } => self.prepared(base, gates, notes),
+            Input::SetUp { environment, notes } => self.set_up(environment, notes),
             Input::StepFailed { step, n, why } => self.step_failed(step, n, why),
             Input::TurnReplied {
                 epoch,
@@ -210,6 +195,7 @@ impl Mission {
                     tree: None,
                 }])
             }
+            Step::SetUp if self.awaits_set_up() => done(vec![Event::Halted { why }]),
             Step::Stack | Step::Move if self.lands(n, step) => {
                 let mut events = vec![Event::LandingFailed { n, gate: None }];
                 events.extend(self.halted.is_none().then_some(Event::Halted { why }));
@@ -239,6 +225,27 @@ impl Mission {
             Step::Clean if self.to_clean(n) => done(vec![Event::CleanFailed { why }]),
             _ => stale(),
         }
+    }
+
+    fn prepared(&self, base: Base, gates: Vec<Gate>, notes: Vec<String>) -> Decided {
+        if self.phase != Phase::Preparing || self.base.is_some() {
+            return stale();
+        }
+        let notes = few(notes, limits::FINDINGS);
+        done(vec![Event::Prepared {
+            base,
+            gates,
+            environment: None,
+            notes,
+        }])
+    }
+
+    fn set_up(&self, environment: Digest, notes: Vec<String>) -> Decided {
+        if !self.awaits_set_up() {
+            return stale();
+        }
+        let notes = few(notes, limits::FINDINGS);
+        done(vec![Event::SetUp { environment, notes }])
     }
 
     /// Turns an attempt down, with what follows for its task.

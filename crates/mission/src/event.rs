@@ -182,13 +182,20 @@ pub enum Event {
         base: Base,
         /// The project's gates.
         gates: Vec<Gate>,
-        /// A digest of the tools and lock files that evidence depends on.
-        environment: Digest,
+        /// The environment, as a mission of an earlier version notes it here; now [`Event::SetUp`] does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment: Option<Digest>,
         /// What a person should know of it.
         notes: Vec<String>,
     },
-    /// The tools by which gates judge are no longer those that they were: what was proved with the others is proved again
-    /// where it is still needed.
+    /// The project's set-up has run on the base, and what checks run with is known.
+    SetUp {
+        /// A digest of the tools that evidence depends on, and of how workspaces are set up.
+        environment: Digest,
+        /// What failed.
+        notes: Vec<String>,
+    },
+    /// Gates judge by other tools than before: what was proved with those is proved again where it is still needed.
     EnvironmentChanged {
         /// The digest of the tools as they are now.
         environment: Digest,
@@ -519,6 +526,8 @@ pub enum Event {
 pub enum Step {
     /// Pin the base, make the mission repository, find the gates.
     Prepare,
+    /// Run the project's set-up on the base.
+    SetUp,
     /// Put accepted attempts onto the landed line.
     Stack,
     /// Move the landed line.
@@ -539,6 +548,7 @@ impl Event {
         match self {
             Self::Opened { .. } => "opened",
             Self::Prepared { .. } => "prepared",
+            Self::SetUp { .. } => "set_up",
             Self::TurnStarted { .. } => "turn_started",
             Self::TurnLent { .. } => "turn_lent",
             Self::TurnTold { .. } => "turn_told",
@@ -586,5 +596,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 45;
+    pub const KINDS: usize = 46;
 }

@@ -149,6 +149,12 @@ impl Mission {
         self.cancelled || self.halted.is_some() || self.is_answered()
     }
 
+    /// Whether the project's set-up has still to run on the base. It runs beside the first turn: a question needs none.
+    pub fn awaits_set_up(&self) -> bool {
+        let open = self.outcome.is_none() && !self.winding_down();
+        open && self.base.is_some() && self.environment.is_none()
+    }
+
     fn is_answered(&self) -> bool {
         matches!(self.intent, Some(Intent::Answer { .. }))
     }
@@ -442,7 +448,8 @@ impl Mission {
     }
 
     fn start_work(&self, now: Timestamp) -> Vec<Event> {
-        if !self.running() {
+        // Whether a set-up that fails is a fault of the work is told by the base's.
+        if !self.running() || self.awaits_set_up() {
             return Vec::new();
         }
         let Some((id, lane)) = self.next_work(now) else {

@@ -26,6 +26,11 @@ pub enum Input {
         base: Base,
         /// The project's gates.
         gates: Vec<Gate>,
+        /// What a person should know of it.
+        notes: Vec<String>,
+    },
+    /// The project's set-up has run on the base.
+    SetUp {
         /// What evidence depends on besides the tree.
         environment: Digest,
         /// What a person should know of it.
@@ -35,7 +40,7 @@ pub enum Input {
     StepFailed {
         /// Which.
         step: crate::event::Step,
-        /// The number of its command: of the landing, the delivery, the undo or the seal; 0 for preparing.
+        /// The number of its command: of the landing, the delivery, the undo or the seal; 0 for preparing and set-up.
         n: u32,
         /// Why, and what would mend it.
         why: String,

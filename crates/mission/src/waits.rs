@@ -17,7 +17,7 @@ const NAMED: usize = 3;
 /// What kind of thing waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The mission, before its base and checks are known.
+    /// The mission, before its base and checks are known, and its checks before they can run.
     Preparing,
     /// A turn, for its agent or for a person.
     Turn(Epoch),
@@ -83,6 +83,7 @@ impl Mission {
         if self.outcome.is_none() {
             found.extend(self.waits_in_a_pause());
             found.extend(self.waits_before_the_plan(now));
+            found.extend(self.waits_for_set_up());
             found.extend(self.waits_of_turns());
             found.extend(self.waits_of_gates());
             found.extend(self.waits_of_tasks(now));
@@ -135,8 +136,7 @@ impl Mission {
             until,
         };
         if self.base.is_none() {
-            let each = limits::SET_UP;
-            let cause = format!("the base, its checks and its set-up, {each} each command of it");
+            let cause = "the base and its checks".to_owned();
             return Some(wait(Kind::Preparing, "preparation", cause, self.deadline));
         }
         let (who, short) = match self.phase {
@@ -153,6 +153,16 @@ impl Mission {
             (false, _) => ("the engine", self.deadline),
         };
         Some(wait(Kind::Moment, who, cause.into(), until))
+    }
+
+    fn waits_for_set_up(&self) -> Option<Wait> {
+        let each = limits::SET_UP;
+        self.awaits_set_up().then(|| Wait {
+            kind: Kind::Preparing,
+            who: "checks and Workers".to_owned(),
+            cause: format!("the set-up, {each} each command of it"),
+            until: self.deadline,
+        })
     }
 
     /// Until when an answer is waited for. No question's time runs out in a pause.

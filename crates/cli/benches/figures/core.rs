@@ -377,7 +377,7 @@ fn prepared() -> Event {
     Event::Prepared {
         base,
         gates: Vec::new(),
-        environment: Digest::of(b""),
+        environment: Some(Digest::of(b"")),
         notes: Vec::new(),
     }
 }

@@ -44,6 +44,8 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Prepared {
             base, gates, notes, ..
         } => prepared(base, gates, notes),
+        Event::SetUp { notes, .. } if notes.is_empty() => return None,
+        Event::SetUp { notes, .. } => few(notes),
         Event::TurnStarted {
             turn: Turn::Intent { .. },
             ..

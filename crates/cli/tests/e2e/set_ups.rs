@@ -309,3 +309,20 @@ fn what_was_proved_before_a_tool_was_upgraded_is_proved_again_and_no_work_is() {
         assert!(!log.contains("T1.2"), "the work is done again: {log}");
     }
 }
+
+#[test]
+fn a_question_is_answered_while_a_set_up_hangs_and_nothing_of_it_is_left() {
+    let world = world();
+    // Nobody ever comes to it.
+    let hangs = world.meeting().line();
+    let package = serde_json::json!({
+        "name": "n", "version": "1.0.0",
+        "scripts": { "test": "node --test", "preinstall": hangs },
+        "dependencies": { "said": "file:./said" },
+    });
+    let world = world.file("package.json", package.to_string()).committed();
+    world
+        .task(&Script::answer("42"), &[])
+        .ends(0, &["m1 answered", "42"]);
+    world.all_gone();
+}

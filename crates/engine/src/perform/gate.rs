@@ -68,7 +68,7 @@ pub(crate) fn job(
         commit: commit.clone(),
         tree: tree.clone(),
         environment: Digest::of(b""),
-        tools: super::prepare::tools_of(mission.gates()),
+        tools: super::set_up::tools_of(mission.gates()),
         base: mission
             .base()
             .map_or_else(|| commit.clone(), |base| base.commit.clone()),
@@ -130,7 +130,7 @@ impl Job {
             return Ok(None);
         };
         let (base, tools) = (&self.base, &self.tools);
-        let environment = super::prepare::environment_now(bench, base, tools, &line.cancel).await;
+        let environment = super::set_up::environment_now(bench, base, tools, &line.cancel).await;
         if line.cancel.is_cancelled() {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! Pins the base, makes the mission repository, finds the project's gates and runs its standard set-up once.
+//! Pins the base, makes the mission repository and finds the project's gates.
 
 use super::gate::LANE;
 use super::land::line;
@@ -6,18 +6,15 @@ use super::ready;
 use super::writing::{self, Turn, Whose};
 use super::{Bench, Error, blocking, deliver, still_owed};
 use crate::layout::Place;
-use mission::gate::{Gate, Program};
-use mission::ids::{CommitId, Digest};
+use mission::ids::CommitId;
 use mission::input::Input;
 use mission::mission::Mission;
 use mission::time::Timestamp;
 use mission::work::Base;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use workbench::checks::{self, Detected};
 use workbench::fault;
-use workbench::gates::{Environment, Locks};
 use workbench::git::{Git, UserEnvironment};
 use workbench::recipe::{self, Recipe};
 use workbench::repository::{MissionRepository, Project};
@@ -60,19 +57,14 @@ impl Job {
         if cancel.is_cancelled() {
             return Ok(None);
         }
-        let found = find_gates(bench, &base.commit, &project, cancel).await?;
+        let (_, detected) = detect(bench, &base.commit, &project).await?;
         let notes = notes
             .into_iter()
-            .chain(found.detected.notes)
+            .chain(detected.notes)
             .take(NOTES)
             .collect();
-        let (gates, environment) = (found.detected.gates, found.environment);
-        Ok(Some(Input::Prepared {
-            base,
-            gates,
-            environment,
-            notes,
-        }))
+        let gates = detected.gates;
+        Ok(Some(Input::Prepared { base, gates, notes }))
     }
 
     /// The same as [`Job::pin`], once no mission writes into the project.
@@ -154,14 +146,8 @@ impl Job {
     }
 }
 
-/// What a project's files say of its checks, with the base checked out and set up to run them.
-pub(crate) struct Found {
-    pub(crate) workspace: Workspace,
-    pub(crate) detected: Detected,
-    pub(crate) environment: Digest,
-}
-
-/// Checks the base out and reads the project's files for its gates. Nothing of the project is run.
+/// Checks the base out and reads the project's files for its gates and its set-up, which is kept for those who run it.
+/// Nothing of the project is run.
 pub(crate) async fn detect(
     bench: &Bench,
     commit: &CommitId,
@@ -169,7 +155,7 @@ pub(crate) async fn detect(
 ) -> Result<(Workspace, Detected), Error> {
     let (path, at) = (bench.place.lane(LANE), commit.clone());
     let own = own_recipes(bench, project);
-    bench
+    let (workspace, detected) = bench
         .with_repository(move |repository| {
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
             let workspace = repository.workspace(&path, &at, &[]).map_err(Error::new)?;
@@ -179,9 +165,15 @@ pub(crate) async fn detect(
                 detected.why.push(why);
             }
             detected.recipes = recipe::under(detected.recipes, &own);
+            ready::set_aside(repository, &detected.recipes)?;
             Ok((workspace, detected))
         })
-        .await
+        .await?;
+    let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
+    fault::point("prepare.workspace");
+    deliver::write_durably(&bench.place.recipes(), &recipes)?;
+    fault::point("prepare.recipes");
+    Ok((workspace, detected))
 }
 
 /// The set-up that the user's configuration names for a project.
@@ -192,126 +184,6 @@ fn own_recipes(bench: &Bench, project: &Path) -> Vec<Recipe> {
     };
     let own = bench.settings.recipes.iter().filter(of_this);
     own.map(|(_, recipe)| recipe.clone()).collect()
-}
-
-/// Finds the project's gates on the base, and runs its set-up there once.
-pub(crate) async fn find_gates(
-    bench: &Bench,
-    commit: &CommitId,
-    project: &Path,
-    cancel: &CancellationToken,
-) -> Result<Found, Error> {
-    let (workspace, mut detected) = detect(bench, commit, project).await?;
-    let aside = detected.recipes.clone();
-    bench
-        .with_repository(move |repository| ready::set_aside(repository, &aside))
-        .await?;
-    let recipes = serde_json::to_vec(&detected.recipes).map_err(Error::new)?;
-    fault::point("prepare.workspace");
-    deliver::write_durably(&bench.place.recipes(), &recipes)?;
-    fault::point("prepare.recipes");
-    // The workspace was emptied of all that an earlier try has brought along.
-    ready::forget_lane(bench, detected.recipes.len(), LANE)?;
-    let lane = (LANE, ready::Use::Proof);
-    for failed in ready::make_ready(bench, &detected.recipes, &workspace, lane, cancel).await? {
-        ready::blame_base(bench, &failed)?;
-        let tail = failed.tail.lines().last().unwrap_or_default();
-        detected.notes.push(format!(
-            "set-up failed, so checks may not run: `{}`: {tail}",
-            failed.command
-        ));
-    }
-    fault::point("prepare.set up");
-    let tools = tools_of(&detected.gates);
-    let environment =
-        environment(bench, &detected.recipes, &tools, workspace.path(), cancel).await?;
-    bench.environment.set(environment.clone()).ok();
-    fault::point("prepare.after");
-    Ok(Found {
-        workspace,
-        detected,
-        environment,
-    })
-}
-
-/// The same in a later life of the engine, in which a tool may be another: asked once, on the base, because a tree may
-/// choose its tools.
-pub(crate) async fn environment_now(
-    bench: &Bench,
-    base: &CommitId,
-    of_gates: &BTreeSet<String>,
-    cancel: &CancellationToken,
-) -> Result<Digest, Error> {
-    let measure = async || {
-        let recipes = ready::first_recipes(bench)?;
-        let path = bench.place.lane(LANE);
-        if !with_recipes(of_gates, &recipes).is_empty() {
-            let (path, base, kept) = (path.clone(), base.clone(), ready::kept(&recipes));
-            bench
-                .with_repository(move |repository| {
-                    std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
-                    let workspace = repository.workspace(&path, &base, &kept);
-                    workspace.map(|_| ()).map_err(Error::new)
-                })
-                .await?;
-        }
-        let found = environment(bench, &recipes, of_gates, &path, cancel).await?;
-        // A tool that was not let finish is not a tool that is absent.
-        match cancel.is_cancelled() {
-            true => Err(Error::new("it was cancelled")),
-            false => Ok(found),
-        }
-    };
-    bench.environment.get_or_try_init(measure).await.cloned()
-}
-
-/// The programs that gates begin with, as far as they are no part of the project, and what those run on.
-pub(crate) fn tools_of(gates: &[Gate]) -> BTreeSet<String> {
-    let first = gates.iter().filter_map(|gate| match &gate.program {
-        Program::Argv(words) => words.first().filter(|word| !word.contains('/')),
-        Program::Shell(_) => None,
-    });
-    let mut tools: BTreeSet<String> = first.cloned().collect();
-    if ["npm", "npx", "pnpm", "yarn"]
-        .iter()
-        .any(|manager| tools.contains(*manager))
-    {
-        tools.insert("node".to_owned());
-    }
-    tools
-}
-
-fn with_recipes(of_gates: &BTreeSet<String>, recipes: &[Recipe]) -> Vec<String> {
-    let own = recipes.iter().flat_map(|recipe| &recipe.tools);
-    let all: BTreeSet<&String> = own.chain(of_gates).collect();
-    all.into_iter().cloned().collect()
-}
-
-/// What evidence depends on besides the tree: the tools' versions and how workspaces are set up. Lock files are part
-/// of the tree.
-async fn environment(
-    bench: &Bench,
-    recipes: &[Recipe],
-    of_gates: &BTreeSet<String>,
-    workspace: &Path,
-    cancel: &CancellationToken,
-) -> Result<Digest, Error> {
-    let tools = with_recipes(of_gates, recipes);
-    let runner = super::gate::runner(bench, recipes);
-    let versions = runner
-        .versions(&tools, workspace, cancel)
-        .await
-        .map_err(Error::new)?;
-    let setups: Vec<String> = recipes
-        .iter()
-        .filter_map(|recipe| Some(recipe.setup.as_ref()?.to_string()))
-        .collect();
-    Ok(Environment {
-        versions,
-        locks: Locks::new(),
-        setup: setups.join("\n"),
-    }
-    .digest())
 }
 
 #[cfg(test)]

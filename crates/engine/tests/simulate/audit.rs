@@ -221,6 +221,7 @@ impl Audit {
         let cleans = |n: u32| self.sealed.is_some() && !self.cleaned && n == self.seals;
         let fits = match input {
             Input::Prepared { .. } => mission.base().is_none() && mission.outcome().is_none(),
+            Input::SetUp { .. } => mission.awaits_set_up(),
             Input::TurnReplied { epoch, .. }
             | Input::TurnUsed { epoch, .. }
             | Input::AnsweredElsewhere {
@@ -240,6 +241,7 @@ impl Audit {
             Input::Cleaned { n, .. } => cleans(*n),
             Input::StepFailed { step, n, .. } => match step {
                 Step::Prepare => mission.base().is_none() && mission.outcome().is_none(),
+                Step::SetUp => mission.awaits_set_up(),
                 Step::Stack => landing == Some((*n, false)),
                 Step::Move => landing == Some((*n, true)),
                 Step::PlanDelivery | Step::Deliver => (wanted || planned) && *n == self.deliveries,
@@ -381,7 +383,7 @@ impl Audit {
                     "a version of the TODO is missing"
                 );
             }
-            Event::Prepared { .. } | Event::EnvironmentChanged { .. } => self.judges(event),
+            _ if self.judges(event) => {}
             _ => self.task_event(event, git),
         }
     }

@@ -55,7 +55,10 @@ impl World {
 
     /// Some of the steps that cannot be done are never told of: their disk hangs. The base has the mission's own time.
     fn hangs(&mut self, command: &Command) -> bool {
-        let step = !matches!(command, Command::Prepare | Command::Gate { .. });
+        let step = !matches!(
+            command,
+            Command::Prepare | Command::SetUp | Command::Gate { .. }
+        );
         let hangs = step && self.rng.chance(300);
         if hangs {
             tell!("{:>10} . {} hangs", "", command.name());
@@ -84,6 +87,7 @@ impl World {
             Command::Prepare if self.git.line.is_none() && self.rng.chance(100) => {
                 (Step::Prepare, 0)
             }
+            Command::SetUp if self.rng.chance(100) => (Step::SetUp, 0),
             Command::Stack { n, .. } => (Step::Stack, *n),
             // The line may have moved all the same.
             Command::Move { n, .. } => {
@@ -112,6 +116,10 @@ impl World {
     pub(crate) fn in_the_world(&mut self, command: &Command) -> Option<Input> {
         match command {
             Command::Prepare => Some(self.prepare()),
+            Command::SetUp => Some(Input::SetUp {
+                environment: self.tools(),
+                notes: Vec::new(),
+            }),
             Command::Turn { .. } => None,
             Command::Gate {
                 epoch, gate, tree, ..
@@ -174,7 +182,6 @@ impl World {
         Input::Prepared {
             base,
             gates: self.scenario.gates.clone(),
-            environment: self.tools(),
             notes: Vec::new(),
         }
     }

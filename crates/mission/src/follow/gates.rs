@@ -36,7 +36,7 @@ impl Mission {
     /// The next gate, if a gate's slot is free: the baseline first, since all else is judged by it, then what holds
     /// the merge queue up, then attempts, then what only the grade needs.
     pub(super) fn start_gate(&self, now: Timestamp) -> Vec<Event> {
-        if self.winding_down() {
+        if self.winding_down() || self.awaits_set_up() {
             return Vec::new();
         }
         let checking = self.checking.iter().filter(|_| self.running());

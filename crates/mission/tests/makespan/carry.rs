@@ -73,6 +73,12 @@ fn begin(graph: &Graph) -> Mission {
         Input::Prepared {
             base,
             gates: Vec::new(),
+            notes: Vec::new(),
+        },
+    );
+    mission.step(
+        now,
+        Input::SetUp {
             environment: Digest::of(b""),
             notes: Vec::new(),
         },

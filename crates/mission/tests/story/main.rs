@@ -11,6 +11,7 @@ mod plan;
 mod proof;
 mod resume;
 mod schedule;
+mod set_up;
 mod steering;
 mod teller;
 mod tools;

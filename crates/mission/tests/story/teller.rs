@@ -119,6 +119,12 @@ impl Story {
     }
 
     pub(crate) fn prepare(&mut self, gates: Vec<Gate>) {
+        self.find(gates);
+        self.set_up();
+    }
+
+    /// The base is pinned and its gates are found; nothing has run.
+    pub(crate) fn find(&mut self, gates: Vec<Gate>) {
         let base = Base {
             commit: commit("base"),
             tree: tree("base"),
@@ -127,13 +133,19 @@ impl Story {
             uncommitted: 0,
             left_out: Vec::new(),
         };
-        let environment = Digest::of(b"environment");
         self.tell(Input::Prepared {
             base,
             gates,
-            environment,
             notes: Vec::new(),
         });
+    }
+
+    pub(crate) fn set_up(&mut self) {
+        let reply = self.tell(Input::SetUp {
+            environment: Digest::of(b"environment"),
+            notes: Vec::new(),
+        });
+        assert_eq!(reply, Reply::Done);
     }
 
     /// Tells one input and checks that the events alone make the same mission.

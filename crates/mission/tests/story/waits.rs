@@ -22,8 +22,14 @@ fn waits(story: &Story) -> Vec<String> {
 #[test]
 fn whatever_waits_is_told_with_its_cause_and_its_end() {
     let mut story = Story::open(Terms::default());
-    assert!(waits(&story)[0].starts_with("preparation: the base, its checks and its set-up"));
-    story.prepare(vec![project_gate("test")]);
+    assert_eq!(waits(&story), ["preparation: the base and its checks"]);
+    story.find(vec![project_gate("test")]);
+    let told = waits(&story);
+    assert!(
+        told[1].starts_with("checks and Workers: the set-up, 30"),
+        "{told:?}"
+    );
+    story.set_up();
     assert!(
         waits(&story).contains(&"check test: `run test` on your files as they were".to_owned()),
         "{:?}",

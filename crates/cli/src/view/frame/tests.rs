@@ -63,7 +63,7 @@ pub(in crate::view) fn running(titles: [&str; 3]) -> Mission {
         Event::Prepared {
             base,
             gates,
-            environment,
+            environment: Some(environment),
             notes,
         },
         Event::IntentRead { intent },

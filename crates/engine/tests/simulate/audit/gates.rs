@@ -4,26 +4,26 @@ use super::*;
 use crate::scenario::BROKEN;
 
 impl Audit {
-    /// What there is to judge by: the project's gates, and the tools that they run with.
-    pub(super) fn judges(&mut self, event: &Event) {
+    /// What there is to judge by: the project's gates, and the tools that they run with. Whether the event says that.
+    pub(super) fn judges(&mut self, event: &Event) -> bool {
         match event {
-            Event::Prepared {
-                base,
-                gates,
-                environment,
-                ..
-            } => {
+            Event::Prepared { base, gates, .. } => {
                 self.head = Some((base.commit.clone(), base.tree.clone()));
                 self.base = Some(base.tree.clone());
                 self.project.clone_from(gates);
-                self.environment = Some(environment.clone());
+            }
+            Event::SetUp { environment, .. } => {
+                assert!(self.base.is_some(), "set up without a base");
+                let before = self.environment.replace(environment.clone());
+                assert_eq!(before, None, "set up twice");
             }
             Event::EnvironmentChanged { environment } => {
                 let before = self.environment.replace(environment.clone());
                 assert_ne!(before.as_ref(), Some(environment), "nothing has changed");
             }
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     /// A lease of a gate, and the evidence that ends it.

@@ -203,6 +203,7 @@ impl Audit {
             && !mission.winding_down()
             && mission.pause().is_none()
             && mission.outcome().is_none()
+            && !mission.awaits_set_up()
             && budget.free() >= reserve
             && mission.deadline().since(now) >= least;
         let workers = workers.min(self.book.lanes);
