@@ -7,12 +7,14 @@
 //!
 //! Every call has a deadline. A call that misses it is killed with all it started.
 
+mod lasting;
 mod path;
 mod refname;
 mod run;
 pub(crate) mod strays;
 mod talk;
 
+pub(crate) use lasting::Lasting;
 pub use path::{BadPath, RepoPath};
 pub use refname::{BadRefName, RefName};
 
@@ -426,7 +428,7 @@ mod tests {
     use super::*;
 
     /// A `git` that is a shell script. Another process writes it, so that no thread here holds it open while it starts.
-    fn fake_git(dir: &Path, script: &str) {
+    pub(super) fn fake_git(dir: &Path, script: &str) {
         let status = std::process::Command::new("/bin/sh")
             .args([
                 "-c",

@@ -6,11 +6,13 @@
 //! set-up makes is added to them.
 //! The one thing that the user's repository gains is a ref that keeps the base from being pruned.
 
+mod commits;
 mod listing;
 mod memo;
 mod project;
 mod read;
 
+use commits::Commits;
 pub(crate) use listing::{Entry, Listing};
 use memo::Memo;
 pub use project::{Project, UserRepository};
@@ -97,6 +99,7 @@ pub struct MissionRepository {
     store: PathBuf,
     sha256: bool,
     memo: Arc<Memo>,
+    commits: Arc<Commits>,
 }
 
 impl MissionRepository {
@@ -195,6 +198,7 @@ impl MissionRepository {
             store,
             sha256: String::from_utf8_lossy(&config).contains("sha256"),
             memo: Arc::default(),
+            commits: Arc::default(),
         };
         Ok(this)
     }
@@ -228,10 +232,10 @@ impl MissionRepository {
         &self.dir
     }
 
-    /// Makes a commit of a tree. The same arguments give the same commit, however often.
+    /// Makes a commit of a tree that is there, on commits that are. The same arguments give the same commit, however often.
     ///
     /// # Errors
-    /// If git refuses: the tree or a parent is not there.
+    /// If git cannot write it.
     pub fn commit(
         &self,
         tree: &TreeId,
@@ -239,26 +243,13 @@ impl MissionRepository {
         message: &str,
         by: &Signature,
     ) -> Result<CommitId, Error> {
-        let plain = |text: &str| text.replace(['<', '>', '\n', '\0'], " ");
-        let date = format!("@{} +0000", by.when.0 / 1000);
         let asked = format!("{tree} {parents:?} {by:?} {message}");
         if let Some(made) = self.memo.made(&asked) {
             return Ok(made);
         }
-        let mut call = self.call("commit-tree").arg(tree.as_str());
-        for parent in parents {
-            call = call.arg("-p").arg(parent.as_str());
-        }
-        let said = call
-            .env("GIT_AUTHOR_NAME", plain(&by.name))
-            .env("GIT_AUTHOR_EMAIL", plain(&by.email))
-            .env("GIT_AUTHOR_DATE", &date)
-            .env("GIT_COMMITTER_NAME", plain(&by.name))
-            .env("GIT_COMMITTER_EMAIL", plain(&by.email))
-            .env("GIT_COMMITTER_DATE", &date)
-            .input(message.replace('\0', " ").into_bytes())
-            .text()?;
-        let commit = said.parse()?;
+        let commit = self
+            .commits
+            .write(self, &commits::text(tree, parents, message, by))?;
         let parent = match parents {
             [parent] => Some(*parent),
             _ => None,

@@ -96,7 +96,7 @@ impl Call {
         Ok(over.then_some(talk))
     }
 
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let installed = &self.git.0;
         let mut command = Command::new(&installed.program);
         command

@@ -3,6 +3,7 @@
 
 mod again;
 mod commit;
+mod commits;
 mod delivery;
 mod fixture;
 mod landing;
