@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode starts`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -11,6 +11,7 @@
 
 mod core;
 mod opencode;
+mod starts;
 mod task;
 
 use std::fmt::{self, Display};
@@ -18,7 +19,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 5] = ["core", "task", "warm", "program", "opencode"];
+const PARTS: [&str; 6] = ["core", "task", "warm", "program", "opencode", "starts"];
 
 fn main() {
     // Cargo passes words of its own to every benchmark, which begin with a dash.
@@ -53,6 +54,9 @@ fn main() {
     }
     if wanted("opencode") {
         runtime.block_on(opencode::beside_raw_sessions());
+    }
+    if wanted("starts") {
+        runtime.block_on(starts::with_and_without());
     }
 }
 

@@ -16,7 +16,7 @@ use testkit::opencode::Home;
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::{User, git};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// Sessions at once.
 const SLOTS: usize = 8;
@@ -251,23 +251,7 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
             folder
         })
         .collect();
-    let mut server = Command::new(testkit::opencode::program())
-        .args(["serve", "--hostname", "127.0.0.1", "--port", "0"])
-        .envs(home.env())
-        .current_dir(home.project())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
-    let url = loop {
-        let text = said.next_line().await.unwrap().expect("the server starts");
-        if let Some((_, url)) = text.split_once("listening on ") {
-            break url.trim().to_owned();
-        }
-    };
+    let (mut server, url) = serve(&home).await;
     warm(&url, &home.project()).await;
     let before = model.log().len();
     let prompts = Mutex::new(prompts);
@@ -291,6 +275,28 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
         report,
         end: Duration::ZERO,
     }
+}
+
+/// An OpenCode server in a home's project, once it listens.
+pub(super) async fn serve(home: &Home) -> (Child, String) {
+    let mut server = Command::new(testkit::opencode::program())
+        .args(["serve", "--hostname", "127.0.0.1", "--port", "0"])
+        .envs(home.env())
+        .current_dir(home.project())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
+    let url = loop {
+        let text = said.next_line().await.unwrap().expect("the server starts");
+        if let Some((_, url)) = text.split_once("listening on ") {
+            break url.trim().to_owned();
+        }
+    };
+    (server, url)
 }
 
 /// One session before the clock starts: a mission's server has read a request and written a plan before its Workers.
