@@ -211,6 +211,7 @@ impl Hosting {
             hosted: true,
             after: before.clone(),
             agents: Self::seen_by(guest, &means),
+            earlier: Vec::new(),
             board: None,
             posted: false,
             report: None,

@@ -3,7 +3,7 @@
 
 use crate::view;
 use agents::opencode::front::Place;
-use agents::opencode::visit;
+use agents::opencode::visit::{self, Left};
 use engine::layout::Layout;
 use mission::ids::MissionId;
 use mission::mission::Mission;
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+
+/// The most earlier conversations of one mission that are kept.
+const EARLIER: usize = 16;
 
 /// One mission's note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,10 @@ pub(crate) struct Note {
     /// The socket of the OpenCode in which its agents are seen, if they are to be.
     #[serde(default)]
     pub(crate) agents: Option<PathBuf>,
+    /// The conversations of that OpenCode in which it was asked to go on before, the oldest first. Its agents may be at
+    /// work below them still.
+    #[serde(default)]
+    pub(crate) earlier: Vec<Place>,
     /// The id of its board, kept before it was posted.
     #[serde(default)]
     pub(crate) board: Option<String>,
@@ -70,11 +77,30 @@ impl Note {
             Some(note) if note.hosted => Self {
                 hosted: false,
                 agents: None,
+                earlier: Vec::new(),
                 ..note
             }
             .keep(layout, mission),
             _ => Ok(()),
         }
+    }
+
+    /// What an engine before this one may have left at work where its agents are seen.
+    pub(crate) fn left(&self, mission: &Mission) -> Left {
+        Left {
+            mission: mission.id(),
+            nonce: mission.nonce().to_owned(),
+            earlier: self.earlier.clone(),
+        }
+    }
+
+    /// The conversations to be asked for what is left, once the mission goes on in another one of the same OpenCode.
+    pub(crate) fn earlier_than(&self, session: &str) -> Vec<Place> {
+        let mut all = self.earlier.clone();
+        all.push(self.place());
+        all.retain(|place| place.session != session);
+        // Each is asked in turn before anything goes on, and the last ones are those in which something may be left.
+        all.split_off(all.len().saturating_sub(EARLIER))
     }
 
     /// Agents of the mission that an engine before this one left at work where they are seen are stopped: they will go on
@@ -83,8 +109,8 @@ impl Note {
         let Some(bridge) = &self.agents else {
             return;
         };
-        let (id, nonce) = (mission.id(), mission.nonce());
-        if let Err(why) = visit::leave(bridge, &self.place(), id, nonce).await {
+        let id = mission.id();
+        if let Err(why) = visit::leave(bridge, &self.place(), &self.left(mission)).await {
             view::note(&format!(
                 "agents of {id} may still be at work in the OpenCode where it was asked for: {why}"
             ));

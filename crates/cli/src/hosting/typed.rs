@@ -192,7 +192,14 @@ impl Hosting {
     /// one.
     fn noted(&self, id: MissionId, typed: Typed, agents: Option<PathBuf>) -> Result<Note, Error> {
         let layout = &self.store.layout;
-        let before = Note::read(layout, id).filter(|note| note.session == typed.session);
+        let before = Note::read(layout, id);
+        let earlier = match &before {
+            Some(before) if agents.is_some() && before.agents == agents => {
+                before.earlier_than(&typed.session)
+            }
+            _ => Vec::new(),
+        };
+        let before = before.filter(|note| note.session == typed.session);
         let note = Note {
             directory: typed.directory,
             session: typed.session,
@@ -200,6 +207,7 @@ impl Hosting {
             hosted: true,
             after: Vec::new(),
             agents,
+            earlier,
             posted: before.as_ref().is_some_and(|note| note.posted),
             board: before.and_then(|note| note.board),
             report: None,
