@@ -7,9 +7,10 @@
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { ask, connect, folder, HAND_OVER, safe, start, within, workspace } from "./talk.js"
+import { ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
+const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
 const RESTARTS = 3 // an engine that dies under its missions is started again so often, and then left alone
 
 // What the templates say matters only where the hook does not run: then the model is told not to pretend.
@@ -104,13 +105,14 @@ async function look(input) {
   } catch {}
 }
 
-async function handOver(input, typed) {
+async function handOver(input, typed, longest) {
   const want = { want: "command", key: randomUUID(), command: typed.command, arguments: typed.arguments ?? "", session: typed.sessionID, directory: input.directory }
+  const late = (said) => toast(input, said.say, said.variant)
   link.restarts = 0
   for (let n = 0; n < 2; n++) {
     const talk = await reach(input)
     // Nothing came back: it ended at that moment, or was killed. Under its key the request is carried out once.
-    const said = await within(HAND_OVER, ask(talk, want), "the engine does not answer; `orchestrator status` tells what it does")
+    const said = await order(talk, want, { longest, late })
     if (said) return { ...said, talk }
     talk.socket.destroy()
     if (link.talk === talk) link.talk = undefined
@@ -182,6 +184,9 @@ async function server(input, options) {
   if (!link.talk) look(input)
   const ours = new Set()
   const run = process.argv.includes("run")
+  // A run has nothing else to do than to hear what comes of it; of anything else that may be one the user sees nothing
+  // as long as it waits.
+  const longest = process.argv[2] === "run" ? FOR_EVER : run ? START : HAND_OVER
   return {
     async config(config) {
       try {
@@ -199,7 +204,7 @@ async function server(input, options) {
       if (!ours.has(typed.command)) return
       let said
       try {
-        said = await handOver(input, typed)
+        said = await handOver(input, typed, longest)
       } catch (error) {
         said = { say: String(error?.message ?? error), variant: "error" }
       }
