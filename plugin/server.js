@@ -2,8 +2,8 @@
 // private socket so that the engine can show what it does. Everything that decides is in the engine.
 //
 // OpenCode runs all hooks one after another without a time limit, and a hook that fails or hangs takes the user's
-// prompt with it. So nothing is started before a command of ours is typed, nothing waits without a limit, and whatever
-// goes wrong ends in a toast.
+// prompt with it. So nothing is started before a command of ours is typed or an end of a mission is to be told, nothing
+// waits without a limit, and whatever goes wrong ends in a toast.
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
@@ -96,13 +96,26 @@ function reach(input) {
     .finally(() => (link.reaching = undefined)))
 }
 
-// An engine that runs already may have something to show here. None is started for that, and nothing is said of faults.
+// An engine that runs already may have something to show here. Nothing is said of faults.
 async function look(input) {
   try {
     const talk = await join(input, HAND_OVER)
     if (talk && !link.talk && !link.reaching) link.talk = talk
     else talk?.socket.destroy()
+    if (!talk && (await untold(input))) await reach(input)
   } catch {}
+}
+
+// Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody
+// has asked for, and only where a person may look: it tells that, and ends.
+async function untold(input) {
+  if (!screen() && !["serve", "web"].includes(process.argv[2])) return false
+  const at = path.join(path.dirname(folder()), "fronts")
+  for (const name of await fs.promises.readdir(at)) {
+    const note = await fs.promises.readFile(path.join(at, name), "utf8").then(JSON.parse).catch(() => null)
+    if (note?.ended === true && note.directory === input.directory) return true
+  }
+  return false
 }
 
 async function handOver(input, typed, longest) {

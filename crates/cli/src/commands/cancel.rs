@@ -3,6 +3,7 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::{self, Store};
+use crate::hosting::note::Note;
 use crate::view::{self, json};
 use engine::door::Wish;
 
@@ -14,6 +15,7 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
         host::told(told)?;
         if mine {
             host::settle(&store, id, view::Style::Plain).await?;
+            Note::ends(&store, id);
         }
         if args.json {
             view::data(&json::changed(&store.load(id)?.0).to_string());

@@ -1,6 +1,7 @@
 //! What is known of the conversation in which a mission was asked for. Kept as long as there is something to show in it,
 //! so that whoever comes after a crash shows it in the same place.
 
+use crate::host::Store;
 use crate::view;
 use agents::opencode::front::Place;
 use agents::opencode::visit::{self, Left};
@@ -45,6 +46,10 @@ pub(crate) struct Note {
     /// The id of its report, kept before it was posted.
     #[serde(default)]
     pub(crate) report: Option<String>,
+    /// Whether the mission is over: what is kept of it is what its conversation was not told yet. The plugin reads this,
+    /// and has an engine tell it.
+    #[serde(default)]
+    pub(crate) ended: bool,
 }
 
 impl Note {
@@ -71,13 +76,33 @@ impl Note {
         fs::remove_file(layout.front(mission)).ok();
     }
 
+    /// Notes that a mission is over, if it is, for whoever shows it next.
+    pub(crate) fn ends(store: &Store, mission: MissionId) {
+        let over = |mission: &Mission| mission.outcome().is_some() && mission.due().is_empty();
+        if let Some(note) = Self::read(&store.layout, mission)
+            && store.load(mission).is_ok_and(|(mission, _)| over(&mission))
+        {
+            let kept = Self {
+                ended: true,
+                ..note
+            }
+            .keep(&store.layout, mission);
+            if let Err(error) = kept {
+                view::note(&format!(
+                    "the conversation in which {mission} was asked for is told of its end only when something is typed there: {error}"
+                ));
+            }
+        }
+    }
+
     /// Somebody carries the mission out in a terminal from now on.
     pub(crate) fn let_go(layout: &Layout, mission: MissionId) -> io::Result<()> {
         match Self::read(layout, mission) {
-            Some(note) if note.hosted => Self {
+            Some(note) if note.hosted || note.ended => Self {
                 hosted: false,
                 agents: None,
                 earlier: Vec::new(),
+                ended: false,
                 ..note
             }
             .keep(layout, mission),

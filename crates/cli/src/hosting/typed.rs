@@ -211,6 +211,7 @@ impl Hosting {
             posted: before.as_ref().is_some_and(|note| note.posted),
             board: before.and_then(|note| note.board),
             report: None,
+            ended: false,
         };
         note.keep(layout, id)
             .map_err(|error| Error::io("write", &layout.front(id), &error))?;
