@@ -14,6 +14,7 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
         let (told, mine) = host::wish(&store, id, Wish::Cancel).await?;
         host::told(told)?;
         if mine {
+            Note::leave_all(&store, id).await?;
             host::settle(&store, id, view::Style::Plain).await?;
             Note::ends(&store, id);
         }

@@ -1,6 +1,7 @@
 //! What is known of the conversation in which a mission was asked for. Kept as long as there is something to show in it,
 //! so that whoever comes after a crash shows it in the same place.
 
+use crate::error::Error;
 use crate::host::Store;
 use crate::view;
 use agents::opencode::front::Place;
@@ -140,6 +141,14 @@ impl Note {
                 "agents of {id} may still be at work in the OpenCode where it was asked for: {why}"
             ));
         }
+    }
+
+    /// The same for a mission that is ended while nobody carries it out: its agents would work on, for nothing.
+    pub(crate) async fn leave_all(store: &Store, mission: MissionId) -> Result<(), Error> {
+        if let Some(note) = Self::read(&store.layout, mission) {
+            note.leave(&store.load(mission)?.0).await;
+        }
+        Ok(())
     }
 
     /// All missions that have one.

@@ -75,6 +75,7 @@ impl Hosting {
             Ok((told, mine)) => {
                 host::told(told)?;
                 if mine {
+                    Note::leave_all(&self.store, id).await?;
                     host::settle(&self.store, id, Style::Plain).await?;
                 }
             }

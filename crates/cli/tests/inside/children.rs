@@ -191,8 +191,16 @@ async fn of_many_agents_four_are_seen() {
     let tasks = children(&house, &server).await;
     let tasks = tasks.keys().filter(|title| title.starts_with('T')).count();
     assert_eq!(tasks, 4);
-    gate.open();
-    completed(&house).await;
+
+    // Nobody carries it out any more; whoever ends it ends them, and not only the mission.
+    house.engine("/nowhere/orchestrator".as_ref());
+    killed(&house).await;
+    let told = house.user.run(&["cancel", "m1"]).await;
+    assert_eq!(told.code, Some(0), "{}", told.said);
+    for (title, (directory, _)) in children(&house, &server).await {
+        let status = server.at(&directory).get("/session/status").await;
+        assert_eq!(status, json!({}), "{title} is at work still");
+    }
     screen.quit().await;
     house.ends().await;
 }
