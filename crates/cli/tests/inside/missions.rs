@@ -127,12 +127,15 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
 
     let run = house.run("queue", "Add one and two, later").spawn();
     let run = run.unwrap();
+    // It is listed a moment before it stands in line.
     within("its place in line", async {
-        while !house.user.run(&["list"]).await.said.contains("later") {}
+        let queued = "then m2: Add one and two, later";
+        let mut told = String::new();
+        while !told.contains(queued) {
+            told = talk.types("status", "", "0 of 2 tasks landed").await;
+        }
     })
     .await;
-    talk.types("status", "", "then m2: Add one and two, later")
-        .await;
     talk.types("stop", "", "m1 is cancelled").await;
     gates.iter().for_each(Gate::open);
 
