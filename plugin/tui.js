@@ -121,7 +121,7 @@ async function tui(api) {
       const engine = await reach()
       const want = { want: "command", key: randomUUID(), command: name, arguments: words, session: here(), directory: directory(), mission }
       const late = (said) => over() || say(said.say, said.variant)
-      const said = engine && (await order(engine, want, { longest: LONG, late }))
+      const said = engine && (await order(engine, want, { most: LONG, late }))
       if (said) say(said.say, said.variant)
       else say("no engine runs; type /resume in the conversation", "warning")
     } catch (error) {
