@@ -2,14 +2,15 @@
 // private socket so that the engine can show what it does. Everything that decides is in the engine.
 //
 // OpenCode runs all hooks one after another without a time limit, and a hook that fails or hangs takes the user's
-// prompt with it. So nothing is started before a command of ours is typed, nothing waits without a limit, and whatever
-// goes wrong ends in a toast.
+// prompt with it. So nothing is started before a command of ours is typed or an end of a mission is to be told, nothing
+// waits without a limit, and whatever goes wrong ends in a toast.
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { ask, connect, folder, HAND_OVER, safe, start, within, workspace } from "./talk.js"
+import { ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
+const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
 const RESTARTS = 3 // an engine that dies under its missions is started again so often, and then left alone
 
 // What the templates say matters only where the hook does not run: then the model is told not to pretend.
@@ -95,22 +96,36 @@ function reach(input) {
     .finally(() => (link.reaching = undefined)))
 }
 
-// An engine that runs already may have something to show here. None is started for that, and nothing is said of faults.
+// An engine that runs already may have something to show here. Nothing is said of faults.
 async function look(input) {
   try {
     const talk = await join(input, HAND_OVER)
     if (talk && !link.talk && !link.reaching) link.talk = talk
     else talk?.socket.destroy()
+    if (!talk && (await untold(input))) await reach(input)
   } catch {}
 }
 
-async function handOver(input, typed) {
+// Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody
+// has asked for, and only where a person may look: it tells that, and ends.
+async function untold(input) {
+  if (!screen() && !["serve", "web"].includes(process.argv[2])) return false
+  const at = path.join(path.dirname(folder()), "fronts")
+  for (const name of await fs.promises.readdir(at)) {
+    const note = await fs.promises.readFile(path.join(at, name), "utf8").then(JSON.parse).catch(() => null)
+    if (note?.ended === true && note.directory === input.directory) return true
+  }
+  return false
+}
+
+async function handOver(input, typed, longest) {
   const want = { want: "command", key: randomUUID(), command: typed.command, arguments: typed.arguments ?? "", session: typed.sessionID, directory: input.directory }
+  const late = (said) => toast(input, said.say, said.variant)
   link.restarts = 0
   for (let n = 0; n < 2; n++) {
     const talk = await reach(input)
     // Nothing came back: it ended at that moment, or was killed. Under its key the request is carried out once.
-    const said = await within(HAND_OVER, ask(talk, want), "the engine does not answer; `orchestrator status` tells what it does")
+    const said = await order(talk, want, { longest, late })
     if (said) return { ...said, talk }
     talk.socket.destroy()
     if (link.talk === talk) link.talk = undefined
@@ -182,6 +197,9 @@ async function server(input, options) {
   if (!link.talk) look(input)
   const ours = new Set()
   const run = process.argv.includes("run")
+  // A run has nothing else to do than to hear what comes of it; of anything else that may be one the user sees nothing
+  // as long as it waits.
+  const longest = process.argv[2] === "run" ? FOR_EVER : run ? START : HAND_OVER
   return {
     async config(config) {
       try {
@@ -199,7 +217,7 @@ async function server(input, options) {
       if (!ours.has(typed.command)) return
       let said
       try {
-        said = await handOver(input, typed)
+        said = await handOver(input, typed, longest)
       } catch (error) {
         said = { say: String(error?.message ?? error), variant: "error" }
       }

@@ -113,7 +113,8 @@ export function connect(about, most, gone) {
       if (said.talk) clearTimeout(timer), go(talk)
       else if (said.refused) end(Object.assign(new Error(said.refused), { leaving: said.leaving }))
       else if (said.running !== undefined) talk.running = said.running
-      else talk.asked.get(said.id)?.(said)
+      else if (said.taken) talk.asked.get(said.id)?.taken()
+      else talk.asked.get(said.id)?.answer(said)
     }
     socket.setEncoding("utf8").unref()
     socket.on("connect", () => socket.write(JSON.stringify(hello) + "\n"))
@@ -133,17 +134,37 @@ export function connect(about, most, gone) {
       socket.destroy()
       clearTimeout(timer)
       go(null)
-      for (const answer of talk.asked.values()) answer(null)
+      for (const { answer } of talk.asked.values()) answer(null)
       gone(talk)
     }
   })
 }
 
-export function ask(talk, want) {
+// What the engine answers; null if it ended before. `taken` is called as soon as it has a command and is at it.
+export function ask(talk, want, taken = () => {}) {
   if (talk.socket.destroyed) return Promise.resolve(null)
   const id = ++talk.n
   return new Promise((answer) => {
-    talk.asked.set(id, answer)
+    talk.asked.set(id, { answer, taken })
     talk.socket.write(JSON.stringify({ id, ...want }) + "\n")
   }).finally(() => talk.asked.delete(id))
+}
+
+// Hands a command over. An engine that has it may be at it for longer than is waited here, which is no fault of it: that
+// is said then, and what comes of it is handed to `late`. One that does not even take it does not answer.
+export async function order(talk, want, { most = HAND_OVER, longest = most, late }) {
+  let taken = false
+  const asked = ask(talk, want, () => (taken = true))
+  const wait = (ms) => within(ms, asked, "the engine does not answer; `orchestrator status` tells what it does")
+  try {
+    return await wait(most).catch((error) => {
+      if (taken && longest > most) return wait(longest - most)
+      throw error
+    })
+  } catch (error) {
+    const ended = taken && { say: "the engine ended before it answered; `orchestrator list` tells what it began", variant: "error" }
+    asked.then((said) => (said || ended) && late(said || ended)).catch(() => {})
+    if (!taken) throw error
+    return { say: "the engine is at it; what comes of it is told here", variant: "info" }
+  }
 }

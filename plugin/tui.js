@@ -4,7 +4,7 @@
 import { createComponent, createElement, insert, spread, useTerminalDimensions } from "@opentui/solid"
 import { randomUUID } from "node:crypto"
 import { createEffect, createSignal, onCleanup } from "solid-js"
-import { ask, connect, HAND_OVER, within } from "./talk.js"
+import { ask, connect, HAND_OVER, order } from "./talk.js"
 
 const PAGE = "orchestrator.mission"
 const TITLE = "orchestrator"
@@ -116,11 +116,12 @@ async function tui(api) {
   }
 
   // What is meant is the mission that was seen: by now another one may be the mission here.
-  async function order(command, words = "", mission = view().mission) {
+  async function command(name, words = "", mission = view().mission) {
     try {
       const engine = await reach()
-      const want = { want: "command", key: randomUUID(), command, arguments: words, session: here(), directory: directory(), mission }
-      const said = engine && (await within(LONG, ask(engine, want), "the engine does not answer; `orchestrator status` tells what it does"))
+      const want = { want: "command", key: randomUUID(), command: name, arguments: words, session: here(), directory: directory(), mission }
+      const late = (said) => over() || say(said.say, said.variant)
+      const said = engine && (await order(engine, want, { most: LONG, late }))
       if (said) say(said.say, said.variant)
       else say("no engine runs; type /resume in the conversation", "warning")
     } catch (error) {
@@ -135,7 +136,7 @@ async function tui(api) {
     if (!asked) return say("nothing is asked now", "info")
     const send = (words) => {
       api.ui.dialog.clear()
-      if (words.trim()) order("answer", `${asked.id} ${words}`, mission)
+      if (words.trim()) command("answer", `${asked.id} ${words}`, mission)
     }
     const options = asked.choices.map(({ word, shown, about }) => ({ title: shown, value: word, description: about }))
     const leave = () => api.ui.dialog.clear()
@@ -150,7 +151,7 @@ async function tui(api) {
   function stop() {
     const { mission } = view()
     const leave = () => api.ui.dialog.clear()
-    const sure = () => (leave(), order("stop", "", mission))
+    const sure = () => (leave(), command("stop", "", mission))
     const told = { title: "End the mission?", message: "Its work is kept, and /resume goes on with it." }
     api.ui.dialog.replace(() => createComponent(api.ui.DialogConfirm, { ...told, onConfirm: sure, onCancel: leave }))
   }
@@ -175,8 +176,8 @@ async function tui(api) {
       { key: "escape", name: "close", title: "Leave the mission's page", run: close },
       { key: "q", name: "leave", title: "Leave the mission's page", run: close },
       { key: "a", name: "answer", title: "Answer the mission's question", run: answer },
-      { key: "p", name: "pause", title: "Pause the mission", run: () => can("pause") && order("pause") },
-      { key: "r", name: "resume", title: "Let the mission go on", run: () => can("resume") && order("resume") },
+      { key: "p", name: "pause", title: "Pause the mission", run: () => can("pause") && command("pause") },
+      { key: "r", name: "resume", title: "Let the mission go on", run: () => can("resume") && command("resume") },
       { key: "s", name: "stop", title: "End the mission", run: () => can("stop") && stop() },
       { key: "down", name: "down", title: "Scroll down", run: () => scroll(1) },
       { key: "up", name: "up", title: "Scroll up", run: () => scroll(-1) },

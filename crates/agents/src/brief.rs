@@ -52,6 +52,8 @@ pub struct Assignment {
     pub goal: String,
     /// Where it is expected to write.
     pub writes: Vec<String>,
+    /// What no other task has while this one runs.
+    pub resources: Vec<String>,
     /// Files of the repository that have to do with that.
     pub files: Vec<String>,
     /// What the project asks of agents: the file's name and what stands in it.
@@ -171,6 +173,11 @@ impl Assignment {
     pub fn text(&self) -> String {
         let mut text = format!("# {}\n\n{}\n", one_line(&self.title), self.goal.trim());
         section(&mut text, "Expected to change", &list(&self.writes));
+        section(
+            &mut text,
+            "Nobody else of this plan uses, while you work",
+            &list(&self.resources),
+        );
         section(
             &mut text,
             "Files that are there and may matter",
@@ -323,6 +330,7 @@ mod tests {
         let text = Assignment {
             title: "Add login".into(),
             writes: vec!["src/login.rs".into()],
+            resources: vec!["port 8080".into()],
             files: vec!["src/main.rs".into()],
             habits: Some(("AGENTS.md".into(), "```\nUse tabs.".into())),
             gates: vec![KnownGate {
@@ -338,6 +346,8 @@ mod tests {
             "- npm-test: `npm test` is red on the base; fails before your work: logout works";
         assert!(text.contains(told), "{text}");
         assert!(text.contains("- src/main.rs"), "{text}");
+        let alone = "## Nobody else of this plan uses, while you work\n\n- port 8080\n";
+        assert!(text.contains(alone), "{text}");
         let habits =
             "## What the project asks of agents, in AGENTS.md\n\n````text\n```\nUse tabs.\n````";
         assert!(text.contains(habits), "{text}");
@@ -357,7 +367,7 @@ mod tests {
         assert!(text.contains("- npm test -- login"));
         assert!(text.contains("mend it, do not start over"));
         assert!(
-            !text.contains("Builds on"),
+            !text.contains("Builds on") && !text.contains("Nobody else"),
             "an empty section is left out: {text}"
         );
     }

@@ -154,6 +154,7 @@ pub(crate) fn examine(world: &World) -> Vec<Finding> {
         look("first start", SHORT, with(first_start::seeds)),
         look("state directory", SHORT, with(state::directory)),
         look("sockets", SHORT, with(state::sockets)),
+        look("log", SHORT, with(state::log)),
         look("store", LONG, with(state::store)),
         // It may have to wait for the other one that starts OpenCode.
         look("model", START * 2, with(host::model)),

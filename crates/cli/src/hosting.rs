@@ -156,7 +156,14 @@ impl Hosting {
         }
         let settled = mission.outcome().is_some() && mission.due().is_empty();
         if settled || !note.hosted || self.store.owner(id)?.is_some() {
-            let shown = Shown::new(&self.store, id, note, self.guests.subscribe(), None);
+            let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), None);
+            match mission.outcome() {
+                Some(outcome) if settled => shown.remarks().say(
+                    format!("{id} is {outcome}; its report stands in the conversation in which it was asked for"),
+                    Tone::Info,
+                ),
+                _ => shown.is_elsewhere(),
+            }
             self.tasks.spawn(shown.run(Arc::default(), self.shows(id)));
             return Ok(());
         }
@@ -211,9 +218,11 @@ impl Hosting {
             hosted: true,
             after: before.clone(),
             agents: Self::seen_by(guest, &means),
+            earlier: Vec::new(),
             board: None,
             posted: false,
             report: None,
+            ended: false,
         };
         let layout = &self.store.layout;
         let owned = means.open(&self.store, &text, terms, |mission| {

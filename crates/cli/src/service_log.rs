@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::view::{self, escape};
 use engine::layout::Layout;
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -33,6 +33,70 @@ struct Log {
     /// Whether all that this process says goes here and nowhere else.
     alone: bool,
     writing: Mutex<()>,
+}
+
+/// What a look at the log finds.
+pub(crate) struct Looked {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its size in bytes; none if it is not there yet.
+    pub(crate) size: Option<u64>,
+    /// How many full ones are kept beside it, and their bytes.
+    pub(crate) before: (u32, u64),
+    /// Why nothing would be written there, or nothing kept.
+    pub(crate) faults: Vec<String>,
+}
+
+/// The most bytes that the log and those before it take.
+pub(crate) const ROOM: u64 = MOST * (KEPT as u64 + 1);
+
+/// Looks at the log without a word into it: whether it could be written, and could make place when it is full. `named` is
+/// where the user's configuration has it.
+pub(crate) fn look(layout: &Layout, named: Option<&Path>) -> Looked {
+    let log = Log {
+        path: named.map_or_else(|| layout.service_log(), Path::to_owned),
+        most: MOST,
+        alone: false,
+        writing: Mutex::default(),
+    };
+    let mut faults = Vec::new();
+    let size = match open(&log.path, false) {
+        Ok(file) => file.metadata().ok().map(|data| data.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            faults.push(format!("it cannot be written: {error}"));
+            None
+        }
+    };
+    // Files are made and moved in its folder. That of the state directory is made by whoever begins the log.
+    let made = log.path.ancestors().skip(1).find(|folder| folder.exists());
+    let folder = match named {
+        Some(path) => path.parent(),
+        None => made,
+    };
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty())
+        && let Err(error) = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+    {
+        let (folder, error) = (folder.display(), io::Error::from(error));
+        faults.push(format!("nothing can be made in {folder}: {error}"));
+    }
+    let mut before = (0, 0);
+    for n in 1..=KEPT {
+        match fs::symlink_metadata(log.before(n)) {
+            Ok(data) if data.is_file() => before = (before.0 + 1, before.1 + data.len()),
+            Ok(_) => faults.push(format!(
+                "{} is no file, so that what is full cannot be moved there",
+                log.before(n).display()
+            )),
+            Err(_) => {}
+        }
+    }
+    Looked {
+        path: log.path,
+        size,
+        before,
+        faults,
+    }
 }
 
 /// Keeps a log from now on: where the user's configuration says, else in the state directory.
@@ -103,11 +167,11 @@ impl Log {
         let text = escape::text(&cut).replace('\n', "\n  ");
         let line = format!("{} {text}\n", crate::stamp::now());
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut file = open(&self.path)?;
+        let mut file = open(&self.path, true)?;
         let size = file.metadata()?.len();
         if size > 0 && size + line.len() as u64 > self.most {
             match self.turn() {
-                Ok(()) => file = open(&self.path)?,
+                Ok(()) => file = open(&self.path, true)?,
                 Err(error) => {
                     file.set_len(0)?;
                     let why = format!("what stood here could not be moved away: {error}");
@@ -142,11 +206,12 @@ impl Log {
 }
 
 /// Opens a file to append to it, if it is one of ours: in a folder that others may write to, such as `/tmp`, somebody
-/// could put a link there to have something else written to. A pipe is not waited for.
-fn open(path: &Path) -> io::Result<File> {
+/// could put a link there to have something else written to. A pipe is not waited for. One that is not there is made if it
+/// may be.
+fn open(path: &Path, make: bool) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
+    options.append(true).create(make).mode(0o600);
     let opened = options.custom_flags(flags.bits().cast_signed()).open(path);
     let refused = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
     if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {

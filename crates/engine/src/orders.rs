@@ -181,6 +181,7 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         title: task.task.title.clone(),
         goal: task.task.goal.clone(),
         writes: task.task.writes.clone(),
+        resources: task.task.resources.clone(),
         files: Vec::new(),
         habits: None,
         acceptance: task.task.acceptance.iter().map(brief::command).collect(),
@@ -349,6 +350,7 @@ mod tests {
             title: "Do a".into(),
             goal: "a is done".into(),
             acceptance: vec!["test -e a".into()],
+            resources: vec!["database".into()],
             ..TaskDraft::default()
         };
         let plan = Draft { tasks: vec![task] };
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_on_the_todo_reaches_whoever_it_is_for() {
+    fn what_people_write_and_the_plan_says_reaches_whoever_it_is_for() {
         let mut mission = planned();
         let (line, saw) = (LineId::Task(TaskId(1)), 0);
         let text = "mind the umlauts".to_owned();
@@ -388,6 +390,8 @@ mod tests {
         };
         let told = assignment(&mission, attempt).text();
         assert!(told.contains("- mind the umlauts"), "{told}");
+        let alone = "Nobody else of this plan uses, while you work\n\n- database\n";
+        assert!(told.contains(alone), "{told}");
         assert!(!told.contains("manual"), "{told}");
         let planner = survey(&mission).for_planner();
         assert!(planner.contains("- and a manual"), "{planner}");

@@ -149,6 +149,8 @@ enum Line {
     Welcome { talk: u16, version: &'static str },
     /// It may not.
     Refused { refused: String, leaving: bool },
+    /// The command is here and is carried out; the answer comes when there is one.
+    Taken { id: u64, taken: bool },
     /// The answer to what it asked.
     Answer {
         id: u64,
@@ -407,6 +409,10 @@ impl Inside {
                 && let Ok(Asked { id, want }) = serde_json::from_slice(&line)
             {
                 self.touched.send_replace(Instant::now());
+                // What a command comes to may take a while, and whoever typed it waits a second.
+                if matches!(want, Want::Command { .. }) {
+                    answers.send(Line::Taken { id, taken: true }).await.ok();
+                }
                 // What was asked for is done though the guest goes; only who waits does not wait any longer.
                 let waits = matches!(want, Want::Wait { .. } | Want::Look(_));
                 let answer = self.desk.clone().ask(guest.clone(), want);

@@ -8,6 +8,7 @@ use super::api::{Api, CallError, Note};
 use super::session::message_id;
 use super::wire::{Message, Status};
 use mission::ids::{Digest, MissionId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Tone {
 }
 
 /// A conversation that a person looks at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The folder that it is about.
     pub directory: PathBuf,

@@ -9,7 +9,7 @@ use super::api::{Api, CallError};
 use super::events::Hub;
 use super::front::Place;
 use super::server::{Server, Visited};
-use super::{Host, OpenCode, Pace, roles, session, turn};
+use super::{Host, OpenCode, Pace, roles, session, turn, wire};
 use crate::{Agent, Order, Watcher};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
@@ -60,6 +60,26 @@ pub struct Left {
     pub mission: MissionId,
     /// What it is told by from the missions of other stores.
     pub nonce: String,
+    /// Conversations of the same server in which it was asked to go on before. What was begun in them may be at work
+    /// still.
+    pub earlier: Vec<Place>,
+}
+
+impl Left {
+    /// The sessions of the mission below a conversation and all earlier ones.
+    async fn sessions(&self, api: &Api, at: &Place) -> Result<Vec<wire::Session>, CallError> {
+        let mut all = Vec::new();
+        for place in self.earlier.iter().chain([at]) {
+            let children = match api.children(&place.directory, &place.session).await {
+                // Whoever deletes the conversation deletes them with it.
+                Err(CallError::Missing(_)) => Vec::new(),
+                found => found?,
+            };
+            all.extend(children);
+        }
+        all.retain(|child| session::is_of(child, self.mission, &self.nonce));
+        Ok(all)
+    }
 }
 
 /// What a person is told about where turns are carried out.
@@ -70,22 +90,16 @@ pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
 ///
 /// # Errors
 /// It is there and does not do it.
-pub async fn leave(
-    bridge: &Path,
-    at: &Place,
-    mission: MissionId,
-    nonce: &str,
-) -> Result<(), String> {
+pub async fn leave(bridge: &Path, at: &Place, left: &Left) -> Result<(), String> {
     if UnixStream::connect(bridge).await.is_err() {
         return Ok(());
     }
     let stop = async {
         let api = Api::over(bridge, READY)?;
-        let mut left = api.children(&at.directory, &at.session).await?;
-        left.retain(|child| session::is_of(child, mission, nonce));
+        let sessions = left.sessions(&api, at).await?;
         loop {
             let mut all = true;
-            for child in &left {
+            for child in &sessions {
                 all &= api.stilled(&child.directory, &child.id).await?;
             }
             if all {
@@ -129,16 +143,9 @@ impl Family {
     }
 
     /// Adds what an engine before this one began: where this server is left, that must be stopped as well.
-    async fn find(&self, directory: &Path, left: &Left) -> Result<(), CallError> {
-        let children = match self.api.children(directory, &self.parent).await {
-            // Whoever deletes the conversation deletes them with it.
-            Err(CallError::Missing(_)) => Vec::new(),
-            found => found?,
-        };
-        for child in children {
-            if session::is_of(&child, left.mission, &left.nonce) {
-                self.add(&child.id, &child.directory);
-            }
+    async fn find(&self, at: &Place, left: &Left) -> Result<(), CallError> {
+        for child in left.sessions(&self.api, at).await? {
+            self.add(&child.id, &child.directory);
         }
         Ok(())
     }
@@ -193,9 +200,9 @@ impl Visiting {
             return Err(format!("OpenCode {version} cannot be driven, only 1.x"));
         }
         let api = Arc::new(api);
-        let family = Family::of(Arc::clone(&api), visit.at.session);
+        let family = Family::of(Arc::clone(&api), visit.at.session.clone());
         if let Some(left) = &visit.left {
-            let found = family.find(&visit.at.directory, left).await;
+            let found = family.find(&visit.at, left).await;
             found.map_err(|error| error.to_string())?;
         }
         let lost = {
@@ -292,7 +299,7 @@ impl Visiting {
         let told = Some(told.trim());
         for first in [true, false] {
             let agents = self.api.agents(directory).await?;
-            let is_it = |agent: &super::wire::Agent| {
+            let is_it = |agent: &wire::Agent| {
                 agent.name == name && agent.prompt.as_deref().map(str::trim) == told
             };
             if agents.iter().any(is_it) {

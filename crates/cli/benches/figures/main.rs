@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode tokens starts`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -11,14 +11,18 @@
 
 mod core;
 mod opencode;
+mod starts;
 mod task;
+mod tokens;
 
 use std::fmt::{self, Display};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 5] = ["core", "task", "warm", "program", "opencode"];
+const PARTS: [&str; 7] = [
+    "core", "task", "warm", "program", "opencode", "tokens", "starts",
+];
 
 fn main() {
     // Cargo passes words of its own to every benchmark, which begin with a dash.
@@ -53,6 +57,12 @@ fn main() {
     }
     if wanted("opencode") {
         runtime.block_on(opencode::beside_raw_sessions());
+    }
+    if wanted("tokens") {
+        runtime.block_on(tokens::beside_plain_sessions());
+    }
+    if wanted("starts") {
+        runtime.block_on(starts::with_and_without());
     }
 }
 

@@ -16,7 +16,7 @@ use testkit::opencode::Home;
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::{User, git};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// Sessions at once.
 const SLOTS: usize = 8;
@@ -28,7 +28,8 @@ const TICKS: u64 = 100;
 /// So many independent tasks, each with so much time of the model, on both sides.
 pub(super) async fn beside_raw_sessions() {
     for (tasks, model_time) in [(8, Duration::from_secs(2)), (24, Duration::from_secs(1))] {
-        let (mission, prompts) = mission(tasks, model_time).await;
+        let words = ["--workers", "8", "--reviews", "0"];
+        let (mission, prompts) = mission(tasks, model_time, &words).await;
         let raw = raw(prompts, tasks, model_time).await;
         let what = format!("{tasks} tasks of {model_time:?} of the model at {SLOTS} slots");
         let ratio = mission.work.as_secs_f64() / raw.work.as_secs_f64();
@@ -56,10 +57,10 @@ pub(super) async fn beside_raw_sessions() {
             "  a Worker's first request",
             format!("{} bytes", mission.bytes),
         );
-        // Tokens go with bytes; what a scripted model says of its tokens says nothing.
+        let sent = |side: &Side| side.log.iter().map(|asked| asked.bytes).sum::<usize>();
         told(
             "  what the model is sent, mission (planning included) and raw",
-            format!("{} kB, {} kB", mission.sent / 1000, raw.sent / 1000),
+            format!("{} kB, {} kB", sent(&mission) / 1000, sent(&raw) / 1000),
         );
         let beyond = mission.report.saturating_sub(raw.report);
         told(
@@ -81,15 +82,15 @@ pub(super) async fn beside_raw_sessions() {
 }
 
 /// What one side took.
-struct Side {
+pub(super) struct Side {
     work: Duration,
     /// CPU seconds of OpenCode's server.
     host: f64,
     engine: f64,
     extra: usize,
     bytes: usize,
-    /// All that the model was sent, in bytes.
-    sent: usize,
+    /// All that the model was asked.
+    pub(super) log: Vec<Request>,
     report: Duration,
     end: Duration,
 }
@@ -108,8 +109,9 @@ async fn model(tasks: usize, model_time: Duration, last: LastAnswer) -> Model {
     let crew = crew(tasks);
     let step = model_time / STEPS;
     Model::start(move |request| {
-        let about_a_task = !request.tools.is_empty() && crew.job(request).is_some();
-        if !about_a_task {
+        // In a plain session a task is OpenCode's own agent's; a Reviewer reads of one and does not carry it out.
+        let works = matches!(Role::of(request), Role::Worker | Role::Host);
+        if !works || request.tools.is_empty() || crew.job(request).is_none() {
             return crew.answer(request);
         }
         let gate = Gate::default();
@@ -140,16 +142,19 @@ fn worker(crew: &Crew, request: &Request) -> Reply {
 }
 
 /// A mission, from its first Worker's lease to the last one's answer, and what each Worker was told.
-async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
+pub(super) async fn mission(
+    tasks: usize,
+    model_time: Duration,
+    words: &[&str],
+) -> (Side, Vec<Prompt>) {
     let answered = LastAnswer::default();
     let model = model(tasks, model_time, answered.clone()).await;
     let program = env!("CARGO_BIN_EXE_orchestrator");
     let user = User::new(program, &model.url(), &[("base.txt", "base\n")]);
     let times = Times::default();
     let watched = times.watch(user.processes_of());
-    let words = ["task", "Add some words", "--workers", "8", "--reviews", "0"];
-    let more = ["--allow", "shell", "--json"];
-    let ran = user.run(&[&words[..], &more].concat()).await;
+    let task = ["task", "Add some words", "--allow", "shell", "--json"];
+    let ran = user.run(&[&task[..], words].concat()).await;
     let ended = Instant::now();
     watched.abort();
     assert_eq!(ran.code, Some(0), "{}", ran.said);
@@ -158,24 +163,14 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
         .lines()
         .filter_map(|text| serde_json::from_str(text).ok())
         .collect();
-    let starts = at(&events, |event| {
-        matches!(
-            event,
-            Event::TurnStarted {
-                turn: Turn::Work { .. },
-                ..
-            }
-        )
-    });
-    let ends = at(&events, |event| {
-        matches!(
-            event,
-            Event::TurnEnded {
-                turn: Turn::Work { .. },
-                ..
-            }
-        )
-    });
+    let starts = at(
+        &events,
+        |event| matches!(event, Event::TurnStarted { turn, .. } if is_work(turn)),
+    );
+    let ends = at(
+        &events,
+        |event| matches!(event, Event::TurnEnded { turn, .. } if is_work(turn)),
+    );
     let (first, last) = (starts[0], ends[ends.len() - 1]);
     let done = at(&events, |event| matches!(event, Event::Delivered { .. }))[0];
     let (answered_at, answered) = answered.lock().unwrap().expect("a Worker was answered");
@@ -200,13 +195,17 @@ async fn mission(tasks: usize, model_time: Duration) -> (Side, Vec<Prompt>) {
         // A Worker's repeated request is one beyond the tasks' own, too.
         extra: log.len() - tasks * STEPS as usize,
         bytes: log.iter().find(of).expect("a Worker asked").bytes,
-        sent: log.iter().map(|request| request.bytes).sum(),
+        log,
         report: length(Millis(done.since(answered_at).0.saturating_sub(checks))),
         end: ended
             .duration_since(answered)
             .saturating_sub(length(Millis(checks))),
     };
     (side, prompts)
+}
+
+fn is_work(turn: &Turn) -> bool {
+    matches!(turn, Turn::Work { .. })
 }
 
 /// When events like that happened.
@@ -220,7 +219,7 @@ fn length(millis: Millis) -> Duration {
 }
 
 /// What a Worker was told.
-struct Prompt {
+pub(super) struct Prompt {
     job: Job,
     text: String,
 }
@@ -236,7 +235,7 @@ impl Prompt {
 
 /// The same prompts, each in a session of its own, in folders like the Workers', once the server stands. Their `report` is
 /// from the model's last answer to the end of the last session: several end at once there as well.
-async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
+pub(super) async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
     let answered = LastAnswer::default();
     let model = model(tasks, model_time, answered.clone()).await;
     let home = Home::new(&model.url());
@@ -251,6 +250,33 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
             folder
         })
         .collect();
+    let (mut server, url) = serve(&home).await;
+    warm(&url, &home.project()).await;
+    let before = model.log().len();
+    let prompts = Mutex::new(prompts);
+    let start = Instant::now();
+    let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
+    futures_util::future::join_all(slots).await;
+    let work = start.elapsed();
+    let (_, last) = answered.lock().unwrap().expect("a session was answered");
+    let report = Duration::from_millis(last.elapsed().as_millis() as u64);
+    let pid = server.id().expect("the server runs");
+    let host = seconds(Path::new(&format!("/proc/{pid}"))).unwrap_or(0.0);
+    server.kill().await.unwrap();
+    Side {
+        work,
+        host,
+        engine: 0.0,
+        extra: 0,
+        bytes: 0,
+        log: model.log().split_off(before),
+        report,
+        end: Duration::ZERO,
+    }
+}
+
+/// An OpenCode server in a home's project, once it listens.
+pub(super) async fn serve(home: &Home) -> (Child, String) {
     let mut server = Command::new(testkit::opencode::program())
         .args(["serve", "--hostname", "127.0.0.1", "--port", "0"])
         .envs(home.env())
@@ -268,29 +294,7 @@ async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
             break url.trim().to_owned();
         }
     };
-    warm(&url, &home.project()).await;
-    let before = model.log().len();
-    let prompts = Mutex::new(prompts);
-    let start = Instant::now();
-    let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
-    futures_util::future::join_all(slots).await;
-    let work = start.elapsed();
-    let (_, last) = answered.lock().unwrap().expect("a session was answered");
-    let report = Duration::from_millis(last.elapsed().as_millis() as u64);
-    let pid = server.id().expect("the server runs");
-    let host = seconds(Path::new(&format!("/proc/{pid}"))).unwrap_or(0.0);
-    server.kill().await.unwrap();
-    let log = model.log();
-    Side {
-        work,
-        host,
-        engine: 0.0,
-        extra: 0,
-        bytes: 0,
-        sent: log.iter().skip(before).map(|request| request.bytes).sum(),
-        report,
-        end: Duration::ZERO,
-    }
+    (server, url)
 }
 
 /// One session before the clock starts: a mission's server has read a request and written a plan before its Workers.

@@ -3,6 +3,7 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::{self, Store};
+use crate::hosting::note::Note;
 use crate::view::{self, json};
 use engine::door::Wish;
 
@@ -13,7 +14,9 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
         let (told, mine) = host::wish(&store, id, Wish::Cancel).await?;
         host::told(told)?;
         if mine {
+            Note::leave_all(&store, id).await?;
             host::settle(&store, id, view::Style::Plain).await?;
+            Note::ends(&store, id);
         }
         if args.json {
             view::data(&json::changed(&store.load(id)?.0).to_string());

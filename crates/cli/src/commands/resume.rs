@@ -81,7 +81,9 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         let attended = crate::places::attended();
         let settings = host::settings(&store, &ready.agent, &place, &means, attended)?;
         goes_on(args, &owned.mission, &ready.told, place.root());
-        host::run(&store, owned, settings, style, seq).await
+        let ran = host::run(&store, owned, settings, style, seq).await;
+        Note::ends(&store, id);
+        ran
     })
 }
 

@@ -1,7 +1,9 @@
 //! Our own folders, sockets and store.
 
 use super::{Finding, Repair};
+use crate::config::Config;
 use crate::install::World;
+use crate::service_log;
 use journal::{Journal as _, Sqlite, Verdict};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -90,6 +92,40 @@ pub(super) fn sockets(world: &World) -> Vec<Finding> {
         all.len() - live
     );
     vec![Finding::good(ABOUT, told)]
+}
+
+pub(super) fn log(world: &World) -> Vec<Finding> {
+    const ABOUT: &str = "log";
+    let config = Config::read();
+    let named = config.as_ref().ok().and_then(Config::log_file);
+    let log = service_log::look(&world.layout, named);
+    let path = log.path.display();
+    let kilobytes = |bytes: u64| bytes.div_ceil(1_000);
+    let size = match log.size {
+        Some(size) => format!("{} kB", kilobytes(size)),
+        None => "not there yet; it is made when an engine runs".to_owned(),
+    };
+    let (n, bytes) = log.before;
+    let told = format!("{path}: {size}");
+    let room = format!(
+        "full ones before it: {n}, {} kB; all of them take at most {} kB",
+        kilobytes(bytes),
+        kilobytes(service_log::ROOM)
+    );
+    let mut found = vec![match log.faults.is_empty() {
+        true => Finding::good(ABOUT, told).more([room]),
+        false => Finding::broken(ABOUT, told).more(log.faults).advice(
+            "put that right, or name another place with `log.file` in the configuration file",
+        ),
+    }];
+    // Which place it names is not known then, and no mission begins.
+    if let Err(error) = config {
+        found.push(
+            Finding::broken(ABOUT, format!("where it is to be is not known: {error}"))
+                .advice("orchestrator explain ORC013"),
+        );
+    }
+    found
 }
 
 pub(super) fn store(world: &World) -> Vec<Finding> {

@@ -5,6 +5,7 @@
 
 use super::follow::Followed;
 use super::note::Note;
+use super::queue::LOOK;
 use crate::host::Store;
 use crate::view::board;
 use agents::opencode::front::{Error, Front, Post, Tone};
@@ -63,6 +64,8 @@ pub(super) struct Shown {
     toasts: Vec<(String, Tone)>,
     toasted: Option<Instant>,
     over: bool,
+    /// Whether another process makes its events durable, and wakes nobody here.
+    elsewhere: bool,
     awaited: Arc<AtomicBool>,
 }
 
@@ -99,6 +102,7 @@ impl Shown {
             toasts: Vec::new(),
             toasted: None,
             over: false,
+            elsewhere: false,
             awaited: Arc::default(),
         };
         shown.read();
@@ -110,6 +114,11 @@ impl Shown {
     /// Posts no report while somebody waits for it, who puts it into the conversation: twice would be answered twice.
     pub(super) fn leaves_report_to(&mut self, awaited: Arc<AtomicBool>) {
         self.awaited = awaited;
+    }
+
+    /// It is carried out by another process, and has to be looked at.
+    pub(super) fn is_elsewhere(&mut self) {
+        self.elsewhere = true;
     }
 
     /// Where something is said of the mission that is no event of it.
@@ -126,6 +135,8 @@ impl Shown {
             let again = match left {
                 Left::Done => return Note::forget(&self.store.layout, self.id),
                 Left::Soon => Some(pause),
+                // As long as somebody is there to whom it is shown.
+                Left::Nothing if self.elsewhere && self.front.is_some() => Some(LOOK),
                 Left::Nothing => None,
             };
             pause = (pause * 2).min(PATIENCE);
@@ -170,6 +181,10 @@ impl Shown {
         toasts.append(&mut self.remarks.all());
         let mission = self.followed.mission();
         self.over = mission.is_some_and(|m| m.outcome().is_some() && m.due().is_empty());
+        if self.over {
+            // Whoever is there next tells it, also if nobody asks them to.
+            self.kept(|note| note.ended = true);
+        }
     }
 
     /// Shows what there is to show, to whoever looks.
@@ -182,6 +197,8 @@ impl Shown {
                 self.failures = 0;
                 left
             }
+            // Its conversation was deleted, and nobody is left to be told.
+            Err(Error::Missing(_)) if self.over => Left::Done,
             Err(_) => {
                 self.failures += 1;
                 if self.failures >= FAILURES {

@@ -11,7 +11,7 @@ use crate::host::{Ready, Starting};
 use crate::view::{self, escape};
 use agents::Agent;
 use agents::opencode::front::Tone;
-use agents::opencode::visit::{self, Left, Tell, Visit, Visiting};
+use agents::opencode::visit::{self, Tell, Visit, Visiting};
 use mission::ids::MissionId;
 use mission::mission::Mission;
 use std::collections::BTreeMap;
@@ -54,15 +54,12 @@ impl Seen {
             return None;
         };
         let at = self.wanted.place();
+        let left = mission.base().is_some().then(|| self.wanted.left(mission));
         let tell = self.tell(mission.id());
         if means.uses_project() {
             tell("agents run in the engine's own server, where they are not seen: only there the project's own configuration is used as it was approved".to_owned());
             return None;
         }
-        let left = mission.base().is_some().then(|| Left {
-            mission: mission.id(),
-            nonce: mission.nonce().to_owned(),
-        });
         let visit = Visit { bridge, at, left };
         match Visiting::begin(own.clone(), visit, tell.clone()).await {
             Ok(visiting) => Some(Arc::new(visiting)),

@@ -75,6 +75,7 @@ impl Hosting {
             Ok((told, mine)) => {
                 host::told(told)?;
                 if mine {
+                    Note::leave_all(&self.store, id).await?;
                     host::settle(&self.store, id, Style::Plain).await?;
                 }
             }
@@ -192,7 +193,14 @@ impl Hosting {
     /// one.
     fn noted(&self, id: MissionId, typed: Typed, agents: Option<PathBuf>) -> Result<Note, Error> {
         let layout = &self.store.layout;
-        let before = Note::read(layout, id).filter(|note| note.session == typed.session);
+        let before = Note::read(layout, id);
+        let earlier = match &before {
+            Some(before) if agents.is_some() && before.agents == agents => {
+                before.earlier_than(&typed.session)
+            }
+            _ => Vec::new(),
+        };
+        let before = before.filter(|note| note.session == typed.session);
         let note = Note {
             directory: typed.directory,
             session: typed.session,
@@ -200,9 +208,11 @@ impl Hosting {
             hosted: true,
             after: Vec::new(),
             agents,
+            earlier,
             posted: before.as_ref().is_some_and(|note| note.posted),
             board: before.and_then(|note| note.board),
             report: None,
+            ended: false,
         };
         note.keep(layout, id)
             .map_err(|error| Error::io("write", &layout.front(id), &error))?;

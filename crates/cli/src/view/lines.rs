@@ -6,6 +6,7 @@ use mission::gate::{Gate, GateResult, GateRun};
 use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
+use mission::plan::Task;
 use mission::terms::Deliver;
 use mission::time::Millis;
 use mission::turn::Intent;
@@ -281,8 +282,20 @@ pub(crate) fn form_word(form: Deliver) -> &'static str {
     }
 }
 
+/// What a task has for itself while it runs.
+fn takes(task: &Task) -> String {
+    let slots = (task.weight > 1).then(|| format!("{} slots", task.weight));
+    let all: Vec<String> = task.resources.iter().cloned().chain(slots).collect();
+    match all.is_empty() {
+        true => "-".to_owned(),
+        false => escape::short(&all.join(", "), 36),
+    }
+}
+
 /// The plan as a table, where there is room for so many columns.
 pub(crate) fn plan(mission: &Mission, room: Option<usize>) -> String {
+    // Most plans name nothing of the kind, and a column of dashes takes room from the others.
+    let takes_more = mission.tasks().any(|task| takes(&task.task) != "-");
     let rows: Vec<Vec<String>> = mission
         .tasks()
         .map(|task| {
@@ -307,19 +320,65 @@ pub(crate) fn plan(mission: &Mission, room: Option<usize>) -> String {
                 .iter()
                 .map(|gate| gate.program.to_string())
                 .collect();
-            vec![
+            let mut row = vec![
                 task.task.id.to_string(),
                 escape::short(&task.task.title, 44),
                 list(needs.collect()),
                 escape::short(&list(task.task.writes.clone()), 36),
                 escape::short(&list(proof), 48),
-            ]
+            ];
+            row.extend(takes_more.then(|| takes(&task.task)));
+            row
         })
         .collect();
-    let headings = ["task", "what", "needs", "files", "proof"];
+    let mut headings = vec!["task", "what", "needs", "files", "proof"];
+    headings.extend(takes_more.then_some("takes"));
     let mut text = super::table::table(&headings, &rows, room);
     if mission.tasks().any(|task| !task.task.added.is_empty()) {
         text.push_str("* added by the engine: both write the same files\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::tests::planned;
+    use super::*;
+    use mission::plan::{Draft, TaskDraft, check};
+
+    fn task(id: &str, resources: &[&str], weight: Option<u32>) -> TaskDraft {
+        TaskDraft {
+            id: id.to_owned(),
+            title: format!("Add {id}"),
+            goal: "It is there.".to_owned(),
+            writes: vec![format!("{id}.rs")],
+            acceptance: vec![format!("test -f {id}.rs")],
+            resources: resources.iter().map(|name| (*name).to_owned()).collect(),
+            weight,
+            ..TaskDraft::default()
+        }
+    }
+
+    fn told(tasks: Vec<TaskDraft>) -> String {
+        let plan = check(&Draft { tasks }, Millis::from_mins(15)).unwrap();
+        super::plan(&planned(plan), None)
+    }
+
+    #[test]
+    fn a_plan_tells_what_a_task_has_for_itself_and_how_many_slots_it_takes() {
+        let all = told(vec![
+            task("a", &[], None),
+            task("b", &["port-8080", "database"], Some(2)),
+            task("c", &["database"], None),
+        ]);
+        let expected = "\
+task  what   needs  files  proof         takes
+T1    Add a  -      a.rs   test -f a.rs  -
+T2    Add b  -      b.rs   test -f b.rs  database, port-8080, 2 slots
+T3    Add c  -      c.rs   test -f c.rs  database
+";
+        assert_eq!(all, expected);
+        let plain = told(vec![task("a", &[], None)]);
+        assert!(!plain.contains("takes"), "{plain}");
+    }
 }

@@ -58,6 +58,13 @@ async fn works(house: &House, name: &'static str) -> Vec<Request> {
     within("a Worker at its task", works).await
 }
 
+/// Kills the engine, and waits until it is gone.
+async fn killed(house: &House) {
+    let engine = house.service().expect("an engine runs");
+    kill(engine, Signal::KILL);
+    within("the end of the engine", testkit::user::gone(engine)).await;
+}
+
 /// How the mission went, once it is over.
 async fn completed(house: &House) -> String {
     let followed = house.user.run(&["log", "m1", "--follow"]);
@@ -184,8 +191,16 @@ async fn of_many_agents_four_are_seen() {
     let tasks = children(&house, &server).await;
     let tasks = tasks.keys().filter(|title| title.starts_with('T')).count();
     assert_eq!(tasks, 4);
-    gate.open();
-    completed(&house).await;
+
+    // Nobody carries it out any more; whoever ends it ends them, and not only the mission.
+    house.engine("/nowhere/orchestrator".as_ref());
+    killed(&house).await;
+    let told = house.user.run(&["cancel", "m1"]).await;
+    assert_eq!(told.code, Some(0), "{}", told.said);
+    for (title, (directory, _)) in children(&house, &server).await {
+        let status = server.at(&directory).get("/session/status").await;
+        assert_eq!(status, json!({}), "{title} is at work still");
+    }
     screen.quit().await;
     house.ends().await;
 }
@@ -233,9 +248,7 @@ async fn an_engine_that_is_killed_finds_its_agents_again_where_they_are_seen() {
     works(&house, "one").await;
     let (server, _) = house.behind_the_bridge();
     let before = children(&house, &server).await;
-    let engine = house.service().expect("an engine runs");
-    kill(engine, Signal::KILL);
-    within("the end of the engine", testkit::user::gone(engine)).await;
+    killed(&house).await;
     gates[0].open();
     let log = works(&house, "two").await;
     let worker = |asked: &&Request| Role::of(asked) == Role::Worker;
@@ -268,11 +281,17 @@ async fn agents_that_are_left_where_they_are_seen_stop_when_a_terminal_goes_on_w
     let (server, _) = house.behind_the_bridge();
     let (directory, child) = children(&house, &server).await["T1.1 Add one [m1]"].clone();
     let lane = server.at(&directory);
+    // The next engine does not take it up by itself, and it goes on in another conversation of the same OpenCode.
+    house.prefers("[no such thing]\n");
+    killed(&house).await;
+    let mut talk = server.talk().await;
+    talk.types("status", "", "nobody runs it").await;
+    house.prefers(SEEN);
+    talk.types("resume", "", "m1 goes on").await;
+    assert_eq!(house.session_of("m1"), talk.session);
     // No engine takes it up again.
     house.engine("/nowhere/orchestrator".as_ref());
-    let engine = house.service().expect("an engine runs");
-    kill(engine, Signal::KILL);
-    within("the end of the engine", testkit::user::gone(engine)).await;
+    killed(&house).await;
     let status = lane.get("/session/status").await;
     assert_eq!(status[&child]["type"], "busy", "{status}");
 

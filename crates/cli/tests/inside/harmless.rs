@@ -2,11 +2,11 @@
 
 use crate::house::{House, Server, kill};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::UnixListener as Plain;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixListener;
 
@@ -135,6 +135,39 @@ async fn one_that_never_answers_costs_a_second() {
     });
     let server = house.serve().await;
     is_harmless(&house, &server, "the engine does not answer").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_that_is_at_it_comes_to_is_told_when_it_is_there() {
+    let house = House::new().await;
+    let welcome = json!({ "talk": 1, "version": env!("CARGO_PKG_VERSION") });
+    let typed = Mutex::new(Vec::new());
+    instead(&house, move |line| {
+        let said: Value = serde_json::from_str(line).unwrap();
+        if said["talk"].is_number() {
+            return Some(format!("{welcome}\n"));
+        }
+        // The first command is taken, and answered when the second one is typed.
+        let mut typed = typed.lock().unwrap();
+        typed.push(said["id"].clone());
+        let id = &said["id"];
+        let answer = |id: &Value, say: &str| json!({ "id": id, "say": say, "variant": "info" });
+        let lines = match &typed[..] {
+            [_] => vec![json!({ "id": id, "taken": true })],
+            [first, _] => vec![
+                answer(first, "the first is done"),
+                answer(id, "this as well"),
+            ],
+            _ => return None,
+        };
+        Some(lines.iter().map(|line| format!("{line}\n")).collect())
+    });
+    let server = house.serve().await;
+    let mut talk = server.talk().await;
+    // Where the machine is so busy that even that took longer than a second, it is said that nobody answers; what comes of
+    // it is told all the same.
+    talk.types("resume", "", "\"message\":\"the engine ").await;
+    talk.types("status", "", "the first is done").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,10 @@
 //! What a mission's agents cost before they have read a line: the part of their requests that never changes, at the
 //! model's door, beside what OpenCode's own agent sends.
 
-use crate::house::House;
-use testkit::model::{Model, Reply, Request};
+use crate::house::{House, within};
+use serde_json::json;
+use std::collections::BTreeSet;
+use testkit::model::{Gate, Model, Reply, Request};
 use testkit::opencode;
 use testkit::persona::{Crew, Job, Role};
 
@@ -25,14 +27,6 @@ fn shared(one: &Request, other: &Request) -> usize {
     (tools(one).len() + same) * 100 / fixed(one).max(fixed(other))
 }
 
-/// Whether the second request is the first one and something more.
-fn extends(first: &Request, second: &Request) -> bool {
-    first.system == second.system
-        && tools(first) == tools(second)
-        && second.messages.starts_with(&first.messages)
-        && second.messages.len() > first.messages.len()
-}
-
 /// What OpenCode's own agent sends for a first word.
 async fn greeted(house: &House) -> Request {
     let server = house.serve().await;
@@ -44,30 +38,115 @@ async fn greeted(house: &House) -> Request {
     own.expect("the user's agent asked the model")
 }
 
-/// Each step of a Worker is the one before it and something more.
-fn goes_on_from_step_to_step(workers: &[&Request], firsts: &[&Request]) {
-    for first in firsts {
-        let own = workers
+/// A crew of three Workers, of which the first two wait for the gate. One goes on working until it has heard what it is
+/// told meanwhile, and a step longer; the first answer of two is of no use.
+fn held(crew: Crew, gate: Gate) -> impl Fn(&Request) -> Reply {
+    move |request| {
+        let reply = crew.answer(request);
+        let job = crew.job(request).map(Job::name);
+        let steps = request
+            .messages
             .iter()
-            .filter(|asked| asked.session == first.session);
-        let steps: Vec<&&Request> = own.collect();
-        assert!(steps.len() > 1, "a Worker has more than one step");
-        for pair in steps.windows(2) {
+            .filter(|m| !m.calls.is_empty())
+            .count();
+        match (Role::of(request), job) {
+            (Role::Worker, Some("one" | "two")) if steps == 0 => reply.after(&gate),
+            (Role::Worker, Some("one")) if !heard_before_its_last_step(request) => {
+                let command = format!("echo {steps}");
+                let bash = json!({ "command": command, "description": "goes on" });
+                Reply::call("bash", bash)
+            }
+            (Role::Worker, Some("two")) if !is_repaired(request) => Reply::text("It is done."),
+            _ => reply,
+        }
+    }
+}
+
+/// Whether it was told something in the middle of its work, and has made a step since.
+fn heard_before_its_last_step(request: &Request) -> bool {
+    let mut since = request.messages.iter();
+    since.any(|message| message.role == "user" && message.text.contains("the umlauts"))
+        && since.any(|message| !message.calls.is_empty())
+}
+
+/// Whether the model was told that its answer is of no use.
+fn is_repaired(request: &Request) -> bool {
+    request.asked().contains("one fenced JSON block")
+}
+
+/// A mission of two Workers for three tasks, whose agents are told something while they work.
+async fn steered(house: &House, crew: &Crew, gate: &Gate) {
+    let words = ["task", "Add three words", "--allow", "shell"];
+    let mission = house
+        .user
+        .start(&[&words[..], &["--workers", "2"]].concat());
+    let work = |log: &[Request]| workers(log).len() == 2;
+    within("two Workers", house.model.until(work)).await;
+    let told = house.user.run(&["steer", "mind the umlauts"]).await;
+    assert_eq!(told.code, Some(0), "{}", told.said);
+    gate.open();
+    let ran = mission.end().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let log = house.model.log();
+    let knows = |name: &str, what: fn(&Request) -> bool| {
+        let of = |asked: &&Request| crew.job(asked).is_some_and(|job| job.name() == name);
+        workers(&log).into_iter().filter(of).any(what)
+    };
+    assert!(knows("one", heard_before_its_last_step));
+    assert!(knows("two", is_repaired), "its answer was repaired");
+}
+
+fn workers(log: &[Request]) -> Vec<&Request> {
+    let worker = |asked: &&Request| Role::of(asked) == Role::Worker;
+    log.iter().filter(worker).collect()
+}
+
+/// Each request of a session is the one before it and something more, whatever was said in it meanwhile.
+fn goes_on_in_each_session(log: &[Request]) {
+    let sessions: BTreeSet<_> = log.iter().map(|asked| &asked.session).collect();
+    let mut pairs = 0;
+    for session in sessions {
+        let own: Vec<&Request> = log
+            .iter()
+            .filter(|asked| &asked.session == session)
+            .collect();
+        for pair in own.windows(2) {
+            pairs += 1;
             assert!(
-                extends(pair[0], pair[1]),
-                "a step begins anew: {:?}",
-                pair[1]
+                pair[1].extends(pair[0]),
+                "a request begins anew:\n{:#}\n{:#}",
+                pair[0].body["messages"],
+                pair[1].body["messages"]
             );
         }
     }
+    println!(
+        "requests that are the one before in their session and something more: {pairs} of {pairs}"
+    );
+}
+
+/// A lane's next task has all of the constant part of the one before.
+fn goes_on_from_task_to_task(firsts: &[&Request]) {
+    let mut next = 0;
+    for (n, first) in firsts.iter().enumerate() {
+        let lane = first.folder().expect("a Worker is told where it works");
+        let before = firsts[..n]
+            .iter()
+            .rfind(|other| other.folder() == Some(lane));
+        let Some(before) = before else { continue };
+        next += 1;
+        assert_eq!(first.constant(), before.constant(), "in {lane}");
+    }
+    assert!(next > 0, "no lane had two tasks");
+    println!("constant part of a lane's next task that is the one before's: 100 %");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_begins_with_less_than_half_of_what_a_plain_session_does() {
     let jobs = ["one", "two", "three"].map(Job::word);
     let crew = Crew::new("Add three words.", jobs.to_vec());
-    let script = crew.clone();
-    let house = House::with(Model::start(move |request| script.answer(request)).await);
+    let gate = Gate::default();
+    let house = House::with(Model::start(held(crew.clone(), gate.clone())).await);
     let with_plugin = greeted(&house).await;
     let other = House::with(Model::start(|_| Reply::text("Hello.")).await);
     other
@@ -75,26 +154,14 @@ async fn a_worker_begins_with_less_than_half_of_what_a_plain_session_does() {
         .home()
         .configure(&opencode::config(&other.model.url()));
     let plain = greeted(&other).await;
-    let words = [
-        "task",
-        "Add three words",
-        "--allow",
-        "shell",
-        "--workers",
-        "2",
-    ];
-    let ran = house.user.run(&words).await;
-    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    steered(&house, &crew, &gate).await;
 
     let log = house.model.log();
-    let workers: Vec<&Request> = log
-        .iter()
-        .filter(|asked| Role::of(asked) == Role::Worker)
-        .collect();
+    let workers = workers(&log);
     let firsts: Vec<&Request> = workers
         .iter()
         .copied()
-        .filter(|asked| asked.step() == 0)
+        .filter(|asked| asked.messages.len() == 1)
         .collect();
     assert_eq!(firsts.len(), 3, "each Worker began once");
     let own = firsts.iter().map(|asked| fixed(asked)).max().unwrap_or(0);
@@ -122,7 +189,8 @@ async fn a_worker_begins_with_less_than_half_of_what_a_plain_session_does() {
         fixed(&with_plugin),
         fixed(&plain)
     );
-    goes_on_from_step_to_step(&workers, &firsts);
+    goes_on_in_each_session(&log);
+    goes_on_from_task_to_task(&firsts);
     house.ends().await;
     other.ends().await;
 }

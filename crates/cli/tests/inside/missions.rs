@@ -127,12 +127,15 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
 
     let run = house.run("queue", "Add one and two, later").spawn();
     let run = run.unwrap();
+    // It is listed a moment before it stands in line.
     within("its place in line", async {
-        while !house.user.run(&["list"]).await.said.contains("later") {}
+        let queued = "then m2: Add one and two, later";
+        let mut told = String::new();
+        while !told.contains(queued) {
+            told = talk.types("status", "", "0 of 2 tasks landed").await;
+        }
     })
     .await;
-    talk.types("status", "", "then m2: Add one and two, later")
-        .await;
     talk.types("stop", "", "m1 is cancelled").await;
     gates.iter().for_each(Gate::open);
 
@@ -247,6 +250,54 @@ async fn queued_missions_begin_one_after_the_other_and_outlive_the_engine() {
     talk.types("stop", "", "m2 is cancelled").await;
     begins("## m4 ").await;
     talk.types("stop", "", "m4 is cancelled").await;
+    drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_nobody_was_there_is_told_once_by_the_next_opencode() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let mut talk = server.talk().await;
+    talk.types("task", "Add one and two", "m1 begins").await;
+    house.model.until(works_on("one")).await;
+    let session = talk.session.clone();
+    drop(server);
+    house.ends().await;
+    gates.iter().for_each(Gate::open);
+    let ran = house.user.run(&["resume", "m1", "--allow", "shell"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let asked = house.model.log().len();
+
+    // Nothing is typed in it.
+    let server = house.serve().await;
+    let mut events = server.events().await;
+    server.session().await;
+    events.until("m1 is completed; its report stands in").await;
+    let told = |texts: &[(String, bool)]| {
+        let of = |(text, _): &&(String, bool)| text.starts_with("Report of mission m1");
+        texts.iter().filter(of).count()
+    };
+    until(&server, &session, &mut BTreeSet::new(), |texts| {
+        told(texts) > 0
+    })
+    .await;
+    let note = house.sockets().join("../fronts/m1.json");
+    within("the end of what is to be told", async {
+        while note.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(server);
+    house.ends().await;
+
+    let server = house.serve().await;
+    let mut talk = server.talk().await;
+    talk.types("status", "", "m1 completed").await;
+    assert_eq!(told(&server.texts(&session).await), 1);
+    assert_eq!(house.model.log().len(), asked, "no model was asked");
     drop(server);
     house.ends().await;
 }

@@ -1,6 +1,6 @@
 //! What the plugin costs while nothing is asked of it, counted in the runtime that is inside OpenCode.
 
-use crate::house::House;
+use crate::house::{House, within};
 use std::fs;
 use testkit::opencode;
 
@@ -62,7 +62,8 @@ async fn probed(house: &House, script: &str) -> String {
         .arg(&probe)
         .arg(house.plugin().join("server.js"))
         .env("BUN_BE_BUN", "1");
-    let output = command.output().await.unwrap();
+    let output = within("the end of the probe", command.output());
+    let output = output.await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let faults = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}{faults}");
@@ -120,4 +121,61 @@ async fn a_bridge_stays_while_an_agent_works_in_a_workspace() {
     let said = probed(&house, LAST).await;
     let expected = r#"[["config","shell.env","dispose"],0,0,1]"#;
     assert_eq!(said.trim(), expected);
+}
+
+/// Hands commands over to an engine that takes them, or not, and answers when its time is up, ends, or answers at last.
+const LATE: &str = r#"
+import net from "node:net"
+import path from "node:path"
+const { ask, connect, folder, order, safe } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const told = []
+// The engine's line that it has a command reaches whoever asked, and is no answer.
+const engine = net.createServer((socket) => socket.on("data", (data) => {
+  const said = JSON.parse(data)
+  socket.write(JSON.stringify(said.talk ? { talk: 1, version: "1" } : { id: said.id, taken: true }) + "\n")
+}))
+await new Promise((go) => engine.listen(path.join(safe(folder()), "service.sock"), go))
+const real = await connect(() => ({}), 60_000, () => {})
+await new Promise((taken) => ask(real, { want: "command" }, taken).then(() => told.push("an answer")))
+async function typed(does, then, longest) {
+  const talk = { socket: { destroyed: false, write() {} }, asked: new Map(), n: 0 }
+  const heard = Promise.withResolvers()
+  const said = order(talk, {}, { most: 1, longest, late: heard.resolve }).catch((error) => ({ say: error.message }))
+  const one = talk.asked.get(1)
+  if (does === "takes") one.taken()
+  if (longest) {
+    // The timer of the first wait was set before this one, and fires before it.
+    await new Promise((go) => setTimeout(go, 2))
+    one.answer(then)
+    return told.push((await said).say)
+  }
+  told.push((await said).say.split(";")[0])
+  one.answer(then)
+  told.push((await heard.promise).say.split(";")[0])
+}
+const done = { say: "done", variant: "info" }
+await typed("takes", done)
+await typed("takes", null)
+await typed("is silent", done)
+await typed("takes", done, 60_000)
+console.log(JSON.stringify(told))
+process.exit()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_is_at_for_longer_is_told_when_it_is_there() {
+    let house = House::new().await;
+    let said = probed(&house, LATE).await;
+    let told: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    let at_it = "the engine is at it";
+    let expected = serde_json::json!([
+        at_it,
+        "done",
+        at_it,
+        "the engine ended before it answered",
+        "the engine does not answer",
+        "done",
+        "done"
+    ]);
+    assert_eq!(told, expected);
 }

@@ -254,7 +254,7 @@ async fn who_looks_sees_what_a_terminal_carries_out_and_looks_once_at_a_time() {
     let stop = json!({ "id": 5, "want": "command", "key": "k", "command": "stop", "session": "s",
         "directory": house.user.project(), "mission": "m7" });
     guest.say(&stop).await;
-    let said = guest.hear("id").await;
+    let said = guest.hear("say").await;
     let told = said["say"].as_str().unwrap();
     assert!(
         told.contains("m7 is not the mission here any more; it is m1"),

@@ -215,6 +215,45 @@ fn folders_that_others_may_use_are_found_and_closed() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_or_make_place_is_found() {
+    let home = Home::new();
+    let log = home.state().join("logs/service.log");
+    let told = without_opencode(&home);
+    told.finds("log", "good", "not there yet");
+    assert!(!log.exists(), "a look makes nothing");
+
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    fs::write(&log, vec![b'x'; 12_345]).unwrap();
+    fs::write(home.state().join("logs/service.log.1"), vec![b'x'; 500]).unwrap();
+    let told = without_opencode(&home);
+    told.finds("log", "good", "service.log: 13 kB");
+    let all = "full ones before it: 1, 1 kB; all of them take at most 5243 kB";
+    told.finds("log", "good", all);
+    assert_eq!(fs::metadata(&log).unwrap().len(), 12_345);
+
+    fs::create_dir(home.state().join("logs/service.log.2")).unwrap();
+    let told = without_opencode(&home);
+    told.finds("log", "broken", "service.log.2 is no file");
+    fs::rename(&log, home.path().join("kept")).unwrap();
+    symlink(home.path().join("kept"), &log).unwrap();
+    let told = without_opencode(&home);
+    told.finds("log", "broken", "it cannot be written: it is a link");
+
+    // One that is to be elsewhere, in a folder that nobody makes.
+    let config = home.config().join("../opencode-orchestrator");
+    fs::create_dir_all(&config).unwrap();
+    let elsewhere = home.path().join("nowhere/engine.log");
+    let names = format!("[log]\nfile = {:?}\n", elsewhere.to_str().unwrap());
+    fs::write(config.join("config.toml"), names).unwrap();
+    let told = without_opencode(&home);
+    told.finds("log", "broken", "nothing can be made in");
+    told.finds("log", "broken", "log.file");
+    fs::write(config.join("config.toml"), "[lok]\n").unwrap();
+    let told = without_opencode(&home);
+    told.finds("log", "broken", "ORC013");
+}
+
+#[test]
 fn old_files_of_the_plugin_are_found_and_written_anew() {
     let home = Home::new();
     home.install().ends(0, &[]);

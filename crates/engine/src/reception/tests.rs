@@ -14,6 +14,7 @@ impl Desk for Echo {
     fn ask(self: Arc<Self>, _: Guest, want: Want) -> BoxFuture<'static, Answer> {
         Box::pin(async move {
             match want {
+                Want::Command { command, .. } if command == "slow" => std::future::pending().await,
                 Want::Command { command, .. } => Answer {
                     say: command,
                     ..Answer::default()
@@ -131,6 +132,9 @@ async fn a_guest_says_who_it_is_and_is_answered() {
     guest.command(7, "status").await;
     let told = guest.answer().await.unwrap();
     assert_eq!((&told["id"], &told["say"]), (&json!(7), &json!("status")));
+    guest.command(8, "slow").await;
+    let taken = json!({ "id": 8, "taken": true });
+    assert_eq!(guest.hear().await.unwrap(), taken);
     world.desk.running.send_replace(3);
     assert_eq!(guest.hear().await.unwrap(), json!({ "running": 3 }));
     world.stop.cancel();

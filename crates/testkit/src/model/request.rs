@@ -99,6 +99,38 @@ impl Request {
             .collect()
     }
 
+    /// What is the same in every request of an agent, in the order in which providers read and cache it: the tools, then
+    /// the standing instructions.
+    pub fn constant(&self) -> String {
+        format!("{}{}", self.body["tools"], self.system)
+    }
+
+    /// All that the model reads, in that order.
+    pub fn read_by_the_model(&self) -> String {
+        let spoken = self.spoken().into_iter().map(Value::to_string);
+        self.constant() + &spoken.collect::<String>()
+    }
+
+    /// Whether this request is an earlier one, to the last byte, and something more.
+    pub fn extends(&self, earlier: &Self) -> bool {
+        self.constant() == earlier.constant()
+            && self.spoken().starts_with(&earlier.spoken())
+            && self.spoken().len() > earlier.spoken().len()
+    }
+
+    /// The folder that the agent is told to work in.
+    pub fn folder(&self) -> Option<&str> {
+        let named = |line: &str| line.trim_start().starts_with("Working directory: ");
+        let line = self.system.lines().find(|line| named(line))?;
+        line.split_once(": ").map(|(_, folder)| folder.trim())
+    }
+
+    /// The messages that are no standing instructions, as they were sent.
+    fn spoken(&self) -> Vec<&Value> {
+        let all = array(&self.body["messages"]).iter();
+        all.filter(|message| message["role"] != "system").collect()
+    }
+
     /// Whether a tool of that name was offered.
     pub fn offers(&self, tool: &str) -> bool {
         self.tools.iter().any(|t| t == tool)

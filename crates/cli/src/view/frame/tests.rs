@@ -5,7 +5,7 @@ use agents::Sign;
 use mission::event::{Event, Purpose};
 use mission::gate::{Gate, GateKind, Program};
 use mission::ids::{AttemptId, CommitId, Digest, MissionId, TreeId};
-use mission::plan::{self, Draft, TaskDraft};
+use mission::plan::{self, Draft, Plan, TaskDraft};
 use mission::question::{About, QuestionId};
 use mission::terms::Terms;
 use mission::turn::Usage;
@@ -27,20 +27,6 @@ fn tree() -> TreeId {
 
 /// A mission with three tasks, two of which run.
 pub(in crate::view) fn running(titles: [&str; 3]) -> Mission {
-    let request = "Add a health check".to_owned();
-    let terms = Terms::default();
-    let id: MissionId = "m7".parse().unwrap();
-    let (mut mission, _) = Mission::open(START, id, "abc".into(), "/p".into(), request, terms);
-    let base = Base {
-        commit: commit(),
-        tree: tree(),
-        branch: None,
-        head: None,
-        uncommitted: 0,
-        left_out: Vec::new(),
-    };
-    let (gates, notes) = (Vec::new(), Vec::new());
-    let environment = Digest::of(b"");
     let tasks = ["a", "b", "c"].map(|id| TaskDraft {
         id: id.into(),
         title: id.into(),
@@ -56,6 +42,29 @@ pub(in crate::view) fn running(titles: [&str; 3]) -> Mission {
     for (task, title) in plan.tasks.iter_mut().zip(titles) {
         title.clone_into(&mut task.title);
     }
+    let mut mission = planned(plan);
+    for event in [start(work("T1.1"), 1, 1), start(work("T2.1"), 2, 2)] {
+        mission.apply(at(60), &event);
+    }
+    mission
+}
+
+/// A mission with a plan of which nothing has begun.
+pub(in crate::view) fn planned(plan: Plan) -> Mission {
+    let request = "Add a health check".to_owned();
+    let terms = Terms::default();
+    let id: MissionId = "m7".parse().unwrap();
+    let (mut mission, _) = Mission::open(START, id, "abc".into(), "/p".into(), request, terms);
+    let base = Base {
+        commit: commit(),
+        tree: tree(),
+        branch: None,
+        head: None,
+        uncommitted: 0,
+        left_out: Vec::new(),
+    };
+    let (gates, notes) = (Vec::new(), Vec::new());
+    let environment = Digest::of(b"");
     let intent = mission::turn::Intent::Plan {
         goal: "more".into(),
     };
@@ -68,8 +77,6 @@ pub(in crate::view) fn running(titles: [&str; 3]) -> Mission {
         },
         Event::IntentRead { intent },
         Event::Planned { plan },
-        start(work("T1.1"), 1, 1),
-        start(work("T2.1"), 2, 2),
     ] {
         mission.apply(at(60), &event);
     }
