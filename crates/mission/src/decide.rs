@@ -55,18 +55,15 @@ impl Mission {
                 gates,
                 environment,
                 notes,
-            } => {
-                if self.phase != Phase::Preparing || self.base.is_some() {
-                    return stale();
-                }
-                let notes = few(notes, limits::FINDINGS);
-                done(vec![Event::Prepared {
+            } => match self.phase == Phase::Preparing && self.base.is_none() {
+                false => stale(),
+                true => done(vec![Event::Prepared {
                     base,
                     gates,
                     environment,
-                    notes,
-                }])
-            }
+                    notes: few(notes, limits::FINDINGS),
+                }]),
+            },
             Input::StepFailed { step, n, why } => self.step_failed(step, n, why),
             Input::TurnReplied {
                 epoch,
@@ -78,6 +75,9 @@ impl Mission {
             },
             Input::TurnUsed { epoch, tokens } => self.turn_used(now, epoch, tokens),
             Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
+            asked @ (Input::ModelNamed { .. } | Input::Held { .. } | Input::Waits { .. }) => {
+                self.decide_asked(now, asked)
+            }
             Input::GateRan { epoch, run } => self.gate_ran(epoch, run),
             Input::GateLost { epoch, why } => match self.gate_leases.contains_key(&epoch) {
                 true => done(self.lose_gate(epoch, cut(&why))),

@@ -2,6 +2,7 @@
 
 mod charge;
 mod gates;
+mod holds;
 mod schedule;
 mod seal;
 mod shadow;
@@ -122,6 +123,7 @@ pub(crate) struct Audit {
     seals: u32,
     patience: u32,
     book: schedule::Book,
+    asks: holds::Asked,
 }
 
 impl Audit {
@@ -185,6 +187,7 @@ impl Audit {
             seals: 0,
             patience: 0,
             book: schedule::Book::new(&scenario.terms),
+            asks: holds::Asked::default(),
         }
     }
 
@@ -223,6 +226,9 @@ impl Audit {
             Input::Prepared { .. } => mission.base().is_none() && mission.outcome().is_none(),
             Input::TurnReplied { epoch, .. }
             | Input::TurnUsed { epoch, .. }
+            | Input::ModelNamed { epoch, .. }
+            | Input::Held { epoch, .. }
+            | Input::Waits { epoch, .. }
             | Input::AnsweredElsewhere {
                 request: (epoch, _),
                 ..
