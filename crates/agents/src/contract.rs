@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use mission::time::Millis;
 use mission::turn::{Answer, Outcome};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
@@ -72,6 +73,7 @@ pub struct Recorder {
     changed: Notify,
     said: watch::Sender<Vec<Note>>,
     reply: Box<dyn Fn(&Question) -> Reply + Send + Sync>,
+    holds: AtomicBool,
 }
 
 /// What a [`Recorder`] was told.
@@ -83,6 +85,8 @@ pub struct Seen {
     pub questions: Vec<Question>,
     /// The numbers of the notes that it was said to have been told, in order.
     pub noted: Vec<u32>,
+    /// The models of which it was said that they are to be asked, in order.
+    pub models: Vec<String>,
     /// Every outcome; a good host tells one.
     pub outcomes: Vec<Outcome>,
 }
@@ -100,7 +104,13 @@ impl Recorder {
             changed: Notify::new(),
             said: watch::Sender::default(),
             reply: Box::new(reply),
+            holds: AtomicBool::new(false),
         })
+    }
+
+    /// From now on no model may be asked, or any may again.
+    pub fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Relaxed);
     }
 
     /// A person says something to the turn.
@@ -154,6 +164,12 @@ impl Watcher for Recorder {
 
     fn sign(&self, sign: Sign) {
         self.note(|seen| seen.signs.push(sign));
+    }
+
+    fn may_ask(&self, model: &str) -> BoxFuture<'_, bool> {
+        let may = !self.holds.load(Ordering::Relaxed);
+        self.note(|seen| seen.models.push(model.to_owned()));
+        Box::pin(std::future::ready(may))
     }
 
     fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {

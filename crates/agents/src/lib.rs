@@ -94,11 +94,11 @@ pub enum Sign {
     Doing(String),
     /// What the turn has used so far.
     Used(Usage),
-    /// It waits for something other than the model, until then at the latest.
+    /// Its provider refuses, and its host asks again by itself.
     Waiting {
-        /// For what.
+        /// What the provider said.
         cause: String,
-        /// For how long at the most.
+        /// For how long it waits before that.
         at_most: Millis,
     },
 }
@@ -141,6 +141,10 @@ pub trait Watcher: Send + Sync {
     /// Tells a sign of life.
     fn sign(&self, sign: Sign);
 
+    /// Asked before the first call of a turn, with the model that it goes to: whether that may be asked now. If not, the
+    /// turn is over without a reply, and nothing was asked.
+    fn may_ask(&self, model: &str) -> BoxFuture<'_, bool>;
+
     /// Puts a question to a person or a policy. It is always answered within the inbox's own deadline.
     fn ask(&self, question: Question) -> BoxFuture<'_, Reply>;
 
@@ -172,8 +176,8 @@ pub trait Agent: Send + Sync {
     /// What people say meanwhile reaches the agent at its next step, each once, and at the latest before its answer is
     /// taken.
     ///
-    /// Ends after [`Watcher::reply`] was called, or without it when `stop` was cancelled; then nothing of the turn
-    /// runs on.
+    /// Ends after [`Watcher::reply`] was called, or without it when `stop` was cancelled or the model may not be asked;
+    /// then nothing of the turn runs on.
     fn run(
         &self,
         order: Order,

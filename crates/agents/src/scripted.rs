@@ -340,6 +340,11 @@ impl Agent for Scripted {
                 why,
                 usage: Usage::default(),
             };
+            let model = order.model.as_deref().unwrap_or_default();
+            let is_known = matches!(self.known(&order), Ok(Some(_)));
+            if !is_known && !watcher.may_ask(model).await {
+                return;
+            }
             let commands = TaskTracker::new();
             let (heard, signs) = watch::channel(Heard::At(Instant::now()));
             let played = tokio::select! {

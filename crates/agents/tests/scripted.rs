@@ -206,6 +206,10 @@ async fn an_agent_may_answer_late_and_too_late() {
 struct Slow(Arc<Recorder>, Millis);
 
 impl Watcher for Slow {
+    fn may_ask(&self, _: &str) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
     fn settled(&self, _: &Question, _: &str) {}
 
     fn sign(&self, sign: Sign) {

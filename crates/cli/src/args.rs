@@ -116,6 +116,9 @@ pub(crate) struct LimitArgs {
     /// The longest that one attempt may take [default: 60m].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) attempt_time: Option<mission::time::Millis>,
+    /// A model to fall back to while the one before it is broken or refuses for long, as `provider/model`; up to three.
+    #[arg(long, value_name = "MODEL", value_parser = parse_model)]
+    pub(crate) fallback: Vec<String>,
 }
 
 /// How agents run.

@@ -127,6 +127,7 @@ pub(crate) fn terms(
         approve,
         attended,
         deliver: config.deliver(deliver).into(),
+        fallbacks: config.fallbacks(args)?,
         ..Terms::default()
     })
 }

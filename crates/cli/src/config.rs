@@ -8,7 +8,9 @@ use crate::error::{Error, Kind};
 use mission::gate::Program;
 use mission::limits;
 use mission::time::Millis;
+use mission::turn::Role;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use workbench::recipe::{Bring, Ecosystem, Means, Recipe};
 
@@ -23,6 +25,8 @@ pub(crate) struct Config {
     deliver: Option<Form>,
     #[serde(default)]
     agents: Agents,
+    #[serde(default)]
+    fallback: Fallback,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -120,6 +124,48 @@ struct Limits {
     time: Option<Time>,
     attempt_time: Option<Time>,
     silence: Option<Time>,
+}
+
+/// The models that stand in for those that are broken or refuse for long. What is said of a role counts for it alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fallback {
+    all: Option<Vec<String>>,
+    commander: Option<Vec<String>>,
+    planner: Option<Vec<String>>,
+    worker: Option<Vec<String>>,
+    reviewer: Option<Vec<String>>,
+}
+
+impl Fallback {
+    fn lists(&self) -> [(&'static str, &Option<Vec<String>>); 5] {
+        [
+            ("all", &self.all),
+            ("commander", &self.commander),
+            ("planner", &self.planner),
+            ("worker", &self.worker),
+            ("reviewer", &self.reviewer),
+        ]
+    }
+
+    /// The first value that does not fit, with its key and why.
+    fn wrong(&self) -> Option<String> {
+        self.lists().into_iter().find_map(|(key, list)| {
+            let list = list.as_deref().unwrap_or_default();
+            let wrong = list.iter().find_map(|model| parse_model(model).err());
+            let many = list.len() > limits::FALLBACKS;
+            let many = many.then(|| too_many(list.len()));
+            Some(format!("`fallback.{key}`: {}", wrong.or(many)?))
+        })
+    }
+}
+
+/// Why so many models to fall back to are not taken.
+fn too_many(n: usize) -> String {
+    format!(
+        "{n} models are named; at most {} are taken",
+        limits::FALLBACKS
+    )
 }
 
 /// Where agents run.
@@ -274,6 +320,9 @@ impl Config {
         if let Some(Err(why)) = config.model.as_deref().map(parse_model) {
             return wrong(format!("`model`: {why}"));
         }
+        if let Some(what) = config.fallback.wrong() {
+            return wrong(what);
+        }
         in_range("workers", config.limits.workers, 1, limits::WORKERS_CAP)?;
         in_range("attempts", config.limits.attempts, 1, 10)?;
         in_range("reviews", config.limits.reviews, 0, 10)?;
@@ -345,6 +394,27 @@ impl Config {
         }
     }
 
+    /// The models to fall back to, by role.
+    pub(crate) fn fallbacks(&self, args: &LimitArgs) -> Result<BTreeMap<Role, Vec<String>>, Error> {
+        let named = &args.fallback;
+        if named.len() > limits::FALLBACKS {
+            return Err(Error::new(Kind::Usage, too_many(named.len())));
+        }
+        let file = &self.fallback;
+        let roles = [
+            (Role::Commander, &file.commander),
+            (Role::Planner, &file.planner),
+            (Role::Worker, &file.worker),
+            (Role::Reviewer, &file.reviewer),
+        ];
+        let of = |own: &Option<Vec<String>>| match named.is_empty() {
+            true => own.clone().or_else(|| file.all.clone()).unwrap_or_default(),
+            false => named.clone(),
+        };
+        let all = roles.into_iter().map(|(role, own)| (role, of(own)));
+        Ok(all.filter(|(_, list)| !list.is_empty()).collect())
+    }
+
     /// Where the service log is kept, if it was said.
     pub(crate) fn log_file(&self) -> Option<&Path> {
         self.log.file.as_deref()
@@ -375,6 +445,7 @@ mod tests {
             tokens: None,
             time: None,
             attempt_time: None,
+            fallback: Vec::new(),
         };
         let limits = config.limits(&none);
         assert_eq!(
@@ -390,6 +461,37 @@ mod tests {
                 })
                 .workers,
             2
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_a_role_counts_for_it_and_a_flag_for_all() {
+        let text = "[fallback]\nall = ['a/b']\nworker = ['c/d', 'e/f']\nreviewer = []\n";
+        let config = parse(text).unwrap();
+        let mut args = LimitArgs {
+            workers: None,
+            attempts: None,
+            reviews: None,
+            tokens: None,
+            time: None,
+            attempt_time: None,
+            fallback: Vec::new(),
+        };
+        let told = |args: &LimitArgs| {
+            let all = config.fallbacks(args).unwrap();
+            let of = |role| all.get(&role).map_or(String::new(), |list| list.join(","));
+            [Role::Planner, Role::Worker, Role::Reviewer].map(of)
+        };
+        assert_eq!(told(&args), ["a/b", "c/d,e/f", ""]);
+        args.fallback = vec!["g/h".into()];
+        assert_eq!(told(&args), ["g/h", "g/h", "g/h"]);
+        args.fallback = vec!["g/h".into(); 4];
+        let error = config.fallbacks(&args).unwrap_err().to_string();
+        assert!(error.contains("at most 3"), "{error}");
+        let error = parse("[fallback]\nall = ['large']\n").unwrap_err();
+        assert!(
+            error.contains("fallback.all") && error.contains("provider/model"),
+            "{error}"
         );
     }
 

@@ -3,8 +3,9 @@
 #![cfg(test)]
 
 use rustix::process::{Pid, Signal, kill_process};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use testkit::model::{Gate, Model, Reply, Request};
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::{User, gone};
@@ -245,6 +246,81 @@ async fn a_busy_provider_parks_a_task_and_uses_no_attempt_up() {
         1000 * answered as u64,
         "each answer is paid for once, and a refusal not at all"
     );
+    user.deserted().await;
+}
+
+/// How long the provider refuses everybody, which is longer than a session waits.
+const STORM: Duration = Duration::from_secs(22);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_refusals_costs_no_attempt_and_hardly_a_call_in_any_mission() {
+    let words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
+    let jobs = words.map(Job::word).to_vec();
+    let crew = Arc::new(Crew::new("Add six words.", jobs));
+    let script = Arc::clone(&crew);
+    let storm: Mutex<Option<Instant>> = Mutex::default();
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&refused);
+    let model = Model::start(move |request| {
+        let mut storm = storm.lock().unwrap();
+        if Role::of(request) == Role::Worker {
+            storm.get_or_insert_with(Instant::now);
+        }
+        let left = storm.map_or(Duration::ZERO, |since| {
+            STORM.saturating_sub(since.elapsed())
+        });
+        if left.is_zero() {
+            return script.answer(request);
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        Reply::busy(&(left.as_secs() + 1).to_string())
+    })
+    .await;
+    let user = user(&model);
+    let words = [
+        "task",
+        "Add six words",
+        "--allow",
+        "shell",
+        "--attempts",
+        "1",
+    ];
+    let first = user.start(&words);
+    // The others hear of it once it is durable.
+    let told = || {
+        let state = user.place("m1");
+        let providers = state.ancestors().nth(2).unwrap().join("providers");
+        let all = std::fs::read_dir(providers).into_iter().flatten().flatten();
+        all.into_iter()
+            .any(|file| file.path().extension().is_some_and(|end| end == "json"))
+    };
+    model.until(|_| refused.load(Ordering::Relaxed) > 0).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !told() {
+        assert!(Instant::now() < deadline, "no mission is told of the storm");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let others = [&words[..], &["--deliver", "none"]].concat();
+    let second = user.run(&others).await;
+    let first = first.end().await;
+    println!("{}\n{}", first.said, second.said);
+    assert_eq!((first.code, second.code), (Some(0), Some(0)));
+    let held = "commander is not begun for";
+    assert!(second.said.contains(held), "{}", second.said);
+    assert!(second.said.contains("m1 was told: Rate limit reached"));
+    for mission in ["m1", "m2"] {
+        let ran = user.run(&["status", "--json", mission]).await;
+        let status: serde_json::Value = serde_json::from_str(&ran.said).unwrap();
+        for task in status["tasks"].as_array().unwrap() {
+            assert_eq!(task["attempt"], 1, "{task}");
+        }
+    }
+    // Three Workers had begun; after them nobody was asked for what was refused.
+    let refused = refused.load(Ordering::Relaxed);
+    let calls = model.log().len();
+    println!("{refused} of {calls} calls were refused");
+    assert!(refused <= 4, "{refused} of {calls} calls were refused");
+    assert_eq!(calls, 2 * (2 + 3 * 6) + refused);
     user.deserted().await;
 }
 

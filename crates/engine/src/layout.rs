@@ -83,6 +83,11 @@ impl Layout {
         }
     }
 
+    /// The folder of what missions tell each other of providers.
+    pub(crate) fn providers(&self) -> PathBuf {
+        self.root.join("providers")
+    }
+
     /// The folder of the plugin that OpenCode loads.
     pub fn plugin(&self) -> PathBuf {
         self.root.join("plugin")

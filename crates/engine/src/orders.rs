@@ -70,6 +70,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         limit,
         deadline,
         continues: continues(mission, turn),
+        model: lease.and_then(|lease| lease.model.clone()),
         shell_allowed: mission.allows(agents::SHELL),
         definitions: mission
             .gates()

@@ -23,10 +23,11 @@ use crate::dispatcher::Message;
 use crate::doing::{self, Doing};
 use crate::layout::Place;
 use crate::orders;
+use crate::providers::Providers;
 use crate::settings::Settings;
 use mission::command::Command;
 use mission::event::Step;
-use mission::ids::Digest;
+use mission::ids::{Digest, MissionId};
 use mission::input::Input;
 use mission::mission::Mission;
 use mission::steering::Said;
@@ -53,6 +54,7 @@ pub(crate) struct Bench {
     /// What Workers are told of the mission's own base.
     pub(crate) origin: Arc<OnceLock<context::Origin>>,
     planned: deliver::PlannedIn,
+    pub(crate) providers: Arc<Providers>,
     /// What people have said to the mission's agents, as far as it is durable.
     said: watch::Sender<Vec<Said>>,
 }
@@ -224,10 +226,12 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
 impl Bench {
     pub(crate) fn new(settings: Settings, mission: &Mission) -> Self {
         let place = settings.layout.mission(&mission.full_name());
+        let providers = Providers::new(settings.layout.clone(), mission.id());
         let clock = Clock::not_before(mission.last());
         Self {
             clock,
             said: watch::Sender::new(mission.said().to_vec()),
+            providers: Arc::new(providers),
             ..Self::at(settings, place)
         }
     }
@@ -235,7 +239,10 @@ impl Bench {
     /// A bench at a place of its own.
     pub(crate) fn at(settings: Settings, place: Place) -> Self {
         let lanes = lanes::of(place.root());
+        // Whoever only looks at a project asks nobody.
+        let providers = Providers::new(settings.layout.clone(), MissionId(0));
         Self {
+            providers: Arc::new(providers),
             settings,
             place,
             clock: Clock::new(),

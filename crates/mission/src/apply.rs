@@ -66,27 +66,7 @@ impl Mission {
                 self.environment = Some(environment.clone());
                 self.notes.extend(notes.iter().cloned());
             }
-            Event::TurnStarted {
-                turn,
-                epoch,
-                deadline,
-                reserved,
-                lane,
-                base,
-                from,
-            } => {
-                let lease = Lease {
-                    turn: *turn,
-                    deadline: *deadline,
-                    reserved: *reserved,
-                    lane: *lane,
-                    since: at,
-                    base: base.clone(),
-                    from: from.clone(),
-                    told: self.said.last,
-                };
-                self.turn_started(at, *epoch, lease);
-            }
+            Event::TurnStarted { .. } => self.lends(at, event),
             Event::TurnLent { epoch, reserved } => {
                 if let Some(lease) = self.leases.get_mut(epoch) {
                     if !planted!("lent_tokens_uncounted") {
@@ -100,6 +80,11 @@ impl Mission {
                     lease.told = *n;
                 }
             }
+            Event::TurnServed { .. }
+            | Event::ModelNamed { .. }
+            | Event::ModelSwitched { .. }
+            | Event::ProviderHeld { .. }
+            | Event::BreakerOpened { .. } => self.asked_event(at, event),
             Event::TurnEnded {
                 turn,
                 epoch,
@@ -433,6 +418,7 @@ impl Mission {
         self.deadline = at + self.terms.mission;
         self.cancelled = false;
         self.slots = slots_of(&self.terms);
+        self.governor.resumed();
         self.halted = None;
         self.outcome = None;
         self.reasons.clear();
@@ -495,6 +481,7 @@ impl Short {
                 self.refusals += 1;
                 self.from = *until;
             }
+            Ending::Held { until, .. } => self.from = *until,
             Ending::Cancelled => {}
             Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
                 self.faults += 1;

@@ -63,6 +63,9 @@ impl Mission {
             },
             Input::TurnUsed { epoch, tokens } => self.turn_used(now, epoch, tokens),
             Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
+            asked @ (Input::ModelNamed { .. } | Input::Held { .. } | Input::Waits { .. }) => {
+                self.decide_asked(now, asked)
+            }
             Input::GateRan { epoch, run } => self.gate_ran(epoch, run),
             Input::GateLost { epoch, why } => match self.gate_leases.contains_key(&epoch) {
                 true => done(self.lose_gate(epoch, cut(&why))),

@@ -1,5 +1,7 @@
 //! What has happened, in the past tense. The only type of the core that is stored.
 
+mod name;
+
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
@@ -10,7 +12,7 @@ pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
 use crate::time::{Millis, Timestamp};
 use crate::todo::TodoEdit;
-use crate::turn::{Failure, Finding, Intent, Report, Usage};
+use crate::turn::{Failure, Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -103,6 +105,13 @@ pub enum Ending {
         failure: Failure,
         /// What is known of it.
         why: String,
+    },
+    /// It was not begun: its provider had refused somebody else, or its model was left alone.
+    Held {
+        /// What was known of that.
+        why: String,
+        /// The turn is tried again then.
+        until: Timestamp,
     },
     /// Its time ran out.
     Expired,
@@ -231,6 +240,11 @@ pub enum Event {
         /// The number of what was said, from 1 in the mission.
         n: u32,
     },
+    /// A turn that tried what was held is served: its provider or its model is at work again.
+    TurnServed {
+        /// Its lease.
+        epoch: Epoch,
+    },
     /// A lease ended.
     TurnEnded {
         /// Which turn.
@@ -243,6 +257,46 @@ pub enum Event {
         usage: Usage,
         /// What it counts for in the budget: the tokens used, or its whole reservation where they are unknown.
         charged: u64,
+    },
+    /// The agents' host said which model carries a role out where nothing else is said.
+    ModelNamed {
+        /// Which role.
+        role: Role,
+        /// The model, as `provider/model`.
+        model: String,
+    },
+    /// A role is carried out by another model from now on.
+    ModelSwitched {
+        /// Which role.
+        role: Role,
+        /// By which; `None` for its own again.
+        model: Option<String>,
+        /// Why.
+        why: String,
+    },
+    /// A provider refused. Nothing new is asked of it until it may be asked again.
+    ProviderHeld {
+        /// Its name; empty where nobody has named it.
+        provider: String,
+        /// Until then.
+        until: Timestamp,
+        /// What it said.
+        why: String,
+        /// How often in a row; 0 where only another mission was refused.
+        n: u32,
+        /// The turn that waits for it in its session and goes on by itself.
+        epoch: Option<Epoch>,
+    },
+    /// Too many turns in a row failed at one model. It is left alone for a while.
+    BreakerOpened {
+        /// The model; empty where nobody has named it.
+        model: String,
+        /// Until then.
+        until: Timestamp,
+        /// How the last of them failed.
+        why: String,
+        /// How often in a row; 0 where only another mission's turns failed.
+        n: u32,
     },
     /// The Commander read the request.
     IntentRead {
@@ -540,61 +594,4 @@ pub enum Step {
     Undo,
     /// Remove workspaces and keep what was not landed.
     Clean,
-}
-
-impl Event {
-    /// The event's name as it is stored.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Opened { .. } => "opened",
-            Self::Prepared { .. } => "prepared",
-            Self::SetUp { .. } => "set_up",
-            Self::TurnStarted { .. } => "turn_started",
-            Self::TurnLent { .. } => "turn_lent",
-            Self::TurnTold { .. } => "turn_told",
-            Self::TurnEnded { .. } => "turn_ended",
-            Self::IntentRead { .. } => "intent_read",
-            Self::PlanRefused { .. } => "plan_refused",
-            Self::Planned { .. } => "planned",
-            Self::Worked { .. } => "worked",
-            Self::Reused { .. } => "reused",
-            Self::GateStarted { .. } => "gate_started",
-            Self::GateEnded { .. } => "gate_ended",
-            Self::GateLost { .. } => "gate_lost",
-            Self::Rejected { .. } => "rejected",
-            Self::Accepted { .. } => "accepted",
-            Self::Parked { .. } => "parked",
-            Self::TaskFailed { .. } => "task_failed",
-            Self::Disputed { .. } => "disputed",
-            Self::LandingStarted { .. } => "landing_started",
-            Self::Stacked { .. } => "stacked",
-            Self::LandingFailed { .. } => "landing_failed",
-            Self::Landed { .. } => "landed",
-            Self::TaskDone { .. } => "task_done",
-            Self::Asked { .. } => "asked",
-            Self::QuestionClosed { .. } => "question_closed",
-            Self::TodoEdited { .. } => "todo_edited",
-            Self::Woke { .. } => "woke",
-            Self::Paused { .. } => "paused",
-            Self::Unpaused { .. } => "unpaused",
-            Self::Steered { .. } => "steered",
-            Self::CancelAsked { .. } => "cancel_asked",
-            Self::Halted { .. } => "halted",
-            Self::Sealed { .. } => "sealed",
-            Self::Resumed { .. } => "resumed",
-            Self::DeliverAsked { .. } => "deliver_asked",
-            Self::DeliveryPlanned { .. } => "delivery_planned",
-            Self::Delivered { .. } => "delivered",
-            Self::DeliveryRefused { .. } => "delivery_refused",
-            Self::UndoAsked { .. } => "undo_asked",
-            Self::Undone { .. } => "undone",
-            Self::UndoFailed { .. } => "undo_failed",
-            Self::Cleaned { .. } => "cleaned",
-            Self::CleanFailed { .. } => "clean_failed",
-            Self::EnvironmentChanged { .. } => "environment_changed",
-        }
-    }
-
-    /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 46;
 }

@@ -228,6 +228,10 @@ impl Mission {
         if self.stands_still() {
             return Vec::new();
         }
+        // Whoever waits for a provider stays where it is, and loses nothing.
+        let Some(model) = self.choose_model(now, turn.role()) else {
+            return Vec::new();
+        };
         // A small budget is lent in quarters, so that a mission with little may still begin.
         let reserved = reserve.min(self.budget.limit / 4).max(1);
         let left = self.deadline.since(now);
@@ -257,7 +261,7 @@ impl Mission {
         // No turn is promised more time than the mission has: it would be cut off, and paid for, with nothing to show.
         let most = (set_up + limit).min(left);
         let deadline = now + most + limits::TURN_GRACE;
-        vec![Event::TurnStarted {
+        let started = Event::TurnStarted {
             turn,
             epoch: self.next_epoch(),
             deadline,
@@ -265,7 +269,9 @@ impl Mission {
             lane,
             base,
             from,
-        }]
+        };
+        let switched = self.switch(turn.role(), model);
+        switched.into_iter().chain([started]).collect()
     }
 
     /// With less time than this no turn is begun; of a short mission it is a small part.

@@ -61,6 +61,33 @@ pub enum Input {
         /// Tokens so far.
         tokens: u64,
     },
+    /// The agents' host says which model it asks.
+    ModelNamed {
+        /// The turn's lease.
+        epoch: Epoch,
+        /// The model, as `provider/model`.
+        model: String,
+    },
+    /// A turn was not begun: what it would have been asked of refused somebody else.
+    Held {
+        /// Its lease.
+        epoch: Epoch,
+        /// The provider, or the model as `provider/model`.
+        name: String,
+        /// It may be asked again after so long.
+        wait: crate::time::Millis,
+        /// Why.
+        why: String,
+    },
+    /// A turn waits in its session for a provider that refuses, and goes on by itself.
+    Waits {
+        /// Its lease.
+        epoch: Epoch,
+        /// For so long.
+        wait: crate::time::Millis,
+        /// What the provider said.
+        why: String,
+    },
     /// An agent has been told what a person said while its turn ran.
     TurnTold {
         /// Its lease.

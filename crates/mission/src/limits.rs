@@ -108,6 +108,29 @@ pub const REFUSAL_FIRST: Millis = Millis::from_secs(5);
 pub const REFUSAL_LEAST: Millis = Millis::from_secs(1);
 /// The longest wait after a refusal, whatever the provider said, before waits are spread: after it one more try is cheap.
 pub const REFUSAL_MOST: Millis = Millis::from_mins(10);
+/// So many refusals in a row are waited for as long as the provider named: it knows best. One that goes on refusing is
+/// asked less and less often, whatever it names.
+pub const REFUSALS_BELIEVED: u32 = 2;
+/// The least and the most by which a wait that a provider named is made longer, so that missions do not come back at one
+/// instant. Within a mission one turn comes back first, so that more would only be lost.
+pub const LATE_LEAST: Millis = Millis(250);
+/// The most of that.
+pub const LATE_MOST: Millis = Millis::from_secs(5);
+/// A turn that tries what was held is taken for one that is served after so long without a refusal: calls are refused
+/// within moments, and a set-up before the first call may take long.
+pub const TRIAL: Millis = Millis::from_mins(1);
+/// A provider at which more turns than this may try at once, each time twice as many, is free again.
+pub const TRIALS: u32 = 8;
+/// So many turns in a row that their host fails open the breaker of their model: fewer may be chance.
+pub const BREAKER: u32 = 5;
+/// For so long a breaker is open at first; doubled each time that the turn which tries the model then fails as well.
+pub const BREAKER_OPEN: Millis = Millis::from_secs(30);
+/// So many turns that try a model are served before its breaker closes: one may be chance.
+pub const BREAKER_CLOSES: u32 = 2;
+/// A provider that is held for longer than this is not waited for where the user named a model to fall back to.
+pub const FALLBACK_AFTER: Millis = Millis::from_secs(60);
+/// The most models to fall back to for one role. Each may be held or broken too.
+pub const FALLBACKS: usize = 3;
 /// Reading or planning turns that may fail before the mission does.
 pub const PLANNING_TRIES: u32 = 3;
 /// Reviewing turns of one attempt that may fail before the attempt is disputed for want of a judge.

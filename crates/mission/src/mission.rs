@@ -2,12 +2,14 @@
 
 pub use crate::budget::Budget;
 pub use crate::delivery::{Delivery, Handed};
-use crate::event::{Event, Purpose, Recorded, Turn, VERSION};
+use crate::event::{Event, Recorded, VERSION};
 pub use crate::evidence::Evidence;
 use crate::gate::Gate;
+use crate::governor::Governor;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::input::{Input, Reply};
 use crate::landing::Landing;
+pub use crate::lease::{GateLease, Lease};
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
@@ -38,44 +40,6 @@ pub enum Phase {
     Running,
     /// It is over.
     Sealed,
-}
-
-/// A lease on a turn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    /// Which turn.
-    pub turn: Turn,
-    /// It ends then.
-    pub deadline: Timestamp,
-    /// What it may use.
-    pub reserved: u64,
-    /// Where it works.
-    pub lane: u32,
-    /// Since when.
-    pub since: Timestamp,
-    /// The commit that it starts from.
-    pub base: Option<CommitId>,
-    /// Work that it goes on with.
-    pub from: Option<CommitId>,
-    /// The number of the last that people said which it knows.
-    pub told: u32,
-}
-
-/// A lease on a gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GateLease {
-    /// Which gate.
-    pub gate: Gate,
-    /// On which commit.
-    pub commit: CommitId,
-    /// That commit's tree.
-    pub tree: TreeId,
-    /// Why.
-    pub purpose: Purpose,
-    /// It is given up then.
-    pub deadline: Timestamp,
-    /// Since when.
-    pub since: Timestamp,
 }
 
 /// How the turns before the plan are going.
@@ -128,6 +92,7 @@ pub struct Mission {
     pub(crate) held: BTreeMap<String, Epoch>,
     /// Of Workers, and of Reviewers.
     pub(crate) slots: (Slots, Slots),
+    pub(crate) governor: Governor,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
     pub(crate) checking: BTreeSet<TaskId>,
     /// Those of them that were being proved already when the merge queue last ceased to be empty: it waits for no others.
@@ -260,6 +225,7 @@ impl Mission {
             fan: None,
             held: BTreeMap::new(),
             slots: crate::schedule::slots_of(&terms),
+            governor: Governor::default(),
             parked: BTreeSet::new(),
             checking: BTreeSet::new(),
             company: BTreeSet::new(),
@@ -564,6 +530,7 @@ impl Mission {
                 .map(|question| question.deadline)
                 .min(),
             short,
+            self.next_trial(now),
             owed,
             Some(self.deadline),
         ];

@@ -52,6 +52,11 @@ pub const ALL: &[&str] = &[
     "waiter_not_woken",
     "resource_held_twice",
     "resource_leaked_on_cancel",
+    "breaker_never_closes",
+    "probe_not_limited",
+    "hold_ignored",
+    "hold_wakes_nobody",
+    "hold_uses_up_attempt",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

@@ -22,20 +22,29 @@ pub fn after_fault(n: u32, seed: &str) -> Millis {
     spread(wait(limits::BACKOFF_FIRST, limits::BACKOFF_MOST, n), seed)
 }
 
-/// The wait after the `n + 1`th refusal in a row: it doubles, is never shorter than what the provider asked for within
-/// bounds, and is spread so that not everybody comes back at one instant: by up to a quarter less where it named no
-/// time, by up to a third more where it did.
+/// The wait after the `n + 1`th refusal in a row. Where the provider named a time that is what is waited for, within
+/// bounds and a little more; where it did not, or goes on refusing all the same, the wait doubles each time. Both are
+/// spread by a seed, so that not everybody comes back at one instant.
 pub fn after_refusal(asked: Option<Millis>, n: u32, seed: &str) -> Millis {
-    let doubled = wait(
-        limits::REFUSAL_FIRST,
-        limits::REFUSAL_MOST,
-        n.saturating_add(1),
-    );
+    let doubled = |n| wait(limits::REFUSAL_FIRST, limits::REFUSAL_MOST, n);
     let Some(asked) = asked else {
-        return spread(doubled, seed);
+        return spread(doubled(n.saturating_add(1)), seed);
     };
-    let least = asked.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
-    spread(doubled.max(Millis(least.0 / 3 * 4)), seed).max(least)
+    let named = asked.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
+    let believed = limits::REFUSALS_BELIEVED;
+    late(
+        match n < believed {
+            true => named,
+            false => named.max(doubled(n - believed + 1)),
+        },
+        seed,
+    )
+}
+
+/// A wait that must not be shorter, made longer by a little.
+pub fn late(wait: Millis, seed: &str) -> Millis {
+    let most = Millis(wait.0 / 16).clamp(limits::LATE_LEAST, limits::LATE_MOST);
+    wait + Millis(spread(Millis(4 * most.0), seed).0 - 3 * most.0)
 }
 
 #[cfg(test)]
@@ -73,15 +82,23 @@ mod tests {
         let waits: Vec<u64> = (0..100)
             .map(|n| after_refusal(Some(Millis(30_000)), 0, &format!("m1/T{n}")).0)
             .collect();
-        assert!(waits.iter().all(|ms| (30_000..=40_000).contains(ms)));
-        assert!(waits.iter().min().unwrap() < &31_500 && waits.iter().max().unwrap() > &38_500);
+        assert!(waits.iter().all(|ms| (30_000..=31_875).contains(ms)));
+        assert!(waits.iter().min().unwrap() < &30_100 && waits.iter().max().unwrap() > &31_775);
+    }
+
+    #[test]
+    fn what_a_provider_names_is_waited_for_and_not_more() {
+        for n in 0..limits::REFUSALS_BELIEVED {
+            let wait = after_refusal(Some(Millis(1_000)), n, "x");
+            assert!((1_000..=1_250).contains(&wait.0), "{wait:?}");
+        }
     }
 
     #[test]
     fn a_provider_that_goes_on_refusing_is_asked_less_and_less_often() {
         let nth = |n| after_refusal(Some(Millis(1_000)), n, "x");
-        assert!(nth(1) > nth(0) && nth(4) > nth(3));
-        assert!(nth(4) >= Millis(60_000), "{:?}", nth(4));
+        assert!(nth(2) > Millis(4_000) && nth(3) > nth(2) && nth(4) > nth(3));
+        assert!(nth(6) >= Millis(60_000), "{:?}", nth(6));
         assert!(after_refusal(None, u32::MAX, "x") <= limits::REFUSAL_MOST);
     }
 }

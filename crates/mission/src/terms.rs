@@ -2,7 +2,9 @@
 
 use crate::limits;
 use crate::time::Millis;
+use crate::turn::Role;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a mission may use and how it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,10 @@ pub struct Terms {
     pub attended: bool,
     /// How the result is handed over once the mission is completed.
     pub deliver: Deliver,
+    /// The models that a role is carried out by, in this order, where its own is broken or held for long; each as
+    /// `provider/model`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fallbacks: BTreeMap<Role, Vec<String>>,
 }
 
 impl Default for Terms {
@@ -42,6 +48,7 @@ impl Default for Terms {
             approve: false,
             attended: true,
             deliver: Deliver::Worktree,
+            fallbacks: BTreeMap::new(),
         }
     }
 }

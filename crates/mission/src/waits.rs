@@ -3,6 +3,7 @@
 //! A task that waits for another one is not among it: the plan says so, and what that one waits for is here.
 
 use crate::event::{Purpose, Turn};
+use crate::governor;
 use crate::ids::{AttemptId, Epoch, TaskId};
 use crate::limits;
 use crate::mission::{Delivery, Mission, Phase, State};
@@ -25,6 +26,8 @@ pub enum Kind {
     Gate(Epoch),
     /// Whatever would begin, for the end of a pause.
     Pause,
+    /// Whatever would begin, for a provider or a model.
+    Provider,
     /// A moment, before something is tried again or begun.
     Moment,
     /// A slot that something else has.
@@ -84,6 +87,7 @@ impl Mission {
             found.extend(self.waits_in_a_pause());
             found.extend(self.waits_before_the_plan(now));
             found.extend(self.waits_for_set_up());
+            found.extend(self.waits_of_providers(now));
             found.extend(self.waits_of_turns());
             found.extend(self.waits_of_gates());
             found.extend(self.waits_of_tasks(now));
@@ -152,7 +156,48 @@ impl Mission {
             (true, _) => ("the provider or the server, then another try", short.from),
             (false, _) => ("the engine", self.deadline),
         };
-        Some(wait(Kind::Moment, who, cause.into(), until))
+        let role = match self.phase {
+            Phase::Reading => Role::Commander,
+            _ => Role::Planner,
+        };
+        let held = self.held_for(now, role).map(|(name, hold)| {
+            let (name, why) = (governor::told(name), &hold.why);
+            let cause = format!("{name}, which refused ({why}), and then another try");
+            (cause, hold.until)
+        });
+        let (cause, until) = held.unwrap_or((cause.to_owned(), until));
+        Some(wait(Kind::Moment, who, cause, until))
+    }
+
+    /// Whatever would begin at a provider that refused, or at a model that failed again and again.
+    fn waits_of_providers(&self, now: Timestamp) -> Vec<Wait> {
+        if self.phase != Phase::Running || self.paused.is_some() {
+            return Vec::new();
+        }
+        let wait = |who: String, cause: String, until| Wait {
+            kind: Kind::Provider,
+            who,
+            cause,
+            until,
+        };
+        let held = self.held_providers().filter(|(_, hold)| hold.until > now);
+        let held = held.map(|(name, hold)| {
+            let (name, why) = (governor::told(name), &hold.why);
+            let cause = format!("{name}, which refused ({why}); then one turn tries it");
+            wait("every new turn".to_owned(), cause, hold.until)
+        });
+        let open = self.open_breakers().filter(|(_, hold)| hold.until > now);
+        let open = open.map(|(model, hold)| {
+            let (name, why) = (governor::told(model), &hold.why);
+            let cause =
+                format!("the breaker of {name}, which is open ({why}); then one turn tries it");
+            wait("every new turn".to_owned(), cause, hold.until)
+        });
+        let on_trial = self.on_trial(now).map(|(name, until)| {
+            let cause = format!("the turn that tries {} to be served", governor::told(name));
+            wait("every other turn".to_owned(), cause, until)
+        });
+        held.chain(open).chain(on_trial).collect()
     }
 
     fn waits_for_set_up(&self) -> Option<Wait> {

@@ -26,6 +26,7 @@ pub async fn check(fixture: &dyn Fixture) {
     what_its_brief_holds_is_not_said_to_a_turn_again(fixture).await;
     babble_is_no_answer(fixture).await;
     a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture).await;
+    what_may_not_be_asked_is_not_asked(fixture).await;
     silence_ends_a_turn(fixture).await;
     a_limit_ends_a_turn(fixture).await;
     a_stopped_turn_tells_nothing_and_can_be_run_again(fixture).await;
@@ -332,6 +333,39 @@ async fn a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture: &dyn Fixtu
     };
     let outcome = run(fixture, again).await;
     assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+}
+
+async fn what_may_not_be_asked_is_not_asked(fixture: &dyn Fixture) {
+    fixture.behave("held", Behaviour::Answer(answer(Role::Worker)));
+    let (order, recorder) = (order(fixture, Role::Worker, "held"), Recorder::new());
+    let run = |order: &Order| {
+        let watcher = Arc::clone(&recorder) as _;
+        let stop = CancellationToken::new();
+        fixture.agent().run(order.clone(), watcher, stop)
+    };
+    recorder.hold(true);
+    run(&order).await;
+    let seen = recorder.seen();
+    assert_eq!((fixture.asked("held"), seen.models.len()), (0, 1));
+    assert!(seen.outcomes.is_empty(), "{:?}", seen.outcomes);
+    recorder.hold(false);
+    let again = Order {
+        epoch: Epoch(2),
+        ..order
+    };
+    run(&again).await;
+    assert!(matches!(recorder.outcome(), Outcome::Answered { .. }));
+    assert_eq!(fixture.asked("held"), 1);
+    // What is answered already is no call, and needs nobody's leave.
+    recorder.hold(true);
+    let known = Recorder::new();
+    known.hold(true);
+    let stop = CancellationToken::new();
+    fixture
+        .agent()
+        .run(again, Arc::clone(&known) as _, stop)
+        .await;
+    assert!(matches!(known.outcome(), Outcome::Answered { .. }));
 }
 
 async fn silence_ends_a_turn(fixture: &dyn Fixture) {

@@ -1,5 +1,6 @@
 //! One turn: a prompt or a few in one session, until there is an answer of the asked kind or a reason why not.
 
+mod after;
 mod ask;
 mod end;
 mod notes;

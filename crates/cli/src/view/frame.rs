@@ -365,7 +365,7 @@ fn waits(mission: &Mission, now: Timestamp, width: usize) -> Vec<String> {
     let shown = |wait: &Wait| match wait.kind {
         Kind::Preparing | Kind::Landing | Kind::Delivery => now.since(mission.last()) >= WAIT,
         Kind::Pause => true,
-        Kind::Moment => wait.until.since(now) > WAIT,
+        Kind::Moment | Kind::Provider => wait.until.since(now) > WAIT,
         Kind::Turn(_) | Kind::Gate(_) | Kind::Slot | Kind::Question(_) => false,
     };
     let row = |wait: Wait| {

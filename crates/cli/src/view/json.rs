@@ -47,6 +47,7 @@ pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
         "model_calls": budget.calls,
         "micro_usd": budget.micro_usd,
         "pace": super::pace::machines(mission),
+        "asked": super::asked::machines(mission),
     })
 }
 

@@ -3,12 +3,13 @@
 use super::escape;
 use mission::event::{Ending, Event, Recorded, Turn};
 use mission::gate::{Gate, GateResult, GateRun};
+use mission::governor;
 use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
 use mission::plan::Task;
 use mission::terms::Deliver;
-use mission::time::Millis;
+use mission::time::{Millis, Timestamp};
 use mission::turn::Intent;
 use mission::work::Base;
 
@@ -70,6 +71,10 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             ..
         } => format!("{attempt} is reviewed"),
         Event::TurnEnded { turn, ending, .. } => ended(mission, turn, ending)?,
+        Event::TurnServed { .. }
+        | Event::ModelSwitched { .. }
+        | Event::ProviderHeld { .. }
+        | Event::BreakerOpened { .. } => asked(mission, event)?,
         Event::IntentRead { intent } => match intent {
             Intent::Answer { .. } => "the request is a question".into(),
             Intent::Small { .. } => "a small change: one task, no planner".into(),
@@ -182,7 +187,10 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             "workspaces are left, with whatever did not land: {why} (orchestrator clean {} removes the mission's whole folder)",
             mission.id()
         ),
-        Event::Opened { .. } | Event::Cleaned { .. } | Event::TurnLent { .. } => return None,
+        Event::Opened { .. }
+        | Event::Cleaned { .. }
+        | Event::TurnLent { .. }
+        | Event::ModelNamed { .. } => return None,
     })
 }
 
@@ -194,10 +202,56 @@ fn ended(mission: &Mission, turn: &Turn, ending: &Ending) -> Option<String> {
             let wait = until.since(mission.last());
             format!("{who} is parked for {wait}, no attempt is used up: {why}")
         }
+        Ending::Held { why, until } => {
+            let wait = until.since(mission.last());
+            format!("{who} is not begun for {wait}, no attempt is used up: {why}")
+        }
         Ending::Failed { why, .. } => format!("{who} failed: {why}"),
         Ending::Expired => format!("{who} ran out of time"),
         Ending::Overspent => format!("{who} was ended: the token budget is spent"),
         Ending::Cancelled => format!("{who} is cancelled"),
+    })
+}
+
+/// Whom turns are asked of, and when.
+fn asked(mission: &Mission, event: &Event) -> Option<String> {
+    let wait = |until: &Timestamp| until.since(mission.last());
+    Some(match event {
+        Event::TurnServed { epoch } => {
+            let lease = mission.lease(*epoch)?;
+            let model = governor::told(mission.model_of(lease));
+            format!("{model} serves {} again", lease.turn.told())
+        }
+        Event::ModelSwitched { role, model, why } => match model {
+            Some(model) => format!("every {role} is asked of {model} from now on: {why}"),
+            None => format!("every {role} is asked of its own model again: {why}"),
+        },
+        Event::ProviderHeld {
+            provider,
+            until,
+            why,
+            epoch,
+            ..
+        } => {
+            let (name, wait) = (governor::told(provider), wait(until));
+            let waits = epoch.and_then(|epoch| mission.lease(epoch));
+            match waits {
+                Some(lease) => {
+                    let who = lease.turn.told();
+                    format!("{who} waits for {name}, and no turn begins there for {wait}: {why}")
+                }
+                // Why is told of the turn that was refused.
+                None => format!("no turn begins at {name} for {wait}"),
+            }
+        }
+        Event::BreakerOpened {
+            model, until, why, ..
+        } => format!(
+            "the breaker of {} opens: no turn begins there for {}: {why}",
+            governor::told(model),
+            wait(until)
+        ),
+        _ => return None,
     })
 }
 

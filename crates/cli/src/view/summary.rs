@@ -62,6 +62,7 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
         proved(mission, &mut out);
     }
     write!(out, "\n{}", pace::lines(mission)).ok();
+    out.push_str(&super::asked::lines(mission, mission.last()));
     writeln!(out, "{}", cost(mission, mission.last())).ok();
     writeln!(out, "{}", delivery(mission)).ok();
     out

@@ -62,6 +62,8 @@ pub(crate) struct Job {
     /// When its lease ends, whatever it does.
     pub(crate) deadline: Timestamp,
     pub(crate) continues: Option<String>,
+    /// The model that it is asked of instead of the one that everything else is.
+    pub(crate) model: Option<String>,
     /// Whether a person has allowed commands for the whole mission.
     pub(crate) shell_allowed: bool,
     /// The files that define the project's checks.
@@ -149,7 +151,7 @@ impl Job {
             end_strays(bench, &workspace).await?;
         }
         fault::of("turn.agent after", &job.turn);
-        if line.cancel.is_cancelled() {
+        if line.cancel.is_cancelled() || watcher.is_held() {
             return Ok(());
         }
         let outcomes = watcher.outcomes();
@@ -180,7 +182,8 @@ impl Job {
     fn wire(&self, bench: &Bench, line: &Line) -> Arc<Wire> {
         let turn = (self.turn, self.epoch);
         let said = bench.said.subscribe();
-        Arc::new(Wire::new(turn, line.inbox.clone(), said))
+        let asks = (Arc::clone(&bench.providers), bench.clock);
+        Arc::new(Wire::new(turn, line.inbox.clone(), said, asks))
     }
 
     /// Prepares a Worker's workspace.
@@ -371,7 +374,7 @@ impl Job {
             told: self.told,
             answer: self.answer,
             directory,
-            model: bench.settings.model.clone(),
+            model: self.model.clone().or_else(|| bench.settings.model.clone()),
             shell,
             continues: self.continues.clone(),
             limit: left(self.limit, self.deadline, bench.clock.now()),
@@ -533,6 +536,7 @@ mod tests {
             definitions: BTreeSet::new(),
             works: Works::new(),
             continues: None,
+            model: None,
             shell_allowed: false,
         }
     }

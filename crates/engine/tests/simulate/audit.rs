@@ -2,6 +2,7 @@
 
 mod charge;
 mod gates;
+mod holds;
 mod schedule;
 mod seal;
 mod shadow;
@@ -122,6 +123,7 @@ pub(crate) struct Audit {
     seals: u32,
     patience: u32,
     book: schedule::Book,
+    asks: holds::Asked,
 }
 
 impl Audit {
@@ -185,6 +187,7 @@ impl Audit {
             seals: 0,
             patience: 0,
             book: schedule::Book::new(&scenario.terms),
+            asks: holds::Asked::default(),
         }
     }
 
@@ -224,6 +227,9 @@ impl Audit {
             Input::SetUp { .. } => mission.awaits_set_up(),
             Input::TurnReplied { epoch, .. }
             | Input::TurnUsed { epoch, .. }
+            | Input::ModelNamed { epoch, .. }
+            | Input::Held { epoch, .. }
+            | Input::Waits { epoch, .. }
             | Input::AnsweredElsewhere {
                 request: (epoch, _),
                 ..

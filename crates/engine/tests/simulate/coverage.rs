@@ -156,6 +156,7 @@ fn ended(ending: &Ending) -> &'static str {
             Failure::Silent => "ending: silent",
             Failure::Fatal => "ending: fatal",
         },
+        Ending::Held { .. } => "ending: held",
         Ending::Expired => "ending: expired",
         Ending::Overspent => "ending: overspent",
         Ending::Cancelled => "ending: cancelled",

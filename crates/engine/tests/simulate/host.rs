@@ -51,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) ended: Option<(Outcome, Option<Work>)>,
     /// How often it was run from the start.
     pub(crate) runs: u32,
+    /// What its provider asks to wait for, if it refuses because of the weather.
+    pub(crate) storm: Option<Option<Millis>>,
 }
 
 #[derive(Debug, Default)]
@@ -172,6 +174,7 @@ pub(crate) fn end(
                 Some(Millis(86_400_000)),
             ];
             let retry_after = *rng.pick(&retry_after).unwrap_or(&None);
+            let retry_after = session.storm.unwrap_or(retry_after);
             (
                 Outcome::Refused {
                     retry_after,

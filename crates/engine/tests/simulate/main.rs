@@ -15,6 +15,7 @@ mod perform;
 mod rng;
 mod scenario;
 mod story;
+mod weather;
 mod world;
 
 use coverage::Coverage;

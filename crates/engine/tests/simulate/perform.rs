@@ -23,7 +23,11 @@ impl World {
             return self.begin_turn(life, &command, *turn, *epoch);
         }
         let wait = match command {
-            Command::Gate { .. } => self.rng.range(500, 4 * 60_000),
+            // Some run for longer than a small mission does.
+            Command::Gate { .. } => {
+                let most = self.rng.weigh(&[(6, 4), (1, 40)]);
+                self.rng.range(500, most * 60_000)
+            }
             Command::PlanDelivery { .. } | Command::Deliver { .. } | Command::Undo { .. } => {
                 self.rng.range(10, 15 * 60_000)
             }
@@ -235,8 +239,13 @@ impl World {
             }
             return self.ask_again(&name);
         }
+        let Some(model) = self.may_ask(life, command, epoch) else {
+            return;
+        };
         let role = turn.role();
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
+        let struck = self.struck(&model);
+        let deed = struck.map_or(deed, |(deed, _)| deed);
         let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
         let tokens = match deed {
             Deed::Refused if self.rng.chance(800) => 0,
@@ -255,6 +264,7 @@ impl World {
             asks,
             ended: None,
             runs: 1,
+            storm: struck.map(|(_, asked)| asked),
         };
         self.coverage.saw(deed.name());
         self.host.sessions.insert(name.clone(), session);
@@ -269,6 +279,9 @@ impl World {
                     tokens: before + tokens / 2,
                 },
             );
+        }
+        if deed != Deed::Refused && !matches!(deed, Deed::Fails(_)) {
+            self.signs(&name, length, before + tokens / 4);
         }
         let step = length.0 * 2 / 3;
         self.after(step, What::Heeds { name: name.clone() });

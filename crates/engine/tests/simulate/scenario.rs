@@ -2,6 +2,7 @@
 
 use crate::git::Tree;
 use crate::rng::Rng;
+use crate::weather::Weather;
 use mission::gate::{Gate, GateKind, GateResult, Program, TestCount};
 use mission::plan::{Draft, Priority, Size, TaskDraft, TaskKind};
 use mission::terms::{Deliver, Terms};
@@ -114,14 +115,15 @@ pub(crate) struct Scenario {
     /// After so many steps nothing goes wrong any more.
     pub(crate) calm_after: u64,
     pub(crate) base: Tree,
+    pub(crate) weather: Weather,
 }
 
 impl Scenario {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let request = rng.weigh(&[
             (40, Request::Question),
-            (60, Request::Small),
-            (900, Request::Large),
+            (120, Request::Small),
+            (840, Request::Large),
         ]);
         let n = if request == Request::Small {
             1
@@ -143,7 +145,15 @@ impl Scenario {
             faults: faults(rng),
             calm_after: rng.range(250, 700),
             base,
+            weather: Weather::default(),
         }
+    }
+
+    /// The weather has luck of its own, so that half of the worlds are what they would be without any.
+    pub(crate) fn with_weather(mut self, seed: u64) -> Self {
+        self.weather = Weather::draw(&mut Rng::new(!seed));
+        self.terms.fallbacks = self.weather.fallbacks();
+        self
     }
 
     /// More is wanted than at first.
@@ -276,6 +286,7 @@ fn terms(rng: &mut Rng) -> Terms {
         approve: attended && rng.chance(150),
         attended,
         deliver: *rng.pick(&deliver).unwrap_or(&Deliver::None),
+        ..Terms::default()
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum What {
     Asks { name: String },
     /// An agent has used so much by now.
     Uses { name: String, tokens: u64 },
+    /// An agent's host waits for its provider.
+    Waits { name: String, wait: Millis },
     /// An agent comes to a step, and is told what people have said meanwhile.
     Heeds { name: String },
     /// A performer of this life says something and, maybe, ends.
@@ -148,7 +150,7 @@ fn owner(life: u64) -> Owner {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::new(&mut rng);
+        let scenario = Scenario::new(&mut rng).with_weather(seed);
         tell!("seed {seed}: {:?}, {:?}", scenario.terms, scenario.faults);
         let mut store = [0; 16];
         store[..8].copy_from_slice(&seed.to_be_bytes());
@@ -355,6 +357,7 @@ impl World {
             What::TurnOver { name } => self.turn_over(&name),
             What::Asks { name } => self.agent_asks(&name),
             What::Uses { name, tokens } => self.agent_uses(&name, tokens),
+            What::Waits { name, wait } => self.agent_waits(&name, wait),
             What::Heeds { name } => self.agent_heeds(&name),
             What::Says {
                 life,

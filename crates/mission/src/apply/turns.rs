@@ -4,7 +4,37 @@ use super::*;
 use crate::recovery;
 
 impl Mission {
-    pub(super) fn turn_started(&mut self, at: Timestamp, epoch: Epoch, lease: Lease) {
+    /// Hands the lease out that an event tells of.
+    pub(super) fn lends(&mut self, at: Timestamp, event: &Event) {
+        let Event::TurnStarted {
+            turn,
+            epoch,
+            deadline,
+            reserved,
+            lane,
+            base,
+            from,
+        } = event
+        else {
+            return;
+        };
+        let lease = Lease {
+            turn: *turn,
+            deadline: *deadline,
+            reserved: *reserved,
+            lane: *lane,
+            since: at,
+            base: base.clone(),
+            from: from.clone(),
+            told: self.said.last,
+            model: self.chosen(turn.role()),
+            served: false,
+            waits: false,
+        };
+        self.turn_started(at, *epoch, lease);
+    }
+
+    fn turn_started(&mut self, at: Timestamp, epoch: Epoch, lease: Lease) {
         self.budget.reserved += lease.reserved;
         self.deadlines.insert((lease.deadline, epoch));
         self.epoch = self.epoch.max(epoch);
@@ -54,6 +84,7 @@ impl Mission {
                 self.learn(attempt.task, lease.since, at);
             }
             self.deadlines.remove(&(lease.deadline, epoch));
+            self.turn_at_model_ended(at, &lease, ending);
             if !(planted!("reservation_leaked_on_cancel") && *ending == Ending::Cancelled) {
                 self.budget.reserved -= lease.reserved;
             }
@@ -105,6 +136,13 @@ impl Mission {
                     },
                 );
             }
+            Ending::Held { until, why } => {
+                if planted!("hold_uses_up_attempt") {
+                    task.tries += 1;
+                }
+                let (until, why) = (*until, why.clone());
+                self.set_state(attempt.task, State::Parked { until, why });
+            }
             // The host failed, not the agent: the same attempt goes on, after a wait that a later event tells.
             Ending::Failed {
                 failure: Failure::Transient | Failure::Fatal,
@@ -141,6 +179,7 @@ impl Mission {
                 task.refusals += 1;
                 *until
             }
+            Ending::Held { until, .. } => *until,
             Ending::Cancelled => at,
             Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
                 task.review_faults += 1;

@@ -1,21 +1,27 @@
 //! What an agent's reply means: answers, refusals, failures, and what follows for the task.
 
 use super::*;
+use crate::governor::provider_of;
+use crate::time::Millis;
 
 impl Mission {
     pub(super) fn turn_used(&self, now: Timestamp, epoch: Epoch, tokens: u64) -> Decided {
         let Some(lease) = self.leases.get(&epoch) else {
             return stale();
         };
+        let is_news = tokens > 0 && self.is_first_served(now, lease);
+        let served = is_news.then_some(Event::TurnServed { epoch });
+        let mut events: Vec<Event> = served.into_iter().collect();
         if tokens <= lease.reserved {
-            return done(Vec::new());
+            return done(events);
         }
         // It is lent more in steps, so that two turns never count on the same tokens and few events tell of it.
         let over = tokens - lease.reserved;
         let step = over.max(limits::RESERVE_STEP).min(self.budget.free());
         if step >= over {
             let reserved = lease.reserved + step;
-            return done(vec![Event::TurnLent { epoch, reserved }]);
+            events.push(Event::TurnLent { epoch, reserved });
+            return done(events);
         }
         let usage = Usage {
             input: Some(tokens),
@@ -24,7 +30,86 @@ impl Mission {
         };
         let why = "it used more tokens than the budget had to lend".to_owned();
         let then = self.after_failure(now, lease.turn, Failure::Overflow, &why);
-        done(self.end_turn(epoch, lease, Ending::Overspent, usage, then))
+        events.extend(self.end_turn(epoch, lease, Ending::Overspent, usage, then));
+        done(events)
+    }
+
+    /// What is told of whom a turn is asked of, and whether it may be.
+    pub(super) fn decide_asked(&self, now: Timestamp, input: Input) -> Decided {
+        match input {
+            Input::ModelNamed { epoch, model } => self.decide_named(epoch, &model),
+            Input::Held {
+                epoch,
+                name,
+                wait,
+                why,
+            } => self.decide_held(now, epoch, name, wait, &why),
+            Input::Waits { epoch, wait, why } => self.decide_waits(now, epoch, wait, &why),
+            _ => stale(),
+        }
+    }
+
+    /// The host asks a model that nobody knew of yet. What a turn is asked of by our own choice is known.
+    fn decide_named(&self, epoch: Epoch, model: &str) -> Decided {
+        let Some(lease) = self.leases.get(&epoch) else {
+            return stale();
+        };
+        let (role, model) = (lease.turn.role(), cut_to(model, limits::PATH_BYTES));
+        let is_news = lease.model.is_none() && !model.is_empty() && !self.is_named(role, &model);
+        let named = is_news.then_some(Event::ModelNamed { role, model });
+        done(named.into_iter().collect())
+    }
+
+    /// A turn was not begun, because of what another mission was told.
+    fn decide_held(
+        &self,
+        now: Timestamp,
+        epoch: Epoch,
+        name: String,
+        wait: Millis,
+        why: &str,
+    ) -> Decided {
+        let Some(lease) = self.leases.get(&epoch) else {
+            return stale();
+        };
+        let wait = wait.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
+        let seed = format!("{}/{name}/{}", self.nonce, epoch.0);
+        let held = now + recovery::late(wait, &seed);
+        let (name, why) = (cut_to(&name, limits::PATH_BYTES), cut(why));
+        let ending = Ending::Held {
+            why: why.clone(),
+            until: self.waits_until(now, lease, &name, held),
+        };
+        let n = self.in_a_row(&name);
+        let event = match name.contains('/') {
+            true => Event::BreakerOpened {
+                model: name,
+                until: held,
+                why,
+                n,
+            },
+            false => Event::ProviderHeld {
+                provider: name,
+                until: held,
+                why,
+                n,
+                epoch: None,
+            },
+        };
+        done(self.end_turn(epoch, lease, ending, Usage::NOTHING, vec![event]))
+    }
+
+    /// A session waits for its provider: nothing new is begun there until that is over.
+    fn decide_waits(&self, now: Timestamp, epoch: Epoch, wait: Millis, why: &str) -> Decided {
+        let Some(lease) = self.leases.get(&epoch) else {
+            return stale();
+        };
+        // It is about to ask again, and what comes of that is told then.
+        if lease.waits && wait < limits::REFUSAL_LEAST {
+            return done(Vec::new());
+        }
+        let (_, held) = self.held_by(now, (epoch, lease), Some(wait), why, true);
+        done(held.into_iter().collect())
     }
 
     /// Ends a lease, with what follows for its task.
@@ -67,25 +152,13 @@ impl Mission {
                 why,
                 usage,
             } => {
-                let refusals = match lease.turn {
-                    Turn::Intent { .. } => self.reading.refusals,
-                    Turn::Plan { .. } => self.planning.refusals,
-                    Turn::Work { attempt } | Turn::Review { attempt, .. } => {
-                        self.tasks[&attempt.task].refusals
-                    }
+                let whose = (epoch, lease);
+                let (held, event) = self.held_by(now, whose, retry_after, &why, false);
+                let ending = Ending::Refused {
+                    why: cut(&why),
+                    until: self.waits_until(now, lease, provider_of(self.model_of(lease)), held),
                 };
-                let seed = format!("{}/{}/{}", self.nonce, lease.turn, epoch.0);
-                let until = now + recovery::after_refusal(retry_after, refusals, &seed);
-                self.end_turn(
-                    epoch,
-                    lease,
-                    Ending::Refused {
-                        why: cut(&why),
-                        until,
-                    },
-                    usage,
-                    Vec::new(),
-                )
+                self.end_turn(epoch, lease, ending, usage, event.into_iter().collect())
             }
             Outcome::Failed {
                 failure,
@@ -96,7 +169,9 @@ impl Mission {
                     failure,
                     why: cut(&why),
                 };
-                let then = self.after_failure(now, lease.turn, failure, &cut(&why));
+                let breaks = self.breaks(now, lease, failure, &why);
+                let after = self.after_failure(now, lease.turn, failure, &cut(&why));
+                let then = breaks.into_iter().chain(after).collect();
                 self.end_turn(epoch, lease, ending, usage, then)
             }
             Outcome::Answered { answer, usage } => {

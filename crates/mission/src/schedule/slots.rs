@@ -56,7 +56,11 @@ impl Slots {
                 failure: Failure::Transient | Failure::Silent,
                 ..
             } => (self.well, self.badly) = (0, self.badly + 1),
-            Ending::Failed { .. } | Ending::Expired | Ending::Overspent | Ending::Cancelled => {}
+            Ending::Failed { .. }
+            | Ending::Held { .. }
+            | Ending::Expired
+            | Ending::Overspent
+            | Ending::Cancelled => {}
         }
         if self.well >= limits::SLOTS_GROW {
             self.well = 0;

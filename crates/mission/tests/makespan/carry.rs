@@ -11,7 +11,7 @@ use mission::plan::{Plan, Priority, Task, TaskKind};
 use mission::seal::Outcome as SealOutcome;
 use mission::terms::{Deliver, Terms};
 use mission::time::{Millis, Timestamp};
-use mission::turn::{Answer, Intent, Outcome, Report, Usage};
+use mission::turn::{Answer, Failure, Intent, Outcome, Report, Usage};
 use mission::work::{Base, TestFacts, Work};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ fn plan(graph: &Graph) -> Plan {
     }
 }
 
-fn begin(graph: &Graph) -> Mission {
+pub(crate) fn begin(graph: &Graph) -> Mission {
     let terms = Terms {
         workers: super::LANES,
         review_rounds: 0,
@@ -87,15 +87,15 @@ fn begin(graph: &Graph) -> Mission {
     let intent = Intent::Plan { goal: text() };
     answer(&mut mission, now, epoch, Answer::Intent(intent), None);
     let (planner, _) = mission.leases().next().expect("the Planner plans");
-    let refused = Outcome::Refused {
-        retry_after: None,
+    let failed = Outcome::Failed {
+        failure: Failure::NoAnswer,
         why: text(),
         usage: Usage::NOTHING,
     };
     // The Planner's turn is over, and the plan stands as it is, without acceptance commands.
     let ended = Input::TurnReplied {
         epoch: planner,
-        outcome: refused,
+        outcome: failed,
         work: None,
     };
     mission.step(now, ended);
@@ -114,7 +114,7 @@ fn answer(mission: &mut Mission, now: Timestamp, epoch: Epoch, answer: Answer, w
     mission.step(now, input);
 }
 
-fn hand_in(mission: &mut Mission, now: Timestamp, epoch: Epoch, name: &str) {
+pub(crate) fn hand_in(mission: &mut Mission, now: Timestamp, epoch: Epoch, name: &str) {
     let work = Work {
         commit: commit(name),
         tree: tree(name),
@@ -132,7 +132,7 @@ fn hand_in(mission: &mut Mission, now: Timestamp, epoch: Epoch, name: &str) {
 }
 
 /// Stacks and moves what is due until nothing is.
-fn land(mission: &mut Mission, now: Timestamp) {
+pub(crate) fn land(mission: &mut Mission, now: Timestamp) {
     loop {
         let due = mission.due().into_iter().find_map(|command| match command {
             Command::Stack { n, attempts, .. } => {

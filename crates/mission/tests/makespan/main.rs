@@ -7,6 +7,7 @@
 mod carry;
 mod others;
 mod shapes;
+mod storm;
 
 use mission::plan::Size;
 use shapes::{Graph, SHAPES};

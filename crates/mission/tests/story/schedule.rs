@@ -190,8 +190,14 @@ fn refusals_take_slots_and_turns_that_go_well_give_them_back() {
     let mut story = Story::planned(terms(3), tasks(20));
     assert_eq!(running(&story).len(), 3);
     refuse(&mut story, "T1.1");
-    assert_eq!(running(&story).len(), 3, "one refusal may be chance");
+    let slots = |story: &Story| story.mission.worker_slots().now();
+    assert_eq!(slots(&story), 3, "one refusal may be chance");
     refuse(&mut story, "T2.1");
+    assert_eq!(slots(&story), 2);
+    // Whoever was at work stays at it, and nobody begins before the provider may be asked again.
+    assert_eq!(running(&story).len(), 1);
+    let held = story.mission.next_wake(story.now).unwrap();
+    story.wait(held.since(story.now));
     assert_eq!(running(&story).len(), 2);
     let waits = story.mission.waits(story.now);
     let told = "a free Worker; 2 of 3 at once, and one more when 3 turns in a row go well";
@@ -305,6 +311,13 @@ fn a_resource_is_free_after_every_ending() {
                 replan: false,
             });
         }
+        // A provider that refused is asked again later.
+        let held = story
+            .mission
+            .held_providers()
+            .next()
+            .map(|(_, hold)| hold.until);
+        story.wait(held.map_or(Millis(0), |until| until.since(story.now)));
         assert_eq!(
             running(&story).len(),
             1,

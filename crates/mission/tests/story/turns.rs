@@ -28,7 +28,6 @@ fn a_parked_task_that_waits_for_a_slot_wakes_nobody() {
     };
     let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &[])]);
     story.end("T1.1", refused(Millis::from_secs(5)), None);
-    story.epoch("T2.1");
     let parked = story.mission.next_wake(story.now).unwrap();
     let wait = parked.since(story.now);
     assert!(wait >= Millis::from_secs(5), "{wait}");

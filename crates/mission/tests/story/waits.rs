@@ -53,12 +53,12 @@ fn a_provider_that_refuses_the_commander_is_waited_for_in_the_open() {
     let told = waits(&story);
     assert_eq!(
         told,
-        ["commander: the provider or the server, then another try"]
+        ["commander: the provider, which refused (429), and then another try"]
     );
     let until = story.mission.waits(story.now)[0].until;
     let wait = until.since(story.now);
     assert!(
-        wait >= Millis::from_secs(90) && wait <= Millis::from_secs(120),
+        wait >= Millis::from_secs(90) && wait <= Millis::from_secs(95),
         "{wait}"
     );
 }

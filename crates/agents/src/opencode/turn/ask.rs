@@ -247,6 +247,10 @@ mod tests {
     struct Silent(Mutex<Vec<String>>);
 
     impl Watcher for Silent {
+        fn may_ask(&self, _: &str) -> BoxFuture<'_, bool> {
+            Box::pin(std::future::ready(true))
+        }
+
         fn sign(&self, _: Sign) {}
 
         fn ask(&self, _: Question) -> BoxFuture<'_, Reply> {

@@ -1,6 +1,6 @@
 //! How turns end, and which fault means what.
 
-use super::{line, millis};
+use super::{after, line, millis};
 use crate::opencode::wire::Fault;
 use mission::time::Millis;
 use mission::turn::{Answer, Failure};
@@ -18,11 +18,16 @@ pub(super) enum End {
     Stopped,
 }
 
+/// The time since the epoch.
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
 /// How long until a moment that OpenCode named, in milliseconds since the epoch.
 pub(super) fn until(moment: f64) -> Millis {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = now();
     // A moment that is no number, or past, is now; one beyond all bounds is a day away.
     let wait = (moment / 1000.0 - now.as_secs_f64()).clamp(0.0, 86_400.0);
     millis(Duration::from_secs_f64(if wait.is_nan() {
@@ -66,14 +71,10 @@ pub(super) fn of_fault(fault: &Fault) -> End {
     }
 }
 
-/// The header in whole seconds; dates and nonsense are as good as none.
+/// How long the provider asked to wait, if it said.
 fn retry_after(fault: &Fault) -> Option<Millis> {
-    let seconds: u64 = fault.data.response_headers["retry-after"]
-        .as_str()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Millis::from_secs(seconds.min(86_400)))
+    let headers = &fault.data.response_headers;
+    after::asked(|name| headers[name].as_str(), now())
 }
 
 #[cfg(test)]
@@ -121,9 +122,11 @@ mod tests {
             api(429, "slow down", "86400"),
             "refused Some(Millis(600000)): slow down",
         );
-        for nonsense in ["-5", "abc", "Wed, 21 Oct 2015 07:28:00 GMT", ""] {
+        for nonsense in ["-5", "abc", "Wed, 41 Oct 2015 07:28:00 GMT", ""] {
             check(api(529, "overloaded", nonsense), "refused None: overloaded");
         }
+        let past = "Wed, 21 Oct 2015 07:28:00 GMT";
+        check(api(429, "slow", past), "refused Some(Millis(1000)): slow");
     }
 
     #[test]

@@ -28,6 +28,9 @@ impl Turn {
     }
 
     pub(super) async fn post(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
+        if self.posted.is_none() && !self.watcher.may_ask(&self.model).await {
+            return Ok(Some(End::Stopped));
+        }
         self.fault = None;
         self.posted = Some(Instant::now());
         self.heard = Instant::now();

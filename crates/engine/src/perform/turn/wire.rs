@@ -1,6 +1,8 @@
 //! What an agent tells while it carries a turn out, on its way to the loop.
 
+use crate::clock::Clock;
 use crate::dispatcher::Message;
+use crate::providers::{Held, Providers};
 use agents::{Note, Question, Reply, Sign, Watcher};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,7 +11,8 @@ use mission::ids::Epoch;
 use mission::input::Input;
 use mission::steering::Said;
 use mission::turn::Outcome;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The engine's side of a turn.
@@ -19,6 +22,8 @@ pub(super) struct Wire {
     inbox: mpsc::Sender<Message>,
     said: watch::Receiver<Vec<Said>>,
     outcomes: Mutex<Vec<Outcome>>,
+    asks: (Arc<Providers>, Clock),
+    held: AtomicBool,
 }
 
 impl Wire {
@@ -26,6 +31,7 @@ impl Wire {
         (turn, epoch): (Turn, Epoch),
         inbox: mpsc::Sender<Message>,
         said: watch::Receiver<Vec<Said>>,
+        asks: (Arc<Providers>, Clock),
     ) -> Self {
         Self {
             turn,
@@ -33,7 +39,14 @@ impl Wire {
             inbox,
             said,
             outcomes: Mutex::default(),
+            asks,
+            held: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the turn was not begun, and the loop has been told why.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// What was told so far of how the turn ended.
@@ -53,7 +66,42 @@ impl Watcher for Wire {
             let input = Input::TurnUsed { epoch, tokens };
             self.inbox.try_send(Message::Input(input, None)).ok();
         }
+        if let Sign::Waiting { cause, at_most } = &sign {
+            let (epoch, wait, why) = (self.epoch, *at_most, cause.clone());
+            let input = Input::Waits { epoch, wait, why };
+            self.inbox.try_send(Message::Input(input, None)).ok();
+        }
         self.inbox.try_send(Message::Sign(self.epoch, sign)).ok();
+    }
+
+    fn may_ask(&self, model: &str) -> BoxFuture<'_, bool> {
+        let model = model.to_owned();
+        async move {
+            if model.is_empty() {
+                return true;
+            }
+            let epoch = self.epoch;
+            let (providers, clock) = (Arc::clone(&self.asks.0), self.asks.1);
+            let named = Input::ModelNamed {
+                epoch,
+                model: model.clone(),
+            };
+            self.inbox.send(Message::Input(named, None)).await.ok();
+            let asked = tokio::task::spawn_blocking(move || providers.ask(clock.now(), &model));
+            let Some(Held { name, wait, why }) = asked.await.unwrap_or_default() else {
+                return true;
+            };
+            let held = Input::Held {
+                epoch,
+                name,
+                wait,
+                why,
+            };
+            self.held.store(true, Ordering::Relaxed);
+            self.inbox.send(Message::Input(held, None)).await.ok();
+            false
+        }
+        .boxed()
     }
 
     fn ask(&self, question: Question) -> BoxFuture<'_, Reply> {

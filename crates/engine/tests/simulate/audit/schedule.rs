@@ -137,6 +137,7 @@ impl Audit {
 
     /// Keeps the book, after an event was folded in.
     pub(super) fn schedule_goes_on(&mut self, event: &Event) {
+        self.asked_of(event);
         self.book.stands_still(event, self.last);
         match event {
             Event::TurnEnded { turn, ending, .. } => match turn.role() {
@@ -204,6 +205,7 @@ impl Audit {
             && mission.pause().is_none()
             && mission.outcome().is_none()
             && !mission.awaits_set_up()
+            && self.may_ask(Role::Worker, now)
             && budget.free() >= reserve
             && mission.deadline().since(now) >= least;
         let workers = workers.min(self.book.lanes);

@@ -68,7 +68,10 @@ impl Audit {
         }
         match mission.outcome() {
             Some(_) => self.at_rest(mission),
-            None => self.waits(mission, in_flight, now),
+            None => {
+                self.holds(mission, now);
+                self.waits(mission, in_flight, now);
+            }
         }
     }
 

@@ -34,6 +34,9 @@ impl Audit {
                     base: base.clone(),
                     from: from.clone(),
                     told: self.said,
+                    model: self.asks.instead.get(&turn.role()).cloned(),
+                    served: false,
+                    waits: false,
                 };
                 self.has_time(*deadline);
                 self.clocks
@@ -97,7 +100,9 @@ impl Audit {
                 !matches!(failure, Failure::Transient | Failure::Fatal)
             }
             Ending::Expired | Ending::Overspent => true,
-            Ending::Answered | Ending::Refused { .. } | Ending::Cancelled => false,
+            Ending::Answered | Ending::Refused { .. } | Ending::Held { .. } | Ending::Cancelled => {
+                false
+            }
         };
         *self.tries.entry(task).or_default() += u32::from(by_agent);
     }

@@ -102,7 +102,10 @@ impl Audit {
         };
         // A wait may end when the mission has ended; then its deadline is near.
         let ends = mission.deadline() <= now + LONGEST;
-        let waits = short || ends || mission.tasks().any(|task| waits(&task.state));
+        let waits = short
+            || ends
+            || self.waits_for_a_provider(now)
+            || mission.tasks().any(|task| waits(&task.state));
         assert!(
             in_flight > 0 || asks || waits || mission.pause().is_some(),
             "it hangs: nothing is in flight, nobody is asked, and nothing is waited for"
@@ -152,7 +155,7 @@ impl Audit {
 }
 
 /// The longest that anything waits for a moment: what a provider may ask for, spread.
-const LONGEST: Millis = Millis(limits::REFUSAL_MOST.0 / 3 * 4);
+pub(super) const LONGEST: Millis = Millis(limits::REFUSAL_MOST.0 / 3 * 4);
 /// In such a time without faults every mission of the simulator's size is done.
 const CALM_ENOUGH: Millis = Millis::from_mins(20 * 60);
 

@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 70] = [
+pub(super) const SIGHTS: [&str; 75] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -42,6 +42,7 @@ pub(super) const SIGHTS: [&str; 70] = [
     "ending: overflow",
     "ending: silent",
     "ending: fatal",
+    "ending: held",
     "ending: expired",
     "ending: overspent",
     "ending: cancelled",
@@ -89,6 +90,10 @@ pub(super) const SIGHTS: [&str; 70] = [
     "a write into another's file",
     "a bad plan",
     "an answer without end",
+    "a provider storm",
+    "an outage",
+    "a hold of another mission",
+    "a session waits for its provider",
     "a clock jumps ahead",
     "a clock jumps back",
     "a reply overtakes another",

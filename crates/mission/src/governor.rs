@@ -1,0 +1,489 @@
+//! Whom turns are asked of, and when: what a provider refuses to one it refuses to all, and a model that fails again and
+//! again is left alone for a while.
+//!
+//! A provider that refuses is *held*: no turn begins there until it may be asked again. Then one turn is sent to see, and
+//! with each one that is served twice as many, so that not everybody comes back at once. A model whose turns their host
+//! fails in a row has its *breaker* opened: it is held likewise, and one turn at a time tries it until it has served two.
+//! All of it is folded from events; a task that waits for a provider loses nothing by it.
+
+use crate::decide::cut;
+use crate::event::{Ending, Event};
+use crate::ids::Epoch;
+use crate::limits;
+use crate::mission::{Lease, Mission};
+use crate::planted;
+use crate::recovery;
+use crate::time::{Millis, Timestamp};
+use crate::turn::{Failure, Role};
+use std::collections::BTreeMap;
+
+/// A provider or a model of which nothing new is asked until a moment, and little for a while after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when nothing is asked of it.
+    pub until: Timestamp,
+    /// Why. Untrusted text: escape it where it is shown.
+    pub why: String,
+    /// How often in a row.
+    pub n: u32,
+    /// So many turns may try it at once after that.
+    permits: u32,
+    /// So many that tried it were served.
+    served: u32,
+}
+
+/// What is known of one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Breaker {
+    /// Turns that its host failed, in a row.
+    failures: u32,
+    open: Option<Hold>,
+}
+
+/// Everything that is known of providers and models. The empty name is the one that nobody has named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Governor {
+    /// What the host says that a role is carried out by where nothing else is said.
+    named: BTreeMap<Role, String>,
+    /// What it is carried out by instead.
+    instead: BTreeMap<Role, String>,
+    /// What ever was instead, and how often that began.
+    switched: BTreeMap<(Role, String), u32>,
+    held: BTreeMap<String, Hold>,
+    breakers: BTreeMap<String, Breaker>,
+}
+
+/// The provider of a model, which is written `provider/model`.
+pub fn provider_of(model: &str) -> &str {
+    model.split_once('/').map_or("", |(provider, _)| provider)
+}
+
+/// What people call a provider or a model.
+pub fn told(name: &str) -> &str {
+    match name {
+        "" => "the provider",
+        name => name,
+    }
+}
+
+impl Hold {
+    fn new(since: Timestamp, until: Timestamp, why: &str, n: u32) -> Self {
+        Self {
+            since,
+            until,
+            why: why.to_owned(),
+            n,
+            permits: 1,
+            served: 0,
+        }
+    }
+
+    /// Whether it has been for so long that something else is to be asked meanwhile.
+    fn is_long(&self) -> bool {
+        self.until.since(self.since) > limits::FALLBACK_AFTER
+    }
+
+    /// How many turns may try it at once.
+    pub fn permits(&self) -> u32 {
+        self.permits
+    }
+
+    /// Since when a turn tries it, if it does: it was begun for that, or waits for it in its session.
+    fn tried_by(&self, lease: &Lease) -> Option<Timestamp> {
+        match lease.waits {
+            true => Some(self.until),
+            false => Some(lease.since).filter(|since| *since >= self.until),
+        }
+    }
+}
+
+impl Governor {
+    /// A person who lets a sealed mission go on wants everything tried anew; what a provider asked for stands.
+    pub(crate) fn resumed(&mut self) {
+        self.breakers.clear();
+    }
+}
+
+impl Mission {
+    /// Providers that refused, or on trial after that.
+    pub fn held_providers(&self) -> impl Iterator<Item = (&str, &Hold)> {
+        let held = self.governor.held.iter();
+        held.map(|(name, hold)| (name.as_str(), hold))
+    }
+
+    /// Models whose breaker is open, or on trial after that.
+    pub fn open_breakers(&self) -> impl Iterator<Item = (&str, &Hold)> {
+        let breakers = self.governor.breakers.iter();
+        breakers.filter_map(|(name, breaker)| Some((name.as_str(), breaker.open.as_ref()?)))
+    }
+
+    /// The models that roles are carried out by instead of their own.
+    pub fn instead(&self) -> impl Iterator<Item = (Role, &str)> {
+        let instead = self.governor.instead.iter();
+        instead.map(|(role, model)| (*role, model.as_str()))
+    }
+
+    /// Every model that ever carried a role out instead of its own, and how often that began.
+    pub fn switched(&self) -> impl Iterator<Item = (Role, &str, u32)> {
+        let switched = self.governor.switched.iter();
+        switched.map(|((role, model), n)| (*role, model.as_str(), *n))
+    }
+
+    /// The model that a role is asked of: this one, or what the host said where nothing is chosen.
+    fn model_or_own<'a>(&'a self, role: Role, chosen: Option<&'a str>) -> &'a str {
+        let own = || self.governor.named.get(&role).map(String::as_str);
+        chosen.or_else(own).unwrap_or_default()
+    }
+
+    /// The model of a running turn, as far as it is known.
+    pub fn model_of<'a>(&'a self, lease: &'a Lease) -> &'a str {
+        self.model_or_own(lease.turn.role(), lease.model.as_deref())
+    }
+
+    /// The holds that a turn at this model has to do with: of its provider, and of itself.
+    fn holds_of(&self, model: &str) -> [Option<&Hold>; 2] {
+        let breaker = self.governor.breakers.get(model);
+        [
+            self.governor.held.get(provider_of(model)),
+            breaker.and_then(|breaker| breaker.open.as_ref()),
+        ]
+    }
+
+    /// Turns that try what was held and of which nobody knows yet whether they are served, each with when it is taken
+    /// for one that is: a model that has not refused for so long is at work.
+    fn trying<'a>(&'a self, hold: &'a Hold, of: &'a str) -> impl Iterator<Item = Timestamp> {
+        let at = move |model: &str| of == model || of == provider_of(model);
+        self.leases
+            .values()
+            .filter(move |lease| !lease.served && at(self.model_of(lease)))
+            .filter_map(|lease| Some(hold.tried_by(lease)? + limits::TRIAL))
+    }
+
+    /// Whether one more turn may begin under this hold.
+    fn admits(&self, now: Timestamp, hold: &Hold, of: &str) -> bool {
+        let trying = self.trying(hold, of).filter(|until| *until > now).count();
+        let room = trying < hold.permits as usize || planted!("probe_not_limited");
+        hold.until <= now && room
+    }
+
+    /// Whether one more turn may begin at this model.
+    fn serves(&self, now: Timestamp, model: &str) -> bool {
+        let names = [provider_of(model), model];
+        let holds = self.holds_of(model).into_iter().zip(names);
+        holds
+            .filter_map(|(hold, of)| Some((hold?, of)))
+            .all(|(hold, of)| self.admits(now, hold, of) || planted!("hold_ignored"))
+    }
+
+    /// What the next turn of a role waits for, if it is a provider or a model, with its name.
+    pub(crate) fn held_for(&self, now: Timestamp, role: Role) -> Option<(&str, &Hold)> {
+        let model = self.model_or_own(role, None);
+        let waits = self.choose_model(now, role).is_none();
+        let names = [provider_of(model), model];
+        let holds = self.holds_of(model).into_iter().zip(names);
+        let mut held = holds.filter_map(|(hold, name)| Some((name, hold?)));
+        held.find(|(_, hold)| waits && hold.until > now)
+    }
+
+    /// Providers and models that a turn tries while others wait, and until when they do at the most.
+    pub(crate) fn on_trial(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
+        let holds = self.held_providers().chain(self.open_breakers());
+        holds.filter_map(move |(of, hold)| {
+            let waits = hold.until <= now && !self.admits(now, hold, of);
+            let mut trying = self.trying(hold, of).filter(|until| *until > now);
+            Some((of, trying.next().filter(|_| waits)?))
+        })
+    }
+
+    /// The model that the next turn of a role is asked of, if any can be now: its own, or the first of those to fall
+    /// back to where those before it are broken or held for long. Inside, `None` is its own.
+    pub(crate) fn choose_model(&self, now: Timestamp, role: Role) -> Option<Option<&str>> {
+        let fallbacks = self.terms.fallbacks.get(&role).into_iter().flatten();
+        let others = fallbacks.map(|model| Some(model.as_str()));
+        for chosen in std::iter::once(None).chain(others) {
+            let model = self.model_or_own(role, chosen);
+            if self.serves(now, model) {
+                return Some(chosen);
+            }
+            let [held, broken] = self.holds_of(model);
+            if broken.is_none() && !held.is_some_and(Hold::is_long) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Why a role is not carried out by its own model.
+    fn why_not_own(&self, role: Role) -> String {
+        let own = self.model_or_own(role, None);
+        match self.holds_of(own) {
+            [_, Some(open)] => format!("the breaker of {} is open: {}", told(own), open.why),
+            [Some(held), _] => format!("{} is held: {}", told(provider_of(own)), held.why),
+            [None, None] => "it serves again".to_owned(),
+        }
+    }
+
+    /// What is to be recorded before a turn of a role begins, where another model carries it out than before.
+    pub(crate) fn switch(&self, role: Role, chosen: Option<&str>) -> Option<Event> {
+        let before = self.governor.instead.get(&role).map(String::as_str);
+        (before != chosen).then(|| Event::ModelSwitched {
+            role,
+            model: chosen.map(str::to_owned),
+            why: match chosen {
+                Some(_) => cut(&self.why_not_own(role)),
+                None => "it is tried again".to_owned(),
+            },
+        })
+    }
+
+    /// The next moment at which something that is held may be asked, or one more turn may try it.
+    pub(crate) fn next_trial(&self, now: Timestamp) -> Option<Timestamp> {
+        let holds = self.held_providers().chain(self.open_breakers());
+        let moments = holds.flat_map(|(of, hold)| {
+            let trying = self.trying(hold, of);
+            std::iter::once(hold.until).chain(trying)
+        });
+        let next = moments.filter(|at| *at > now).min();
+        next.filter(|_| !planted!("hold_wakes_nobody"))
+    }
+
+    /// What a provider's refusal of a turn means: until when it is held, and the event that says so where it does not
+    /// say what is known already. Of many turns that are refused at once one counts.
+    pub(crate) fn held_by(
+        &self,
+        now: Timestamp,
+        (epoch, lease): (Epoch, &Lease),
+        asked: Option<Millis>,
+        why: &str,
+        waits: bool,
+    ) -> (Timestamp, Option<Event>) {
+        let provider = provider_of(self.model_of(lease));
+        let known = self.governor.held.get(provider);
+        let same = known.filter(|hold| hold.until > now);
+        let n = match same {
+            Some(hold) => hold.n.max(1),
+            None => known.map_or(0, |hold| hold.n) + 1,
+        };
+        let seed = format!("{}/{provider}/{}", self.nonce, epoch.0);
+        let until = now + recovery::after_refusal(asked, n - 1, &seed);
+        let is_news = waits && !lease.waits;
+        if let Some(hold) = same
+            && (asked.is_none() || until <= hold.until + limits::REFUSAL_LEAST)
+            && !is_news
+        {
+            return (hold.until, None);
+        }
+        let until = same.map_or(until, |hold| hold.until.max(until));
+        let held = Event::ProviderHeld {
+            provider: provider.to_owned(),
+            until,
+            why: cut(why),
+            n,
+            epoch: waits.then_some(epoch),
+        };
+        (until, Some(held))
+    }
+
+    /// Until when a turn waits whose provider or model is held: less long where another model may be asked.
+    pub(crate) fn waits_until(
+        &self,
+        now: Timestamp,
+        lease: &Lease,
+        of: &str,
+        held: Timestamp,
+    ) -> Timestamp {
+        let is_long = of.contains('/') || held.since(now) > limits::FALLBACK_AFTER;
+        let others = self.terms.fallbacks.get(&lease.turn.role());
+        let mut others = others.into_iter().flatten();
+        let concerns = |model: &str| of == model || of == provider_of(model);
+        let other = |model: &String| !concerns(model) && self.serves(now, model);
+        match is_long && others.any(other) {
+            true => now + limits::REFUSAL_LEAST,
+            false => held,
+        }
+    }
+
+    /// What follows for its model from a turn that its host failed.
+    pub(crate) fn breaks(
+        &self,
+        now: Timestamp,
+        lease: &Lease,
+        failure: Failure,
+        why: &str,
+    ) -> Option<Event> {
+        if !matches!(failure, Failure::Transient | Failure::Silent) {
+            return None;
+        }
+        let model = self.model_of(lease);
+        let breaker = self.governor.breakers.get(model);
+        let open = breaker.and_then(|breaker| breaker.open.as_ref());
+        let n = match open {
+            // It ran already when the breaker opened, and tells nothing new.
+            Some(hold) if hold.tried_by(lease).is_none() => return None,
+            Some(hold) => hold.n + 1,
+            None if breaker.map_or(0, |known| known.failures) + 1 < limits::BREAKER => return None,
+            None => 1,
+        };
+        let wait = recovery::wait(limits::BREAKER_OPEN, limits::REFUSAL_MOST, n);
+        Some(Event::BreakerOpened {
+            model: model.to_owned(),
+            until: now + wait,
+            why: cut(why),
+            n,
+        })
+    }
+
+    /// Whether it is news that a turn is served: it tries something that was held.
+    pub(crate) fn is_first_served(&self, now: Timestamp, lease: &Lease) -> bool {
+        let holds = self.holds_of(self.model_of(lease));
+        let tries = |hold: &Hold| hold.until <= now && hold.tried_by(lease).is_some();
+        !lease.served && holds.into_iter().flatten().any(tries)
+    }
+
+    /// How often in a row a provider or a model was held because of what this mission was told.
+    pub(crate) fn in_a_row(&self, name: &str) -> u32 {
+        let holds = self.held_providers().chain(self.open_breakers());
+        let mut of = holds.filter(|(held, _)| *held == name);
+        of.next().map_or(0, |(_, hold)| hold.n)
+    }
+
+    /// Folds in what an event says of whom turns are asked of.
+    pub(crate) fn asked_event(&mut self, at: Timestamp, event: &Event) {
+        match event {
+            Event::TurnServed { epoch } => self.served(at, *epoch),
+            Event::ModelNamed { role, model } => self.model_named(*role, model),
+            Event::ModelSwitched { role, model, .. } => self.model_switched(*role, model.as_ref()),
+            Event::ProviderHeld {
+                provider,
+                until,
+                why,
+                n,
+                epoch,
+            } => self.provider_held(at, provider, (*until, why, *n), *epoch),
+            Event::BreakerOpened {
+                model,
+                until,
+                why,
+                n,
+            } => self.breaker_opened(at, model, (*until, why, *n)),
+            _ => {}
+        }
+    }
+
+    fn model_named(&mut self, role: Role, model: &str) {
+        // What was known of the one without a name is known of this one.
+        if let Some(hold) = self.governor.held.remove("") {
+            let provider = provider_of(model).to_owned();
+            self.governor.held.entry(provider).or_insert(hold);
+        }
+        if let Some(breaker) = self.governor.breakers.remove("") {
+            let breakers = &mut self.governor.breakers;
+            breakers.entry(model.to_owned()).or_insert(breaker);
+        }
+        self.governor.named.insert(role, model.to_owned());
+    }
+
+    /// Whether that is what is known.
+    pub(crate) fn is_named(&self, role: Role, model: &str) -> bool {
+        self.governor
+            .named
+            .get(&role)
+            .is_some_and(|known| known == model)
+    }
+
+    fn model_switched(&mut self, role: Role, model: Option<&String>) {
+        let Some(model) = model else {
+            self.governor.instead.remove(&role);
+            return;
+        };
+        self.governor.instead.insert(role, model.clone());
+        let often = self.governor.switched.entry((role, model.clone()));
+        *often.or_default() += 1;
+    }
+
+    /// The model that a turn of this role is asked of that begins now.
+    pub(crate) fn chosen(&self, role: Role) -> Option<String> {
+        self.governor.instead.get(&role).cloned()
+    }
+
+    fn provider_held(
+        &mut self,
+        at: Timestamp,
+        provider: &str,
+        hold: (Timestamp, &str, u32),
+        epoch: Option<Epoch>,
+    ) {
+        let (until, why, n) = hold;
+        let hold = Hold::new(at, until, why, n);
+        self.governor.held.insert(provider.to_owned(), hold);
+        if let Some(lease) = epoch.and_then(|epoch| self.leases.get_mut(&epoch)) {
+            (lease.waits, lease.served) = (true, false);
+        }
+    }
+
+    fn breaker_opened(
+        &mut self,
+        at: Timestamp,
+        model: &str,
+        (until, why, n): (Timestamp, &str, u32),
+    ) {
+        let breaker = self.governor.breakers.entry(model.to_owned()).or_default();
+        breaker.open = Some(Hold::new(at, until, why, n));
+    }
+
+    /// A running turn was served.
+    fn served(&mut self, at: Timestamp, epoch: Epoch) {
+        let Some(mut lease) = self.leases.get(&epoch).cloned() else {
+            return;
+        };
+        let model = self.model_of(&lease).to_owned();
+        self.tried(at, &model, &lease);
+        (lease.served, lease.waits) = (true, false);
+        self.leases.insert(epoch, lease);
+    }
+
+    /// A turn that tried this model was served.
+    fn tried(&mut self, at: Timestamp, model: &str, lease: &Lease) {
+        let tries = |hold: &Hold| hold.until <= at && hold.tried_by(lease).is_some();
+        if let Some(hold) = self.governor.held.get_mut(provider_of(model))
+            && tries(hold)
+        {
+            // Whatever it refuses next is the first in a row.
+            (hold.permits, hold.n) = (hold.permits * 2, 0);
+            if hold.permits > limits::TRIALS {
+                self.governor.held.remove(provider_of(model));
+            }
+        }
+        if let Some(breaker) = self.governor.breakers.get_mut(model)
+            && let Some(hold) = &mut breaker.open
+            && tries(hold)
+        {
+            hold.served += 1;
+            if hold.served >= limits::BREAKER_CLOSES && !planted!("breaker_never_closes") {
+                self.governor.breakers.remove(model);
+            }
+        }
+    }
+
+    /// A turn is over: it was served, or its host failed it, or that is not known.
+    pub(crate) fn turn_at_model_ended(&mut self, at: Timestamp, lease: &Lease, ending: &Ending) {
+        let model = self.model_of(lease).to_owned();
+        match ending {
+            Ending::Failed {
+                failure: Failure::Transient | Failure::Silent,
+                ..
+            } => self.governor.breakers.entry(model).or_default().failures += 1,
+            Ending::Answered | Ending::Failed { .. } => {
+                if let Some(breaker) = self.governor.breakers.get_mut(&model) {
+                    breaker.failures = 0;
+                }
+                if !lease.served {
+                    self.tried(at, &model, lease);
+                }
+            }
+            _ => {}
+        }
+    }
+}
