@@ -14,6 +14,7 @@ mod orders;
 pub mod owner;
 mod perform;
 mod points;
+pub mod pressure;
 pub mod reception;
 pub mod settings;
 pub mod socket;

@@ -50,6 +50,7 @@ impl Mission {
                 let wakes = waits && idle >= limits::IDLE;
                 done(wakes.then_some(Event::Woke { idle }).into_iter().collect())
             }
+            Input::Sampled { sample } => done(self.sampled(now, &sample).into_iter().collect()),
             Input::Prepared { base, gates, notes } => self.prepared(base, gates, notes),
             Input::SetUp { environment, notes } => self.set_up(environment, notes),
             Input::StepFailed { step, n, why } => self.step_failed(step, n, why),

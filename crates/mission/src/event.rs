@@ -3,8 +3,9 @@
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
-use crate::plan::Plan;
+use crate::plan::{Plan, Priority};
 use crate::question::{About, Answered, QuestionId};
+use crate::schedule::Short;
 use crate::seal::Outcome;
 pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
@@ -195,6 +196,17 @@ pub enum Event {
         /// What failed.
         notes: Vec<String>,
     },
+    /// The machine is short of something: of what could start, only this class and those above it do.
+    Pressed {
+        /// Of what.
+        of: Short,
+        /// How much of it is used.
+        used: u32,
+        /// The lowest class that starts.
+        admits: Priority,
+    },
+    /// The machine is no longer short of anything.
+    Relieved,
     /// Gates judge by other tools than before: what was proved with those is proved again where it is still needed.
     EnvironmentChanged {
         /// The digest of the tools as they are now.
@@ -591,10 +603,12 @@ impl Event {
             Self::UndoFailed { .. } => "undo_failed",
             Self::Cleaned { .. } => "cleaned",
             Self::CleanFailed { .. } => "clean_failed",
+            Self::Pressed { .. } => "pressed",
+            Self::Relieved => "relieved",
             Self::EnvironmentChanged { .. } => "environment_changed",
         }
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 46;
+    pub const KINDS: usize = 48;
 }

@@ -20,6 +20,11 @@ pub enum Input {
         /// When an engine is known to have run it last, if that is later than its last event.
         seen: Option<crate::time::Timestamp>,
     },
+    /// The machine was looked at.
+    Sampled {
+        /// What was seen.
+        sample: crate::schedule::Sample,
+    },
     /// The base is pinned and looked at.
     Prepared {
         /// The base.

@@ -6,6 +6,7 @@ use mission::gate::{Gate, GateResult, GateRun};
 use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
+use mission::plan::Priority;
 use mission::terms::Deliver;
 use mission::time::Millis;
 use mission::turn::Intent;
@@ -44,6 +45,14 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Prepared {
             base, gates, notes, ..
         } => prepared(base, gates, notes),
+        Event::Pressed { admits, .. } => {
+            let who = match admits {
+                Priority::High => "only tasks of high priority start",
+                _ => "tasks of low priority wait",
+            };
+            format!("{who}: {}", mission.pressure()?.told())
+        }
+        Event::Relieved => "the machine has room again".into(),
         Event::SetUp { notes, .. } if notes.is_empty() => return None,
         Event::SetUp { notes, .. } => few(notes),
         Event::TurnStarted {

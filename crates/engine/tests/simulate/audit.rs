@@ -204,6 +204,8 @@ impl Audit {
             let (events, reply) = mission.decide(now.max(mission.last()), input.clone());
             assert!(events.is_empty(), "a stale reply made events: {events:?}");
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
+        } else if let Input::Sampled { sample } = input {
+            self.looked_at(mission, now, sample);
         } else if let Input::TurnUsed { epoch, tokens } = input {
             let used = self.used.entry(*epoch).or_default();
             *used = (*used).max(*tokens);

@@ -8,6 +8,7 @@ mod judges;
 mod landing;
 mod permission;
 mod plan;
+mod pressure;
 mod proof;
 mod resume;
 mod schedule;
