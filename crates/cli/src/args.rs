@@ -136,9 +136,22 @@ pub(crate) struct AgentArgs {
     /// A turn of which nothing is heard for this long is over [default: 5m].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) silence: Option<mission::time::Millis>,
+    /// Whether tasks of low priority wait while the machine is short of memory or processors [default: on].
+    #[arg(long, value_name = "SWITCH", env = "ORCHESTRATOR_PRESSURE")]
+    pub(crate) pressure: Option<Switch>,
     /// Use the project's own configuration for agents, which has this digest and which you have read.
     #[arg(long, value_name = "DIGEST")]
     pub(crate) trust: Option<String>,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
 }
 
 /// What may be allowed.

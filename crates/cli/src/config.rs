@@ -3,8 +3,11 @@
 //! A flag wins over an environment variable, that over the file, and that over the default. Nothing is ever read from
 //! the project: a repository must not be able to loosen a limit.
 
-use crate::args::{AgentArgs, Allowed, Form, LimitArgs, parse_count, parse_model, parse_time};
+use crate::args::{
+    AgentArgs, Allowed, Form, LimitArgs, Switch, parse_count, parse_model, parse_time,
+};
 use crate::error::{Error, Kind};
+use engine::pressure::Machine;
 use mission::gate::Program;
 use mission::limits;
 use mission::time::Millis;
@@ -124,6 +127,7 @@ struct Limits {
     time: Option<Time>,
     attempt_time: Option<Time>,
     silence: Option<Time>,
+    pressure: Option<Switch>,
 }
 
 /// The models that stand in for those that are broken or refuse for long. What is said of a role counts for it alone.
@@ -244,6 +248,8 @@ pub(crate) struct Resolved {
     pub(crate) recipes: Vec<(PathBuf, Recipe)>,
     /// A turn of which nothing is heard for this long is over.
     pub(crate) silence: Millis,
+    /// The machine whose room for more work counts, if it does.
+    pub(crate) machine: Option<Machine>,
     /// Where agents run.
     pub(crate) at: Where,
 }
@@ -362,6 +368,10 @@ impl Config {
             allow,
             recipes: self.recipes(),
             at: self.agents.at,
+            machine: match args.pressure.or(self.limits.pressure) {
+                Some(Switch::Off) => None,
+                Some(Switch::On) | None => Machine::here(),
+            },
             silence: args
                 .silence
                 .or(self.limits.silence.map(|time| time.0))

@@ -262,6 +262,7 @@ pub(crate) fn settings(
         model: args.model.clone(),
         recipes: args.recipes.clone(),
         silence: args.silence,
+        machine: args.machine.clone(),
         ..common
     })
 }
@@ -313,6 +314,7 @@ pub(crate) fn engine_settings(
         model: None,
         recipes: Vec::new(),
         silence: mission::limits::SILENCE,
+        machine: None,
     })
 }
 

@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use crate::perform::{self, Bench};
 use crate::points;
+use crate::pressure::{self, Watch};
 use crate::settings::Settings;
 use crate::store::{Owned, Shared};
 use agents::Sign;
@@ -145,6 +146,8 @@ pub struct Dispatcher {
     open: BTreeMap<QuestionId, ((Epoch, u64), String)>,
     last_token: u64,
     alive: tokio::time::Interval,
+    watch: Option<Watch>,
+    looks: tokio::time::Interval,
     pending: Vec<(Input, Option<oneshot::Sender<Reply>>)>,
 }
 
@@ -170,8 +173,7 @@ impl Dispatcher {
                 _ => None,
             })
             .collect();
-        let mut alive = tokio::time::interval(crate::alive::EVERY);
-        alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (alive, looks) = (every(crate::alive::EVERY), every(pressure::EVERY));
         let last_token = open
             .values()
             .map(|((_, token), _)| *token)
@@ -198,6 +200,8 @@ impl Dispatcher {
             open,
             last_token,
             alive,
+            looks,
+            watch: None,
             pending: Vec::new(),
         };
         (
@@ -219,6 +223,12 @@ impl Dispatcher {
         let seen = crate::alive::seen(&self.bench.place);
         self.bench.begin();
         self.pending.push((Input::Woke { seen }, None));
+        self.watch = self.bench.settings.machine.clone().map(Watch::of);
+        if self.watch.is_none() {
+            // What an engine before this one saw is not looked at any more.
+            let sample = mission::schedule::Sample::default();
+            self.pending.push((Input::Sampled { sample }, None));
+        }
         loop {
             if let Err(error) = self.turn().await {
                 self.end_performers().await;
@@ -257,6 +267,10 @@ impl Dispatcher {
             Some(joined) = self.performers.join_next_with_id() => self.ended(joined),
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
                 self.pending.push((Input::Tick, None));
+            }
+            _ = self.looks.tick(), if self.watch.is_some() => {
+                let sample = self.watch.as_mut().map(Watch::sample).unwrap_or_default();
+                self.pending.push((Input::Sampled { sample }, None));
             }
             _ = self.alive.tick() => crate::alive::note(&self.bench.place, self.clock.now()),
             () = self.stop.cancelled() => {}
@@ -557,6 +571,13 @@ impl Dispatcher {
         }
         self.performers.shutdown().await;
     }
+}
+
+/// Ticks so often, and no sooner after a late one.
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod orders;
 pub mod owner;
 mod perform;
 mod points;
+pub mod pressure;
 mod providers;
 pub mod reception;
 pub mod settings;

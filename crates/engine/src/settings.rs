@@ -1,6 +1,7 @@
 //! What an engine is told from outside. It reads no environment and no configuration by itself.
 
 use crate::layout::Layout;
+use crate::pressure::Machine;
 use agents::{Agent, ShellRule};
 use mission::time::Millis;
 use std::collections::BTreeMap;
@@ -32,4 +33,6 @@ pub struct Settings {
     pub recipes: Vec<(PathBuf, Recipe)>,
     /// A turn of which nothing was heard for this long is over.
     pub silence: Millis,
+    /// The machine whose room for more work counts, if it does.
+    pub machine: Option<Machine>,
 }

@@ -94,6 +94,27 @@ pub enum Command {
     },
 }
 
+/// Steps of the engine's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Pin the base, make the mission repository, find the gates.
+    Prepare,
+    /// Run the project's set-up on the base.
+    SetUp,
+    /// Put accepted attempts onto the landed line.
+    Stack,
+    /// Move the landed line.
+    Move,
+    /// List the files to write and keep the old ones.
+    PlanDelivery,
+    /// Write them.
+    Deliver,
+    /// Take a delivery back.
+    Undo,
+    /// Remove workspaces and keep what was not landed.
+    Clean,
+}
+
 impl Command {
     /// Its name, stable across crashes and unique among what is owed at one time.
     pub fn name(&self) -> String {

@@ -5,8 +5,9 @@ mod turns;
 
 pub(crate) use crate::bounds::{cut, cut_to, few};
 
+use crate::command::Step;
 use crate::delivery::ENGINE;
-use crate::event::{Ending, Event, Purpose, Rejection, Step, Turn};
+use crate::event::{Ending, Event, Purpose, Rejection, Turn};
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, Digest, Epoch, TaskId};
 use crate::input::{Input, Refusal, Reply};
@@ -50,6 +51,7 @@ impl Mission {
                 let wakes = waits && idle >= limits::IDLE;
                 done(wakes.then_some(Event::Woke { idle }).into_iter().collect())
             }
+            Input::Sampled { sample } => done(self.sampled(now, &sample).into_iter().collect()),
             Input::Prepared { base, gates, notes } => self.prepared(base, gates, notes),
             Input::SetUp { environment, notes } => self.set_up(environment, notes),
             Input::StepFailed { step, n, why } => self.step_failed(step, n, why),

@@ -5,8 +5,9 @@ mod name;
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
-use crate::plan::Plan;
+use crate::plan::{Plan, Priority};
 use crate::question::{About, Answered, QuestionId};
+use crate::schedule::Short;
 use crate::seal::Outcome;
 pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
@@ -204,6 +205,17 @@ pub enum Event {
         /// What failed.
         notes: Vec<String>,
     },
+    /// The machine is short of something: of what could start, only this class and those above it do.
+    Pressed {
+        /// Of what.
+        of: Short,
+        /// How much of it is used.
+        used: u32,
+        /// The lowest class that starts.
+        admits: Priority,
+    },
+    /// The machine is no longer short of anything.
+    Relieved,
     /// Gates judge by other tools than before: what was proved with those is proved again where it is still needed.
     EnvironmentChanged {
         /// The digest of the tools as they are now.
@@ -573,25 +585,4 @@ pub enum Event {
         /// Why.
         why: String,
     },
-}
-
-/// Steps of the engine's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// Pin the base, make the mission repository, find the gates.
-    Prepare,
-    /// Run the project's set-up on the base.
-    SetUp,
-    /// Put accepted attempts onto the landed line.
-    Stack,
-    /// Move the landed line.
-    Move,
-    /// List the files to write and keep the old ones.
-    PlanDelivery,
-    /// Write them.
-    Deliver,
-    /// Take a delivery back.
-    Undo,
-    /// Remove workspaces and keep what was not landed.
-    Clean,
 }

@@ -20,6 +20,11 @@ pub enum Input {
         /// When an engine is known to have run it last, if that is later than its last event.
         seen: Option<crate::time::Timestamp>,
     },
+    /// The machine was looked at.
+    Sampled {
+        /// What was seen.
+        sample: crate::schedule::Sample,
+    },
     /// The base is pinned and looked at.
     Prepared {
         /// The base.
@@ -39,7 +44,7 @@ pub enum Input {
     /// A step of the engine's own cannot be done, however often it is tried.
     StepFailed {
         /// Which.
-        step: crate::event::Step,
+        step: crate::command::Step,
         /// The number of its command: of the landing, the delivery, the undo or the seal; 0 for preparing and set-up.
         n: u32,
         /// Why, and what would mend it.

@@ -142,6 +142,16 @@ pub const STEP_TRIES: u32 = 5;
 
 /// The most attempts that land as one stack. With gates of minutes each, larger stacks lose more to bisection.
 pub const STACK: usize = 5;
+/// For how long the machine has to be short of something before low classes wait: a build's peak is shorter.
+pub const PRESSURE_FOR: Millis = Millis::from_secs(10);
+/// The percent of memory in use above which low classes wait, and below which they start again. Above four fifths little
+/// is left for one more build; the gap keeps them from starting and waiting in turns.
+pub const PRESSURE_MEMORY: (u32, u32) = (80, 70);
+/// The same of what wants to run, in percent of the processors. Builds beside each other make some of it everywhere.
+pub const PRESSURE_PROCESSORS: (u32, u32) = (400, 300);
+/// The same of the percent of ten seconds in which somebody waited for memory, as the kernel counts it: a machine that
+/// pages is slower with each further task.
+pub const PRESSURE_STALLED: (u32, u32) = (20, 10);
 /// A shorter time than this without an engine is none: it moves no deadline that matters, and every start of a mission
 /// has one.
 pub const IDLE: Millis = Millis::from_secs(2);

@@ -13,7 +13,7 @@ pub use crate::lease::{GateLease, Lease};
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{Durations, Fan, Ready, Slots};
+use crate::schedule::{Durations, Fan, Pressure, Ready, Slots};
 use crate::seal::Outcome;
 use crate::steering::{Pause, Words};
 use crate::steps::Owed;
@@ -77,6 +77,8 @@ pub struct Mission {
     pub(crate) base: Option<Base>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) environment: Option<Digest>,
+    /// What the machine is short of.
+    pub(crate) pressure: Option<Pressure>,
     pub(crate) notes: Vec<String>,
     pub(crate) intent: Option<Intent>,
     pub(crate) reading: Short,
@@ -212,6 +214,7 @@ impl Mission {
             base: None,
             gates: Vec::new(),
             environment: None,
+            pressure: None,
             notes: Vec::new(),
             intent: None,
             reading: Short::default(),

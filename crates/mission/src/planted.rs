@@ -17,6 +17,8 @@ pub const ALL: &[&str] = &[
     "result_of_old_attempt_accepted",
     "evidence_of_another_tree_accepted",
     "evidence_of_another_environment_accepted",
+    "pressure_ignored",
+    "pressure_never_ends",
     "reservation_leaked_on_cancel",
     "dependency_counted_before_landing",
     "claim_trusted",

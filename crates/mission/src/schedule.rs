@@ -7,12 +7,14 @@
 mod claim;
 mod durations;
 mod fan;
+mod pressure;
 mod ready;
 mod slots;
 
 pub(crate) use claim::Claim;
 pub use durations::Durations;
 pub use fan::{Critical, Fan, Narrow};
+pub use pressure::{Gauge, Pressure, Sample, Short};
 pub(crate) use ready::{Rank, Ready};
 pub use slots::Slots;
 
@@ -112,17 +114,18 @@ impl Mission {
         let aged = self.ready.aged(now);
         let all = aged.as_ref().unwrap_or(&self.ready);
         let ready = all.best(&free, |claim| may(&claim.resources));
-        let (id, lane) = match (ready, self.woken(now, may)) {
-            (Some((rank, id, lane)), Some(woken)) if rank < self.rank(woken) => (id, lane),
-            (Some((_, id, lane)), None) => (id, lane),
+        let (rank, id, lane) = match (ready, self.woken(now, may)) {
+            (Some(best), Some(woken)) if best.0 < self.rank(woken) => best,
+            (Some(best), None) => best,
             (_, Some(woken)) => {
                 let own = self.tasks[&woken].lane.filter(|lane| free.contains(lane));
-                (woken, own.or(free.first().copied())?)
+                (self.rank(woken), woken, own.or(free.first().copied())?)
             }
             (None, None) => return None,
         };
         let weight = self.tasks[&id].task.weight.min(slots);
-        (weight <= room).then_some((id, lane))
+        // It is of the best class that there is: where it may not start, nobody may.
+        (weight <= room && self.has_room_for(rank.0.0)).then_some((id, lane))
     }
 
     /// Time in which nobody ran the mission, or in which it was paused, makes nobody rise.

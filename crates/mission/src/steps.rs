@@ -1,7 +1,8 @@
 //! What the engine does itself, without an agent or a check: at most one such step is owed at a time, and each has a
 //! deadline like everything that waits.
 
-use crate::event::{Event, Step};
+use crate::command::Step;
+use crate::event::Event;
 use crate::limits;
 use crate::mission::{Delivery, Mission};
 use crate::planted;

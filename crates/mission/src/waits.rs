@@ -281,6 +281,7 @@ impl Mission {
         check.retain(|id| !checked(id));
         if self.phase == Phase::Running {
             if self.paused.is_none() {
+                found.extend(self.waits_for_room(&mut work));
                 found.extend(self.waits_for_resources(&mut work));
                 found.extend(self.slot(&work, "a free Worker", Role::Worker));
                 found.extend(self.slot(&review, "a free Reviewer", Role::Reviewer));
@@ -291,6 +292,22 @@ impl Mission {
             found.extend(shared(&check, cause, until.unwrap_or(self.deadline)));
         }
         found
+    }
+
+    /// Takes those out that wait until the machine is less busy.
+    fn waits_for_room(&self, waiting: &mut Vec<TaskId>) -> Option<Wait> {
+        let pressure = self.pressure.as_ref()?;
+        let class = |id: &TaskId| {
+            let risen = self.ready.class(*id);
+            risen.unwrap_or(self.tasks[id].task.priority)
+        };
+        let (held, others) = waiting
+            .drain(..)
+            .partition(|id| !self.has_room_for(class(id)));
+        *waiting = others;
+        let held: Vec<TaskId> = held;
+        let cause = format!("the machine: {}", pressure.told());
+        shared(&held, &cause, self.deadline)
     }
 
     /// Takes those out that wait for a resource which another one has; one wait for all that wait for the same.

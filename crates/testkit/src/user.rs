@@ -142,6 +142,7 @@ impl User {
             // As a shell sets it: `opencode run` takes its folder from here, and would work on ours.
             .env("PWD", self.project())
             .envs(self.env())
+            .env("ORCHESTRATOR_PRESSURE", "off")
             .env_remove("ORCHESTRATOR_STATE_DIR");
         command
     }

@@ -354,6 +354,7 @@ fn settings(folder: &Path) -> Settings {
         model: None,
         recipes: Vec::new(),
         silence: Millis::from_mins(60),
+        machine: None,
     }
 }
 

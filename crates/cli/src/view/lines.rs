@@ -7,7 +7,7 @@ use mission::governor;
 use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
-use mission::plan::Task;
+use mission::plan::{Priority, Task};
 use mission::terms::Deliver;
 use mission::time::{Millis, Timestamp};
 use mission::turn::Intent;
@@ -46,6 +46,8 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Prepared {
             base, gates, notes, ..
         } => prepared(base, gates, notes),
+        Event::Pressed { admits, .. } => pressed(mission, *admits)?,
+        Event::Relieved => "the machine has room again".into(),
         Event::SetUp { notes, .. } if notes.is_empty() => return None,
         Event::SetUp { notes, .. } => few(notes),
         Event::TurnStarted {
@@ -307,6 +309,14 @@ fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
         told.push_str(&format!("; {}", few(notes)));
     }
     told
+}
+
+fn pressed(mission: &Mission, admits: Priority) -> Option<String> {
+    let who = match admits {
+        Priority::High => "only tasks of high priority start",
+        Priority::Normal | Priority::Low => "tasks of low priority wait",
+    };
+    Some(format!("{who}: {}", mission.pressure()?.told()))
 }
 
 /// What a base stands on.

@@ -6,17 +6,25 @@ use std::path::Path;
 
 /// An engine of a mission that is new, which does not run yet.
 fn dispatcher(root: &Path) -> Dispatcher {
+    of(Path::new("/p"), root, None)
+}
+
+fn of(project: &Path, root: &Path, machine: Option<pressure::Machine>) -> Dispatcher {
     let journal = Arc::new(journal::Memory::new(journal::StoreId([1; 16])));
     let owned = crate::store::open_new(
         &*journal,
         Timestamp(1),
-        Path::new("/p"),
+        project,
         "r",
         Terms::default(),
         |_| "/nowhere".into(),
         |_| Ok(()),
     );
-    Dispatcher::new(journal, owned.unwrap(), sample::settings(root)).0
+    let settings = Settings {
+        machine,
+        ..sample::settings(root)
+    };
+    Dispatcher::new(journal, owned.unwrap(), settings).0
 }
 
 #[tokio::test]
@@ -44,4 +52,45 @@ async fn of_two_requests_that_read_the_same_the_one_is_closed_that_was_answered(
     });
     // What has no name is known by how it reads.
     assert_eq!(closed.collect::<Vec<u64>>(), [2, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_machine_without_room_is_told_to_the_mission_and_one_with_room_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let (made, project) = (root.join("machine"), root.join("project"));
+    for folder in [&made, &project] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    std::fs::write(project.join("a.txt"), "a\n").unwrap();
+    let in_use = |percent: u32| {
+        let free = 100 - percent;
+        let text = format!("MemTotal: 100 kB\nMemAvailable: {free} kB\n");
+        // Renamed into place, so that nobody reads half of it.
+        std::fs::write(made.join("next"), text).unwrap();
+        std::fs::rename(made.join("next"), made.join("meminfo")).unwrap();
+    };
+    in_use(95);
+    let machine = pressure::Machine {
+        proc: made.clone(),
+        cgroups: made.clone(),
+        processors: 1,
+    };
+    let mut engine = of(&project, &root, Some(machine));
+    engine.looks = every(Duration::from_millis(1));
+    let mut seen = engine.feed.subscribe();
+    let stop = engine.stop.clone();
+    let runs = tokio::spawn(engine.run());
+    let mut next = async |name: &str| loop {
+        if let Seen::Event(_, recorded) = seen.recv().await.unwrap()
+            && recorded.event.name() == name
+        {
+            return;
+        }
+    };
+    next("pressed").await;
+    in_use(10);
+    next("relieved").await;
+    stop.cancel();
+    runs.await.unwrap().unwrap();
 }

@@ -56,6 +56,7 @@ pub(crate) fn settings(root: &Path) -> Settings {
         model: None,
         recipes: Vec::new(),
         silence: Millis(1_000),
+        machine: None,
     }
 }
 

@@ -16,7 +16,8 @@ use crate::people::Wish;
 use crate::scenario::{Goal, Scenario};
 use crate::world::Ticket;
 use journal::Entry;
-use mission::event::{Ending, Event, Recorded, Rejection, Step, Turn};
+use mission::command::Step;
+use mission::event::{Ending, Event, Recorded, Rejection, Turn};
 use mission::gate::{Gate, GateRun};
 use mission::ids::{AttemptId, CommitId, Digest, Epoch, Seq, TaskId, TreeId};
 use mission::input::{Input, Reply};
@@ -207,6 +208,8 @@ impl Audit {
             let (events, reply) = mission.decide(now.max(mission.last()), input.clone());
             assert!(events.is_empty(), "a stale reply made events: {events:?}");
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
+        } else if let Input::Sampled { sample } = input {
+            self.looked_at(mission, now, sample);
         } else if let Input::TurnUsed { epoch, tokens } = input {
             let used = self.used.entry(*epoch).or_default();
             *used = (*used).max(*tokens);

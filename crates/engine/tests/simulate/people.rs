@@ -5,6 +5,7 @@ use mission::ids::Digest;
 use mission::input::Input;
 use mission::mission::{Delivery, Mission};
 use mission::question::{About, Answered, Question, QuestionId};
+use mission::schedule::{Gauge, Sample};
 use mission::terms::Deliver;
 use mission::todo::{LineId, TodoEdit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +96,9 @@ impl World {
             }),
             4..12 => self.edit(mission),
             12 | 13 => Some(Input::Pause { by: me() }),
+            17 | 18 => Some(Input::Sampled {
+                sample: self.machine(),
+            }),
             14..17 => {
                 let tasks: Vec<_> = mission.tasks().map(|task| task.task.id).collect();
                 let task = self
@@ -110,6 +114,36 @@ impl World {
                 })
             }
             _ => None,
+        }
+    }
+
+    /// A machine that is busy, less busy or idle, and may have been so for long enough.
+    fn machine(&mut self) -> Sample {
+        let now = *self.rng.pick(&[95, 75, 30]).unwrap_or(&0);
+        let least = if self.rng.chance(700) { now } else { 0 };
+        let (busy, idle) = (Gauge { now, least }, Gauge::default());
+        match self.rng.below(3) {
+            0 => Sample {
+                memory: busy,
+                processors: idle,
+                stalled: idle,
+            },
+            1 => Sample {
+                memory: idle,
+                processors: Gauge {
+                    now: now * 5,
+                    least: least * 5,
+                },
+                stalled: idle,
+            },
+            _ => Sample {
+                memory: idle,
+                processors: idle,
+                stalled: Gauge {
+                    now: now / 3,
+                    least: least / 3,
+                },
+            },
         }
     }
 

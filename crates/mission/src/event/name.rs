@@ -56,10 +56,12 @@ impl Event {
             Self::UndoFailed { .. } => "undo_failed",
             Self::Cleaned { .. } => "cleaned",
             Self::CleanFailed { .. } => "clean_failed",
+            Self::Pressed { .. } => "pressed",
+            Self::Relieved => "relieved",
             Self::EnvironmentChanged { .. } => "environment_changed",
         }
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 51;
+    pub const KINDS: usize = 53;
 }

@@ -57,6 +57,11 @@ impl Ready {
         self.ranked.iter().map(|(_, id)| *id)
     }
 
+    /// The class that a task is in by now, where it is among them.
+    pub(crate) fn class(&self, id: TaskId) -> Option<Priority> {
+        self.entries.get(&id).map(|entry| entry.rank.0.0)
+    }
+
     /// Puts a task in that belongs to the lane `home`, or to the next in turn where it belongs to none. One that is
     /// there already stays as it is.
     pub(crate) fn insert(

@@ -2,7 +2,7 @@
 
 use crate::teller::{Story, task};
 use mission::command::Command;
-use mission::event::Step;
+use mission::command::Step;
 use mission::ids::Digest;
 use mission::input::{Input, Refusal, Reply};
 use mission::limits;

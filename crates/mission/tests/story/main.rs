@@ -9,6 +9,7 @@ mod judges;
 mod landing;
 mod permission;
 mod plan;
+mod pressure;
 mod proof;
 mod resume;
 mod schedule;

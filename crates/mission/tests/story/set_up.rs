@@ -1,8 +1,8 @@
 //! The project's set-up runs beside the first turns, and everything that needs it waits for it.
 
 use crate::teller::{Story, project_gate, task};
-use mission::command::Command;
-use mission::event::{Event, Step};
+use mission::command::{Command, Step};
+use mission::event::Event;
 use mission::ids::Digest;
 use mission::input::{Input, Reply};
 use mission::limits;

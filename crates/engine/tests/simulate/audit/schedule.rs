@@ -3,6 +3,7 @@
 
 use super::*;
 use mission::plan::Priority;
+use mission::schedule::Sample;
 
 /// The slots of one role, counted from its turns alone.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,8 @@ pub(super) struct Book {
     paused: Option<(Timestamp, Millis)>,
     /// Since when it is over.
     over: Option<Timestamp>,
+    /// The lowest class that starts while the machine is short of something, and since when it is.
+    pressed: Option<(u64, Timestamp)>,
 }
 
 impl Book {
@@ -63,6 +66,7 @@ impl Book {
             since: BTreeMap::new(),
             paused: None,
             over: None,
+            pressed: None,
         }
     }
 
@@ -120,6 +124,10 @@ impl Audit {
             _ => waited(self.book.since[&attempt.task]),
         };
         let own = class(task.task.priority, own);
+        let runs = self.shadow.leases().count() + self.shadow.gate_leases().count() > 0;
+        if let Some((admits, _)) = self.book.pressed.filter(|_| runs) {
+            assert!(own >= admits, "{attempt} starts on a machine without room");
+        }
         for (id, since) in &self.book.since {
             let other = &self.shadow.task(*id).expect("it is in the plan").task;
             let held = self.shadow.held().map(|(name, _)| name);
@@ -157,11 +165,16 @@ impl Audit {
                     false => self.terms.workers,
                 };
             }
+            Event::Pressed { admits, .. } => {
+                self.book.pressed = Some((class(*admits, Millis(0)), self.last));
+            }
+            Event::Relieved => self.book.pressed = None,
             Event::Resumed { .. } => {
                 let (lanes, since) = (self.book.lanes, std::mem::take(&mut self.book.since));
                 self.book = Book {
                     lanes,
                     since,
+                    pressed: self.book.pressed,
                     ..Book::new(&self.terms)
                 };
             }
@@ -182,6 +195,46 @@ impl Audit {
         for task in shadow.tasks().filter(|task| task.state == State::Ready) {
             since.entry(task.task.id).or_insert(last);
         }
+    }
+
+    /// What a look at the machine comes to. Four fifths of its memory, four tasks for each processor and a fifth of the time
+    /// are too much when they last for ten seconds, and somewhat less is enough again.
+    pub(super) fn looked_at(&self, mission: &Mission, now: Timestamp, sample: &Sample) {
+        let input = Input::Sampled { sample: *sample };
+        let now = now.max(mission.last());
+        let (events, _) = mission.decide(now, input);
+        let figures = [
+            (sample.memory, 80, 70),
+            (sample.processors, 400, 300),
+            (sample.stalled, 20, 10),
+        ];
+        let short = figures.iter().any(|(of, most, _)| of.least > *most);
+        let fine = figures.iter().all(|(of, _, enough)| of.now < *enough);
+        let wanted = match self.book.pressed {
+            _ if self.sealed.is_some() => "",
+            None if short => "normal",
+            Some(_) if fine => "relieved",
+            Some((1, since)) if short && now.since(since) >= Millis(10_000) => "high",
+            _ => "",
+        };
+        let found = match &events[..] {
+            [] => "",
+            [
+                Event::Pressed {
+                    admits: Priority::Normal,
+                    ..
+                },
+            ] => "normal",
+            [
+                Event::Pressed {
+                    admits: Priority::High,
+                    ..
+                },
+            ] => "high",
+            [Event::Relieved] => "relieved",
+            _ => "something else",
+        };
+        assert_eq!(found, wanted, "a look at the machine: {sample:?}");
     }
 
     /// No role has more turns than slots, and no task waits for a slot that is free.
@@ -231,7 +284,15 @@ impl Audit {
         });
         let waiting = self.book.since.keys();
         let waiting = waiting.chain(woken.map(|task| &task.task.id));
-        let waiting: Vec<&TaskId> = waiting.filter(could).collect();
+        let runs = mission.leases().count() + mission.gate_leases().count() > 0;
+        let admits = self.book.pressed.filter(|_| runs);
+        let admitted = |id: &&TaskId| {
+            let since = self.book.since.get(*id);
+            let waited = since.map_or(Millis(0), |since| now.since(*since));
+            let class = class(self.tasks[*id].priority, waited);
+            admits.is_none_or(|(admits, _)| class >= admits)
+        };
+        let waiting: Vec<&TaskId> = waiting.filter(could).filter(admitted).collect();
         // One that needs more slots than are free may be next, and is waited for.
         let fit = |id: &&&TaskId| slots_of(&self.tasks[**id]) <= room;
         if may && room > 0 && waiting.iter().filter(fit).count() == waiting.len() {

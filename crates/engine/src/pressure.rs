@@ -1,0 +1,324 @@
+//! Looks at the machine: how much of its memory is in use, how much wants to run, and how long somebody waited for memory.
+//! It only looks; what follows from it the core says.
+//!
+//! Where a container has a limit, its own figures count beside the machine's. What the kernel keeps of files that it can
+//! drop at once (`inactive_file`, and what is not in `MemAvailable`) is not in use: a build fills all memory with that.
+
+use mission::limits;
+use mission::schedule::{Gauge, Sample};
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often it looks.
+pub(crate) const EVERY: Duration = Duration::from_secs(2);
+
+/// So many looks reach over [`limits::PRESSURE_FOR`], both ends counted.
+const LOOKS: usize = (limits::PRESSURE_FOR.0 / 2_000) as usize + 1;
+
+/// Where a machine tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// `/sys/fs/cgroup`.
+    pub cgroups: PathBuf,
+    /// How many processors this process may use.
+    pub processors: u32,
+}
+
+/// One look, in the units of [`Sample`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Look {
+    memory: u32,
+    processors: u32,
+    stalled: u32,
+}
+
+impl Machine {
+    /// This one; nothing where the system does not tell in this way.
+    pub fn here() -> Option<Self> {
+        let proc = PathBuf::from("/proc");
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        proc.join("meminfo").exists().then(|| Self {
+            proc,
+            cgroups: "/sys/fs/cgroup".into(),
+            processors: u32::try_from(processors).unwrap_or(u32::MAX),
+        })
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            memory: self
+                .memory()
+                .into_iter()
+                .chain(self.contained())
+                .max()
+                .unwrap_or(0),
+            processors: self.load().unwrap_or(0),
+            stalled: self.stalled().unwrap_or(0),
+        }
+    }
+
+    /// The percent of the machine's memory that is in use.
+    fn memory(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.proc.join("meminfo")).ok()?;
+        let (all, free) = (field(&text, "MemTotal:")?, field(&text, "MemAvailable:")?);
+        percent(all.saturating_sub(free), all)
+    }
+
+    /// The same of each limit that a group of processes has which this one is in.
+    fn contained(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.proc.join("self/cgroup")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let mut parts = line.splitn(3, ':').skip(1);
+                Some((parts.next()?, parts.next()?.trim_start_matches('/')))
+            })
+            .flat_map(|(kinds, group)| match kinds {
+                "" => self.levels(&self.cgroups, group, &SECOND),
+                _ if kinds.split(',').any(|kind| kind == "memory") => {
+                    self.levels(&self.cgroups.join("memory"), group, &FIRST)
+                }
+                _ => Vec::new(),
+            })
+            .collect()
+    }
+
+    /// Of a group and of all that it is in; a limit may stand at any of them.
+    fn levels(&self, root: &Path, group: &str, files: &Files) -> Vec<u32> {
+        let inside = root.join(group);
+        let levels = inside
+            .ancestors()
+            .take_while(|level| level.starts_with(root));
+        let host = fs::read_to_string(self.proc.join("meminfo")).unwrap_or_default();
+        let host = field(&host, "MemTotal:").unwrap_or(u64::MAX / 2048) * 1024;
+        levels
+            .filter_map(|level| {
+                let number = |file: &str| -> Option<u64> {
+                    fs::read_to_string(level.join(file))
+                        .ok()?
+                        .trim()
+                        .parse()
+                        .ok()
+                };
+                // No limit is a word in one version and a number beyond all memory in the other.
+                let most = number(files.most).filter(|most| *most <= host)?;
+                let used = number(files.used)?;
+                let stat = fs::read_to_string(level.join("memory.stat")).unwrap_or_default();
+                let dropped = field(&stat, files.dropped).unwrap_or(0);
+                percent(used.saturating_sub(dropped), most)
+            })
+            .collect()
+    }
+
+    /// What wanted to run in the last minute, for each hundred processors.
+    fn load(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.proc.join("loadavg")).ok()?;
+        let load: f64 = text.split_ascii_whitespace().next()?.parse().ok()?;
+        let of_hundred = (load * 100.0 / f64::from(self.processors.max(1))).round();
+        (of_hundred.is_finite() && of_hundred >= 0.0).then_some(of_hundred.min(1e9) as u32)
+    }
+
+    /// The percent of the last ten seconds in which somebody waited for memory.
+    fn stalled(&self) -> Option<u32> {
+        let text = fs::read_to_string(self.proc.join("pressure/memory")).ok()?;
+        let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
+        let words = some.split_ascii_whitespace();
+        let share: f64 = words
+            .filter_map(|word| word.strip_prefix("avg10="))
+            .next()?
+            .parse()
+            .ok()?;
+        (0.0..=100.0)
+            .contains(&share)
+            .then_some(share.round() as u32)
+    }
+}
+
+/// How a version of the kernel's groups names its files.
+struct Files {
+    most: &'static str,
+    used: &'static str,
+    dropped: &'static str,
+}
+
+const SECOND: Files = Files {
+    most: "memory.max",
+    used: "memory.current",
+    dropped: "inactive_file",
+};
+
+const FIRST: Files = Files {
+    most: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    dropped: "total_inactive_file",
+};
+
+/// The number after a word that begins a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().map(str::split_ascii_whitespace);
+    let mut words = lines.find(|words| words.clone().next() == Some(name))?;
+    words.nth(1)?.parse().ok()
+}
+
+fn percent(part: u64, of: u64) -> Option<u32> {
+    u32::try_from(u128::from(part) * 100 / u128::from(of.max(1))).ok()
+}
+
+/// The last looks at a machine.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    machine: Machine,
+    looks: VecDeque<Look>,
+}
+
+impl Watch {
+    pub(crate) fn of(machine: Machine) -> Self {
+        let looks = VecDeque::new();
+        Self { machine, looks }
+    }
+
+    /// Looks once more. Before it has looked for long enough nothing was too much for long enough.
+    pub(crate) fn sample(&mut self) -> Sample {
+        let look = self.machine.look();
+        self.looks.push_back(look);
+        if self.looks.len() > LOOKS {
+            self.looks.pop_front();
+        }
+        let gauge = |of: fn(&Look) -> u32| Gauge {
+            now: of(&look),
+            least: match self.looks.len() < LOOKS {
+                true => 0,
+                false => self.looks.iter().map(of).min().unwrap_or(0),
+            },
+        };
+        Sample {
+            memory: gauge(|look| look.memory),
+            processors: gauge(|look| look.processors),
+            stalled: gauge(|look| look.stalled),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    /// A machine made of files: 16 GiB, of which `free` can be had.
+    struct Made(tempfile::TempDir);
+
+    impl Made {
+        fn with(free: u64) -> Self {
+            let made = Self(tempfile::tempdir().unwrap());
+            let free = free / 1024;
+            let all = 16 * GIB / 1024;
+            let meminfo = format!("MemTotal: {all} kB\nMemFree: 9 kB\nMemAvailable: {free} kB\n");
+            made.write("proc/meminfo", &meminfo)
+        }
+
+        fn write(self, name: &str, text: &str) -> Self {
+            let path = self.0.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            self
+        }
+
+        fn machine(&self) -> Machine {
+            Machine {
+                proc: self.0.path().join("proc"),
+                cgroups: self.0.path().join("cgroup"),
+                processors: 4,
+            }
+        }
+
+        fn group(self, name: &str, most: &str, used: u64, dropped: u64) -> Self {
+            let stat = format!("anon 5\ninactive_file {dropped}\nactive_file 7\n");
+            self.write(&format!("cgroup/{name}/memory.max"), &format!("{most}\n"))
+                .write(
+                    &format!("cgroup/{name}/memory.current"),
+                    &format!("{used}\n"),
+                )
+                .write(&format!("cgroup/{name}/memory.stat"), &stat)
+        }
+    }
+
+    #[test]
+    fn a_full_cache_of_files_is_no_memory_in_use() {
+        // Nothing is free, and three quarters of all can be had at once.
+        assert_eq!(Made::with(12 * GIB).machine().look().memory, 25);
+        let made = Made::with(12 * GIB).write("proc/self/cgroup", "0::/a/b\n");
+        let full = made.group("a/b", &(4 * GIB).to_string(), 4 * GIB, 3 * GIB);
+        assert_eq!(
+            full.machine().look().memory,
+            25,
+            "as much of the container's"
+        );
+        let used = full.group("a/b", &(4 * GIB).to_string(), 4 * GIB, GIB / 2);
+        assert_eq!(used.machine().look().memory, 87);
+    }
+
+    #[test]
+    fn a_limit_counts_at_whatever_level_it_stands() {
+        let made = Made::with(12 * GIB).write("proc/self/cgroup", "0::/a/b\n");
+        let made = made.group("a/b", "max", GIB, 0);
+        let limited = made.group("a", &(2 * GIB).to_string(), GIB * 3 / 2, 0);
+        assert_eq!(limited.machine().look().memory, 75);
+        // What is no limit for all memory together is none.
+        let none = limited.group("a", &u64::MAX.to_string(), GIB, 0);
+        assert_eq!(none.machine().look().memory, 25);
+    }
+
+    #[test]
+    fn groups_of_the_first_version_are_read_too() {
+        let made = Made::with(12 * GIB)
+            .write("proc/self/cgroup", "3:cpu,cpuacct:/x\n2:memory:/box\n")
+            .write("cgroup/memory/box/memory.limit_in_bytes", &GIB.to_string())
+            .write("cgroup/memory/box/memory.usage_in_bytes", &GIB.to_string())
+            .write(
+                "cgroup/memory/box/memory.stat",
+                &format!("total_inactive_file {}\n", GIB / 2),
+            );
+        assert_eq!(made.machine().look().memory, 50);
+    }
+
+    #[test]
+    fn load_and_waits_for_memory_are_read() {
+        let made = Made::with(GIB)
+            .write("proc/loadavg", "9.00 3.00 1.00 2/345 678\n")
+            .write(
+                "proc/pressure/memory",
+                "some avg10=31.60 avg60=1.00 avg300=0.00 total=5\nfull avg10=3.00 avg60=0 avg300=0 total=1\n",
+            );
+        let seen = made.machine().look();
+        assert_eq!((seen.processors, seen.stalled, seen.memory), (225, 32, 93));
+    }
+
+    #[test]
+    fn what_a_machine_does_not_tell_is_no_pressure() {
+        let made = Made(tempfile::tempdir().unwrap());
+        assert_eq!(made.machine().look(), Look::default());
+        let odd = made
+            .write("proc/meminfo", "MemTotal: many\n")
+            .write("proc/loadavg", "NaN\n")
+            .write("proc/pressure/memory", "some avg10=-3\n")
+            .write("proc/self/cgroup", "0::\n::\nx\n");
+        assert_eq!(odd.machine().look(), Look::default());
+    }
+
+    #[test]
+    fn only_what_lasted_is_told_as_lasting() {
+        let made = Made::with(GIB);
+        let mut watch = Watch::of(made.machine());
+        for _ in 1..LOOKS {
+            assert_eq!(watch.sample().memory, Gauge { now: 93, least: 0 });
+        }
+        assert_eq!(watch.sample().memory, Gauge { now: 93, least: 93 });
+        let made = Made::with(12 * GIB);
+        watch.machine = made.machine();
+        assert_eq!(watch.sample().memory, Gauge { now: 25, least: 25 });
+    }
+}

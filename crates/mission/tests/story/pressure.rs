@@ -1,0 +1,181 @@
+//! A machine that is short of something: who waits, who does not, and that nothing vanishes.
+
+use crate::teller::{Story, task};
+use mission::event::{Event, Turn};
+use mission::input::Input;
+use mission::limits;
+use mission::plan::{Priority, TaskDraft};
+use mission::schedule::{Gauge, Sample, Short};
+use mission::terms::Terms;
+use mission::time::Millis;
+use std::collections::BTreeSet;
+
+fn memory(now: u32, least: u32) -> Sample {
+    Sample {
+        memory: Gauge { now, least },
+        ..Sample::default()
+    }
+}
+
+fn look(story: &mut Story, sample: Sample) -> Option<Event> {
+    let before = story.told.len();
+    story.tell(Input::Sampled { sample });
+    story
+        .told
+        .get(before)
+        .map(|recorded| recorded.event.clone())
+}
+
+fn of(id: &str, priority: Priority) -> TaskDraft {
+    TaskDraft {
+        priority,
+        ..task(id, &[])
+    }
+}
+
+/// Three Workers, and two tasks of each class: of the six the high ones and a normal one run.
+fn story() -> Story {
+    let tasks = [
+        of("low-1", Priority::Low),
+        of("low-2", Priority::Low),
+        of("normal-1", Priority::Normal),
+        of("normal-2", Priority::Normal),
+        of("high-1", Priority::High),
+        of("high-2", Priority::High),
+    ];
+    let terms = Terms {
+        workers: 3,
+        ..Terms::default()
+    };
+    let story = Story::planned(terms, tasks.to_vec());
+    assert_eq!(running(&story), [3, 5, 6]);
+    story
+}
+
+/// The numbers of the tasks that Workers have.
+fn running(story: &Story) -> Vec<u32> {
+    let leases = story.mission.leases();
+    let run = leases.filter_map(|(_, lease)| match lease.turn {
+        Turn::Work { attempt } => Some(attempt.task.0),
+        _ => None,
+    });
+    let run: BTreeSet<u32> = run.collect();
+    run.into_iter().collect()
+}
+
+#[test]
+fn the_low_class_waits_first_then_the_normal_one_and_both_go_on_when_there_is_room() {
+    let mut story = story();
+    assert_eq!(
+        look(&mut story, memory(95, 79)),
+        None,
+        "a peak is no shortage"
+    );
+    let pressed = look(&mut story, memory(95, 81));
+    let wanted = Event::Pressed {
+        of: Short::Memory,
+        used: 95,
+        admits: Priority::Normal,
+    };
+    assert_eq!(pressed, Some(wanted));
+    assert_eq!(running(&story).len(), 3, "what runs goes on");
+    story.carry("T5.1");
+    assert_eq!(running(&story), [3, 4, 6], "a normal one starts");
+    story.carry("T6.1");
+    assert_eq!(running(&story), [3, 4], "and no low one");
+    assert_eq!(look(&mut story, memory(95, 95)), None, "not at once");
+    story.wait(limits::PRESSURE_FOR);
+    assert!(matches!(
+        look(&mut story, memory(96, 90)),
+        Some(Event::Pressed {
+            admits: Priority::High,
+            used: 96,
+            ..
+        })
+    ));
+    assert_eq!(look(&mut story, memory(71, 71)), None, "not enough yet");
+    assert_eq!(running(&story), [3, 4]);
+    assert_eq!(look(&mut story, memory(69, 69)), Some(Event::Relieved));
+    assert_eq!(running(&story), [1, 3, 4], "who waited is woken at once");
+}
+
+#[test]
+fn one_task_always_may_run_whatever_fills_the_machine() {
+    let mut story = story();
+    look(&mut story, memory(99, 99));
+    story.wait(limits::PRESSURE_FOR);
+    look(&mut story, memory(99, 99));
+    for attempt in ["T5.1", "T6.1"] {
+        story.carry(attempt);
+    }
+    assert_eq!(
+        running(&story),
+        [3],
+        "it is not stopped, and nobody starts beside it"
+    );
+    story.carry("T3.1");
+    assert_eq!(
+        running(&story),
+        [4],
+        "somebody of the best class that is left"
+    );
+    let waits = story.mission.waits(story.now);
+    let room = waits
+        .iter()
+        .find(|wait| wait.cause.starts_with("the machine"));
+    let room = room.expect("who waits is told");
+    assert_eq!(room.who, "T1, T2");
+    assert_eq!(
+        room.cause,
+        "the machine: 99 % of its memory is used; less than 70 % is enough"
+    );
+}
+
+#[test]
+fn who_has_waited_long_starts_on_a_full_machine_too() {
+    let mut story = story();
+    look(&mut story, memory(99, 99));
+    story.carry("T5.1");
+    story.carry("T6.1");
+    assert_eq!(running(&story), [3, 4]);
+    story.wait(limits::AGING);
+    assert_eq!(
+        running(&story).len(),
+        3,
+        "one has risen to the normal class"
+    );
+}
+
+#[test]
+fn any_figure_counts_and_a_machine_that_tells_nothing_is_not_short() {
+    let mut story = story();
+    assert_eq!(look(&mut story, Sample::default()), None);
+    let busy = |now| Gauge { now, least: now };
+    let processors = Sample {
+        processors: busy(401),
+        ..Sample::default()
+    };
+    let pressed = look(&mut story, processors);
+    assert!(matches!(
+        pressed,
+        Some(Event::Pressed {
+            of: Short::Processors,
+            ..
+        })
+    ));
+    // An engine that does not look takes back what one before it saw.
+    assert_eq!(look(&mut story, Sample::default()), Some(Event::Relieved));
+    let stalled = Sample {
+        stalled: busy(21),
+        ..Sample::default()
+    };
+    let pressed = look(&mut story, stalled);
+    assert!(matches!(
+        pressed,
+        Some(Event::Pressed {
+            of: Short::Stalled,
+            ..
+        })
+    ));
+    story.wait(Millis(1));
+}
