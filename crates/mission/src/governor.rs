@@ -379,8 +379,10 @@ impl Mission {
             self.governor.held.entry(provider).or_insert(hold);
         }
         if let Some(breaker) = self.governor.breakers.remove("") {
-            let breakers = &mut self.governor.breakers;
-            breakers.entry(model.to_owned()).or_insert(breaker);
+            let known = self.governor.breakers.entry(model.to_owned());
+            let known = known.or_default();
+            known.failures = known.failures.max(breaker.failures);
+            known.open = known.open.take().or(breaker.open);
         }
         self.governor.named.insert(role, model.to_owned());
     }

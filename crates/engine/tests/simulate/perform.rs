@@ -23,9 +23,10 @@ impl World {
             return self.begin_turn(life, &command, *turn, *epoch);
         }
         let wait = match command {
-            // Some run for longer than a small mission does.
+            // Some run for longer than a small mission does; where nothing goes wrong any more, none.
             Command::Gate { .. } => {
-                let most = self.rng.weigh(&[(6, 4), (1, 40)]);
+                let slow = if self.calm { 4 } else { 40 };
+                let most = self.rng.weigh(&[(6, 4), (1, slow)]);
                 self.rng.range(500, most * 60_000)
             }
             Command::PlanDelivery { .. } | Command::Deliver { .. } | Command::Undo { .. } => {

@@ -153,7 +153,8 @@ impl Asked {
             }
         }
         if let Some(failed) = self.failed.remove("") {
-            self.failed.entry(model.to_owned()).or_insert(failed);
+            let known = self.failed.entry(model.to_owned()).or_default();
+            *known = failed.max(*known);
         }
         self.named.insert(role, model.to_owned());
     }
