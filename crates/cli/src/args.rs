@@ -136,7 +136,7 @@ pub(crate) struct AgentArgs {
     /// A turn of which nothing is heard for this long is over [default: 5m].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) silence: Option<mission::time::Millis>,
-    /// Whether tasks of low priority wait while the machine is short of memory or processors [default: on].
+    /// Whether tasks of low and then of normal priority wait while the machine is short of room [default: on].
     #[arg(long, value_name = "SWITCH", env = "ORCHESTRATOR_PRESSURE")]
     pub(crate) pressure: Option<Switch>,
     /// Use the project's own configuration for agents, which has this digest and which you have read.

@@ -479,7 +479,7 @@ impl Dispatcher {
         self.release_replies();
         for (n, recorded) in (1..).zip(released.events) {
             self.answer_agents(&recorded.event);
-            self.bench.providers.note(self.desk.mission(), &recorded);
+            self.bench.providers.note(&recorded);
             if matches!(recorded.event, Event::Steered { .. }) {
                 self.bench.heard(self.desk.mission());
             }

@@ -24,8 +24,6 @@ pub struct Machine {
     pub proc: PathBuf,
     /// `/sys/fs/cgroup`.
     pub cgroups: PathBuf,
-    /// How many processors this process may use.
-    pub processors: u32,
 }
 
 /// One look, in the units of [`Sample`].
@@ -40,11 +38,9 @@ impl Machine {
     /// This one; nothing where the system does not tell in this way.
     pub fn here() -> Option<Self> {
         let proc = PathBuf::from("/proc");
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         proc.join("meminfo").exists().then(|| Self {
             proc,
             cgroups: "/sys/fs/cgroup".into(),
-            processors: u32::try_from(processors).unwrap_or(u32::MAX),
         })
     }
 
@@ -117,7 +113,14 @@ impl Machine {
     fn load(&self) -> Option<u32> {
         let text = fs::read_to_string(self.proc.join("loadavg")).ok()?;
         let load: f64 = text.split_ascii_whitespace().next()?.parse().ok()?;
-        let of_hundred = (load * 100.0 / f64::from(self.processors.max(1))).round();
+        // It is the whole machine's, however few of its processors this process may use.
+        let stat = fs::read_to_string(self.proc.join("stat")).ok()?;
+        let is_one = |line: &&str| {
+            let rest = line.strip_prefix("cpu");
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let processors = u32::try_from(stat.lines().filter(is_one).count()).ok()?;
+        let of_hundred = (load * 100.0 / f64::from(processors.max(1))).round();
         (of_hundred.is_finite() && of_hundred >= 0.0).then_some(of_hundred.min(1e9) as u32)
     }
 
@@ -231,7 +234,6 @@ mod tests {
             Machine {
                 proc: self.0.path().join("proc"),
                 cgroups: self.0.path().join("cgroup"),
-                processors: 4,
             }
         }
 
@@ -289,6 +291,7 @@ mod tests {
     fn load_and_waits_for_memory_are_read() {
         let made = Made::with(GIB)
             .write("proc/loadavg", "9.00 3.00 1.00 2/345 678\n")
+            .write("proc/stat", "cpu  9 9\ncpu0 1\ncpu1 1\ncpu2 1\ncpu3 1\nintr 5\n")
             .write(
                 "proc/pressure/memory",
                 "some avg10=31.60 avg60=1.00 avg300=0.00 total=5\nfull avg10=3.00 avg60=0 avg300=0 total=1\n",

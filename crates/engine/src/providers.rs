@@ -5,21 +5,26 @@
 //! nobody waits for ever because of it: then each mission finds out for itself.
 
 use crate::layout::Layout;
-use mission::event::{Event, Recorded};
+use mission::event::{Ending, Event, Recorded};
 use mission::governor::provider_of;
-use mission::ids::{Digest, MissionId};
+use mission::ids::{Digest, Epoch, MissionId};
 use mission::limits;
-use mission::mission::Mission;
 use mission::time::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// Whoever waits for another mission's turn to be served looks again after so long: a call is served within seconds.
 const LOOK: Millis = Millis::from_secs(10);
 /// Nothing is held for longer than a provider's longest wait, spread: a file that says so is wrong.
 const MOST: Millis = Millis(limits::REFUSAL_MOST.0 * 2);
+
+/// So often the lock is asked for, a millisecond apart.
+const LOCK: u32 = 50;
 
 /// What is known of one provider or model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +40,16 @@ struct Kept {
     trial: Option<(MissionId, Timestamp)>,
 }
 
+impl Kept {
+    /// Nobody is held, and nobody tries, for longer than that: a clock was set back, or the file is not ours.
+    fn can_be(&self, now: Timestamp) -> bool {
+        let tried = self
+            .trial
+            .is_none_or(|(_, until)| until <= now + limits::TRIAL);
+        tried && self.until <= now + MOST
+    }
+}
+
 /// Why a turn is not begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -46,75 +61,122 @@ pub(crate) struct Held {
 }
 
 /// What one mission knows of providers and says of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Providers {
     layout: Layout,
     mission: MissionId,
+    /// What its turns try for all others.
+    tries: Mutex<BTreeMap<Epoch, BTreeSet<String>>>,
+}
+
+/// What the clock on the wall says: the one that all missions share. An engine's own stands still while a machine sleeps.
+fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }))
 }
 
 impl Providers {
     pub(crate) fn new(layout: Layout, mission: MissionId) -> Self {
-        Self { layout, mission }
+        Self {
+            layout,
+            mission,
+            tries: Mutex::default(),
+        }
     }
 
     /// Whether a turn of this mission may ask a model now. Whoever is the first to come once it may be asked again tries it
     /// for all others.
-    pub(crate) fn ask(&self, now: Timestamp, model: &str) -> Option<Held> {
-        let names = [provider_of(model), model];
-        names.into_iter().find_map(|name| {
-            let asked = self.ask_of(now, name);
-            asked.unwrap_or_else(|error| {
-                tracing::warn!(%error, name, "what other missions know of a provider cannot be read");
-                None
-            })
-        })
+    pub(crate) fn ask(&self, epoch: Epoch, model: &str) -> Option<Held> {
+        self.ask_at(wall(), epoch, model)
     }
 
-    fn ask_of(&self, now: Timestamp, name: &str) -> io::Result<Option<Held>> {
-        let file = self.file(name);
-        // Hardly ever is anything held, and then nobody waits for a lock.
-        if name.is_empty() || !file.exists() {
-            return Ok(None);
+    fn ask_at(&self, now: Timestamp, epoch: Epoch, model: &str) -> Option<Held> {
+        let asked = self.held_or_tries(now, model);
+        let (held, tries) = asked.unwrap_or_else(|error| {
+            tracing::warn!(%error, model, "what other missions know of a provider cannot be read");
+            (None, BTreeSet::new())
+        });
+        if !tries.is_empty() {
+            self.tries().insert(epoch, tries);
         }
-        let _lock = self.lock()?;
-        let Some(kept) = self.read(name) else {
-            return Ok(None);
+        held
+    }
+
+    /// What holds a turn back, or else what it tries.
+    fn held_or_tries(
+        &self,
+        now: Timestamp,
+        model: &str,
+    ) -> io::Result<(Option<Held>, BTreeSet<String>)> {
+        let names = [provider_of(model), model];
+        let known = |name: &&str| !name.is_empty() && self.file(name).exists();
+        let names: Vec<&str> = names.into_iter().filter(known).collect();
+        // Hardly ever is anything held, and then nobody waits for a lock.
+        if names.is_empty() {
+            return Ok((None, BTreeSet::new()));
+        }
+        let Some(_lock) = self.lock()? else {
+            return Ok((None, BTreeSet::new()));
         };
-        let held = |wait: Millis, why: String| {
-            Ok(Some(Held {
-                name: name.to_owned(),
-                wait,
-                why,
-            }))
-        };
+        let mut kept = Vec::new();
+        for name in names {
+            match self.read(name) {
+                // What cannot be so says nothing.
+                Some(found) if !found.can_be(now) => std::fs::remove_file(self.file(name))?,
+                found => kept.extend(found),
+            }
+        }
+        // Both are looked at before either is tried.
+        if let Some(held) = kept.iter().find_map(|kept| self.held(now, kept)) {
+            return Ok((Some(held), BTreeSet::new()));
+        }
+        let mut tries = BTreeSet::new();
+        for kept in kept {
+            match kept.trial {
+                // Whoever tried it was not refused for so long: it is free.
+                Some((_, until)) if until <= now => std::fs::remove_file(self.file(&kept.name))?,
+                Some(_) => {
+                    tries.insert(kept.name);
+                }
+                None => {
+                    tries.insert(kept.name.clone());
+                    let trial = Some((self.mission, now + limits::TRIAL));
+                    self.write(&Kept { trial, ..kept })?;
+                }
+            }
+        }
+        Ok((None, tries))
+    }
+
+    fn held(&self, now: Timestamp, kept: &Kept) -> Option<Held> {
         let (mission, why) = (kept.mission, &kept.why);
         let told = match mission == self.mission {
             true => why.clone(),
             false => format!("{mission} was told: {why}"),
         };
-        if kept.until > now && kept.until <= now + MOST {
-            return held(kept.until.since(now), told);
-        }
+        let held = |wait: Millis, why: String| Held {
+            name: kept.name.clone(),
+            wait,
+            why,
+        };
         match kept.trial {
+            _ if kept.until > now => Some(held(kept.until.since(now), told)),
             Some((by, until)) if by != self.mission && until > now => {
-                held(LOOK.min(until.since(now)), format!("{by} tries it; {told}"))
+                let wait = LOOK.min(until.since(now));
+                Some(held(wait, format!("{by} tries it; {told}")))
             }
-            // Whoever tried it was not refused for so long: it is free.
-            Some((_, until)) if until <= now => {
-                std::fs::remove_file(file)?;
-                Ok(None)
-            }
-            Some(_) => Ok(None),
-            None => {
-                let trial = Some((self.mission, now + limits::TRIAL));
-                self.write(&Kept { trial, ..kept })?;
-                Ok(None)
-            }
+            _ => None,
         }
     }
 
-    /// Tells the other missions what this one was told. The mission is as it stands after the event, which is durable.
-    pub(crate) fn note(&self, mission: &Mission, recorded: &Recorded) {
+    /// Tells the other missions what this one was told by an event that is durable.
+    pub(crate) fn note(&self, recorded: &Recorded) {
+        self.note_at(wall(), recorded);
+    }
+
+    fn note_at(&self, now: Timestamp, recorded: &Recorded) {
         let noted = match &recorded.event {
             Event::ProviderHeld {
                 provider: name,
@@ -128,11 +190,17 @@ impl Providers {
                 until,
                 why,
                 n,
-            } if *n > 0 && !name.is_empty() => self.hold(name, *until, why),
-            Event::TurnServed { epoch } => match mission.lease(*epoch) {
-                Some(lease) => self.free(recorded.at, mission.model_of(lease)),
-                None => Ok(()),
-            },
+            } if *n > 0 && !name.is_empty() => self.hold(now, name, until.since(recorded.at), why),
+            Event::TurnServed { epoch }
+            | Event::TurnEnded {
+                epoch,
+                ending: Ending::Answered,
+                ..
+            } => self.free(now, *epoch),
+            Event::TurnEnded { epoch, .. } => {
+                self.tries().remove(epoch);
+                return;
+            }
             _ => return,
         };
         if let Err(error) = noted {
@@ -140,10 +208,13 @@ impl Providers {
         }
     }
 
-    fn hold(&self, name: &str, until: Timestamp, why: &str) -> io::Result<()> {
-        let _lock = self.lock()?;
-        let later = self.read(name).is_some_and(|kept| kept.until >= until);
-        if later {
+    fn hold(&self, now: Timestamp, name: &str, wait: Millis, why: &str) -> io::Result<()> {
+        let Some(_lock) = self.lock()? else {
+            return Ok(());
+        };
+        let until = now + wait;
+        let known = self.read(name).filter(|kept| kept.can_be(now));
+        if known.is_some_and(|kept| kept.until >= until) {
             return Ok(());
         }
         self.write(&Kept {
@@ -155,14 +226,24 @@ impl Providers {
         })
     }
 
-    fn free(&self, now: Timestamp, model: &str) -> io::Result<()> {
-        let _lock = self.lock()?;
-        for name in [provider_of(model), model] {
-            if self.read(name).is_some_and(|kept| kept.until <= now) {
-                std::fs::remove_file(self.file(name))?;
+    /// A turn was served that tried something.
+    fn free(&self, now: Timestamp, epoch: Epoch) -> io::Result<()> {
+        let Some(tried) = self.tries().remove(&epoch) else {
+            return Ok(());
+        };
+        let Some(_lock) = self.lock()? else {
+            return Ok(());
+        };
+        for name in tried {
+            if self.read(&name).is_some_and(|kept| kept.until <= now) {
+                std::fs::remove_file(self.file(&name))?;
             }
         }
         Ok(())
+    }
+
+    fn tries(&self) -> MutexGuard<'_, BTreeMap<Epoch, BTreeSet<String>>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -171,16 +252,24 @@ impl Providers {
         self.layout.providers().join(name)
     }
 
-    /// Ends with the process, so that nobody waits for the dead. What is done under it takes moments.
-    fn lock(&self) -> io::Result<File> {
+    /// Ends with the process, so that nobody waits for the dead. What is done under it takes moments; whoever is stopped
+    /// while he has it stops nobody else, and then nothing is read or kept.
+    fn lock(&self) -> io::Result<Option<File>> {
         std::fs::create_dir_all(self.layout.providers())?;
         let lock = File::options()
             .create(true)
             .truncate(false)
             .write(true)
             .open(self.layout.providers().join("lock"))?;
-        lock.lock()?;
-        Ok(lock)
+        for _ in 0..LOCK {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(lock)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        tracing::warn!("what missions tell each other of providers is locked for too long");
+        Ok(None)
     }
 
     /// What cannot be read holds nobody back.
@@ -212,66 +301,139 @@ mod tests {
         Providers::new(Layout::new(dir.to_owned()), MissionId(n))
     }
 
+    const TURN: Epoch = Epoch(7);
+
+    fn ask(of: &Providers, secs: u64, model: &str) -> Option<Held> {
+        of.ask_at(at(secs), TURN, model)
+    }
+
+    fn hold(of: &Providers, secs: u64, name: &str, wait: u64, why: &str) {
+        of.hold(at(secs), name, Millis::from_secs(wait), why)
+            .unwrap();
+    }
+
     #[test]
     fn what_one_mission_was_told_holds_all_others_back_and_one_of_them_tries() {
         let dir = tempfile::tempdir().unwrap();
         let [one, two, three] = [1, 2, 3].map(|n| some(dir.path(), n));
-        assert_eq!(two.ask(NOW, "acme/large"), None);
-        one.hold("acme", at(90), "429").unwrap();
-        let held = two.ask(at(30), "acme/small").unwrap();
+        assert_eq!(ask(&two, 0, "acme/large"), None);
+        hold(&one, 0, "acme", 90, "429");
+        let held = ask(&two, 30, "acme/small").unwrap();
         assert_eq!(
             (held.name.as_str(), held.wait),
             ("acme", Millis::from_secs(60))
         );
         assert_eq!(held.why, "m1 was told: 429");
-        assert_eq!(two.ask(at(30), "other/large"), None);
+        assert_eq!(ask(&two, 30, "other/large"), None);
         // The turns of the mission itself that were about to begin are held as well.
-        assert_eq!(one.ask(at(30), "acme/small").unwrap().why, "429");
-        assert_eq!(two.ask(at(90), "acme/small"), None);
-        let held = three.ask(at(90), "acme/small").unwrap();
+        assert_eq!(ask(&one, 30, "acme/small").unwrap().why, "429");
+        assert_eq!(ask(&two, 90, "acme/small"), None);
+        let held = ask(&three, 90, "acme/small").unwrap();
         assert_eq!(
             (held.wait, held.why.as_str()),
             (LOOK, "m2 tries it; m1 was told: 429")
         );
-        assert_eq!(two.ask(at(91), "acme/small"), None);
-        two.free(at(92), "acme/small").unwrap();
-        assert_eq!(three.ask(at(92), "acme/small"), None);
+        assert_eq!(ask(&two, 91, "acme/small"), None);
+        two.free(at(92), TURN).unwrap();
+        assert_eq!(ask(&three, 92, "acme/small"), None);
+        let left = std::fs::read_dir(dir.path().join("providers")).unwrap();
+        assert_eq!(left.count(), 1, "the lock");
+    }
+
+    #[test]
+    fn what_a_mission_only_heard_it_does_not_tell_and_an_answer_frees_what_was_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two] = [1, 2].map(|n| some(dir.path(), n));
+        let recorded = |event| Recorded {
+            v: mission::event::VERSION,
+            // An engine's own clock may stand elsewhere.
+            at: Timestamp(5),
+            event,
+        };
+        let held = |n, secs: u64| {
+            recorded(Event::ProviderHeld {
+                provider: "acme".into(),
+                until: Timestamp(5) + Millis::from_secs(secs),
+                why: "429".into(),
+                n,
+                epoch: None,
+            })
+        };
+        one.note_at(at(0), &held(0, 60));
+        assert_eq!(ask(&two, 1, "acme/large"), None);
+        one.note_at(at(0), &held(1, 60));
         assert_eq!(
-            std::fs::read_dir(dir.path().join("providers"))
-                .unwrap()
-                .count(),
-            1
+            ask(&two, 30, "acme/large").unwrap().wait,
+            Millis::from_secs(30)
         );
+        assert_eq!(ask(&two, 60, "acme/large"), None);
+        assert!(ask(&one, 61, "acme/large").is_some());
+        two.note_at(
+            at(62),
+            &recorded(Event::TurnEnded {
+                turn: mission::event::Turn::Intent { n: 1 },
+                epoch: TURN,
+                ending: Ending::Answered,
+                usage: mission::turn::Usage::NOTHING,
+                charged: 0,
+            }),
+        );
+        assert_eq!(ask(&one, 62, "acme/large"), None);
+        assert!(two.tries().is_empty());
+    }
+
+    #[test]
+    fn who_is_held_by_one_name_does_not_try_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two, three] = [1, 2, 3].map(|n| some(dir.path(), n));
+        hold(&one, 0, "acme", 10, "429");
+        hold(&one, 0, "acme/large", 30, "it failed");
+        assert_eq!(ask(&two, 10, "acme/large").unwrap().name, "acme/large");
+        assert_eq!(ask(&three, 10, "acme/small"), None, "it tries the provider");
     }
 
     #[test]
     fn whoever_tried_and_died_holds_nobody_back_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let [one, two] = [1, 2].map(|n| some(dir.path(), n));
-        one.hold("acme/large", at(30), "it failed").unwrap();
-        assert_eq!(one.ask(at(30), "acme/large"), None);
-        assert!(two.ask(at(31), "acme/large").is_some());
-        assert_eq!(
-            two.ask(at(31), "acme/small"),
-            None,
-            "its breaker is another"
-        );
-        assert_eq!(two.ask(at(91), "acme/large"), None);
+        hold(&one, 0, "acme/large", 30, "it failed");
+        assert_eq!(ask(&one, 30, "acme/large"), None);
+        assert!(ask(&two, 31, "acme/large").is_some());
+        assert_eq!(ask(&two, 31, "acme/small"), None, "its breaker is another");
+        assert_eq!(ask(&two, 91, "acme/large"), None);
     }
 
     #[test]
     fn what_is_damaged_or_cannot_be_holds_nobody_back() {
         let dir = tempfile::tempdir().unwrap();
         let [one, two] = [1, 2].map(|n| some(dir.path(), n));
-        one.hold("acme", at(7 * 86_400), "for ever").unwrap();
-        assert_eq!(two.ask(NOW, "acme/large"), None);
+        hold(&one, 0, "acme", 7 * 86_400, "for ever");
+        // It stands in nobody's way either.
+        hold(&one, 0, "acme", 9, "429");
+        assert!(ask(&two, 0, "acme/large").is_some());
+        assert_eq!(ask(&one, 9, "acme/large"), None);
+        // The clock was set back by a day: whoever tries it does so in no future.
+        let day = NOW.0 - 86_400_000;
+        assert_eq!(two.ask_at(Timestamp(day), TURN, "acme/large"), None);
         std::fs::write(two.file("other"), "{").unwrap();
-        assert_eq!(two.ask(NOW, "other/large"), None);
-        one.hold("other", at(9), "429").unwrap();
-        assert!(two.ask(NOW, "other/large").is_some());
+        assert_eq!(ask(&two, 0, "other/large"), None);
+        hold(&one, 0, "other", 9, "429");
+        assert!(ask(&two, 0, "other/large").is_some());
         // A shorter wait does not take a longer one back.
-        one.hold("other", at(3), "429").unwrap();
-        assert!(two.ask(at(5), "other/large").is_some());
-        assert_eq!(two.ask(NOW, ""), None);
+        hold(&one, 0, "other", 3, "429");
+        assert!(ask(&two, 5, "other/large").is_some());
+        assert_eq!(ask(&two, 0, ""), None);
+    }
+
+    #[test]
+    fn whoever_is_stopped_while_he_has_the_lock_stops_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two] = [1, 2].map(|n| some(dir.path(), n));
+        hold(&one, 0, "acme", 90, "429");
+        let lock = one.lock().unwrap();
+        assert!(lock.is_some());
+        assert_eq!(ask(&two, 1, "acme/large"), None);
+        drop(lock);
+        assert!(ask(&two, 1, "acme/large").is_some());
     }
 }

@@ -103,6 +103,8 @@ impl Governor {
     /// A person who lets a sealed mission go on wants everything tried anew; what a provider asked for stands.
     pub(crate) fn resumed(&mut self) {
         self.breakers.clear();
+        // Another model may have been chosen for it.
+        self.named.clear();
     }
 }
 
@@ -267,7 +269,9 @@ impl Mission {
             None => known.map_or(0, |hold| hold.n) + 1,
         };
         let seed = format!("{}/{provider}/{}", self.nonce, epoch.0);
-        let until = now + recovery::after_refusal(asked, n - 1, &seed);
+        // A session that goes on waiting says the same again, and less of it is left.
+        let earlier = if lease.waits { 0 } else { n - 1 };
+        let until = now + recovery::after_refusal(asked, earlier, &seed);
         let is_news = waits && !lease.waits;
         if let Some(hold) = same
             && (asked.is_none() || until <= hold.until + limits::REFUSAL_LEAST)
@@ -313,10 +317,19 @@ impl Mission {
         failure: Failure,
         why: &str,
     ) -> Option<Event> {
+        let model = self.model_of(lease);
+        if failure == Failure::Fatal && lease.model.is_some() {
+            return Some(Event::BreakerOpened {
+                model: model.to_owned(),
+                until: now + limits::REFUSAL_MOST,
+                why: cut(why),
+                // That it cannot be asked from here says nothing to others.
+                n: 0,
+            });
+        }
         if !matches!(failure, Failure::Transient | Failure::Silent) {
             return None;
         }
-        let model = self.model_of(lease);
         let breaker = self.governor.breakers.get(model);
         let open = breaker.and_then(|breaker| breaker.open.as_ref());
         let n = match open {
@@ -342,11 +355,11 @@ impl Mission {
         !lease.served && holds.into_iter().flatten().any(tries)
     }
 
-    /// How often in a row a provider or a model was held because of what this mission was told.
-    pub(crate) fn in_a_row(&self, name: &str) -> u32 {
+    /// Until when a provider or a model is known to be held.
+    pub(crate) fn hold_until(&self, name: &str) -> Option<Timestamp> {
         let holds = self.held_providers().chain(self.open_breakers());
         let mut of = holds.filter(|(held, _)| *held == name);
-        of.next().map_or(0, |(_, hold)| hold.n)
+        of.next().map(|(_, hold)| hold.until)
     }
 
     /// Folds in what an event says of whom turns are asked of.
@@ -418,6 +431,10 @@ impl Mission {
         epoch: Option<Epoch>,
     ) {
         let (until, why, n) = hold;
+        let n = match self.governor.held.get(provider) {
+            Some(known) if n == 0 => known.n,
+            _ => n,
+        };
         let hold = Hold::new(at, until, why, n);
         self.governor.held.insert(provider.to_owned(), hold);
         if let Some(lease) = epoch.and_then(|epoch| self.leases.get_mut(&epoch)) {
@@ -432,6 +449,10 @@ impl Mission {
         (until, why, n): (Timestamp, &str, u32),
     ) {
         let breaker = self.governor.breakers.entry(model.to_owned()).or_default();
+        let n = match &breaker.open {
+            Some(known) if n == 0 => known.n,
+            _ => n,
+        };
         breaker.open = Some(Hold::new(at, until, why, n));
     }
 

@@ -83,6 +83,8 @@ pub enum Input {
         wait: crate::time::Millis,
         /// Why.
         why: String,
+        /// What the turn had used, where it had begun before the engine ended that ran it.
+        usage: crate::turn::Usage,
     },
     /// A turn waits in its session for a provider that refuses, and goes on by itself.
     Waits {

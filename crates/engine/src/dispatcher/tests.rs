@@ -74,7 +74,6 @@ async fn a_machine_without_room_is_told_to_the_mission_and_one_with_room_again()
     let machine = pressure::Machine {
         proc: made.clone(),
         cgroups: made.clone(),
-        processors: 1,
     };
     let mut engine = of(&project, &root, Some(machine));
     engine.looks = every(Duration::from_millis(1));

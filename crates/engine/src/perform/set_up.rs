@@ -75,6 +75,10 @@ pub(crate) async fn on_base(
     }
     fault::point("set-up.of the base");
     let environment = environment(bench, recipes, tools, workspace.path(), cancel).await?;
+    // A tool that was not let finish is not a tool that is absent.
+    if cancel.is_cancelled() {
+        return Err(Error::new("it was cancelled"));
+    }
     bench.environment.set(environment.clone()).ok();
     fault::point("set-up.after");
     Ok((notes, environment))

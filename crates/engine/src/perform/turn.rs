@@ -182,8 +182,8 @@ impl Job {
     fn wire(&self, bench: &Bench, line: &Line) -> Arc<Wire> {
         let turn = (self.turn, self.epoch);
         let said = bench.said.subscribe();
-        let asks = (Arc::clone(&bench.providers), bench.clock);
-        Arc::new(Wire::new(turn, line.inbox.clone(), said, asks))
+        let providers = Arc::clone(&bench.providers);
+        Arc::new(Wire::new(turn, line.inbox.clone(), said, providers))
     }
 
     /// Prepares a Worker's workspace.

@@ -119,6 +119,7 @@ impl World {
             name: of,
             wait: left,
             why: "m9 was refused".into(),
+            usage: mission::turn::Usage::NOTHING,
         };
         self.says(1, life, name, Some(held), true, None);
         None

@@ -43,7 +43,8 @@ impl Mission {
                 name,
                 wait,
                 why,
-            } => self.decide_held(now, epoch, name, wait, &why),
+                usage,
+            } => self.decide_held(now, epoch, (name, &why), wait, usage),
             Input::Waits { epoch, wait, why } => self.decide_waits(now, epoch, wait, &why),
             _ => stale(),
         }
@@ -60,43 +61,48 @@ impl Mission {
         done(named.into_iter().collect())
     }
 
-    /// A turn was not begun, because of what another mission was told.
+    /// A turn asks nothing more, because of what another mission was told. What it used before was used.
     fn decide_held(
         &self,
         now: Timestamp,
         epoch: Epoch,
-        name: String,
+        (name, why): (String, &str),
         wait: Millis,
-        why: &str,
+        usage: Usage,
     ) -> Decided {
         let Some(lease) = self.leases.get(&epoch) else {
             return stale();
         };
         let wait = wait.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
         let seed = format!("{}/{name}/{}", self.nonce, epoch.0);
-        let held = now + recovery::late(wait, &seed);
         let (name, why) = (cut_to(&name, limits::PATH_BYTES), cut(why));
+        let until = now + recovery::late(wait, &seed);
+        // What is known already and lasts as long is no news.
+        let known = self.hold_until(&name).filter(|known| *known >= until);
+        let held = known.unwrap_or(until);
         let ending = Ending::Held {
             why: why.clone(),
             until: self.waits_until(now, lease, &name, held),
         };
-        let n = self.in_a_row(&name);
+        // Nobody is told again what somebody told us: of two missions each would hold the other for ever.
+        let n = 0;
         let event = match name.contains('/') {
             true => Event::BreakerOpened {
                 model: name,
-                until: held,
+                until,
                 why,
                 n,
             },
             false => Event::ProviderHeld {
                 provider: name,
-                until: held,
+                until,
                 why,
                 n,
                 epoch: None,
             },
         };
-        done(self.end_turn(epoch, lease, ending, Usage::NOTHING, vec![event]))
+        let news = known.is_none().then_some(event).into_iter().collect();
+        done(self.end_turn(epoch, lease, ending, usage, news))
     }
 
     /// A session waits for its provider: nothing new is begun there until that is over.
@@ -165,11 +171,16 @@ impl Mission {
                 why,
                 usage,
             } => {
+                let breaks = self.breaks(now, lease, failure, &why);
+                // A model to fall back to that cannot be asked at all is left alone; the mission has its own.
+                let failure = match (failure, &lease.model) {
+                    (Failure::Fatal, Some(_)) => Failure::Transient,
+                    _ => failure,
+                };
                 let ending = Ending::Failed {
                     failure,
                     why: cut(&why),
                 };
-                let breaks = self.breaks(now, lease, failure, &why);
                 let after = self.after_failure(now, lease.turn, failure, &cut(&why));
                 let then = breaks.into_iter().chain(after).collect();
                 self.end_turn(epoch, lease, ending, usage, then)

@@ -322,6 +322,7 @@ fn a_turn_that_is_not_begun_because_of_another_mission_costs_nothing() {
             name,
             wait,
             why,
+            usage: used(0),
         });
     }
     assert_eq!(running(&story), [""; 0]);
@@ -347,9 +348,73 @@ fn a_turn_that_is_not_begun_because_of_another_mission_costs_nothing() {
             .tasks()
             .all(|task| task.tries == 0 && task.n <= 1)
     );
+    let told = story.told.iter();
+    let told = told.filter_map(|recorded| match &recorded.event {
+        Event::ProviderHeld { n, .. } => Some(*n),
+        _ => None,
+    });
+    assert!(told.into_iter().all(|n| n == 0), "nobody is told it again");
     // What it is told itself counts as the first refusal.
     story.end(&running(&story)[0].clone(), refused(1), None);
     assert_eq!(story.mission.held_providers().next().unwrap().1.n, 1);
+}
+
+#[test]
+fn what_a_turn_used_before_it_was_held_is_charged_and_its_own_refusals_are_not_forgotten() {
+    let mut story = story(2, 6);
+    story.end("T1.1", refused(1), None);
+    let spent = story.mission.budget().spent;
+    let held = Input::Held {
+        epoch: story.epoch("T2.1"),
+        name: "acme".into(),
+        wait: Millis::from_secs(90),
+        why: "m7 was told: 429".into(),
+        usage: used(300),
+    };
+    story.tell(held);
+    assert_eq!(story.mission.budget().spent, spent + 300);
+    let hold = story.mission.held_providers().next().unwrap().1;
+    assert_eq!(hold.n, 1);
+    assert!(hold.until.since(story.now) >= Millis::from_secs(90));
+}
+
+#[test]
+fn a_model_to_fall_back_to_that_cannot_be_asked_is_left_alone_and_the_mission_goes_on() {
+    let mut story = with_fallback();
+    story.end("T1.1", refused(300), None);
+    let until = held(&story);
+    assert_eq!(models(&story), ["acme/large", "other/small"]);
+    let [own, other] = &running(&story)[..] else {
+        panic!("{:?}", running(&story));
+    };
+    let unknown = TurnOutcome::Failed {
+        failure: Failure::Fatal,
+        why: "there is no such model".into(),
+        usage: used(0),
+    };
+    story.end(other, unknown, None);
+    assert_eq!(story.mission.outcome(), None);
+    let open = story.mission.open_breakers().map(|(name, _)| name);
+    assert_eq!(open.collect::<Vec<_>>(), ["other/small"]);
+    hand_in(&mut story, own);
+    story.wait(Millis::from_secs(60));
+    assert_eq!(models(&story), [""; 0]);
+    wait_until(&mut story, until);
+    assert_eq!(models(&story), ["acme/large"]);
+}
+
+#[test]
+fn whoever_resumes_may_have_chosen_another_model_and_does_not_wait_for_the_old_one() {
+    let mut story = story(1, 2);
+    story.end("T1.1", refused(500), None);
+    story.tell(Input::Cancel { by: "me".into() });
+    assert_eq!(story.mission.outcome(), Some(Outcome::Cancelled));
+    story.tell(Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        replan: false,
+    });
+    assert_eq!(running(&story).len(), 1, "its host says whom it asks now");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What an agent tells while it carries a turn out, on its way to the loop.
 
-use crate::clock::Clock;
 use crate::dispatcher::Message;
 use crate::providers::{Held, Providers};
 use agents::{Note, Question, Reply, Sign, Watcher};
@@ -10,9 +9,9 @@ use mission::event::Turn;
 use mission::ids::Epoch;
 use mission::input::Input;
 use mission::steering::Said;
-use mission::turn::Outcome;
+use mission::turn::{Outcome, Usage};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The engine's side of a turn.
@@ -22,8 +21,9 @@ pub(super) struct Wire {
     inbox: mpsc::Sender<Message>,
     said: watch::Receiver<Vec<Said>>,
     outcomes: Mutex<Vec<Outcome>>,
-    asks: (Arc<Providers>, Clock),
+    providers: Arc<Providers>,
     held: AtomicBool,
+    used: Mutex<Usage>,
 }
 
 impl Wire {
@@ -31,7 +31,7 @@ impl Wire {
         (turn, epoch): (Turn, Epoch),
         inbox: mpsc::Sender<Message>,
         said: watch::Receiver<Vec<Said>>,
-        asks: (Arc<Providers>, Clock),
+        providers: Arc<Providers>,
     ) -> Self {
         Self {
             turn,
@@ -39,8 +39,9 @@ impl Wire {
             inbox,
             said,
             outcomes: Mutex::default(),
-            asks,
+            providers,
             held: AtomicBool::new(false),
+            used: Mutex::new(Usage::NOTHING),
         }
     }
 
@@ -59,6 +60,9 @@ impl Wire {
 impl Watcher for Wire {
     fn sign(&self, sign: Sign) {
         // Signs are for people and may be dropped when nobody keeps up; what was used is not only a sign.
+        if let Sign::Used(usage) = &sign {
+            *self.used.lock().unwrap_or_else(PoisonError::into_inner) = *usage;
+        }
         if let Sign::Used(usage) = &sign
             && let Some(tokens) = usage.tokens()
         {
@@ -81,21 +85,23 @@ impl Watcher for Wire {
                 return true;
             }
             let epoch = self.epoch;
-            let (providers, clock) = (Arc::clone(&self.asks.0), self.asks.1);
+            let providers = Arc::clone(&self.providers);
             let named = Input::ModelNamed {
                 epoch,
                 model: model.clone(),
             };
             self.inbox.send(Message::Input(named, None)).await.ok();
-            let asked = tokio::task::spawn_blocking(move || providers.ask(clock.now(), &model));
+            let asked = tokio::task::spawn_blocking(move || providers.ask(epoch, &model));
             let Some(Held { name, wait, why }) = asked.await.unwrap_or_default() else {
                 return true;
             };
+            let usage = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
             let held = Input::Held {
                 epoch,
                 name,
                 wait,
                 why,
+                usage,
             };
             self.held.store(true, Ordering::Relaxed);
             self.inbox.send(Message::Input(held, None)).await.ok();

@@ -244,6 +244,7 @@ impl Audit {
             Event::Resumed { .. } => {
                 book.held.retain(|of, _| matches!(of, Of::Provider(_)));
                 book.failed.clear();
+                book.named.clear();
             }
             _ => {}
         }
