@@ -251,11 +251,7 @@ impl Dispatcher {
         if !self.pending.is_empty() {
             return;
         }
-        let wake = self
-            .desk
-            .mission()
-            .next_wake(self.clock.now())
-            .map(|at| self.clock.until(at));
+        let wake = self.desk.next_wake().map(|at| self.clock.until(at));
         let cooled = self
             .cooling
             .iter()

@@ -14,6 +14,8 @@ use std::collections::btree_map::Entry;
 #[derive(Debug)]
 pub struct Desk<T> {
     mission: Mission,
+    /// When it was told something last.
+    told: Timestamp,
     waiting: Vec<(T, Reply)>,
     replies: Vec<(T, Reply)>,
     undurable: Vec<Recorded>,
@@ -35,6 +37,7 @@ impl<T> Desk<T> {
     /// A desk for a mission whose events so far are all durable.
     pub fn new(mission: Mission) -> Self {
         Self {
+            told: mission.last(),
             mission,
             waiting: Vec::new(),
             replies: Vec::new(),
@@ -55,6 +58,7 @@ impl<T> Desk<T> {
         now: Timestamp,
         inputs: impl IntoIterator<Item = (Input, Option<T>)>,
     ) -> &[Recorded] {
+        self.told = now;
         for (input, who) in inputs {
             let step = self.mission.step(now, input);
             self.undurable.extend(step.events);
@@ -69,6 +73,12 @@ impl<T> Desk<T> {
             }
         }
         &self.undurable
+    }
+
+    /// The next moment at which time alone may change something. It is reckoned from when the mission was told something
+    /// last and not from now: a moment that passed since, while a disk was slow, has changed nothing yet.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.mission.next_wake(self.told)
     }
 
     /// All that was taken is durable: its replies may go, and what the state owes now is started.

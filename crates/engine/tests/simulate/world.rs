@@ -323,7 +323,7 @@ impl World {
 
     fn next(&mut self) {
         let wake = self.engine.as_ref().and_then(|engine| {
-            let at = engine.desk.mission().next_wake(self.told())?;
+            let at = engine.desk.next_wake()?;
             Some((at.0 as i64 - self.clock).max(self.now as i64) as u64)
         });
         let first = self.queue.first_key_value().map(|((at, _), _)| *at);

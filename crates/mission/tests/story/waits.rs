@@ -1,6 +1,7 @@
 //! What people are told of what waits: everything, and each until a moment.
 
 use crate::teller::{Story, project_gate, task, used};
+use mission::desk::Desk;
 use mission::input::Input;
 use mission::limits;
 use mission::seal::Outcome;
@@ -145,4 +146,25 @@ fn time_in_which_nobody_ran_it_is_not_counted() {
         replan: false,
     });
     assert_eq!(story.mission.duration(), ran);
+}
+
+#[test]
+fn a_moment_that_passes_while_a_disk_is_slow_is_acted_on_all_the_same() {
+    let mut story = Story::open(Terms::default());
+    story.find(vec![project_gate("test")]);
+    let looks = story.now + limits::FIRST_LOOK;
+    let mut desk: Desk<()> = Desk::new(story.mission);
+    assert_eq!(desk.next_wake(), Some(looks));
+    // What was decided took until after that to be durable; nothing else happens.
+    let late = looks + Millis(3);
+    assert_ne!(desk.mission().next_wake(late), Some(looks));
+    desk.durable();
+    assert_eq!(
+        desk.next_wake(),
+        Some(looks),
+        "and nobody has acted on it yet"
+    );
+    desk.take(late, [(Input::Tick, None)]);
+    assert_eq!(desk.mission().leases().count(), 1, "the Commander begins");
+    assert!(desk.next_wake().is_some_and(|next| next > late));
 }
