@@ -279,7 +279,8 @@ impl Mission {
             self.gate_leases.values().any(|lease| of(&lease.purpose))
         };
         check.retain(|id| !checked(id));
-        if self.phase == Phase::Running {
+        // What waits for the set-up waits for nothing else yet.
+        if self.phase == Phase::Running && !self.awaits_set_up() {
             if self.paused.is_none() {
                 found.extend(self.waits_for_room(&mut work));
                 found.extend(self.waits_for_resources(&mut work));

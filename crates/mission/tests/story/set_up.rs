@@ -56,6 +56,9 @@ fn nothing_is_checked_and_nobody_works_before_the_set_up_is_over() {
     assert_eq!(story.mission.leases().count(), 0);
     assert_eq!(story.mission.gate_leases().count(), 0);
     assert_eq!(story.mission.outcome(), None);
+    let waits = story.mission.waits(story.now).into_iter();
+    let who: Vec<String> = waits.map(|wait| wait.who).collect();
+    assert_eq!(who, ["checks and Workers"]);
     story.set_up();
     assert_eq!(story.mission.leases().count(), 1, "a Worker starts");
     assert_eq!(
