@@ -444,11 +444,9 @@ mod tests {
         Config::parse(text, Path::new("config.toml")).map_err(|error| error.to_string())
     }
 
-    #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let config =
-            parse("model = 'a/b'\n[limits]\nworkers = 5\ntokens = '500k'\ntime = '90m'\n").unwrap();
-        let none = LimitArgs {
+    /// No flag at all.
+    fn no_limits() -> LimitArgs {
+        LimitArgs {
             workers: None,
             attempts: None,
             reviews: None,
@@ -456,7 +454,14 @@ mod tests {
             time: None,
             attempt_time: None,
             fallback: Vec::new(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let config =
+            parse("model = 'a/b'\n[limits]\nworkers = 5\ntokens = '500k'\ntime = '90m'\n").unwrap();
+        let none = no_limits();
         let limits = config.limits(&none);
         assert_eq!(
             (limits.workers, limits.tokens, limits.time),
@@ -478,15 +483,7 @@ mod tests {
     fn what_is_said_of_a_role_counts_for_it_and_a_flag_for_all() {
         let text = "[fallback]\nall = ['a/b']\nworker = ['c/d', 'e/f']\nreviewer = []\n";
         let config = parse(text).unwrap();
-        let mut args = LimitArgs {
-            workers: None,
-            attempts: None,
-            reviews: None,
-            tokens: None,
-            time: None,
-            attempt_time: None,
-            fallback: Vec::new(),
-        };
+        let mut args = no_limits();
         let told = |args: &LimitArgs| {
             let all = config.fallbacks(args).unwrap();
             let of = |role| all.get(&role).map_or(String::new(), |list| list.join(","));
