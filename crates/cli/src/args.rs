@@ -110,6 +110,18 @@ pub(crate) struct LimitArgs {
     /// Tokens in all, as in `500k` [default: 5M].
     #[arg(long, value_name = "N", env = "ORCHESTRATOR_TOKENS", value_parser = parse_count)]
     pub(crate) tokens: Option<u64>,
+    /// Money in all, in US dollars, as in `5` or `2.50`; it holds where the provider's price is known [default: none].
+    #[arg(long, value_name = "USD", env = "ORCHESTRATOR_COST", value_parser = parse_money)]
+    pub(crate) cost: Option<u64>,
+    /// Tokens that one task may use in all its attempts [default: half of all where there are others].
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub(crate) task_tokens: Option<u64>,
+    /// Turns that may ask a model; every turn is one agent [default: 1000].
+    #[arg(long, value_name = "N", value_parser = |text: &str| whole(text, 1, 1_000_000))]
+    pub(crate) turns: Option<u32>,
+    /// Ask before a plan is carried out that is forecast to use more tokens than this [default: what is left of all].
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub(crate) ask_above: Option<u64>,
     /// The longest that the mission may run, as in `90m` [default: 4h].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) time: Option<mission::time::Millis>,
@@ -223,7 +235,7 @@ pub(crate) struct TaskArgs {
     /// Show the plan and wait for your word before any of it is carried out.
     #[arg(long)]
     pub(crate) approve: bool,
-    /// Answer `yes` to the plan, and take the default of every other question.
+    /// Answer `yes` to the plan, whatever it is forecast to use, and take the default of every other question.
     #[arg(long)]
     pub(crate) yes: bool,
     /// How the result is handed over when the mission is completed [default: worktree].
@@ -352,6 +364,9 @@ pub(crate) struct ResumeArgs {
     /// Add tokens to its budget, as in `500k`.
     #[arg(long, value_name = "N", default_value = "0", value_parser = parse_count)]
     pub(crate) tokens: u64,
+    /// Add money to its limit in US dollars, as in `2.50`.
+    #[arg(long, value_name = "USD", default_value = "0", value_parser = parse_money)]
+    pub(crate) cost: u64,
     /// Plan anew what has not landed.
     #[arg(long)]
     pub(crate) replan: bool,
@@ -473,6 +488,22 @@ pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
         .map_err(|_| "expected a whole number, as in `500k` or `5M`".to_owned())?;
     n.checked_mul(factor)
         .ok_or_else(|| "that is too many".to_owned())
+}
+
+/// US dollars, in millionths.
+pub(crate) fn parse_money(text: &str) -> Result<u64, String> {
+    let wrong = || "expected US dollars, as in `5` or `2.50`".to_owned();
+    let text = text.strip_prefix('$').unwrap_or(text);
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 6 {
+        return Err(wrong());
+    }
+    let millionths: u64 = format!("{part:0<6}").parse().map_err(|_| wrong())?;
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let all = whole.checked_mul(1_000_000);
+    all.and_then(|all| all.checked_add(millionths))
+        .ok_or_else(|| "that is too much".to_owned())
 }
 
 pub(crate) fn parse_time(text: &str) -> Result<mission::time::Millis, String> {

@@ -117,11 +117,21 @@ pub(crate) fn terms(
                 .hint("for example --tokens 500k"),
         );
     }
+    if limits.cost == Some(0) || limits.task_tokens == Some(0) {
+        return Err(
+            Error::new(Kind::Usage, "a mission that may use nothing can do nothing")
+                .hint("leave --cost and --task-tokens out, or say more, as in --cost 5"),
+        );
+    }
     Ok(Terms {
         workers: limits.workers,
         attempts: limits.attempts,
         review_rounds: limits.reviews,
         tokens: limits.tokens,
+        micro_usd: limits.cost,
+        task_tokens: limits.task_tokens,
+        turns: limits.turns,
+        ask_above: limits.ask_above,
         attempt: limits.attempt_time,
         mission: limits.time,
         approve,

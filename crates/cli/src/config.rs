@@ -3,10 +3,11 @@
 //! A flag wins over an environment variable, that over the file, and that over the default. Nothing is ever read from
 //! the project: a repository must not be able to loosen a limit.
 
-use crate::args::{
-    AgentArgs, Allowed, Form, LimitArgs, Switch, parse_count, parse_model, parse_time,
-};
+mod bounds;
+
+use crate::args::{AgentArgs, Allowed, Form, LimitArgs, Switch, parse_model};
 use crate::error::{Error, Kind};
+use bounds::Limits;
 use engine::pressure::Machine;
 use mission::gate::Program;
 use mission::limits;
@@ -117,19 +118,6 @@ impl SetUp {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limits {
-    workers: Option<u32>,
-    attempts: Option<u32>,
-    reviews: Option<u32>,
-    tokens: Option<Count>,
-    time: Option<Time>,
-    attempt_time: Option<Time>,
-    silence: Option<Time>,
-    pressure: Option<Switch>,
-}
-
 /// The models that stand in for those that are broken or refuse for long. What is said of a role counts for it alone.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,42 +187,6 @@ struct Log {
     file: Option<PathBuf>,
 }
 
-/// `500000`, `"500k"` or `"5M"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "CountText")]
-struct Count(u64);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum CountText {
-    Number(u64),
-    Text(String),
-}
-
-impl TryFrom<CountText> for Count {
-    type Error = String;
-
-    fn try_from(text: CountText) -> Result<Self, String> {
-        match text {
-            CountText::Number(n) => Ok(Self(n)),
-            CountText::Text(text) => parse_count(&text).map(Self),
-        }
-    }
-}
-
-/// `"90m"` or `"4h"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-struct Time(Millis);
-
-impl TryFrom<String> for Time {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_time(&text).map(Self)
-    }
-}
-
 /// What a mission may use, from wherever each part came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
@@ -252,17 +204,6 @@ pub(crate) struct Resolved {
     pub(crate) machine: Option<Machine>,
     /// Where agents run.
     pub(crate) at: Where,
-}
-
-/// Limits from wherever each came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ResolvedLimits {
-    pub(crate) workers: u32,
-    pub(crate) attempts: u32,
-    pub(crate) reviews: u32,
-    pub(crate) tokens: u64,
-    pub(crate) time: Millis,
-    pub(crate) attempt_time: Millis,
 }
 
 impl Config {
@@ -332,6 +273,7 @@ impl Config {
         in_range("workers", config.limits.workers, 1, limits::WORKERS_CAP)?;
         in_range("attempts", config.limits.attempts, 1, 10)?;
         in_range("reviews", config.limits.reviews, 0, 10)?;
+        in_range("turns", config.limits.turns, 1, 1_000_000)?;
         if let Some(file) = config.log_file().filter(|file| !file.is_absolute()) {
             let named = file.display();
             return wrong(format!("`log.file` is {named}; name the whole path"));
@@ -376,31 +318,6 @@ impl Config {
                 .silence
                 .or(self.limits.silence.map(|time| time.0))
                 .unwrap_or(limits::SILENCE),
-        }
-    }
-
-    /// What a mission may use.
-    pub(crate) fn limits(&self, args: &LimitArgs) -> ResolvedLimits {
-        let file = &self.limits;
-        ResolvedLimits {
-            workers: args.workers.or(file.workers).unwrap_or(limits::WORKERS),
-            attempts: args.attempts.or(file.attempts).unwrap_or(limits::ATTEMPTS),
-            reviews: args
-                .reviews
-                .or(file.reviews)
-                .unwrap_or(limits::REVIEW_ROUNDS),
-            tokens: args
-                .tokens
-                .or(file.tokens.map(|count| count.0))
-                .unwrap_or(limits::TOKENS),
-            time: args
-                .time
-                .or(file.time.map(|time| time.0))
-                .unwrap_or(limits::MISSION),
-            attempt_time: args
-                .attempt_time
-                .or(file.attempt_time.map(|time| time.0))
-                .unwrap_or(limits::ATTEMPT),
         }
     }
 
@@ -451,6 +368,10 @@ mod tests {
             attempts: None,
             reviews: None,
             tokens: None,
+            cost: None,
+            task_tokens: None,
+            turns: None,
+            ask_above: None,
             time: None,
             attempt_time: None,
             fallback: Vec::new(),

@@ -19,7 +19,7 @@ use mission::event::{Event, Recorded};
 use mission::ids::{MissionId, Seq};
 use mission::input::{Input, Reply};
 use mission::mission::{Mission, State};
-use mission::question::QuestionId;
+use mission::question::{About, Question, QuestionId};
 use mission::time::Millis;
 use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -226,6 +226,7 @@ impl Show {
             if matches!(recorded.event, Event::Planned { .. }) {
                 let room = screen::size().map(|(columns, _)| columns);
                 view::note(&format!("\n{}", lines::plan(mission, room)));
+                view::hanging(&view::cost::forecast(mission), 0);
             }
         }
     }
@@ -288,9 +289,11 @@ fn stands_still(mission: &Mission) -> bool {
     let waits = |task: &mission::mission::TaskState| {
         matches!(task.state, State::Parked { .. } | State::Judging { .. })
     };
+    // In a mission that nobody attends all but one kind of question is answered by a policy.
+    let waits_for_people =
+        |(_, question): (_, &Question)| mission.terms().attended || question.about == About::Plan;
     mission.outcome().is_none()
-        && mission.terms().attended
-        && mission.questions().next().is_some()
+        && mission.questions().any(waits_for_people)
         && mission.due().is_empty()
         && !mission.tasks().any(waits)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod asked;
 pub(crate) mod board;
+pub(crate) mod cost;
 pub(crate) mod escape;
 pub(crate) mod frame;
 pub(crate) mod json;

@@ -1,7 +1,9 @@
 //! The program with the real OpenCode and a scripted model: from the request to the user's files.
 #![cfg(test)]
 
-use testkit::model::{Gate, Model, Request};
+use serde_json::json;
+use testkit::model::{Gate, Model, Reply, Request, Tokens};
+use testkit::opencode::priced;
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::User;
 
@@ -179,5 +181,99 @@ async fn eight_workers_of_a_user_with_mcp_servers_a_plugin_and_a_login_start_non
         let file = format!("{name}.txt");
         assert!(user.files().contains_key(&file), "{file}: {}", ran.said);
     }
+    user.deserted().await;
+}
+
+/// One call of the crew's model is 1,000 tokens: a cent.
+const PRICE: f64 = 10.0;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_turn_begins_past_the_cost_limit_and_a_person_may_raise_it() {
+    let jobs = ["one", "two", "three"].map(Job::word).to_vec();
+    let crew = Crew::new("Add three words.", jobs);
+    let model = Model::start(move |request| crew.answer(request)).await;
+    let user = User::new(
+        env!("CARGO_BIN_EXE_orchestrator"),
+        &model.url(),
+        &[("README.md", "words\n")],
+    );
+    user.home().configure(&priced(&model.url(), PRICE));
+    let limits = ["--workers", "1", "--reviews", "0", "--cost", "0.07"];
+    let ran = user
+        .run(
+            &[
+                &["task", "Add three words", "--allow", "shell"][..],
+                &limits,
+            ]
+            .concat(),
+        )
+        .await;
+    assert_eq!(ran.code, Some(4), "{}", ran.said);
+    // Two cents for reading and planning, two for each task. A third one has no room: a turn reserves a quarter of the limit.
+    for words in [
+        "the cost limit is reached: $0.06 of $0.07",
+        "used for 2 landed changes 4000 tokens, $0.04 (each 2000 tokens, $0.02); reading and planning 2000 tokens, $0.02",
+        "model calls 6, $0.06 of $0.07",
+        "at the price so far (a guess by the sizes of its tasks)",
+    ] {
+        assert!(ran.said.contains(words), "no {words:?} in: {}", ran.said);
+    }
+    assert_eq!(model.log().len(), 6, "nothing more is asked");
+    let ran = user
+        .run(&["resume", "--cost", "1", "--allow", "shell"])
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert!(ran.said.contains("$0.08 of $1.07"), "{}", ran.said);
+    assert_eq!(
+        model.log().len(),
+        8,
+        "only what had not landed is worked on"
+    );
+    user.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_turn_goes_past_the_cost_limit_by_one_call_at_most() {
+    let jobs = vec![Job::word("one")];
+    let crew = Crew::new("Add a word.", jobs);
+    // A Worker that writes one file after the other and never comes to an end.
+    let model = Model::start(move |request| match Role::of(request) {
+        Role::Worker => {
+            let n = request.messages.len();
+            let file = json!({ "filePath": format!("{n}.txt"), "content": "more\n" });
+            Reply::call("write", file).tokens(Tokens::new(900, 100, 500))
+        }
+        _ => crew.answer(request),
+    })
+    .await;
+    let user = User::new(
+        env!("CARGO_BIN_EXE_orchestrator"),
+        &model.url(),
+        &[("README.md", "words\n")],
+    );
+    user.home().configure(&priced(&model.url(), PRICE));
+    let ran = user
+        .run(&[
+            "task",
+            "Add a word",
+            "--allow",
+            "shell",
+            "--reviews",
+            "0",
+            "--cost",
+            "0.07",
+        ])
+        .await;
+    assert_eq!(ran.code, Some(1), "{}", ran.said);
+    assert!(
+        ran.said.contains("the cost limit is reached"),
+        "{}",
+        ran.said
+    );
+    assert!(ran.said.contains("$0.08 of $0.07"), "{}", ran.said);
+    // Seven calls are paid for, and the eighth goes past the limit. When it is told, the next one may have begun, and is
+    // broken off.
+    let calls = model.log().len();
+    assert!((8..=9).contains(&calls), "{calls} calls: {}", ran.said);
     user.deserted().await;
 }

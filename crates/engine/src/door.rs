@@ -58,6 +58,9 @@ pub enum Wish {
     Resume {
         /// Tokens added to its budget.
         more_tokens: u64,
+        /// Money added to it, in millionths of a US dollar.
+        #[serde(default)]
+        more_money: u64,
         /// Whether what is left is planned anew.
         replan: bool,
     },
@@ -82,10 +85,12 @@ impl Wish {
             Self::Steer { task, text } => Input::Steer { task, text, by },
             Self::Resume {
                 more_tokens,
+                more_money,
                 replan,
             } => Input::Resume {
                 by,
                 more_tokens,
+                more_money,
                 replan,
             },
             Self::Deliver { form } => Input::Deliver { form },

@@ -376,6 +376,7 @@ mod tests {
                 ending: Ending::Answered,
                 usage: mission::turn::Usage::NOTHING,
                 charged: 0,
+                money: 0,
             }),
         );
         assert_eq!(ask(&one, 62, "acme/large"), None);

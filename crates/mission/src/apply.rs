@@ -76,14 +76,11 @@ impl Mission {
                 self.notes.extend(notes.iter().cloned());
             }
             Event::TurnStarted { .. } => self.lends(at, event),
-            Event::TurnLent { epoch, reserved } => {
-                if let Some(lease) = self.leases.get_mut(epoch) {
-                    if !planted!("lent_tokens_uncounted") {
-                        self.budget.reserved += reserved - lease.reserved;
-                    }
-                    lease.reserved = *reserved;
-                }
-            }
+            Event::TurnLent {
+                epoch,
+                reserved,
+                money,
+            } => self.lent(*epoch, *reserved, *money),
             Event::TurnTold { epoch, n } => {
                 if let Some(lease) = self.leases.get_mut(epoch) {
                     lease.told = *n;
@@ -100,8 +97,10 @@ impl Mission {
                 ending,
                 usage,
                 charged,
+                money,
             } => {
-                self.turn_ended(at, *turn, *epoch, ending, usage, *charged);
+                let costs = (*charged, *money);
+                self.turn_ended(at, *turn, *epoch, ending, usage, costs);
             }
             Event::IntentRead { intent } => {
                 if matches!(intent, Intent::Plan { .. }) {
@@ -233,9 +232,10 @@ impl Mission {
             }
             Event::Resumed {
                 more_tokens,
+                more_money,
                 replan,
                 ..
-            } => self.resumed(at, *more_tokens, *replan),
+            } => self.resumed(at, (*more_tokens, *more_money), *replan),
             Event::DeliverAsked { .. }
             | Event::DeliveryPlanned { .. }
             | Event::Delivered { .. }
@@ -369,6 +369,7 @@ impl Mission {
         }
         self.reckon_paths();
         self.fan_out();
+        self.reckon_forecast();
         let first = |id: &&TaskId| self.tasks[id].task.needs.is_empty();
         let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
         self.deal(&first);
@@ -422,8 +423,8 @@ impl Mission {
         self.before_checked(id);
     }
 
-    fn resumed(&mut self, at: Timestamp, more_tokens: u64, replan: bool) {
-        self.budget.limit = self.budget.limit.saturating_add(more_tokens);
+    fn resumed(&mut self, at: Timestamp, more: (u64, u64), replan: bool) {
+        self.spends_more(more.0, more.1);
         self.deadline = at + self.terms.mission;
         self.cancelled = false;
         self.slots = slots_of(&self.terms);
@@ -461,6 +462,7 @@ impl Mission {
                 let task = self.task_mut(id);
                 (task.tries, task.faults, task.refusals, task.conflicts) = (0, 0, 0, 0);
                 (task.review_rejections, task.review_faults) = (0, 0);
+                task.forgiven = task.tokens;
                 task.ended = None;
                 self.set_state(id, State::Ready);
             }
@@ -530,6 +532,8 @@ impl TaskState {
             started: None,
             ended: None,
             tokens: 0,
+            money: 0,
+            forgiven: 0,
         }
     }
 }

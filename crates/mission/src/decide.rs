@@ -31,7 +31,7 @@ pub(crate) fn done(events: Vec<Event>) -> Decided {
     (events, Reply::Done)
 }
 
-fn stale() -> Decided {
+pub(crate) fn stale() -> Decided {
     (Vec::new(), Reply::Stale)
 }
 
@@ -63,7 +63,7 @@ impl Mission {
                 Some(lease) => done(self.turn_replied(now, epoch, lease, outcome, work)),
                 None => self.stale_turn(now, epoch, outcome, work),
             },
-            Input::TurnUsed { epoch, tokens } => self.turn_used(now, epoch, tokens),
+            Input::TurnUsed { epoch, usage } => self.turn_used(now, epoch, usage),
             Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
             asked @ (Input::ModelNamed { .. } | Input::Held { .. } | Input::Waits { .. }) => {
                 self.decide_asked(now, asked)
@@ -144,8 +144,9 @@ impl Mission {
             Input::Resume {
                 by,
                 more_tokens,
+                more_money,
                 replan,
-            } => self.resume(named(&by), more_tokens, replan),
+            } => self.resume(named(&by), (more_tokens, more_money), replan),
             Input::Deliver { form } => self.deliver(form),
             Input::Undo { by } => self.undo(named(&by)),
         }

@@ -1,6 +1,7 @@
 //! What has happened, in the past tense. The only type of the core that is stored.
 
 mod name;
+mod purpose;
 
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
@@ -15,6 +16,7 @@ use crate::time::{Millis, Timestamp};
 use crate::todo::TodoEdit;
 use crate::turn::{Failure, Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
+pub use purpose::Purpose;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -55,36 +57,6 @@ impl fmt::Display for Turn {
             Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
         }
     }
-}
-
-/// Why a gate is run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "why")]
-pub enum Purpose {
-    /// To know what the project's gate says of the untouched base.
-    Baseline,
-    /// To see whether the combined tree may land.
-    Landing {
-        /// Which landing.
-        n: u32,
-    },
-    /// To see whether a task without an agent holds.
-    Task {
-        /// Which.
-        task: TaskId,
-    },
-    /// To prove an attempt on its own tree.
-    Attempt {
-        /// Which.
-        attempt: AttemptId,
-    },
-    /// To learn what an acceptance command says before the work.
-    Before {
-        /// Whose command.
-        task: TaskId,
-    },
-    /// To prove the whole at the end.
-    Seal,
 }
 
 /// How a turn's lease ended.
@@ -231,6 +203,9 @@ pub enum Event {
         deadline: Timestamp,
         /// What it may use of the token budget.
         reserved: u64,
+        /// What it may use of the money, in millionths of a US dollar; 0 without a limit or a known price.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        money: u64,
         /// Where it works: the lane's number, from 1, apart for Workers and others.
         lane: u32,
         /// The commit that it starts from.
@@ -244,6 +219,9 @@ pub enum Event {
         epoch: Epoch,
         /// What it may use from now on, in all.
         reserved: u64,
+        /// The same of the money.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        money: u64,
     },
     /// A running turn was told what a person said after it had begun: it stands where the agent reads it next.
     TurnTold {
@@ -269,6 +247,9 @@ pub enum Event {
         usage: Usage,
         /// What it counts for in the budget: the tokens used, or its whole reservation where they are unknown.
         charged: u64,
+        /// What it counts for of the money: its cost, or what so many tokens cost by what was told so far.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        money: u64,
     },
     /// The agents' host said which model carries a role out where nothing else is said.
     ModelNamed {
@@ -531,6 +512,9 @@ pub enum Event {
         by: String,
         /// Tokens added to the budget.
         more_tokens: u64,
+        /// Money added to it, in millionths of a US dollar.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        more_money: u64,
         /// Whether what is left is planned anew; what had finished is found again by what was asked.
         replan: bool,
     },
@@ -585,4 +569,10 @@ pub enum Event {
         /// Why.
         why: String,
     },
+}
+
+/// Whether a number need not be stored.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "that is how serde asks")]
+fn is_nothing(n: &u64) -> bool {
+    *n == 0
 }

@@ -79,6 +79,8 @@ impl Mission {
                 About::Permission { epoch, .. } if !self.leases.contains_key(&epoch) => {
                     Some("withdrawn")
                 }
+                // Money is not spent, nor a plan thrown away, because nobody was there.
+                About::Plan if !self.terms.attended && question.deadline > now => None,
                 _ if !self.terms.attended => Some("policy"),
                 _ if self.paused.is_none()
                     && question.deadline <= now
@@ -176,19 +178,7 @@ impl Mission {
                     n: self.planning.n + 1,
                 },
             ),
-            Phase::Running if self.terms.approve && !self.approval_asked => {
-                vec![Event::Asked {
-                    id: QuestionId(self.last_question + 1),
-                    about: About::Plan,
-                    text: match self.tasks.len() {
-                        1 => "Carry out this plan of one task?".to_owned(),
-                        n => format!("Carry out this plan of {n} tasks?"),
-                    },
-                    choices: vec!["yes".into(), "no".into()],
-                    default: "no".into(),
-                    deadline: now + limits::QUESTION,
-                }]
-            }
+            Phase::Running if !self.approval_asked && !self.winding_down() => self.ask_word(now),
             _ => Vec::new(),
         }
     }
@@ -200,26 +190,13 @@ impl Mission {
 
     fn start_short(&self, now: Timestamp, turn: Turn) -> Vec<Event> {
         let base = self.base.as_ref().map(|base| base.commit.clone());
-        self.start_turn(
-            now,
-            turn,
-            limits::RESERVE_SHORT,
-            limits::SHORT_TURN,
-            1,
-            base,
-            None,
-        )
+        self.start_turn(now, turn, limits::SHORT_TURN, 1, base, None)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one lease has this many facts, and only three callers state them"
-    )]
     fn start_turn(
         &self,
         now: Timestamp,
         turn: Turn,
-        reserve: u64,
         limit: Millis,
         lane: u32,
         base: Option<CommitId>,
@@ -232,21 +209,9 @@ impl Mission {
         let Some(model) = self.choose_model(now, turn.role()) else {
             return Vec::new();
         };
-        // A small budget is lent in quarters, so that a mission with little may still begin.
-        let reserved = reserve.min(self.budget.limit / 4).max(1);
         let left = self.deadline.since(now);
-        let lacks = if self.budget.free() < reserved {
-            let (spent, limit) = (self.budget.spent, self.budget.limit);
-            Some(format!("the token budget is spent: {spent} of {limit}"))
-        } else if left < self.least_time() && !planted!("turn_started_without_time") {
-            Some(format!(
-                "of its time of {} too little is left for another turn",
-                self.terms.mission
-            ))
-        } else {
-            None
-        };
-        if let Some(why) = lacks {
+        let (reserved, money) = self.reservation(turn);
+        if let Some(why) = self.lacks(turn, left) {
             // What was paid for already is gated, landed and decided first; none of it needs a token or much time.
             let rests = self.leases.is_empty()
                 && self.gate_leases.is_empty()
@@ -266,6 +231,7 @@ impl Mission {
             epoch: self.next_epoch(),
             deadline,
             reserved,
+            money,
             lane,
             base,
             from,
@@ -275,7 +241,7 @@ impl Mission {
     }
 
     /// With less time than this no turn is begun; of a short mission it is a small part.
-    fn least_time(&self) -> Millis {
+    pub(crate) fn least_time(&self) -> Millis {
         Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST)
     }
 
@@ -442,15 +408,7 @@ impl Mission {
             n: task.reviews + 1,
         };
         let commit = task.work.as_ref().map(|work| work.commit.clone());
-        self.start_turn(
-            now,
-            turn,
-            limits::RESERVE_SHORT,
-            limits::SHORT_TURN,
-            lane,
-            commit,
-            None,
-        )
+        self.start_turn(now, turn, limits::SHORT_TURN, lane, commit, None)
     }
 
     fn start_work(&self, now: Timestamp) -> Vec<Event> {
@@ -462,6 +420,9 @@ impl Mission {
             return Vec::new();
         };
         let task = &self.tasks[&id];
+        if let Some(why) = self.task_spent(task, 0) {
+            return vec![Event::TaskFailed { task: id, why }];
+        }
         let n = if task.spent { task.n + 1 } else { task.n };
         let attempt = AttemptId { task: id, n };
         // An attempt that goes on keeps what it stands on; a new one stands on what has landed by now.
@@ -473,7 +434,6 @@ impl Mission {
         self.start_turn(
             now,
             Turn::Work { attempt },
-            limits::RESERVE_WORK,
             self.terms.attempt,
             lane,
             base,

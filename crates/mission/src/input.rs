@@ -63,8 +63,8 @@ pub enum Input {
     TurnUsed {
         /// Its lease.
         epoch: Epoch,
-        /// Tokens so far.
-        tokens: u64,
+        /// What it used so far.
+        usage: crate::turn::Usage,
     },
     /// The agents' host says which model it asks.
     ModelNamed {
@@ -235,6 +235,8 @@ pub enum Input {
         by: String,
         /// Tokens added to its budget.
         more_tokens: u64,
+        /// Money added to it, in millionths of a US dollar; where it had no limit there is none after it either.
+        more_money: u64,
         /// Whether what is left is planned anew.
         replan: bool,
     },

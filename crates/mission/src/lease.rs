@@ -14,6 +14,8 @@ pub struct Lease {
     pub deadline: Timestamp,
     /// What it may use.
     pub reserved: u64,
+    /// What it may use of the money.
+    pub money: u64,
     /// Where it works.
     pub lane: u32,
     /// Since when.

@@ -82,6 +82,23 @@ pub const SILENCE: Millis = Millis::from_mins(5);
 pub const MISSION: Millis = Millis(4 * 60 * 60 * 1000);
 /// Tokens that a mission may use, cached ones included.
 pub const TOKENS: u64 = 5_000_000;
+/// Turns that may ask a model between a mission's opening (or its resume after the end) and its seal: each task of the
+/// largest plan has five. Every turn is one agent, and none of them begins agents of its own, so that this bounds the
+/// agents as well.
+pub const TURNS: u32 = 1_000;
+/// Model calls that a Worker's turn may make in a row before its host asks it for its answer. A task of an hour makes
+/// about a hundred.
+pub const STEPS_WORK: u32 = 200;
+/// The same for every other turn, which reads and writes nothing.
+pub const STEPS_SHORT: u32 = 60;
+/// One task may use one part in so many of a mission's tokens where it is not the only one: whatever it does, others go
+/// on.
+pub const TASK_SHARE: u64 = 2;
+/// What a task of each size is forecast to use while nothing is learned: a guess, and told as one. The largest is what an
+/// attempt reserves.
+pub const FORECAST: [u64; 3] = [80_000, 200_000, 400_000];
+/// What a review is forecast to use.
+pub const FORECAST_REVIEW: u64 = 40_000;
 /// How long a question waits for a person before its default is taken.
 pub const QUESTION: Millis = Millis::from_mins(60);
 /// How long a permission that an agent waits for stays open; the agent's turn stands still meanwhile.

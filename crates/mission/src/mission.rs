@@ -116,6 +116,8 @@ pub struct Mission {
     pub(crate) evidence: BTreeMap<(TreeId, Digest, Digest), Evidence>,
     pub(crate) lost: BTreeMap<(TreeId, Digest), u32>,
     pub(crate) budget: Budget,
+    /// Whether the plan is forecast to use more than it may without a person's word.
+    pub(crate) wants_word: bool,
     pub(crate) questions: BTreeMap<QuestionId, Question>,
     pub(crate) last_question: u32,
     /// Kinds of things that a person has allowed for the whole mission, and when.
@@ -246,7 +248,8 @@ impl Mission {
             epoch: Epoch(0),
             evidence: BTreeMap::new(),
             lost: BTreeMap::new(),
-            budget: Budget::of(terms.tokens),
+            budget: Budget::of(terms.tokens, terms.micro_usd),
+            wants_word: false,
             terms,
             questions: BTreeMap::new(),
             last_question: 0,

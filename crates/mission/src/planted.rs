@@ -59,6 +59,11 @@ pub const ALL: &[&str] = &[
     "hold_ignored",
     "hold_wakes_nobody",
     "hold_uses_up_attempt",
+    "money_unlimited",
+    "turns_unlimited",
+    "task_unlimited",
+    "review_not_held",
+    "forecast_ignored",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

@@ -143,6 +143,10 @@ pub struct TaskState {
     pub ended: Option<Timestamp>,
     /// Tokens that it was charged for.
     pub tokens: u64,
+    /// The same in money, in millionths of a US dollar; nothing where no price is known.
+    pub money: u64,
+    /// The tokens that do not count against what one task may use: a person let it go on after them.
+    pub forgiven: u64,
 }
 
 impl TaskState {

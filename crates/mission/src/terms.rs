@@ -17,6 +17,19 @@ pub struct Terms {
     pub review_rounds: u32,
     /// Tokens in all.
     pub tokens: u64,
+    /// Money in all, in millionths of a US dollar; `None` leaves it to the tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_usd: Option<u64>,
+    /// Tokens that one task may use, all its attempts and reviews together; `None` is half of all, or all of a plan of one
+    /// task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_tokens: Option<u64>,
+    /// Turns that may ask a model until the seal; `None` is [`limits::TURNS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
+    /// A plan that is forecast to use more tokens than this waits for a person's word; `None` is what is left of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask_above: Option<u64>,
     /// The longest that one attempt may take.
     pub attempt: Millis,
     /// The longest that the mission may run until its seal.
@@ -42,6 +55,10 @@ impl Default for Terms {
             attempts: limits::ATTEMPTS,
             review_rounds: limits::REVIEW_ROUNDS,
             tokens: limits::TOKENS,
+            micro_usd: None,
+            task_tokens: None,
+            turns: None,
+            ask_above: None,
             attempt: limits::ATTEMPT,
             mission: limits::MISSION,
             acceptance: Millis::from_mins(15),

@@ -188,6 +188,15 @@ impl Home {
     }
 }
 
+/// The same, where every token of the model costs so many US dollars a million, cached or not.
+pub fn priced(model_url: &str, dollars: f64) -> Value {
+    let mut config = config(model_url);
+    config["provider"]["mock"]["models"]["m1"]["cost"] = json!({
+        "input": dollars, "output": dollars, "cache_read": dollars, "cache_write": dollars,
+    });
+    config
+}
+
 /// A configuration with one provider, `mock`, and its one model, `m1`.
 pub fn config(model_url: &str) -> Value {
     json!({

@@ -3,6 +3,7 @@
 
 use super::server::Wishes;
 use crate::ShellRule;
+use mission::limits;
 use mission::turn::Role;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -41,6 +42,14 @@ pub(super) fn with_wish(role: Role, wish: Option<&String>) -> String {
     }
 }
 
+/// The most model calls of a turn in a row; after them the agent has to answer with what it has.
+fn steps(role: Role) -> u32 {
+    match role {
+        Role::Worker => limits::STEPS_WORK,
+        Role::Commander | Role::Planner | Role::Reviewer => limits::STEPS_SHORT,
+    }
+}
+
 const ROLES: [Role; 4] = [Role::Commander, Role::Planner, Role::Worker, Role::Reviewer];
 
 /// The configuration that comes last and makes the server ours: our agents, and none of the programs that the user has
@@ -55,6 +64,7 @@ pub(super) fn content(before: Option<Value>, mcp: &[String], wishes: &Wishes) ->
                 "hidden": true,
                 "description": format!("The {role} of opencode-orchestrator; started by it, not by hand."),
                 "prompt": with_wish(*role, wishes.get(&agent_name(*role))),
+                "steps": steps(*role),
                 // The rules of a turn stand in its session; an agent without one may do nothing.
                 "permission": { "*": "deny" },
             });

@@ -322,6 +322,7 @@ fn terms() -> Terms {
     Terms {
         review_rounds: 0,
         tokens: u64::MAX / 2,
+        turns: Some(u32::MAX),
         mission: Millis(u64::MAX / 2),
         deliver: Deliver::None,
         ..Terms::default()

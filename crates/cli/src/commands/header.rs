@@ -3,6 +3,7 @@
 use crate::view::{self, escape};
 use engine::layout::Layout;
 use mission::mission::Mission;
+use mission::spending::dollars;
 use mission::terms::Terms;
 use mission::time::Millis;
 use std::path::Path;
@@ -22,8 +23,11 @@ fn path(path: &Path) -> String {
 pub(super) fn first(request: &str, project: &Path, terms: &Terms, silence: Millis) {
     row("request", &escape::short(request, 160));
     row("folder", &path(project));
+    let cost = terms.micro_usd.map_or(String::new(), |micro| {
+        format!("{} where prices are known, ", dollars(micro))
+    });
     let limits = format!(
-        "{} workers, {} attempts, {} review rounds, {} tokens, {}",
+        "{} workers, {} attempts, {} review rounds, {} tokens, {cost}{}",
         terms.workers, terms.attempts, terms.review_rounds, terms.tokens, terms.mission
     );
     row("limits", &limits);

@@ -43,9 +43,9 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
             Settled::Done if whole && !args.replan => return Ok(host::finish(&mission, style)),
             Settled::Done | Settled::Nothing => {}
         }
-        if mission.outcome().is_none() && (args.replan || args.tokens > 0) {
+        if mission.outcome().is_none() && (args.replan || args.tokens > 0 || args.cost > 0) {
             view::note(&format!(
-                "{id} has not ended: it goes on as it was, without --tokens and --replan. They count once it has"
+                "{id} has not ended: it goes on as it was, without --tokens, --cost and --replan. They count once it has"
             ));
         }
         let place = store.layout.mission(&mission.full_name());
@@ -61,11 +61,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         let ready = means.ready().await?;
         if mission.outcome().is_some() || mission.pause().is_some() {
             let other = mission.outcome().is_some();
-            let wish = Wish::Resume {
-                more_tokens: if other { args.tokens } else { 0 },
-                replan: other && args.replan,
-            };
-            let (told, _) = host::wish(&store, id, wish).await?;
+            let (told, _) = host::wish(&store, id, wish(args, other)).await?;
             host::told(told)?;
         }
         host::keep_agent(&means.chosen, &place)
@@ -93,13 +89,19 @@ async fn goes_on_elsewhere(store: &Store, args: &ResumeArgs, id: MissionId) -> R
         view::note(&format!("{id} is running already; following it"));
         return Ok(());
     }
-    let wish = Wish::Resume {
-        more_tokens: args.tokens,
-        replan: args.replan,
-    };
-    host::told(host::wish(store, id, wish).await?.0)?;
+    host::told(host::wish(store, id, wish(args, true)).await?.0)?;
     view::note(&format!("{id} goes on after its pause; following it"));
     Ok(())
+}
+
+/// To go on, with what more was said if that counts.
+fn wish(args: &ResumeArgs, more: bool) -> Wish {
+    let only = |n: u64| if more { n } else { 0 };
+    Wish::Resume {
+        more_tokens: only(args.tokens),
+        more_money: only(args.cost),
+        replan: more && args.replan,
+    }
 }
 
 /// What is known before the agent's host has started.

@@ -22,7 +22,10 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
     // Whoever wants to see the plan first wants to be asked, from wherever that may be answered.
     let attended = (places::attended() || args.approve) && !args.yes;
     let approve = args.approve && !args.yes;
-    let terms = begin::terms(&config, &args.limits, args.deliver, approve, attended)?;
+    let mut terms = begin::terms(&config, &args.limits, args.deliver, approve, attended)?;
+    if args.yes {
+        terms.ask_above = Some(u64::MAX);
+    }
     let layout = places::layout()?;
     places::roomy(&layout)?;
     if !args.json {

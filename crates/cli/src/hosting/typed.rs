@@ -172,6 +172,7 @@ impl Hosting {
         if paused || over {
             let wish = Wish::Resume {
                 more_tokens: 0,
+                more_money: 0,
                 replan: false,
             };
             let (told, _) = host::wish(&self.store, id, wish).await?;

@@ -45,7 +45,7 @@ pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
         "tokens_reported": budget.reported,
         "tokens_unknown": budget.unknown,
         "model_calls": budget.calls,
-        "micro_usd": budget.micro_usd,
+        "cost": super::cost::machines(mission),
         "pace": super::pace::machines(mission),
         "asked": super::asked::machines(mission),
     })
@@ -62,6 +62,7 @@ pub(crate) fn task(mission: &Mission, task: &TaskState) -> Value {
         "proof": proof,
         "attempt": task.n,
         "tokens": task.tokens,
+        "micro_usd": task.money,
         "history": history.map(|(attempt, why)| json!({ "attempt": attempt, "why": mission.told(why) })).collect::<Vec<_>>(),
     })
 }

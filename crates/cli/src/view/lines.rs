@@ -210,7 +210,7 @@ fn ended(mission: &Mission, turn: &Turn, ending: &Ending) -> Option<String> {
         }
         Ending::Failed { why, .. } => format!("{who} failed: {why}"),
         Ending::Expired => format!("{who} ran out of time"),
-        Ending::Overspent => format!("{who} was ended: the token budget is spent"),
+        Ending::Overspent => format!("{who} was ended: it used all that there was for it"),
         Ending::Cancelled => format!("{who} is cancelled"),
     })
 }

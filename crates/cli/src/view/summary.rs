@@ -8,7 +8,6 @@ use mission::mission::{Delivery, Evidence, Mission, State, TaskState};
 use mission::plan::TaskKind;
 use mission::seal::Outcome;
 use mission::terms::Deliver;
-use mission::time::Timestamp;
 use mission::turn::Intent;
 use std::fmt::Write as _;
 
@@ -63,7 +62,7 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     }
     write!(out, "\n{}", pace::lines(mission)).ok();
     out.push_str(&super::asked::lines(mission, mission.last()));
-    writeln!(out, "{}", cost(mission, mission.last())).ok();
+    out.push_str(&super::cost::lines(mission, mission.last()));
     writeln!(out, "{}", delivery(mission)).ok();
     out
 }
@@ -192,29 +191,6 @@ fn proved(mission: &Mission, out: &mut String) {
     if !lines.is_empty() {
         write!(out, "\nproved by\n{lines}").ok();
     }
-}
-
-/// Time until now and tokens, in one line.
-pub(crate) fn cost(mission: &Mission, now: Timestamp) -> String {
-    let budget = mission.budget();
-    let money = match budget.micro_usd {
-        0 => String::new(),
-        micro => format!(", ${}.{:02}", micro / 1_000_000, micro % 1_000_000 / 10_000),
-    };
-    let unknown = match budget.unknown {
-        true => format!(
-            " ({} of them reported; turns that were cut off or did not say count as reserved)",
-            budget.reported
-        ),
-        false => String::new(),
-    };
-    format!(
-        "time {}, tokens {} of {}{unknown}, model calls {}{money}",
-        mission.running_for(now),
-        budget.spent,
-        budget.limit,
-        budget.calls
-    )
 }
 
 /// Where the result's way to the user is, in one line.

@@ -19,6 +19,7 @@ mod kept;
 mod kill;
 mod looked;
 mod owner;
+mod paid;
 mod places;
 mod set_ups;
 mod steered;

@@ -80,6 +80,7 @@ pub(crate) struct Audit {
     limit: u64,
     /// What turns have used beyond what they had reserved, since a turn was last admitted.
     beyond: u64,
+    purse: charge::Purse,
     /// What was last told of the use of a running turn.
     used: BTreeMap<Epoch, u64>,
     gates: BTreeMap<Epoch, (TreeId, Digest)>,
@@ -168,6 +169,7 @@ impl Audit {
             live: BTreeMap::new(),
             spent: 0,
             limit: scenario.terms.tokens,
+            purse: charge::Purse::new(&scenario.terms),
             gates: BTreeMap::new(),
             evidence: BTreeMap::new(),
             environment: None,
@@ -202,6 +204,15 @@ impl Audit {
         }
     }
 
+    fn resumed(&mut self, more_tokens: u64, more_money: u64) {
+        (self.sealed, self.cleaned) = (None, false);
+        self.purse.resumed(more_money, &self.given_up);
+        self.limit = self.limit.saturating_add(more_tokens);
+        for task in std::mem::take(&mut self.given_up) {
+            self.tries.insert(task, 0);
+        }
+    }
+
     /// A reply whose lease, landing or delivery is over means nothing.
     pub(crate) fn input(&mut self, mission: &Mission, now: Timestamp, input: &Input) {
         if self.is_stale(mission, input) {
@@ -210,9 +221,11 @@ impl Audit {
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
         } else if let Input::Sampled { sample } = input {
             self.looked_at(mission, now, sample);
-        } else if let Input::TurnUsed { epoch, tokens } = input {
+        } else if let Input::TurnUsed { epoch, usage } = input {
+            let tokens = usage.tokens().unwrap_or(0);
+            self.is_bound(mission, now, input, (*epoch, tokens, usage.micro_usd));
             let used = self.used.entry(*epoch).or_default();
-            *used = (*used).max(*tokens);
+            *used = (*used).max(tokens);
         }
     }
 
@@ -332,6 +345,7 @@ impl Audit {
             "time ran backwards in the journal"
         );
         self.last = recorded.at;
+        self.purse.word(&recorded.event, &self.asked);
         self.events.push(recorded.clone());
         let event = &recorded.event;
         self.scheduled(event);
@@ -370,13 +384,11 @@ impl Audit {
                 tree,
                 ..
             } => self.sealed(*outcome, commit.as_ref(), tree.as_ref(), git),
-            Event::Resumed { more_tokens, .. } => {
-                (self.sealed, self.cleaned) = (None, false);
-                self.limit = self.limit.saturating_add(*more_tokens);
-                for task in std::mem::take(&mut self.given_up) {
-                    self.tries.insert(task, 0);
-                }
-            }
+            Event::Resumed {
+                more_tokens,
+                more_money,
+                ..
+            } => self.resumed(*more_tokens, *more_money),
             Event::DeliverAsked { .. } => self.deliveries += 1,
             Event::Delivered { .. } => self.handed.push(self.deliveries),
             Event::UndoAsked { .. } => self.undos += 1,

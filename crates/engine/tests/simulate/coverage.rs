@@ -179,6 +179,12 @@ fn rejected(rejection: &Rejection) -> &'static str {
 fn halted(why: &str) -> &'static str {
     let starts = [
         ("the token budget is spent", "halted: the budget is spent"),
+        (
+            "the cost limit is reached",
+            "halted: the cost limit is reached",
+        ),
+        ("its 20 turns", "halted: its turns are used up"),
+        ("its 60 turns", "halted: its turns are used up"),
         ("its time of", "halted: the time is over"),
         ("of its time of", "halted: too little time is left"),
         ("the check", "halted: a check could not be run"),

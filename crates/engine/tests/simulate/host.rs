@@ -134,7 +134,7 @@ impl Deed {
     }
 }
 
-fn used(rng: &mut Rng, session: &Session) -> Usage {
+fn used(rng: &mut Rng, scenario: &Scenario, session: &Session) -> Usage {
     // Most are refused before their first call.
     if session.deed == Deed::Refused && session.tokens == 0 {
         return Usage::default();
@@ -146,12 +146,7 @@ fn used(rng: &mut Rng, session: &Session) -> Usage {
             ..Usage::default()
         };
     }
-    Usage {
-        input: Some(session.tokens),
-        output: Some(0),
-        calls: 1,
-        ..Usage::default()
-    }
+    scenario.purse.used(session.tokens)
 }
 
 /// How a turn ends, and what its workspace holds then.
@@ -163,7 +158,7 @@ pub(crate) fn end(
     lease: &Lease,
     key: Option<&str>,
 ) -> (Outcome, Option<Work>) {
-    let usage = used(rng, session);
+    let usage = used(rng, scenario, session);
     let goal = key.and_then(|key| scenario.goal(key));
     match session.deed {
         Deed::Refused => {

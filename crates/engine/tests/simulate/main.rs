@@ -12,6 +12,7 @@ mod git;
 mod host;
 mod people;
 mod perform;
+mod purse;
 mod rng;
 mod scenario;
 mod story;

@@ -71,6 +71,7 @@ impl World {
         let goes_on = Input::Resume {
             by: me(),
             more_tokens: 0,
+            more_money: 0,
             replan: false,
         };
         if mission.pause().is_some() && (self.calm || self.rng.chance(300)) {
@@ -92,6 +93,7 @@ impl World {
             3 => Some(Input::Resume {
                 by: me(),
                 more_tokens: 1,
+                more_money: 0,
                 replan: false,
             }),
             4..12 => self.edit(mission),
@@ -185,6 +187,7 @@ impl World {
                 Some(Input::Resume {
                     by: me(),
                     more_tokens,
+                    more_money: more_tokens * 3,
                     replan,
                 })
             }

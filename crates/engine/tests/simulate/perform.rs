@@ -366,7 +366,10 @@ impl World {
             return;
         };
         if let Some(life) = self.listens(epoch) {
-            let input = Some(Input::TurnUsed { epoch, tokens });
+            let input = Some(Input::TurnUsed {
+                epoch,
+                usage: self.scenario.purse.used(tokens),
+            });
             self.says(0, life, name.to_owned(), input, false, None);
         }
     }

@@ -1,6 +1,7 @@
 //! What kind of world a seed gives: the work to be done, the gates of the project, the terms, and how bad things get.
 
 use crate::git::Tree;
+use crate::purse::Purse;
 use crate::rng::Rng;
 use crate::weather::Weather;
 use mission::gate::{Gate, GateKind, GateResult, Program, TestCount};
@@ -116,6 +117,7 @@ pub(crate) struct Scenario {
     pub(crate) calm_after: u64,
     pub(crate) base: Tree,
     pub(crate) weather: Weather,
+    pub(crate) purse: Purse,
 }
 
 impl Scenario {
@@ -146,6 +148,7 @@ impl Scenario {
             calm_after: rng.range(250, 700),
             base,
             weather: Weather::default(),
+            purse: Purse::default(),
         }
     }
 
@@ -153,6 +156,15 @@ impl Scenario {
     pub(crate) fn with_weather(mut self, seed: u64) -> Self {
         self.weather = Weather::draw(&mut Rng::new(!seed));
         self.terms.fallbacks = self.weather.fallbacks();
+        self
+    }
+
+    /// So has the purse.
+    pub(crate) fn with_purse(mut self, seed: u64) -> Self {
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x70757273);
+        if rng.chance(500) {
+            self.purse = Purse::draw(&mut rng, &mut self.terms);
+        }
         self
     }
 

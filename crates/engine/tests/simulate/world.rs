@@ -150,7 +150,7 @@ fn owner(life: u64) -> Owner {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::new(&mut rng).with_weather(seed);
+        let scenario = Scenario::new(&mut rng).with_weather(seed).with_purse(seed);
         tell!("seed {seed}: {:?}, {:?}", scenario.terms, scenario.faults);
         let mut store = [0; 16];
         store[..8].copy_from_slice(&seed.to_be_bytes());
@@ -264,8 +264,9 @@ impl World {
             let enough = good && self.scenario.goals.len() >= crate::people::MOST_GOALS;
             return enough || outcome == mission::seal::Outcome::Answered;
         }
-        // A mission with little time is cut short again and again, however well it goes; that tries nobody's patience yet.
-        let cut = |why: &String| why.contains("its time of");
+        // A mission with little time or few turns is cut short again and again, however well it goes; that tries nobody's
+        // patience yet.
+        let cut = |why: &String| why.contains("its time of") || why.contains("turns are used up");
         let cut = mission.reasons().iter().any(cut);
         let enough = self.resumes >= PATIENCE || self.cut_short >= MOST_CUT_SHORT;
         if good || enough || mission.base().is_none() {
@@ -288,6 +289,7 @@ impl World {
         let input = Input::Resume {
             by: "patience".into(),
             more_tokens: 1_000_000_000,
+            more_money: 1_000_000_000_000,
             replan,
         };
         self.audit.patience(self.resumes + self.cut_short);

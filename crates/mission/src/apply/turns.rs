@@ -11,6 +11,7 @@ impl Mission {
             epoch,
             deadline,
             reserved,
+            money,
             lane,
             base,
             from,
@@ -22,6 +23,7 @@ impl Mission {
             turn: *turn,
             deadline: *deadline,
             reserved: *reserved,
+            money: *money,
             lane: *lane,
             since: at,
             base: base.clone(),
@@ -36,6 +38,7 @@ impl Mission {
 
     fn turn_started(&mut self, at: Timestamp, epoch: Epoch, lease: Lease) {
         self.budget.reserved += lease.reserved;
+        self.budget.money.reserved += lease.money;
         self.deadlines.insert((lease.deadline, epoch));
         self.epoch = self.epoch.max(epoch);
         match lease.turn {
@@ -77,7 +80,7 @@ impl Mission {
         epoch: Epoch,
         ending: &Ending,
         usage: &Usage,
-        charged: u64,
+        (charged, money): (u64, u64),
     ) {
         if let Some(lease) = self.leases.remove(&epoch) {
             if let (Turn::Work { attempt }, Ending::Answered) = (turn, ending) {
@@ -87,33 +90,32 @@ impl Mission {
             self.turn_at_model_ended(at, &lease, ending);
             if !(planted!("reservation_leaked_on_cancel") && *ending == Ending::Cancelled) {
                 self.budget.reserved -= lease.reserved;
+                self.budget.money.reserved -= lease.money;
             }
         }
         self.slot_ended(turn, ending);
         self.release(epoch, Some(ending));
-        self.budget.spent = self.budget.spent.saturating_add(charged);
-        self.budget.calls += u64::from(usage.calls);
-        match usage.tokens() {
-            Some(tokens) => self.budget.reported = self.budget.reported.saturating_add(tokens),
-            None => self.budget.unknown = true,
-        }
-        self.budget.micro_usd = self
-            .budget
-            .micro_usd
-            .saturating_add(usage.micro_usd.unwrap_or(0));
+        self.budget.ended(usage, charged, money);
         let seed = format!("{}/{turn}/{}", self.nonce, epoch.0);
         match turn {
             Turn::Intent { .. } => self.reading.ended(at, ending, &seed),
             Turn::Plan { .. } => self.planning.ended(at, ending, &seed),
             Turn::Work { attempt } => {
-                self.task_mut(attempt.task).tokens += charged;
+                self.charge(attempt.task, charged, money);
                 self.work_ended(attempt, ending);
             }
             Turn::Review { attempt, .. } => {
-                self.task_mut(attempt.task).tokens += charged;
+                self.charge(attempt.task, charged, money);
                 self.review_ended(at, attempt, ending, &seed);
             }
         }
+    }
+
+    /// What a turn counts for is its task's.
+    fn charge(&mut self, id: TaskId, charged: u64, money: u64) {
+        let task = self.task_mut(id);
+        task.tokens = task.tokens.saturating_add(charged);
+        task.money = task.money.saturating_add(money);
     }
 
     pub(super) fn work_ended(&mut self, attempt: AttemptId, ending: &Ending) {

@@ -191,9 +191,10 @@ impl Mission {
         }
     }
 
-    pub(super) fn resume(&self, by: String, more_tokens: u64, replan: bool) -> Decided {
+    pub(super) fn resume(&self, by: String, more: (u64, u64), replan: bool) -> Decided {
+        let (more_tokens, more_money) = more;
         let Some(outcome) = self.outcome else {
-            return match (&self.paused, more_tokens > 0 || replan) {
+            return match (&self.paused, more != (0, 0) || replan) {
                 _ if self.winding_down() => refused(Refusal::Ending),
                 (Some(_), false) => done(vec![Event::Unpaused { by }]),
                 (Some(_), true) => refused(Refusal::Paused),
@@ -216,6 +217,7 @@ impl Mission {
             _ => done(vec![Event::Resumed {
                 by,
                 more_tokens,
+                more_money,
                 replan,
             }]),
         }

@@ -5,35 +5,6 @@ use crate::governor::provider_of;
 use crate::time::Millis;
 
 impl Mission {
-    pub(super) fn turn_used(&self, now: Timestamp, epoch: Epoch, tokens: u64) -> Decided {
-        let Some(lease) = self.leases.get(&epoch) else {
-            return stale();
-        };
-        let is_news = tokens > 0 && self.is_first_served(now, lease);
-        let served = is_news.then_some(Event::TurnServed { epoch });
-        let mut events: Vec<Event> = served.into_iter().collect();
-        if tokens <= lease.reserved {
-            return done(events);
-        }
-        // It is lent more in steps, so that two turns never count on the same tokens and few events tell of it.
-        let over = tokens - lease.reserved;
-        let step = over.max(limits::RESERVE_STEP).min(self.budget.free());
-        if step >= over {
-            let reserved = lease.reserved + step;
-            events.push(Event::TurnLent { epoch, reserved });
-            return done(events);
-        }
-        let usage = Usage {
-            input: Some(tokens),
-            output: Some(0),
-            ..Usage::default()
-        };
-        let why = "it used more tokens than the budget had to lend".to_owned();
-        let then = self.after_failure(now, lease.turn, Failure::Overflow, &why);
-        events.extend(self.end_turn(epoch, lease, Ending::Overspent, usage, then));
-        done(events)
-    }
-
     /// What is told of whom a turn is asked of, and whether it may be.
     pub(super) fn decide_asked(&self, now: Timestamp, input: Input) -> Decided {
         match input {
@@ -131,14 +102,19 @@ impl Mission {
         let nothing = matches!(ending, Ending::Refused { .. })
             && usage.calls == 0
             && !planted!("refusal_charged");
-        let unknown = if nothing { 0 } else { lease.reserved };
-        let charged = usage.tokens().unwrap_or(unknown);
+        let unknown = if nothing {
+            (0, 0)
+        } else {
+            (lease.reserved, lease.money)
+        };
+        let (charged, money) = self.charged(&usage, unknown);
         let mut events = vec![Event::TurnEnded {
             turn: lease.turn,
             epoch,
             ending,
             usage,
             charged,
+            money,
         }];
         events.append(&mut and_then);
         events

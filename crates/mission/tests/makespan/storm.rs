@@ -138,8 +138,13 @@ fn happen(mission: &mut Mission, now: Timestamp, epoch: Epoch, what: Happens) {
             mission.step(now, input);
         }
         Happens::Served => {
-            let tokens = 10;
-            mission.step(now, Input::TurnUsed { epoch, tokens });
+            let usage = Usage {
+                input: Some(10),
+                output: Some(0),
+                calls: 1,
+                ..Usage::default()
+            };
+            mission.step(now, Input::TurnUsed { epoch, usage });
         }
         Happens::Ends => {
             hand_in(mission, now, epoch, &turn.unwrap_or_default());

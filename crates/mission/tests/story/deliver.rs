@@ -86,6 +86,7 @@ fn a_mission_does_not_go_on_while_the_users_files_are_being_written() {
     let resume = Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan: true,
     };
     for input in [plan(1), delivered(1)] {
@@ -116,6 +117,7 @@ fn what_was_delivered_can_be_taken_back_and_more_be_delivered_after_a_resume() {
     story.tell(Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan: false,
     });
     assert_eq!(
@@ -163,6 +165,7 @@ fn delivered_twice(second: Input) -> Story {
     story.tell(Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan: false,
     });
     story.carry("T2.1");

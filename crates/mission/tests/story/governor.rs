@@ -31,6 +31,7 @@ fn story(workers: u32, tasks: u32) -> Story {
     let terms = Terms {
         workers,
         review_rounds: 0,
+        ask_above: Some(u64::MAX),
         ..Terms::default()
     };
     open(terms, tasks)
@@ -75,7 +76,10 @@ fn wait_until(story: &mut Story, at: Timestamp) {
 /// The provider answers a turn for the first time.
 fn serve(story: &mut Story, turn: &str) {
     let (epoch, tokens) = (story.epoch(turn), 100);
-    story.tell(Input::TurnUsed { epoch, tokens });
+    story.tell(Input::TurnUsed {
+        epoch,
+        usage: used(tokens),
+    });
 }
 
 #[test]
@@ -412,6 +416,7 @@ fn whoever_resumes_may_have_chosen_another_model_and_does_not_wait_for_the_old_o
     story.tell(Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan: false,
     });
     assert_eq!(running(&story).len(), 1, "its host says whom it asks now");

@@ -59,6 +59,7 @@ fn a_move_that_was_given_up_and_was_made_all_the_same_is_in_nobodys_way() {
     story.tell(Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan: false,
     });
     story.stack();

@@ -17,6 +17,7 @@ fn resume(replan: bool) -> Input {
     Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan,
     }
 }
@@ -164,6 +165,7 @@ fn the_reasons_of_two_hundred_failed_tasks_fit_one_event() {
     let terms = Terms {
         attended: false,
         workers: 32,
+        ask_above: Some(u64::MAX),
         ..Terms::default()
     };
     let tasks = (0..200).map(|n| task(&format!("t{n}"), &[])).collect();

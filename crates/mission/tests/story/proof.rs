@@ -283,6 +283,7 @@ fn a_result_that_was_turned_down_at_the_queue_is_not_found_again() {
     story.tell(Input::Resume {
         by,
         more_tokens,
+        more_money: 0,
         replan,
     });
     let tasks = vec![task("a", &[])];
@@ -318,6 +319,7 @@ fn a_result_that_is_found_again_keeps_what_it_declared() {
     story.tell(Input::Resume {
         by,
         more_tokens,
+        more_money: 0,
         replan,
     });
     let tasks = vec![task("a", &[])];

@@ -9,10 +9,11 @@ use mission::seal::Outcome;
 use mission::terms::Terms;
 use mission::turn::{Answer, Report};
 
-fn resume(replan: bool) -> Input {
+pub(crate) fn resume(replan: bool) -> Input {
     Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan,
     }
 }

@@ -308,6 +308,7 @@ fn a_resource_is_free_after_every_ending() {
             story.tell(Input::Resume {
                 by: "me".into(),
                 more_tokens: 0,
+                more_money: 0,
                 replan: false,
             });
         }

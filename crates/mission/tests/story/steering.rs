@@ -21,6 +21,7 @@ fn resume() -> Input {
     Input::Resume {
         by: me(),
         more_tokens: 0,
+        more_money: 0,
         replan: false,
     }
 }
@@ -113,6 +114,7 @@ fn a_paused_mission_takes_no_other_terms_and_can_be_cancelled() {
     let other = Input::Resume {
         by: me(),
         more_tokens: 1,
+        more_money: 0,
         replan: false,
     };
     assert_eq!(story.tell(other), Reply::Refused(Refusal::Paused));

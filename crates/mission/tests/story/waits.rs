@@ -143,6 +143,7 @@ fn time_in_which_nobody_ran_it_is_not_counted() {
     story.tell(Input::Resume {
         by: "me".into(),
         more_tokens: 0,
+        more_money: 0,
         replan: false,
     });
     assert_eq!(story.mission.duration(), ran);

@@ -94,6 +94,7 @@ fn start(turn: Turn, epoch: u64, lane: u32) -> Event {
         epoch: Epoch(epoch),
         deadline: at(3_600),
         reserved: 1,
+        money: 0,
         lane,
         base: Some(commit()),
         from: None,
@@ -174,6 +175,7 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
         ending,
         usage: usage(5),
         charged: 5,
+        money: 0,
     };
     mission.apply(at(71), &ended);
     mission.apply(at(72), &asked("run: npm install left-pad"));

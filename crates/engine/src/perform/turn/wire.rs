@@ -64,10 +64,10 @@ impl Watcher for Wire {
             *self.used.lock().unwrap_or_else(PoisonError::into_inner) = *usage;
         }
         if let Sign::Used(usage) = &sign
-            && let Some(tokens) = usage.tokens()
+            && usage.tokens().is_some()
         {
-            let epoch = self.epoch;
-            let input = Input::TurnUsed { epoch, tokens };
+            let (epoch, usage) = (self.epoch, *usage);
+            let input = Input::TurnUsed { epoch, usage };
             self.inbox.try_send(Message::Input(input, None)).ok();
         }
         if let Sign::Waiting { cause, at_most } = &sign {

@@ -252,6 +252,10 @@ impl Audit {
         );
         let budget = mission.budget();
         let reserve = limits::RESERVE_WORK.min(budget.limit / 4).max(1);
+        let share = match self.terms.review_rounds {
+            0 => 0,
+            _ => limits::RESERVE_SHORT.min(budget.limit / 8).max(1),
+        };
         let least = Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST);
         let may = mission.phase() == mission::mission::Phase::Running
             && !mission.winding_down()
@@ -259,7 +263,8 @@ impl Audit {
             && mission.outcome().is_none()
             && !mission.awaits_set_up()
             && self.may_ask(Role::Worker, now)
-            && budget.free() >= reserve
+            && budget.free() >= reserve + mission.held_for_reviews().0 + share
+            && self.purse.may_begin(self.live.len())
             && mission.deadline().since(now) >= least;
         let workers = workers.min(self.book.lanes);
         let slots_of = |task: &Task| task.weight.min(workers);

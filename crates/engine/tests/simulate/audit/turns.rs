@@ -15,39 +15,7 @@ impl Audit {
 
     pub(super) fn turn(&mut self, event: &Event) {
         match event {
-            Event::TurnStarted {
-                turn,
-                epoch,
-                deadline,
-                reserved,
-                lane,
-                base,
-                from,
-            } => {
-                self.new_epoch(*epoch);
-                let lease = Lease {
-                    turn: *turn,
-                    deadline: *deadline,
-                    reserved: *reserved,
-                    lane: *lane,
-                    since: self.last,
-                    base: base.clone(),
-                    from: from.clone(),
-                    told: self.said,
-                    model: self.asks.instead.get(&turn.role()).cloned(),
-                    served: false,
-                    waits: false,
-                };
-                self.has_time(*deadline);
-                self.clocks
-                    .begin(Waits::Lease(*epoch), self.last, *deadline);
-                if let Turn::Work { attempt } = turn {
-                    self.work_started(*attempt);
-                }
-                self.leases.insert(*epoch, lease);
-                self.live.insert(*epoch, *reserved);
-                self.within_the_limit();
-            }
+            Event::TurnStarted { .. } => self.turn_begins(event),
             Event::TurnTold { epoch, n } => {
                 let lease = self
                     .leases
@@ -57,8 +25,13 @@ impl Audit {
                 assert!(*n <= self.said, "a turn is told what nobody said");
                 lease.told = *n;
             }
-            Event::TurnLent { epoch, reserved } => {
+            Event::TurnLent {
+                epoch,
+                reserved,
+                money,
+            } => {
                 self.live.insert(*epoch, *reserved);
+                self.purse.lent(*epoch, *money);
                 self.within_the_limit();
             }
             Event::TurnEnded {
@@ -67,8 +40,10 @@ impl Audit {
                 ending,
                 usage,
                 charged,
+                money,
             } => {
                 self.charged(*epoch, ending, usage, *charged);
+                self.purse.charged((*turn, *epoch), usage, *charged, *money);
                 if let Turn::Work { attempt } = turn {
                     if *ending == Ending::Answered {
                         self.answered.insert(*attempt);
@@ -78,6 +53,48 @@ impl Audit {
             }
             _ => {}
         }
+    }
+
+    fn turn_begins(&mut self, event: &Event) {
+        let Event::TurnStarted {
+            turn,
+            epoch,
+            deadline,
+            reserved,
+            money,
+            lane,
+            base,
+            from,
+        } = event
+        else {
+            return;
+        };
+
+        self.new_epoch(*epoch);
+        let lease = Lease {
+            turn: *turn,
+            deadline: *deadline,
+            reserved: *reserved,
+            money: *money,
+            lane: *lane,
+            since: self.last,
+            base: base.clone(),
+            from: from.clone(),
+            told: self.said,
+            model: self.asks.instead.get(&turn.role()).cloned(),
+            served: false,
+            waits: false,
+        };
+        self.has_time(*deadline);
+        self.clocks
+            .begin(Waits::Lease(*epoch), self.last, *deadline);
+        if let Turn::Work { attempt } = turn {
+            self.work_started(*attempt);
+        }
+        self.leases.insert(*epoch, lease);
+        self.live.insert(*epoch, *reserved);
+        self.within_the_limit();
+        self.may_be_paid(*turn, *epoch, *money);
     }
 
     /// No turn begins when too little time is left for it, and none is promised more than there is.

@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 75] = [
+pub(super) const SIGHTS: [&str; 77] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -58,6 +58,8 @@ pub(super) const SIGHTS: [&str; 75] = [
     "stacked: conflict",
     "a stack is red",
     "halted: the budget is spent",
+    "halted: the cost limit is reached",
+    "halted: its turns are used up",
     "halted: the time is over",
     "halted: too little time is left",
     "halted: a check could not be run",
