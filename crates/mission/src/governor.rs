@@ -121,6 +121,12 @@ impl Mission {
         breakers.filter_map(|(name, breaker)| Some((name.as_str(), breaker.open.as_ref()?)))
     }
 
+    /// How many turns in a row their host failed at a model.
+    pub(crate) fn failures_at(&self, model: &str) -> u32 {
+        let breaker = self.governor.breakers.get(model);
+        breaker.map_or(0, |breaker| breaker.failures)
+    }
+
     /// The models that roles are carried out by instead of their own.
     pub fn instead(&self) -> impl Iterator<Item = (Role, &str)> {
         let instead = self.governor.instead.iter();

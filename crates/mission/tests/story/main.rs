@@ -19,3 +19,4 @@ mod teller;
 mod tools;
 mod turns;
 mod waits;
+mod why;
