@@ -504,6 +504,17 @@ impl Mission {
                 failure: Failure::Transient | Failure::Silent,
                 ..
             } => self.governor.breakers.entry(model).or_default().failures += 1,
+            // It says nothing of the model.
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } if planted!("machine_counts_for_breaker") => {
+                self.governor.breakers.entry(model).or_default().failures += 1;
+            }
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {}
             Ending::Answered | Ending::Failed { .. } => {
                 if let Some(breaker) = self.governor.breakers.get_mut(&model) {
                     breaker.failures = 0;

@@ -68,6 +68,21 @@ impl Mission {
                 limits::STEP_TRIES
             ),
             Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {
+                let n = match turn {
+                    Turn::Intent { .. } => self.reading.machine,
+                    Turn::Plan { .. } => self.planning.machine,
+                    _ => task.map_or(0, |task| task.machine),
+                };
+                format!(
+                    "this machine failed it, so that it counts neither for the agent nor for its model ({} of at most {} in a row)",
+                    n + 1,
+                    limits::MACHINE_TRIES
+                )
+            }
+            Ending::Failed {
                 failure: Failure::Fatal,
                 ..
             } => "trying again cannot help".to_owned(),

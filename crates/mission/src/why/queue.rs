@@ -12,17 +12,17 @@ impl Mission {
         match event {
             Event::Parked { task, until, .. } => {
                 let wait = until.since(at);
-                let (n, of) = self
-                    .tasks
-                    .get(task)
-                    .map_or((0, 0), |task| match task.spent {
-                        true => (task.tries, self.terms.attempts),
-                        false => (task.faults, limits::STEP_TRIES),
-                    });
+                let task = self.tasks.get(task);
+                let (n, of, longest) = task.map_or((0, 0, wait), |task| match task.spent {
+                    _ if task.machine > 0 => {
+                        (task.machine, limits::MACHINE_TRIES, limits::REFUSAL_MOST)
+                    }
+                    true => (task.tries, self.terms.attempts, limits::BACKOFF_MOST),
+                    false => (task.faults, limits::STEP_TRIES, limits::BACKOFF_MOST),
+                });
                 vec![format!(
-                    "{n} of at most {of} failed: {wait}, which is {} doubled with each, {} at the most, and spread",
+                    "{n} of at most {of} failed: {wait}, which is {} doubled with each, {longest} at the most, and spread",
                     limits::BACKOFF_FIRST,
-                    limits::BACKOFF_MOST
                 )]
             }
             Event::Rejected { attempt, rejection } => {

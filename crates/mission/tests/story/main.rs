@@ -7,6 +7,7 @@ mod deliver;
 mod governor;
 mod judges;
 mod landing;
+mod machine;
 mod permission;
 mod plan;
 mod pressure;

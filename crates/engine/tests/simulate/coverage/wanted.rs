@@ -34,10 +34,11 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 75] = [
+pub(super) const SIGHTS: [&str; 76] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
+    "ending: the machine failed",
     "ending: no answer",
     "ending: overflow",
     "ending: silent",
