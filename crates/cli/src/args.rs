@@ -303,6 +303,10 @@ pub(crate) struct LogArgs {
     /// Go on as events happen, until the mission is over.
     #[arg(long, short)]
     pub(crate) follow: bool,
+    /// Say below each event why it was decided so: which rule, which numbers. With a task, as in `T3`, only of what
+    /// concerns that one, and why it did not start when others did.
+    #[arg(long, value_name = "TASK", num_args = 0..=1)]
+    pub(crate) why: Option<Option<TaskId>>,
 }
 
 /// `orchestrator todo`.

@@ -9,14 +9,14 @@ use crate::places;
 use crate::view::keyboard::{self, Keyboard};
 use crate::view::live::{self, Live};
 use crate::view::quiet::{self, Quiet};
-use crate::view::{self, Style, frame, lines, screen};
+use crate::view::{self, Style, frame, lines, screen, why};
 use engine::clock::Clock;
 use engine::dispatcher::{Handle, Seen};
 use engine::doing;
 use engine::layout::Layout;
 use engine::store::{self, Shared};
 use mission::event::{Event, Recorded};
-use mission::ids::{MissionId, Seq};
+use mission::ids::{MissionId, Seq, TaskId};
 use mission::input::{Input, Reply};
 use mission::mission::{Mission, State};
 use mission::question::{About, Question, QuestionId};
@@ -44,6 +44,8 @@ pub(crate) struct Show {
     quiet: Option<Quiet>,
     /// Whether events are the data that was asked for, with their numbers.
     numbered: bool,
+    /// Whether each event is told with its reasons, and of which task alone.
+    explained: Option<Option<TaskId>>,
     keyboard: Option<Keyboard>,
     /// Whether the mission stood still for want of an answer that nobody here can give.
     pub(crate) deserted: bool,
@@ -76,6 +78,7 @@ impl Show {
             live: (style == Style::Live).then(|| Live::begin(silence)),
             quiet: (style == Style::Plain).then(|| Quiet::new(clock.now(), silence)),
             numbered: false,
+            explained: None,
             keyboard: None,
             deserted: false,
         }
@@ -84,6 +87,12 @@ impl Show {
     /// Prints every event as data, with its number.
     pub(crate) fn numbered(mut self) -> Self {
         self.numbered = true;
+        self
+    }
+
+    /// Prints with every event why it was decided so; of one task, only what concerns it.
+    pub(crate) fn explained(mut self, task: Option<TaskId>) -> Self {
+        self.explained = Some(task);
         self
     }
 
@@ -202,6 +211,13 @@ impl Show {
     }
 
     fn show(&mut self, seq: Seq, recorded: &Recorded) {
+        // The reasons are those of the state before it.
+        let reasons = match (&self.explained, &self.mission) {
+            (Some(task), Some(before)) if seq > self.after => why::reasons(before, recorded, *task),
+            // A mission opens because it was asked for.
+            (Some(None), None) => Some(Vec::new()),
+            _ => None,
+        };
         match &mut self.mission {
             Some(mission) => mission.apply(recorded.at, &recorded.event),
             none => *none = Mission::replay([recorded]),
@@ -217,7 +233,15 @@ impl Show {
         if let Some(quiet) = &mut self.quiet {
             quiet.said(self.clock.now(), mission);
         }
-        if self.json {
+        if self.explained.is_some() {
+            let Some(reasons) = reasons else {
+                return;
+            };
+            view::data(&match self.json {
+                true => why::json(seq, recorded, &reasons),
+                false => why::lines(mission, seq, recorded, &reasons),
+            });
+        } else if self.json {
             view::data(&json_line(seq, recorded));
         } else if self.numbered {
             view::data(&lines::numbered(mission, seq, recorded));

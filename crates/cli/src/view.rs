@@ -17,6 +17,7 @@ pub(crate) mod screen;
 pub(crate) mod steering;
 pub(crate) mod summary;
 pub(crate) mod table;
+pub(crate) mod why;
 
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};

@@ -203,7 +203,8 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
         Command::Turn { epoch, .. } => Input::TurnReplied {
             epoch: *epoch,
             outcome: Outcome::Failed {
-                failure: Failure::Transient,
+                // No agent said how it ended: it was its performer that could not go on.
+                failure: Failure::Machine,
                 why: why.to_owned(),
                 usage: Usage::NOTHING,
             },

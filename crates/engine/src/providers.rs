@@ -427,6 +427,44 @@ mod tests {
     }
 
     #[test]
+    fn a_day_of_refusals_keeps_one_file_for_each_name_and_no_turn_that_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let missions = [1, 2, 3].map(|n| some(dir.path(), n));
+        let names = ["acme", "acme/large", "other/small"];
+        for minute in 0..24 * 60_u64 {
+            let (now, epoch) = (at(minute * 60), Epoch(minute));
+            let of = &missions[minute as usize % missions.len()];
+            let name = names[minute as usize / 7 % names.len()];
+            of.hold(now, name, Millis::from_secs(50), &"429".repeat(40))
+                .unwrap();
+            for of in &missions {
+                for model in ["acme/large", "other/small"] {
+                    of.ask_at(now + Millis::from_secs(55), epoch, model);
+                }
+                let ending = Ending::Cancelled;
+                let usage = mission::turn::Usage::NOTHING;
+                let event = Event::TurnEnded {
+                    turn: mission::event::Turn::Intent { n: 1 },
+                    epoch,
+                    ending,
+                    usage,
+                    charged: 0,
+                    money: 0,
+                };
+                let (v, at) = (mission::event::VERSION, now);
+                of.note_at(now, &Recorded { v, at, event });
+                assert!(of.tries().is_empty());
+            }
+        }
+        let files = std::fs::read_dir(dir.path().join("providers")).unwrap();
+        let sizes: Vec<u64> = files
+            .map(|f| f.unwrap().metadata().unwrap().len())
+            .collect();
+        assert!(sizes.len() <= names.len() + 1, "{sizes:?}");
+        assert!(sizes.iter().all(|size| *size < 1_000), "{sizes:?}");
+    }
+
+    #[test]
     fn whoever_is_stopped_while_he_has_the_lock_stops_nobody() {
         let dir = tempfile::tempdir().unwrap();
         let [one, two] = [1, 2].map(|n| some(dir.path(), n));

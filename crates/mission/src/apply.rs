@@ -455,6 +455,7 @@ impl Mission {
             .map(|t| t.task.id)
             .collect();
         for id in open {
+            self.task_mut(id).machine = 0;
             if matches!(
                 self.tasks[&id].state,
                 State::Failed { .. } | State::Disputed
@@ -487,7 +488,14 @@ impl Mission {
 impl Short {
     fn ended(&mut self, at: Timestamp, ending: &Ending, seed: &str) {
         match ending {
-            Ending::Answered => (self.faults, self.refusals) = (0, 0),
+            Ending::Answered => (self.faults, self.refusals, self.machine) = (0, 0, 0),
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {
+                self.machine += 1;
+                self.from = at + crate::recovery::after_machine(self.machine, seed);
+            }
             Ending::Refused { until, .. } => {
                 self.refusals += 1;
                 self.from = *until;
@@ -514,6 +522,7 @@ impl TaskState {
             spent: true,
             tries: 0,
             faults: 0,
+            machine: 0,
             refusals: 0,
             conflicts: 0,
             review_rejections: 0,

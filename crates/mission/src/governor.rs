@@ -121,6 +121,12 @@ impl Mission {
         breakers.filter_map(|(name, breaker)| Some((name.as_str(), breaker.open.as_ref()?)))
     }
 
+    /// How many turns in a row their host failed at a model.
+    pub(crate) fn failures_at(&self, model: &str) -> u32 {
+        let breaker = self.governor.breakers.get(model);
+        breaker.map_or(0, |breaker| breaker.failures)
+    }
+
     /// The models that roles are carried out by instead of their own.
     pub fn instead(&self) -> impl Iterator<Item = (Role, &str)> {
         let instead = self.governor.instead.iter();
@@ -498,6 +504,17 @@ impl Mission {
                 failure: Failure::Transient | Failure::Silent,
                 ..
             } => self.governor.breakers.entry(model).or_default().failures += 1,
+            // It says nothing of the model.
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } if planted!("machine_counts_for_breaker") => {
+                self.governor.breakers.entry(model).or_default().failures += 1;
+            }
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {}
             Ending::Answered | Ending::Failed { .. } => {
                 if let Some(breaker) = self.governor.breakers.get_mut(&model) {
                     breaker.failures = 0;

@@ -41,4 +41,5 @@ pub mod todo;
 mod told;
 pub mod turn;
 pub mod waits;
+mod why;
 pub mod work;

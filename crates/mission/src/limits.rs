@@ -144,6 +144,10 @@ pub const BREAKER: u32 = 5;
 pub const BREAKER_OPEN: Millis = Millis::from_secs(30);
 /// So many turns that try a model are served before its breaker closes: one may be chance.
 pub const BREAKER_CLOSES: u32 = 2;
+/// Turns in a row that this machine fails, of one task, of the reading or of the planning, before the mission winds down
+/// with what it has. Their waits double up to [`REFUSAL_MOST`], so that it takes a quarter of an hour: somebody may free
+/// a disk meanwhile, and a resume goes on.
+pub const MACHINE_TRIES: u32 = 10;
 /// A provider that is held for longer than this is not waited for where the user named a model to fall back to.
 pub const FALLBACK_AFTER: Millis = Millis::from_secs(60);
 /// The most models to fall back to for one role. Each may be held or broken too.

@@ -47,6 +47,7 @@ pub enum Phase {
 pub(crate) struct Short {
     pub(crate) n: u32,
     pub(crate) faults: u32,
+    pub(crate) machine: u32,
     pub(crate) refusals: u32,
     pub(crate) repairs: u32,
     pub(crate) from: Timestamp,

@@ -64,6 +64,8 @@ pub const ALL: &[&str] = &[
     "task_unlimited",
     "review_not_held",
     "forecast_ignored",
+    "machine_uses_up_attempt",
+    "machine_counts_for_breaker",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

@@ -22,6 +22,11 @@ pub fn after_fault(n: u32, seed: &str) -> Millis {
     spread(wait(limits::BACKOFF_FIRST, limits::BACKOFF_MOST, n), seed)
 }
 
+/// The wait after the `n`th turn in a row that the machine failed: what it lacks may take longer to mend.
+pub fn after_machine(n: u32, seed: &str) -> Millis {
+    spread(wait(limits::BACKOFF_FIRST, limits::REFUSAL_MOST, n), seed)
+}
+
 /// The wait after the `n + 1`th refusal in a row. Where the provider named a time that is what is waited for, within
 /// bounds and a little more; where it did not, or goes on refusing all the same, the wait doubles each time. Both are
 /// spread by a seed, so that not everybody comes back at one instant.

@@ -107,6 +107,8 @@ pub struct TaskState {
     pub tries: u32,
     /// Turns that the host failed in a row.
     pub faults: u32,
+    /// Turns that this machine failed in a row.
+    pub machine: u32,
     /// Refusals by the provider in a row.
     pub refusals: u32,
     /// How often it came back from the merge queue with a conflict.

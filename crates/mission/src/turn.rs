@@ -231,8 +231,11 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// The connection, the server or the agent process failed; trying again may help.
+    /// The connection, the model or the agent's process failed; trying again may help.
     Transient,
+    /// What the turn needs here failed before a model could: no room on the disk, no process, no server of agents. It is
+    /// no fault of the model, nor of the agent.
+    Machine,
     /// No answer of the asked kind came, after every repair.
     NoAnswer,
     /// The model's context overflowed.

@@ -173,7 +173,7 @@ impl Turn {
                 () = tokio::time::sleep_until(self.limit) => continue,
                 up = self.host.server.up() => match up {
                     Ok(api) => api,
-                    Err(why) => return End::Failed(Failure::Transient, why),
+                    Err(why) => return End::Failed(Failure::Machine, why),
                 },
             };
             // A call that hangs must not outlive what the turn may take.
@@ -191,7 +191,7 @@ impl Turn {
                     tracing::debug!(%error, turn = self.order.turn, "a call to the OpenCode server failed");
                     self.refusals += 1;
                     if self.refusals > REFUSALS && !matches!(error, CallError::Down(_)) {
-                        return End::Failed(Failure::Transient, error.to_string());
+                        return End::Failed(Failure::Machine, error.to_string());
                     }
                     tokio::time::sleep(self.host.pace.poll_least).await;
                 }
@@ -220,7 +220,7 @@ impl Turn {
             tokio::time::sleep(host.pace.poll_least).await;
         }
         Err(End::Failed(
-            Failure::Transient,
+            Failure::Machine,
             "the OpenCode server does not tell its models".to_owned(),
         ))
     }

@@ -384,7 +384,7 @@ impl Agent for Visiting {
             match chosen {
                 Ok(_place) => turn::run(Arc::clone(&self.host), order, watcher, stop).await,
                 Err(Elsewhere::Later(why)) => watcher.reply(Outcome::Failed {
-                    failure: Failure::Transient,
+                    failure: Failure::Machine,
                     why,
                     usage: Usage::NOTHING,
                 }),

@@ -96,6 +96,26 @@ const DONE: &[Row] = &[
         &["    3 ", "sealed: completed"],
         &[],
     ),
+    (
+        "log --why",
+        0,
+        &[
+            "what the checks say of the base is known",
+            "T1.1 worker 1 starts: Change a\n                     T1 is of normal priority, and",
+            "no other could start",
+            "1 of 1 in the merge queue, at most 5 together",
+            "the path that nothing shortened was T1, ",
+        ],
+        &[],
+    ),
+    ("log --why T1", 0, &["T1.1 worker 1 starts"], &[]),
+    (
+        "log --why T7",
+        1,
+        &[],
+        &["error[ORC006]", "m1 never had a task T7", "hint: "],
+    ),
+    ("log --why m1", 2, &[], &["error[ORC001]", "as in `T3`"]),
     ("todo", 0, &["- [x] T1 Change a (landed)"], &[]),
     ("todo --tick T1", 0, &["written"], &[]),
     (
@@ -251,7 +271,7 @@ fn what_is_wrong_on_a_command_line_has_a_code_and_says_what_to_do() {
 }
 
 /// A command, and keys that each line of its data has.
-const MACHINES: [(&str, &[&str]); 10] = [
+const MACHINES: [(&str, &[&str]); 11] = [
     (
         "list",
         &["mission", "state", "running", "project", "request"],
@@ -277,6 +297,7 @@ const MACHINES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("log", &["seq", "at", "event"]),
+    ("log --why", &["seq", "at", "event", "why"]),
     ("todo", &["version", "lines"]),
     ("diff", &["mission", "base", "result", "diff"]),
     ("verify", &["mission", "events", "head", "intact"]),
@@ -288,7 +309,8 @@ const MACHINES: [(&str, &[&str]); 10] = [
 fn what_machines_get_is_json_and_nothing_else() {
     let world = completed();
     for (words, keys) in MACHINES {
-        let ran = world.run(&[words, "--json"]).ends(0, &[]);
+        let words_of: Vec<&str> = words.split(' ').chain(["--json"]).collect();
+        let ran = world.run(&words_of).ends(0, &[]);
         assert!(!ran.out.is_empty(), "{words} gives machines nothing");
         for line in ran.out.lines() {
             let told: Value = serde_json::from_str(line).expect(line);

@@ -194,6 +194,11 @@ impl Audit {
         }
     }
 
+    /// Everything that happened.
+    pub(crate) fn events(&self) -> &[Recorded] {
+        &self.events
+    }
+
     /// The Planner's name of the task that a turn is about.
     pub(crate) fn key_of(&self, turn: Turn) -> Option<String> {
         match turn {

@@ -151,6 +151,7 @@ fn ended(ending: &Ending) -> &'static str {
         Ending::Refused { .. } => "ending: refused",
         Ending::Failed { failure, .. } => match failure {
             Failure::Transient => "ending: transient failure",
+            Failure::Machine => "ending: the machine failed",
             Failure::NoAnswer => "ending: no answer",
             Failure::Overflow => "ending: overflow",
             Failure::Silent => "ending: silent",

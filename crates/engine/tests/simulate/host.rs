@@ -74,6 +74,7 @@ impl Deed {
             (2, Self::Hang),
             (4, Self::Refused),
             (3, Self::Fails(Failure::Transient)),
+            (1, Self::Fails(Failure::Machine)),
             (2, Self::Fails(Failure::NoAnswer)),
             (1, Self::Fails(Failure::Overflow)),
             (1, Self::Fails(Failure::Silent)),

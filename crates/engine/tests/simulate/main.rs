@@ -7,6 +7,7 @@
 
 mod audit;
 mod coverage;
+mod day;
 mod folder;
 mod git;
 mod host;

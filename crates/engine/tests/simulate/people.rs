@@ -51,16 +51,20 @@ impl World {
         let wanted = self.wanted(engine.desk.mission());
         self.engine = Some(engine);
         if let Some(input) = wanted {
-            let wish = match &input {
-                Input::Edit {
-                    edit: TodoEdit::Tick { line, saw } | TodoEdit::Note { line, saw, .. },
-                    ..
-                } => Wish::Edit(Some((*line, *saw))),
-                Input::Edit { .. } => Wish::Edit(None),
-                _ => Wish::Other,
-            };
-            self.wish(wish, input);
+            self.person_wants(input);
         }
+    }
+
+    pub(crate) fn person_wants(&mut self, input: Input) {
+        let wish = match &input {
+            Input::Edit {
+                edit: TodoEdit::Tick { line, saw } | TodoEdit::Note { line, saw, .. },
+                ..
+            } => Wish::Edit(Some((*line, *saw))),
+            Input::Edit { .. } => Wish::Edit(None),
+            _ => Wish::Other,
+        };
+        self.wish(wish, input);
     }
 
     fn wanted(&mut self, mission: &Mission) -> Option<Input> {
@@ -120,7 +124,7 @@ impl World {
     }
 
     /// A machine that is busy, less busy or idle, and may have been so for long enough.
-    fn machine(&mut self) -> Sample {
+    pub(crate) fn machine(&mut self) -> Sample {
         let now = *self.rng.pick(&[95, 75, 30]).unwrap_or(&0);
         let least = if self.rng.chance(700) { now } else { 0 };
         let (busy, idle) = (Gauge { now, least }, Gauge::default());
@@ -226,7 +230,7 @@ impl World {
     }
 
     /// An edit of a line as somebody sees it now, or saw it before others wrote on it.
-    fn edit(&mut self, mission: &Mission) -> Option<Input> {
+    pub(crate) fn edit(&mut self, mission: &Mission) -> Option<Input> {
         let tasks: Vec<LineId> = mission
             .tasks()
             .map(|task| LineId::Task(task.task.id))

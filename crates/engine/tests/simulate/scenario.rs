@@ -152,6 +152,30 @@ impl Scenario {
         }
     }
 
+    /// So much work that two Workers have a day of it, and a host that is well: what goes wrong is sent by the minute.
+    pub(crate) fn of_a_day(rng: &mut Rng, tasks: u64) -> Self {
+        let mut day = Self::new(rng);
+        day.request = Request::Large;
+        day.goals.clear();
+        more_goals(rng, &mut day.goals, tasks, false);
+        day.faults = Faults {
+            agent: 100,
+            person: 80,
+            ..Faults::default()
+        };
+        day.calm_after = u64::MAX;
+        day.terms = Terms {
+            workers: 2,
+            attempts: 5,
+            tokens: u64::MAX / 4,
+            mission: Millis::from_mins(26 * 60),
+            acceptance: Millis::from_mins(15),
+            deliver: Deliver::Worktree,
+            ..Terms::default()
+        };
+        day
+    }
+
     /// The weather has luck of its own, so that half of the worlds are what they would be without any.
     pub(crate) fn with_weather(mut self, seed: u64) -> Self {
         self.weather = Weather::draw(&mut Rng::new(!seed));
@@ -252,7 +276,7 @@ fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {
             key: format!("k{i}"),
             kind,
             needs,
-            shared: rng.chance(sharing).then_some(i as u32),
+            shared: rng.chance(sharing).then_some(i as u32 % 64),
             discriminates: !rng.chance(80),
             priority: rng.weigh(&[
                 (1, Priority::Low),

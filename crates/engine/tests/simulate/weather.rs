@@ -74,6 +74,18 @@ impl Weather {
             .collect()
     }
 
+    /// From a moment on something is wrong for so long.
+    pub(crate) fn comes(&mut self, kind: Kind, model: &'static str, moment: u64, length: Millis) {
+        self.spells.retain(|spell| spell.until > moment);
+        let until = moment + length.0;
+        self.spells.push(Spell {
+            kind,
+            model,
+            from: moment,
+            until,
+        });
+    }
+
     /// Whether anything is ever wrong, and hosts say all that they can.
     fn is_fair(&self) -> bool {
         self.spells.is_empty()

@@ -1,5 +1,6 @@
 //! One world: an engine that may die at any point, and everything around it that does not die with it.
 
+mod day;
 mod life;
 mod reply;
 mod turn;
@@ -67,6 +68,8 @@ pub(crate) enum What {
     Zombie,
     /// The power comes back.
     Start,
+    /// In a world of a day: another minute, and another fault.
+    Minute,
 }
 
 /// How something said was sent: as the how manieth, and what is to become of it.
@@ -133,6 +136,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     resumes: u32,
     cut_short: u32,
+    /// What a world of a whole day counts; others have no such thing.
+    pub(crate) day: Option<Box<day::Day>>,
 }
 
 /// The engine died; whatever it had in memory is gone.
@@ -151,6 +156,10 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let scenario = Scenario::new(&mut rng).with_weather(seed).with_purse(seed);
+        Self::of(seed, rng, scenario)
+    }
+
+    fn of(seed: u64, rng: Rng, scenario: Scenario) -> Self {
         tell!("seed {seed}: {:?}, {:?}", scenario.terms, scenario.faults);
         let mut store = [0; 16];
         store[..8].copy_from_slice(&seed.to_be_bytes());
@@ -210,6 +219,7 @@ impl World {
             calm: false,
             resumes: 0,
             cut_short: 0,
+            day: None,
         };
         world.coverage.event(&first.event);
         drop(lease);
@@ -388,6 +398,7 @@ impl World {
             What::Person => self.person_looks(),
             What::Zombie => self.zombie_wakes(),
             What::Start => self.start(),
+            What::Minute => self.minute(),
         }
     }
 

@@ -121,9 +121,17 @@ impl Mission {
     pub(super) fn work_ended(&mut self, attempt: AttemptId, ending: &Ending) {
         let task = self.task_mut(attempt.task);
         match ending {
-            Ending::Answered => {
-                task.faults = 0;
-                task.refusals = 0;
+            Ending::Answered => (task.faults, task.refusals, task.machine) = (0, 0, 0),
+            // Neither the agent nor its model did anything wrong.
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {
+                task.machine += 1;
+                if planted!("machine_uses_up_attempt") {
+                    task.tries += 1;
+                }
+                self.set_state(attempt.task, State::Ready);
             }
             Ending::Refused { until, why } => {
                 task.refusals += 1;
@@ -174,8 +182,15 @@ impl Mission {
         let task = self.task_mut(attempt.task);
         let from = match ending {
             Ending::Answered => {
-                (task.review_faults, task.refusals) = (0, 0);
+                (task.review_faults, task.refusals, task.machine) = (0, 0, 0);
                 at
+            }
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {
+                task.machine += 1;
+                at + recovery::after_machine(task.machine, seed)
             }
             Ending::Refused { until, .. } => {
                 task.refusals += 1;

@@ -196,6 +196,9 @@ impl Mission {
                 why: why.to_owned(),
             }];
         }
+        if failure == Failure::Machine {
+            return self.after_machine(now, turn, why);
+        }
         match turn {
             Turn::Intent { .. } | Turn::Plan { .. } => {
                 let faults = match turn {
@@ -231,6 +234,27 @@ impl Mission {
                 }
             }
         }
+    }
+
+    /// What follows from a turn that this machine failed: a wait, and after many of them the mission's end, which a resume
+    /// goes on from.
+    fn after_machine(&self, now: Timestamp, turn: Turn, why: &str) -> Vec<Event> {
+        let (n, waits) = match turn {
+            Turn::Intent { .. } => (self.reading.machine, None),
+            Turn::Plan { .. } => (self.planning.machine, None),
+            Turn::Work { attempt } => (self.tasks[&attempt.task].machine, Some(attempt.task)),
+            Turn::Review { attempt, .. } => (self.tasks[&attempt.task].machine, None),
+        };
+        let n = n + 1;
+        if n >= limits::MACHINE_TRIES {
+            let why = format!("this machine could not carry {turn} out, {n} times in a row: {why}");
+            return vec![Event::Halted { why: cut(&why) }];
+        }
+        let seed = format!("{}/{turn}/machine {n}", self.nonce);
+        let until = now + recovery::after_machine(n, &seed);
+        let why = cut(&format!("this machine could not carry it out: {why}"));
+        let parked = |task| Event::Parked { task, until, why };
+        waits.map(parked).into_iter().collect()
     }
 
     /// After `n` of at most `most` tries: a wait before the next, or the task's end.

@@ -17,6 +17,8 @@ pub struct Durations {
     woke: Timestamp,
     /// What tasks weighed when paths were last reckoned, where it was not by their sizes.
     reckoned: Option<Vec<u64>>,
+    /// Whether paths were last reckoned in time, and not in sizes.
+    timed: bool,
     /// What each task is known to take, in missions of which everything is known beforehand: in tests.
     told: BTreeMap<TaskId, Millis>,
 }
@@ -122,8 +124,18 @@ impl Mission {
         }
     }
 
+    /// How long a path is, in words.
+    pub(crate) fn path_told(&self, path: u64) -> String {
+        match self.durations.timed {
+            true => format!("about {}", Millis(path)),
+            false => format!("{path} small tasks"),
+        }
+    }
+
     /// Reckons for each task how long the longest path from its start to the end is.
     pub(crate) fn reckon_paths(&mut self) {
+        let known = self.durations.expected(TaskKind::Agent, Size::Small);
+        self.durations.timed = known.is_some() || !self.durations.told.is_empty();
         let durations = &self.durations;
         let paths = longest(&self.tasks, |task| durations.weight(task));
         for (id, path) in paths {

@@ -62,6 +62,16 @@ impl Ready {
         self.entries.get(&id).map(|entry| entry.rank.0.0)
     }
 
+    /// Those that need a Worker, the best first, each with the lane that it belongs to.
+    pub(crate) fn of_workers(&self) -> impl Iterator<Item = (Rank, TaskId, u32)> {
+        let entries = self
+            .ranked
+            .iter()
+            .map(|(rank, id)| (*rank, *id, &self.entries[id]));
+        let of_workers = entries.filter(|(_, _, entry)| entry.claim.is_some());
+        of_workers.map(|(rank, id, entry)| (rank, id, entry.lane))
+    }
+
     /// Puts a task in that belongs to the lane `home`, or to the next in turn where it belongs to none. One that is
     /// there already stays as it is.
     pub(crate) fn insert(

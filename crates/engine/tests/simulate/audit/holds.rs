@@ -170,6 +170,11 @@ impl Asked {
                 failure: Failure::Transient | Failure::Silent,
                 ..
             } => *self.failed.entry(model).or_default() += 1,
+            // What this machine does is no sign of a model's health.
+            Ending::Failed {
+                failure: Failure::Machine,
+                ..
+            } => {}
             Ending::Answered | Ending::Failed { .. } => {
                 self.failed.remove(&model);
                 if !live.served {

@@ -9,6 +9,10 @@ impl Audit {
             Event::Woke { idle } => Some((idle, deadlines(&self.shadow))),
             _ => None,
         };
+        // Telling why costs more than deciding, so that not everything is told.
+        if self.whole && self.events.len().is_multiple_of(4) {
+            self.can_be_explained(recorded);
+        }
         self.shadow.apply(recorded.at, &recorded.event);
         let Some((idle, before)) = moved else { return };
         let most = self.clocks.idle;
@@ -19,6 +23,41 @@ impl Audit {
         for (name, at) in deadlines(&self.shadow) {
             let from = before[&name];
             assert_eq!(at, from + idle, "the deadline of {name} moved otherwise");
+        }
+    }
+
+    /// Whoever replays the events finds that the rules start the very task that started, in that lane, and says why.
+    fn can_be_explained(&self, recorded: &Recorded) {
+        let (at, event) = (recorded.at, &recorded.event);
+        let why = self.shadow.why(at, event);
+        let decided = matches!(
+            event,
+            Event::TurnStarted { .. }
+                | Event::GateStarted { .. }
+                | Event::LandingStarted { .. }
+                | Event::LandingFailed { .. }
+                | Event::Parked { .. }
+                | Event::ProviderHeld { .. }
+                | Event::BreakerOpened { .. }
+                | Event::ModelSwitched { .. }
+        );
+        assert!(!decided || !why.is_empty(), "nothing explains {event:?}");
+        assert!(
+            why.iter().all(|why| !why.is_empty()),
+            "an empty reason: {why:?}"
+        );
+        if let Event::TurnStarted {
+            turn: Turn::Work { attempt },
+            lane,
+            ..
+        } = event
+        {
+            let rules = self.shadow.would_start(at);
+            assert_eq!(
+                rules,
+                Some((attempt.task, *lane)),
+                "the rules start another"
+            );
         }
     }
 

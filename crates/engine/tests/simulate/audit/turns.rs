@@ -113,9 +113,10 @@ impl Audit {
 
     pub(super) fn tried(&mut self, task: TaskId, ending: &Ending) {
         let by_agent = match ending {
-            Ending::Failed { failure, .. } => {
-                !matches!(failure, Failure::Transient | Failure::Fatal)
-            }
+            Ending::Failed { failure, .. } => !matches!(
+                failure,
+                Failure::Transient | Failure::Machine | Failure::Fatal
+            ),
             Ending::Expired | Ending::Overspent => true,
             Ending::Answered | Ending::Refused { .. } | Ending::Held { .. } | Ending::Cancelled => {
                 false

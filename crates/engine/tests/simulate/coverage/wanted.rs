@@ -34,10 +34,11 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 77] = [
+pub(super) const SIGHTS: [&str; 78] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
+    "ending: the machine failed",
     "ending: no answer",
     "ending: overflow",
     "ending: silent",

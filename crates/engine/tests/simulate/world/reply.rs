@@ -8,12 +8,13 @@ impl World {
         let faults = self.scenario.faults;
         let (name, kind) = (command.name(), command.kind());
         let soon = self.rng.range(1, 3_000);
-        if self.rng.chance(faults.lost) {
+        let struck = self.day.as_mut().and_then(|day| day.fate.take());
+        if struck == Some(Fate::Lost) || self.rng.chance(faults.lost) {
             tell!("{:>10} . the reply of {name} is lost", "");
             let fate = Some((kind, Fate::Lost));
             return self.says(soon, life, name, None, true, fate);
         }
-        if self.rng.chance(faults.doubled) {
+        if struck == Some(Fate::Doubled) || self.rng.chance(faults.doubled) {
             // Most copies come soon; some come when hardly anything is as it was.
             let most = self.rng.weigh(&[(4, 30 * 60_000), (1, 10 * 60 * 60_000)]);
             let again = self.rng.range(1, most);
@@ -21,7 +22,7 @@ impl World {
             let fate = Some((kind, Fate::Doubled));
             self.says(again, life, name, input, false, fate);
         }
-        let late = self.rng.chance(faults.late);
+        let late = struck == Some(Fate::Late) || self.rng.chance(faults.late);
         let fate = late.then_some((kind, Fate::Late));
         let wait = if late {
             self.rng.range(20 * 60_000, 90 * 60_000)
