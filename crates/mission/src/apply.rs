@@ -76,6 +76,9 @@ impl Mission {
                 self.notes.extend(notes.iter().cloned());
             }
             Event::TurnStarted { .. } => self.lends(at, event),
+            Event::Stagnated { .. } | Event::Diagnosed { .. } | Event::TurnNudged { .. } => {
+                self.stagnation_event(event);
+            }
             Event::TurnLent { epoch, reserved } => {
                 if let Some(lease) = self.leases.get_mut(epoch) {
                     if !planted!("lent_tokens_uncounted") {
@@ -146,6 +149,7 @@ impl Mission {
             }
             Event::TaskFailed { task, why } => {
                 self.set_state(*task, State::Failed { why: why.clone() });
+                self.stagnant.remove(task);
                 self.task_mut(*task).ended = Some(at);
             }
             Event::Disputed { attempt, findings } => {
@@ -354,6 +358,7 @@ impl Mission {
         self.checking.clear();
         self.company.clear();
         self.judging.clear();
+        self.stagnant.clear();
         self.queue.clear();
         self.tasks.retain(|_, task| task.state == State::Landed);
         self.befores.retain(|id| self.tasks.contains_key(id));
@@ -462,6 +467,8 @@ impl Mission {
                 (task.tries, task.faults, task.refusals, task.conflicts) = (0, 0, 0, 0);
                 (task.review_rejections, task.review_faults) = (0, 0);
                 task.ended = None;
+                task.stuck.resumed();
+                self.stagnant.remove(&id);
                 self.set_state(id, State::Ready);
             }
         }
@@ -525,6 +532,7 @@ impl TaskState {
             report: None,
             proved_in: None,
             history: Vec::new(),
+            stuck: crate::stagnation::Stuck::default(),
             notes: Vec::new(),
             reused: false,
             started: None,

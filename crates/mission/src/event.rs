@@ -9,6 +9,7 @@ use crate::plan::{Plan, Priority};
 use crate::question::{About, Answered, QuestionId};
 use crate::schedule::Short;
 use crate::seal::Outcome;
+use crate::stagnation::{Remedy, Stray};
 pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
 use crate::time::{Millis, Timestamp};
@@ -237,6 +238,20 @@ pub enum Event {
         base: Option<CommitId>,
         /// An earlier attempt's work that it goes on with.
         from: Option<CommitId>,
+        /// The model that it is asked of because its task stagnates.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// A running turn goes nowhere and is told so: the words reach its agent at its next step.
+    TurnNudged {
+        /// Its lease.
+        epoch: Epoch,
+        /// The how manieth time, from 1.
+        n: u32,
+        /// How it goes nowhere.
+        stray: Stray,
+        /// What was seen of it.
+        why: String,
     },
     /// A running turn used up what it had reserved and was lent more.
     TurnLent {
@@ -394,6 +409,27 @@ pub enum Event {
         until: Timestamp,
         /// For what.
         why: String,
+    },
+    /// A task stagnates: its last attempts ended alike.
+    Stagnated {
+        /// The task.
+        task: TaskId,
+        /// So many attempts in a row.
+        n: u32,
+        /// How they ended.
+        why: String,
+        /// What is done about it.
+        remedy: Remedy,
+        /// The other model that makes the next attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// The Worker of a diagnosis said what it does otherwise than the attempts before.
+    Diagnosed {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it does otherwise.
+        strategy: String,
     },
     /// A task will not be done.
     TaskFailed {

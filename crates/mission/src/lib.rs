@@ -29,6 +29,7 @@ pub mod question;
 pub mod recovery;
 pub mod schedule;
 pub mod seal;
+pub mod stagnation;
 pub mod steering;
 mod steps;
 mod stored;

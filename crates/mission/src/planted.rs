@@ -59,6 +59,10 @@ pub const ALL: &[&str] = &[
     "hold_ignored",
     "hold_wakes_nobody",
     "hold_uses_up_attempt",
+    "stagnation_unseen",
+    "stale_diagnosis_accepted",
+    "stuck_task_never_given_up",
+    "nudged_for_ever",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

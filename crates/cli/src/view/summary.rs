@@ -63,6 +63,7 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     }
     write!(out, "\n{}", pace::lines(mission)).ok();
     out.push_str(&super::asked::lines(mission, mission.last()));
+    out.push_str(&super::stuck::lines(mission));
     writeln!(out, "{}", cost(mission, mission.last())).ok();
     writeln!(out, "{}", delivery(mission)).ok();
     out

@@ -7,6 +7,7 @@ mod schedule;
 mod seal;
 mod shadow;
 mod state;
+mod stuck;
 mod tasks;
 mod turns;
 mod waits;
@@ -125,6 +126,7 @@ pub(crate) struct Audit {
     patience: u32,
     book: schedule::Book,
     asks: holds::Asked,
+    stuck: stuck::Marks,
 }
 
 impl Audit {
@@ -189,6 +191,7 @@ impl Audit {
             patience: 0,
             book: schedule::Book::new(&scenario.terms),
             asks: holds::Asked::default(),
+            stuck: stuck::Marks::default(),
         }
     }
 
@@ -232,6 +235,7 @@ impl Audit {
             | Input::TurnUsed { epoch, .. }
             | Input::ModelNamed { epoch, .. }
             | Input::Held { epoch, .. }
+            | Input::Strayed { epoch, .. }
             | Input::Waits { epoch, .. }
             | Input::AnsweredElsewhere {
                 request: (epoch, _),
@@ -341,6 +345,7 @@ impl Audit {
         self.clock(event);
         self.follows(recorded);
         self.schedule_goes_on(event);
+        self.stagnates(event);
         match event {
             Event::TurnStarted { .. }
             | Event::TurnLent { .. }

@@ -23,6 +23,7 @@ impl Audit {
                 lane,
                 base,
                 from,
+                model,
             } => {
                 self.new_epoch(*epoch);
                 let lease = Lease {
@@ -34,9 +35,12 @@ impl Audit {
                     base: base.clone(),
                     from: from.clone(),
                     told: self.said,
-                    model: self.asks.instead.get(&turn.role()).cloned(),
+                    model: model
+                        .clone()
+                        .or_else(|| self.asks.instead.get(&turn.role()).cloned()),
                     served: false,
                     waits: false,
+                    nudges: Vec::new(),
                 };
                 self.has_time(*deadline);
                 self.clocks
