@@ -345,7 +345,6 @@ impl Audit {
         self.clock(event);
         self.follows(recorded);
         self.schedule_goes_on(event);
-        self.stagnates(event);
         match event {
             Event::TurnStarted { .. }
             | Event::TurnLent { .. }

@@ -14,7 +14,7 @@ use mission::question::About;
 use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::time::Millis;
-use mission::turn::{Answer, Diagnosis, Outcome, Usage};
+use mission::turn::{Answer, Diagnosis, Outcome, Role, Usage};
 use mission::work::{Base, Work};
 
 impl World {
@@ -271,9 +271,7 @@ impl World {
         };
         self.coverage.saw(deed.name());
         self.host.sessions.insert(name.clone(), session);
-        let length = deed.length(&mut self.rng, role);
-        self.may_stray(&name, length);
-        let Some(length) = length else {
+        let Some(length) = self.how_long(&name, deed, role) else {
             return;
         };
         if tokens > 100_000 {
@@ -424,6 +422,13 @@ impl World {
             };
             self.says(0, life, name.to_owned(), Some(input), false, None);
         }
+    }
+
+    /// How long a turn takes; in some of that its agent goes nowhere.
+    fn how_long(&mut self, name: &str, deed: Deed, role: Role) -> Option<Millis> {
+        let length = deed.length(&mut self.rng, role);
+        self.may_stray(name, length);
+        length
     }
 
     /// Some agents go nowhere for a while, and some for the rest of their turn.

@@ -67,22 +67,7 @@ impl Audit {
                 turn: Turn::Work { attempt },
                 ending,
                 ..
-            } => {
-                let mark = match ending {
-                    Ending::Failed {
-                        failure: Failure::Transient | Failure::Fatal,
-                        ..
-                    } => return,
-                    Ending::Failed { why, .. } => {
-                        let why: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
-                        Mark::Failed(format!("unfinished: {why}"))
-                    }
-                    Ending::Expired => Mark::Failed("expired".into()),
-                    Ending::Overspent => Mark::Failed("overspent".into()),
-                    _ => return,
-                };
-                self.marked(*attempt, mark);
-            }
+            } => self.comes_to_nothing(*attempt, ending),
             Event::TurnStarted {
                 turn: Turn::Work { attempt },
                 model,
@@ -111,22 +96,7 @@ impl Audit {
             }
             Event::TurnNudged {
                 epoch, stray, n, ..
-            } => {
-                let told = self.stuck.nudges.entry(*epoch).or_default();
-                told.push(*stray);
-                assert_eq!(told.len(), *n as usize, "a nudge has another number");
-                let quiet = told.iter().filter(|stray| **stray == Stray::Quiet).count();
-                let most = limits::NUDGES as usize;
-                assert!(
-                    quiet <= most && told.len() - quiet <= most,
-                    "epoch {} is told again and again that it goes nowhere",
-                    epoch.0
-                );
-                assert!(
-                    self.live.contains_key(epoch),
-                    "a turn that is over is told something"
-                );
-            }
+            } => self.nudged(*epoch, *stray, *n),
             Event::Resumed { .. } => {
                 for task in &self.given_up {
                     let stuck = self.stuck.tasks.entry(*task).or_default();
@@ -137,6 +107,41 @@ impl Audit {
             }
             _ => {}
         }
+    }
+
+    /// A turn that ended without an answer, by its agent's fault.
+    fn comes_to_nothing(&mut self, attempt: AttemptId, ending: &Ending) {
+        let mark = match ending {
+            Ending::Failed {
+                failure: Failure::Transient | Failure::Fatal,
+                ..
+            } => return,
+            Ending::Failed { why, .. } => {
+                let why: String = why.chars().filter(|c| !c.is_ascii_digit()).collect();
+                format!("unfinished: {why}")
+            }
+            Ending::Expired => "expired".to_owned(),
+            Ending::Overspent => "overspent".to_owned(),
+            _ => return,
+        };
+        self.marked(attempt, Mark::Failed(mark));
+    }
+
+    fn nudged(&mut self, epoch: Epoch, stray: Stray, n: u32) {
+        let told = self.stuck.nudges.entry(epoch).or_default();
+        told.push(stray);
+        assert_eq!(told.len(), n as usize, "a nudge has another number");
+        let quiet = told.iter().filter(|stray| **stray == Stray::Quiet).count();
+        let most = limits::NUDGES as usize;
+        assert!(
+            quiet <= most && told.len() - quiet <= most,
+            "epoch {} is told again and again that it goes nowhere",
+            epoch.0
+        );
+        assert!(
+            self.live.contains_key(&epoch),
+            "a turn that is over is told something"
+        );
     }
 
     fn ends_in(&mut self, attempt: AttemptId, rejection: &Rejection) {
