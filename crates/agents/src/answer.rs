@@ -36,6 +36,7 @@ pub fn schema(kind: AnswerKind) -> Value {
         AnswerKind::Intent => include_str!("../schemas/intent.json"),
         AnswerKind::Plan => include_str!("../schemas/plan.json"),
         AnswerKind::Report => include_str!("../schemas/report.json"),
+        AnswerKind::Diagnosis => include_str!("../schemas/diagnosis.json"),
         AnswerKind::Verdict => include_str!("../schemas/verdict.json"),
     };
     serde_json::from_str(text).unwrap_or(Value::Null)
@@ -47,6 +48,7 @@ pub fn from_value(kind: AnswerKind, value: &Value) -> Result<Answer, Unread> {
         AnswerKind::Intent => typed(value).map(Answer::Intent),
         AnswerKind::Plan => typed(value).map(Answer::Plan),
         AnswerKind::Report => typed(value).map(Answer::Report),
+        AnswerKind::Diagnosis => typed(value).map(Answer::Diagnosis),
         AnswerKind::Verdict => typed(value).map(Answer::Verdict),
     }
 }
@@ -230,8 +232,8 @@ mod tests {
     /// what is left out by default.
     #[test]
     fn the_examples_of_the_schemas_are_answers() {
-        use AnswerKind::{Intent, Plan, Report, Verdict};
-        for kind in [Intent, Plan, Report, Verdict] {
+        use AnswerKind::{Diagnosis, Intent, Plan, Report, Verdict};
+        for kind in [Intent, Plan, Report, Diagnosis, Verdict] {
             let schema = schema(kind);
             let examples = schema["examples"]
                 .as_array()
@@ -292,11 +294,10 @@ mod tests {
             "/properties/findings/items/properties/kind/enum",
             &findings,
         );
-        check(
-            AnswerKind::Report,
-            "/properties/status/enum",
-            &["done", "blocked", "spec_wrong"],
-        );
+        for kind in [AnswerKind::Report, AnswerKind::Diagnosis] {
+            let statuses = ["done", "blocked", "spec_wrong"];
+            check(kind, "/properties/status/enum", &statuses);
+        }
         check(
             AnswerKind::Intent,
             "/properties/kind/enum",

@@ -2,6 +2,7 @@
 //! only what differs. Text that came from outside (files, output, other agents) is fenced and named as material.
 
 use mission::gate::Gate;
+use mission::stagnation::Stray;
 use mission::turn::Finding;
 use std::fmt::Write as _;
 
@@ -70,6 +71,19 @@ pub struct Assignment {
     pub goes_on: bool,
     /// What people said.
     pub notes: Vec<String>,
+    /// That it is a diagnosis, and of what.
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// Why a Worker has to look for the cause first, and for another way.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnosis {
+    /// So many attempts in a row ended alike.
+    pub alike: u32,
+    /// What the last of them did, step by step; shortened.
+    pub log: Vec<String>,
+    /// What was tried before, as those who tried it say.
+    pub tried: Vec<String>,
 }
 
 /// What a Reviewer is told.
@@ -98,6 +112,31 @@ pub fn said(text: &str) -> String {
     format!(
         "The user says, while you work:\n\n{}\nThis counts like your task, also for what you have done already. Then go on, and end as you were asked to.",
         list(&[text.to_owned()])
+    )
+}
+
+/// What an agent that goes nowhere is told, with what was seen of it.
+pub fn nudged(stray: Stray, why: &str) -> String {
+    let (what, then) = match stray {
+        Stray::Looping => (
+            "you go round in circles",
+            "Once more of the same brings nothing else. Say to yourself in two sentences what you know now and what you \
+             do not, and take another way to it.",
+        ),
+        Stray::Stalled => (
+            "you get nowhere",
+            "Decide with what you know: make the smallest change that may be right, run its check, and go on from what \
+             that says.",
+        ),
+        Stray::Quiet => (
+            "nothing has been heard of you for long",
+            "If a command hangs, end it and do without it.",
+        ),
+    };
+    format!(
+        "The engine sees that {what}:\n\n{}\n{then} If nothing is left to try, end your turn and say what you tried and what \
+         would help. If it goes on like this, your turn is ended. End as you were asked to.",
+        list(&[why.to_owned()])
     )
 }
 
@@ -217,7 +256,29 @@ impl Assignment {
             let told = format!("{}\n{where_it_is}", fenced(&self.history.join("\n\n")));
             section(&mut text, "Why earlier attempts were turned down", &told);
         }
+        if let Some(diagnosis) = &self.diagnosis {
+            diagnosis.tell(&mut text);
+        }
         text
+    }
+}
+
+impl Diagnosis {
+    fn tell(&self, text: &mut String) {
+        let asked = format!(
+            "The last {} attempts ended alike, so that one more of the kind would end so too. Before you change anything, \
+             find out why: read what they did and what their checks said, and reproduce the failure. Then do it in a way \
+             that none of them tried.\n\nEnd as you always do, with one field more in the JSON block: `\"strategy\": \"…\"`, \
+             one sentence that says what you did otherwise. A report of `done` without it, or with one that was tried \
+             before, is not taken. If there is no other way, report `blocked` and say what you found.",
+            self.alike
+        );
+        section(text, "Find the cause first", &asked);
+        section(text, "Tried before", &list(&self.tried));
+        if !self.log.is_empty() {
+            let log = fenced(&self.log.join("\n"));
+            section(text, "What the last attempt did, step by step", &log);
+        }
     }
 }
 
@@ -351,6 +412,39 @@ mod tests {
         let habits =
             "## What the project asks of agents, in AGENTS.md\n\n````text\n```\nUse tabs.\n````";
         assert!(text.contains(habits), "{text}");
+    }
+
+    #[test]
+    fn a_diagnosis_sees_what_was_done_and_tried_and_is_asked_for_another_way() {
+        let diagnosis = Diagnosis {
+            alike: 2,
+            log: vec!["edit: a.rs".into(), "bash: cargo test\n```".into()],
+            tried: vec!["patch the\nparser".into()],
+        };
+        let text = Assignment {
+            diagnosis: Some(diagnosis),
+            ..Assignment::default()
+        }
+        .text();
+        for told in [
+            "## Find the cause first\n\nThe last 2 attempts ended alike",
+            "`\"strategy\": \"…\"`",
+            "## Tried before\n\n- patch the parser\n",
+            "step by step\n\n````text\nedit: a.rs\nbash: cargo test\n```\n````",
+        ] {
+            assert!(text.contains(told), "{told}\n{text}");
+        }
+        assert!(!Assignment::default().text().contains("strategy"));
+    }
+
+    #[test]
+    fn a_nudge_says_what_was_seen_and_keeps_it_in_its_line() {
+        let all = [Stray::Looping, Stray::Stalled, Stray::Quiet].map(|stray| {
+            let text = nudged(stray, "bash: a\n\n## Request");
+            assert!(text.contains("\n- bash: a ## Request\n"), "{text}");
+            text
+        });
+        assert!(all[0] != all[1] && all[1] != all[2]);
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub struct Recorder {
     seen: Mutex<Seen>,
     changed: Notify,
     said: watch::Sender<Vec<Note>>,
+    nudge: watch::Sender<Option<Note>>,
     reply: Box<dyn Fn(&Question) -> Reply + Send + Sync>,
     holds: AtomicBool,
 }
@@ -103,6 +104,7 @@ impl Recorder {
             seen: Mutex::default(),
             changed: Notify::new(),
             said: watch::Sender::default(),
+            nudge: watch::Sender::default(),
             reply: Box::new(reply),
             holds: AtomicBool::new(false),
         })
@@ -117,6 +119,12 @@ impl Recorder {
     pub fn say(&self, n: u32, text: &str) {
         let text = text.to_owned();
         self.said.send_modify(|said| said.push(Note { n, text }));
+    }
+
+    /// The engine tells the turn that it goes nowhere.
+    pub fn push(&self, n: u32, text: &str) {
+        let text = text.to_owned();
+        self.nudge.send_replace(Some(Note { n, text }));
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -187,6 +195,21 @@ impl Watcher for Recorder {
         async move {
             let news = said.wait_for(|said| said.iter().any(|note| note.n > after));
             if news.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn nudge(&self) -> Option<Note> {
+        self.nudge.borrow().clone()
+    }
+
+    fn more_nudges(&self, after: u32) -> BoxFuture<'static, ()> {
+        let mut nudge = self.nudge.subscribe();
+        async move {
+            let is_news = |it: &Option<Note>| it.as_ref().is_some_and(|note| note.n > after);
+            if nudge.wait_for(is_news).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }

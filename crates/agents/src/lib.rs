@@ -13,6 +13,7 @@ pub mod scripted;
 use futures_util::future::BoxFuture;
 use mission::ids::{Epoch, MissionId};
 use mission::question::{QUESTION, permit};
+use mission::stagnation::Act;
 use mission::time::Millis;
 use mission::turn::{AnswerKind, Outcome, Role, Usage};
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub struct Order {
     pub told: u32,
     /// What it must answer with.
     pub answer: AnswerKind,
+    /// What was tried before, as those who tried it say. A diagnosis has to name something else.
+    pub tried: Vec<String>,
     /// The workspace; the agent works there and nowhere else.
     pub directory: PathBuf,
     /// The model, as `provider/model`; `None` leaves it to the host.
@@ -92,6 +95,10 @@ pub enum Sign {
     Session(String),
     /// What the agent is doing: a file that it reads or writes, a command that it runs.
     Doing(String),
+    /// A step that it has finished: numbers that stand for what it did, and the step in one line.
+    Did(Act, String),
+    /// Nothing has been heard of it for so long; half of what it may be silent for is over.
+    Quiet(Millis),
     /// What the turn has used so far.
     Used(Usage),
     /// Its provider refuses, and its host asks again by itself.
@@ -157,6 +164,17 @@ pub trait Watcher: Send + Sync {
     /// Tells that a note stands where the agent reads it next. May be told more than once.
     fn noted(&self, n: u32);
 
+    /// The last that the engine itself tells the turn because it goes nowhere, numbered from 1 in the turn. It is no note of
+    /// a person's, and reaches the agent at its next step, once.
+    fn nudge(&self) -> Option<Note> {
+        None
+    }
+
+    /// Waits until there is one after that with this number; for ever where there is none.
+    fn more_nudges(&self, _after: u32) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
     /// Tells that a question was answered elsewhere, where the agent's host shows it to people as well. Whoever was asked
     /// need not answer any more; the answer is for the record.
     fn settled(&self, question: &Question, answer: &str);
@@ -174,7 +192,7 @@ pub trait Agent: Send + Sync {
     /// Carries a turn out, or goes on with it if the host already knows it: first ask the world, then act.
     ///
     /// What people say meanwhile reaches the agent at its next step, each once, and at the latest before its answer is
-    /// taken.
+    /// taken. So does a nudge, unless the turn ends before.
     ///
     /// Ends after [`Watcher::reply`] was called, or without it when `stop` was cancelled or the model may not be asked;
     /// then nothing of the turn runs on.

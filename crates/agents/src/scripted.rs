@@ -11,10 +11,12 @@ pub use script::{Deed, End, Scene, Script, ScriptError};
 use crate::{Agent, Note, Order, Question, Sign, Watcher, choices};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use mission::stagnation::{Act, ActKind};
 use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Usage};
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -197,14 +199,23 @@ impl Scripted {
                 match deed {
                     Deed::Heed(path) => {
                         watcher.sign(Sign::Doing("waits for a word".into()));
-                        watcher.more_notes(told).await;
+                        tokio::select! {
+                            () = watcher.more_notes(told) => {}
+                            () = watcher.more_nudges(0) => {}
+                        }
                         let path = order.directory.join(path);
-                        for note in unknown(watcher, told) {
+                        for note in unknown(watcher, told).chain(watcher.nudge()) {
                             make_parent(&path)?;
                             append(&path, &format!("{}\n", note.text))?;
                         }
                     }
                     _ => self.act(deed, order, watcher, commands).await?,
+                }
+                if watcher.nudge().is_some() && !scene.nudged.is_empty() {
+                    for deed in &scene.nudged {
+                        self.act(deed, order, watcher, commands).await?;
+                    }
+                    return Ok(());
                 }
                 // Between two steps it hears whatever was said.
                 for note in unknown(watcher, told) {
@@ -220,6 +231,7 @@ impl Scripted {
         }
     }
 
+    /// Does one thing, and tells of it once it is done.
     async fn act(
         &self,
         deed: &Deed,
@@ -227,24 +239,39 @@ impl Scripted {
         watcher: &dyn Watcher,
         commands: &TaskTracker,
     ) -> std::io::Result<()> {
+        let done = self.carry_out(deed, order, watcher, commands).await?;
+        if let Some((act, what)) = did(deed, &order.directory, done) {
+            watcher.sign(Sign::Did(act, what));
+        }
+        Ok(())
+    }
+
+    /// Whether it went well.
+    async fn carry_out(
+        &self,
+        deed: &Deed,
+        order: &Order,
+        watcher: &dyn Watcher,
+        commands: &TaskTracker,
+    ) -> std::io::Result<bool> {
         match deed {
             Deed::Write { path, text } => {
                 watcher.sign(Sign::Doing(format!("writes {}", path.display())));
                 let path = order.directory.join(path);
                 make_parent(&path)?;
-                std::fs::write(path, text)
+                std::fs::write(path, text).map(|()| true)
             }
             Deed::Append { path, text } => {
                 watcher.sign(Sign::Doing(format!("writes {}", path.display())));
                 let path = order.directory.join(path);
                 make_parent(&path)?;
-                append(&path, text)
+                append(&path, text).map(|()| true)
             }
             Deed::Delete(path) => {
                 watcher.sign(Sign::Doing(format!("removes {}", path.display())));
                 match std::fs::remove_file(order.directory.join(path)) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-                    _ => Ok(()),
+                    _ => Ok(true),
                 }
             }
             Deed::Run(line) => {
@@ -254,10 +281,14 @@ impl Scripted {
             Deed::Think(ms) => {
                 watcher.sign(Sign::Doing("thinks".into()));
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
-                Ok(())
+                Ok(true)
             }
             // What it hears, and when, is the affair of whoever counts its steps.
-            Deed::Heed(_) => Ok(()),
+            Deed::Heed(_) => Ok(true),
+            Deed::Read(path) => {
+                watcher.sign(Sign::Doing(format!("reads {}", path.display())));
+                Ok(order.directory.join(path).exists())
+            }
             Deed::Ask { about, text } => {
                 let (about, text) = (about.clone(), text.clone());
                 watcher
@@ -268,7 +299,7 @@ impl Scripted {
                         request: None,
                     })
                     .await;
-                Ok(())
+                Ok(true)
             }
         }
     }
@@ -278,7 +309,7 @@ impl Scripted {
         line: &str,
         directory: &Path,
         commands: &TaskTracker,
-    ) -> std::io::Result<()> {
+    ) -> std::io::Result<bool> {
         let mut words = self.guard.iter().cloned();
         let mut command = match words.next() {
             Some(guard) => {
@@ -302,7 +333,7 @@ impl Scripted {
             .kill_on_drop(self.guard.is_empty());
         let mut child = command.spawn()?;
         if self.guard.is_empty() {
-            return child.wait().await.map(|_| ());
+            return child.wait().await.map(|ended| ended.success());
         }
         // A guard must not be killed: it would leave behind what it guards. When this turn is stopped its pipe closes,
         // and a task of its own waits until it has ended everything.
@@ -319,7 +350,7 @@ impl Scripted {
         });
         let ended = guarded.await.map_err(std::io::Error::other)?;
         drop(turn);
-        ended.map(|_| ())
+        ended.map(|ended| ended.success())
     }
 }
 
@@ -349,7 +380,7 @@ impl Agent for Scripted {
             let (heard, signs) = watch::channel(Heard::At(Instant::now()));
             let played = tokio::select! {
                 played = self.play(&order, &*watcher, &commands, &heard) => Some(played),
-                why = over(&order, signs) => Some(Ok(Some((failed(Failure::Silent, why), false)))),
+                why = over(&order, signs, &*watcher) => Some(Ok(Some((failed(Failure::Silent, why), false)))),
                 () = stop.cancelled() => None,
             };
             // What it was running has been told to end; nothing of the turn runs on.
@@ -378,6 +409,40 @@ impl Agent for Scripted {
     }
 }
 
+/// A deed as the core looks at it, and in one line; `None` for what is no step of its own.
+fn did(deed: &Deed, directory: &Path, well: bool) -> Option<(Act, String)> {
+    fn number(what: impl std::hash::Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+    let (kind, what) = match deed {
+        Deed::Write { path, .. } | Deed::Append { path, .. } => {
+            (ActKind::Change, format!("write: {}", path.display()))
+        }
+        Deed::Delete(path) => (ActKind::Change, format!("remove: {}", path.display())),
+        Deed::Run(line) => (ActKind::Run, format!("run: {line}")),
+        Deed::Read(path) => (ActKind::Look, format!("read: {}", path.display())),
+        Deed::Think(_) | Deed::Heed(_) | Deed::Ask { .. } => return None,
+    };
+    let gave = match deed {
+        Deed::Read(path) => number(std::fs::read(directory.join(path)).ok()),
+        _ => number(well),
+    };
+    let asked = match deed {
+        Deed::Write { text, .. } | Deed::Append { text, .. } => number((&what, text)),
+        _ => number(&what),
+    };
+    let act = Act {
+        kind,
+        what: asked,
+        gave,
+        alike: gave,
+        failed: !well,
+    };
+    Some((act, what))
+}
+
 /// What people have said after the note with this number.
 fn unknown(watcher: &dyn Watcher, told: u32) -> impl Iterator<Item = Note> {
     let notes = watcher.notes().into_iter();
@@ -394,15 +459,24 @@ enum Heard {
 }
 
 /// Waits until a turn has been silent for too long, or has taken too long, and says which.
-async fn over(order: &Order, mut signs: watch::Receiver<Heard>) -> String {
+async fn over(order: &Order, mut signs: watch::Receiver<Heard>, watcher: &dyn Watcher) -> String {
     let millis = |time: Millis| Duration::from_millis(time.0);
     let last = Instant::now() + millis(order.limit);
+    let half = Millis(order.silence.0 / 2);
+    let mut told = None;
     loop {
-        let silent = match *signs.borrow_and_update() {
-            Heard::At(at) => at + millis(order.silence),
-            Heard::Asks => last,
+        let heard = match *signs.borrow_and_update() {
+            Heard::At(at) => Some(at),
+            Heard::Asks => None,
         };
+        let silent = heard.map_or(last, |at| at + millis(order.silence));
+        let quiet = heard.filter(|_| told != heard);
+        let quiet = quiet.map_or(last, |at| at + millis(half));
         tokio::select! {
+            () = tokio::time::sleep_until(quiet), if quiet < silent.min(last) => {
+                told = heard;
+                watcher.sign(Sign::Quiet(half));
+            }
             () = tokio::time::sleep_until(last.min(silent)) => {
                 return match silent < last {
                     true => format!("nothing was heard for {}", order.silence),

@@ -72,6 +72,7 @@ impl Stage {
             title: key.into(),
             brief: key.into(),
             told: 0,
+            tried: Vec::new(),
             answer: AnswerKind::Report,
             directory: self.workspace(key),
             model: None,
@@ -137,6 +138,7 @@ impl Fixture for Stage {
             Answer::Intent(it) => json!({ "answer": it }),
             Answer::Plan(it) => json!({ "answer": it }),
             Answer::Report(it) => json!({ "answer": it }),
+            Answer::Diagnosis(it) => json!({ "answer": it }),
             Answer::Verdict(it) => json!({ "answer": it }),
         };
         let turn = match &behaviour {
@@ -146,7 +148,7 @@ impl Fixture for Stage {
                 "end": written(answer), "usage": used,
             }),
             Behaviour::Heed { path, answer, .. } => json!({
-                "steps": [{ "heed": path }], "end": written(answer), "usage": used,
+                "steps": [{ "read": "a.txt" }, { "heed": path }], "end": written(answer), "usage": used,
             }),
             Behaviour::Babble => json!({ "end": { "fail": "no_answer" }, "usage": used }),
             Behaviour::Refuse(wait) => json!({ "end": { "refuse": { "retry_after": wait } } }),

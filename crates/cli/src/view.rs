@@ -15,6 +15,7 @@ pub(crate) mod panel;
 pub(crate) mod quiet;
 pub(crate) mod screen;
 pub(crate) mod steering;
+pub(crate) mod stuck;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod why;

@@ -240,7 +240,7 @@ async fn a_worker_that_never_answers_fails_its_task() {
     let story = play("gone-mute", &["alpha"], &[]).await;
     story.ends(
         1,
-        &["3 tries failed; the last: it ended without a word"],
+        &["3 tries failed, some of them alike, also with a diagnosis; the last: it ended without a word"],
         14,
     );
     story.untouched();
@@ -297,8 +297,11 @@ async fn done_without_a_change_is_not_done() {
     let story = play("idler", &["alpha"], &[]).await;
     story.ends(
         1,
-        &["3 attempts were turned down; the last: nothing was changed"],
-        5,
+        &[
+            "3 tries failed, some of them alike (nothing was changed)",
+            "`strategy` is missing",
+        ],
+        7,
     );
     story.untouched();
 }
@@ -306,7 +309,7 @@ async fn done_without_a_change_is_not_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tool_calls_as_text_change_nothing_and_are_not_done() {
     let story = play("typist", &["alpha"], &[]).await;
-    story.ends(1, &["nothing was changed"], 8);
+    story.ends(1, &["nothing was changed"], 10);
     story.untouched();
 }
 
@@ -330,7 +333,7 @@ async fn what_a_liar_says_is_not_what_his_work_shows() {
     story.ends(
         1,
         &["m1 failed", "`grep -q alpha alpha.txt` was red (exit 1)"],
-        8,
+        10,
     );
     story.untouched();
 }
@@ -408,12 +411,75 @@ async fn a_model_that_falls_silent_fails_its_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_looping_agent_is_told_so_and_its_mission_completes() {
+    let story = play("circler", &["alpha"], &[]).await;
+    assert_eq!(story.ran.code, Some(0), "{}", story.ran.said);
+    let told = "T1.1 is looping and is told so: it made the same call 5 times and got the same back: read: base.txt";
+    assert!(story.ran.said.contains(told), "{}", story.ran.said);
+    assert!(!story.ran.said.contains("T1.2"), "{}", story.ran.said);
+    let calls = story.calls(Role::Worker);
+    assert!((7..=12).contains(&calls), "{calls}: {}", story.ran.said);
+    story.delivered(&["alpha"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_agent_is_told_so_and_its_mission_completes() {
+    let story = play("dawdler", &["alpha"], &[]).await;
+    assert_eq!(story.ran.code, Some(0), "{}", story.ran.said);
+    let told =
+        "T1.1 is stalled and is told so: its last 40 steps brought nothing that it had not seen";
+    assert!(story.ran.said.contains(told), "{}", story.ran.said);
+    assert!(!story.ran.said.contains("T1.2"), "{}", story.ran.said);
+    story.delivered(&["alpha"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lying_agent_is_found_out_twice_finds_the_cause_and_its_mission_completes() {
+    let story = play("reformed-liar", &["alpha"], &[]).await;
+    story.ends(
+        0,
+        &[
+            "T1 stagnates, 2 attempts in a row ended alike (`grep -q alpha alpha.txt` was red (exit 1))",
+            "T1.3 says what it does otherwise: The file is written as its proof wants it.",
+            "T1 stagnated: 1 diagnosis, \"The file is written as its proof wants it.\"; it landed",
+        ],
+        9,
+    );
+    // Whoever looks for the cause sees what the attempt before it did, and what was tried.
+    let asked = story.log.iter().find_map(|request| {
+        let mut messages = request.messages.iter();
+        messages.find(|message| message.text.contains("## Find the cause first"))
+    });
+    let text = &asked.expect("a diagnosis is asked for").text;
+    for told in [
+        "## Tried before\n\n- All tests pass. DONE.",
+        "write: alpha.txt",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    story.delivered(&["alpha"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strategy_that_was_tried_before_is_refused_and_the_task_fails_with_a_report() {
+    let story = play("stubborn", &["alpha"], &[]).await;
+    assert_eq!(story.ran.code, Some(1), "{}", story.ran.said);
+    let why = "3 tries failed, some of them alike (`grep -q alpha alpha.txt` was red (exit 1)), also with a diagnosis; \
+               the last: `strategy` says what was tried before (All tests pass. DONE.)";
+    assert!(story.ran.said.contains(why), "{}", story.ran.said);
+    story.untouched();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_call_for_ever_is_stopped_soon() {
     let story = play("looper", &["alpha"], &[]).await;
     assert_eq!(story.ran.code, Some(1), "{}", story.ran.said);
     let why = "it made the same call 5 times and got the same back: read: base.txt";
     assert!(story.ran.said.contains(why), "{}", story.ran.said);
     let calls = story.calls(Role::Worker);
-    assert!((15..=36).contains(&calls), "{calls}: {}", story.ran.said);
+    // Each of three attempts is told once, and ended when it goes on; what is under way then is not called back.
+    assert!((30..=48).contains(&calls), "{calls}: {}", story.ran.said);
+    let told = story.ran.said.matches("is looping and is told so").count();
+    assert_eq!(told, 3, "{}", story.ran.said);
     story.untouched();
 }

@@ -479,6 +479,9 @@ impl Dispatcher {
             if matches!(recorded.event, Event::Steered { .. }) {
                 self.bench.heard(self.desk.mission());
             }
+            if matches!(recorded.event, Event::TurnNudged { .. }) {
+                self.bench.pushed(self.desk.mission());
+            }
             let seen = Seen::Event(Seq(before.0 + n), Arc::new(recorded));
             self.feed.send(seen).ok();
         }

@@ -161,6 +161,11 @@ impl Place {
         self.root.join("notes")
     }
 
+    /// The folder of what attempts did, step by step.
+    pub(crate) fn steps(&self) -> PathBuf {
+        self.root.join("steps")
+    }
+
     /// When an engine last ran the mission, as a number.
     pub(crate) fn alive(&self) -> PathBuf {
         self.root.join("alive")

@@ -2,7 +2,7 @@
 //! sibling's order.
 
 use crate::perform::turn::{Brief, Job, Place};
-use agents::brief::{self, Assignment, Case, KnownGate, Survey};
+use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Survey};
 use mission::event::{Rejection, Turn};
 use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
@@ -24,16 +24,12 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         _ => mission::limits::SHORT_TURN,
     };
     let deadline = lease.map_or(mission.deadline(), |lease| lease.deadline);
-    let (answer, brief) = match turn {
-        Turn::Intent { .. } => (AnswerKind::Intent, Brief::Intent(survey(mission))),
-        Turn::Plan { .. } => (AnswerKind::Plan, Brief::Plan(survey(mission))),
-        Turn::Work { attempt } => (
-            AnswerKind::Report,
-            Brief::Work(assignment(mission, attempt)),
-        ),
-        Turn::Review { attempt, .. } => {
-            (AnswerKind::Verdict, Brief::Review(case(mission, attempt)))
-        }
+    let answer = mission.asks_for(turn);
+    let brief = match turn {
+        Turn::Intent { .. } => Brief::Intent(survey(mission)),
+        Turn::Plan { .. } => Brief::Plan(survey(mission)),
+        Turn::Work { attempt } => Brief::Work(assignment(mission, attempt)),
+        Turn::Review { attempt, .. } => Brief::Review(case(mission, attempt)),
     };
     let task = match turn {
         Turn::Work { attempt } | Turn::Review { attempt, .. } => mission.task(attempt.task),
@@ -54,6 +50,10 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         key: task.map(|task| task.task.key.clone()),
         title,
         what,
+        tried: match (answer, task) {
+            (AnswerKind::Diagnosis, Some(task)) => mission.strategies(task.task.id),
+            _ => Vec::new(),
+        },
         answer,
         brief,
         told: mission.said().last().map_or(0, |said| said.n),
@@ -203,6 +203,11 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
             .chain(note)
             .chain(mission.said_of(attempt.task).map(str::to_owned))
             .collect(),
+        diagnosis: mission.diagnoses(attempt).then(|| Diagnosis {
+            alike: task.stuck.alike(),
+            tried: mission.strategies(attempt.task),
+            log: Vec::new(),
+        }),
     }
 }
 

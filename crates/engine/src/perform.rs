@@ -26,11 +26,13 @@ use crate::orders;
 use crate::providers::Providers;
 use crate::settings::Settings;
 use mission::command::{Command, Step};
-use mission::ids::{Digest, MissionId};
+use mission::ids::{Digest, Epoch, MissionId};
 use mission::input::Input;
 use mission::mission::Mission;
+use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::turn::{Failure, Outcome, Usage};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
@@ -56,7 +58,12 @@ pub(crate) struct Bench {
     pub(crate) providers: Arc<Providers>,
     /// What people have said to the mission's agents, as far as it is durable.
     said: watch::Sender<Vec<Said>>,
+    /// What turns that go nowhere are told, as far as it is durable.
+    nudges: watch::Sender<Nudges>,
 }
+
+/// The last that each turn was told because it goes nowhere: its number, how, and what was seen of it.
+pub(crate) type Nudges = BTreeMap<Epoch, (u32, Stray, String)>;
 
 /// A performer's line to the loop.
 pub(crate) struct Line {
@@ -231,6 +238,7 @@ impl Bench {
         Self {
             clock,
             said: watch::Sender::new(mission.said().to_vec()),
+            nudges: watch::Sender::new(nudges(mission)),
             providers: Arc::new(providers),
             ..Self::at(settings, place)
         }
@@ -254,12 +262,18 @@ impl Bench {
             origin: Arc::default(),
             planned: Arc::default(),
             said: watch::Sender::default(),
+            nudges: watch::Sender::default(),
         }
     }
 
     /// Turns that run hear of what people have said since they began.
     pub(crate) fn heard(&self, mission: &Mission) {
         self.said.send_replace(mission.said().to_vec());
+    }
+
+    /// Turns that go nowhere hear of it.
+    pub(crate) fn pushed(&self, mission: &Mission) {
+        self.nudges.send_replace(nudges(mission));
     }
 
     /// Notes what this engine does that no event tells, in place of what a killed one left.
@@ -287,6 +301,14 @@ impl Bench {
         let repository = self.repository()?;
         blocking(move || work(&repository)).await
     }
+}
+
+fn nudges(mission: &Mission) -> Nudges {
+    let last = mission.leases().filter_map(|(epoch, lease)| {
+        let (n, stray, why) = lease.nudges().last()?;
+        Some((epoch, (n, stray, why.to_owned())))
+    });
+    last.collect()
 }
 
 /// An error for whoever was given up while it waited or while its disk hung: what comes after it may be under way.

@@ -81,6 +81,9 @@ impl Mission {
                 reserved,
                 money,
             } => self.lent(*epoch, *reserved, *money),
+            Event::Stagnated { .. } | Event::Diagnosed { .. } | Event::TurnNudged { .. } => {
+                self.stagnation_event(event);
+            }
             Event::TurnTold { epoch, n } => {
                 if let Some(lease) = self.leases.get_mut(epoch) {
                     lease.told = *n;
@@ -145,6 +148,7 @@ impl Mission {
             }
             Event::TaskFailed { task, why } => {
                 self.set_state(*task, State::Failed { why: why.clone() });
+                self.stagnant.remove(task);
                 self.task_mut(*task).ended = Some(at);
             }
             Event::Disputed { attempt, findings } => {
@@ -354,6 +358,7 @@ impl Mission {
         self.checking.clear();
         self.company.clear();
         self.judging.clear();
+        self.stagnant.clear();
         self.queue.clear();
         self.tasks.retain(|_, task| task.state == State::Landed);
         self.befores.retain(|id| self.tasks.contains_key(id));
@@ -465,6 +470,8 @@ impl Mission {
                 (task.review_rejections, task.review_faults) = (0, 0);
                 task.forgiven = task.tokens;
                 task.ended = None;
+                task.stuck.resumed();
+                self.stagnant.remove(&id);
                 self.set_state(id, State::Ready);
             }
         }
@@ -536,6 +543,7 @@ impl TaskState {
             report: None,
             proved_in: None,
             history: Vec::new(),
+            stuck: crate::stagnation::Stuck::default(),
             notes: Vec::new(),
             reused: false,
             started: None,

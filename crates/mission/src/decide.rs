@@ -65,6 +65,12 @@ impl Mission {
             },
             Input::TurnUsed { epoch, usage } => self.turn_used(now, epoch, usage),
             Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
+            Input::Strayed {
+                epoch,
+                stray,
+                why,
+                usage,
+            } => self.decide_strayed(now, epoch, (stray, &why), usage),
             asked @ (Input::ModelNamed { .. } | Input::Held { .. } | Input::Waits { .. }) => {
                 self.decide_asked(now, asked)
             }
@@ -266,11 +272,14 @@ impl Mission {
                 ))
             }
             Rejection::Conflict { .. } | Rejection::Person { .. } => None,
-            other if task.tries + 1 >= self.terms.attempts => Some(format!(
-                "{} attempts were turned down; the last: {}",
-                task.tries + 1,
-                self.told(other)
-            )),
+            other if task.tries + 1 >= self.terms.attempts => {
+                let last = self.told(other);
+                Some(format!(
+                    "{} attempts were turned down{}; the last: {last}",
+                    task.tries + 1,
+                    crate::stagnation::report(task, &last),
+                ))
+            }
             _ => None,
         };
         let mut events = vec![Event::Rejected { attempt, rejection }];

@@ -2,6 +2,7 @@
 
 mod name;
 mod purpose;
+mod turn;
 
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
@@ -10,6 +11,7 @@ use crate::plan::{Plan, Priority};
 use crate::question::{About, Answered, QuestionId};
 use crate::schedule::Short;
 use crate::seal::Outcome;
+use crate::stagnation::{Remedy, Stray};
 pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
 use crate::time::{Millis, Timestamp};
@@ -18,46 +20,7 @@ use crate::turn::{Failure, Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
 pub use purpose::Purpose;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-
-/// One thing that an agent is asked to do, under a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "what")]
-pub enum Turn {
-    /// Read the request's intent.
-    Intent {
-        /// Which try, from 1.
-        n: u32,
-    },
-    /// Write or repair the plan.
-    Plan {
-        /// Which try, from 1.
-        n: u32,
-    },
-    /// Carry out one attempt.
-    Work {
-        /// Which.
-        attempt: AttemptId,
-    },
-    /// Judge one attempt.
-    Review {
-        /// Which attempt.
-        attempt: AttemptId,
-        /// Which try at judging it, from 1.
-        n: u32,
-    },
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Intent { n } => write!(f, "intent.{n}"),
-            Self::Plan { n } => write!(f, "plan.{n}"),
-            Self::Work { attempt } => write!(f, "{attempt}"),
-            Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
-        }
-    }
-}
+pub use turn::Turn;
 
 /// How a turn's lease ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,6 +175,20 @@ pub enum Event {
         base: Option<CommitId>,
         /// An earlier attempt's work that it goes on with.
         from: Option<CommitId>,
+        /// The model that it is asked of because its task stagnates.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// A running turn goes nowhere and is told so: the words reach its agent at its next step.
+    TurnNudged {
+        /// Its lease.
+        epoch: Epoch,
+        /// The how manieth time, from 1.
+        n: u32,
+        /// How it goes nowhere.
+        stray: Stray,
+        /// What was seen of it.
+        why: String,
     },
     /// A running turn used up what it had reserved and was lent more.
     TurnLent {
@@ -375,6 +352,27 @@ pub enum Event {
         until: Timestamp,
         /// For what.
         why: String,
+    },
+    /// A task stagnates: its last attempts ended alike.
+    Stagnated {
+        /// The task.
+        task: TaskId,
+        /// So many attempts in a row.
+        n: u32,
+        /// How they ended.
+        why: String,
+        /// What is done about it.
+        remedy: Remedy,
+        /// The other model that makes the next attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+    },
+    /// The Worker of a diagnosis said what it does otherwise than the attempts before.
+    Diagnosed {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// What it does otherwise.
+        strategy: String,
     },
     /// A task will not be done.
     TaskFailed {

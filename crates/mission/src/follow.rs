@@ -36,7 +36,7 @@ impl Mission {
         if self.outcome.is_some() {
             return self.expire_step(now);
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 12] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 13] = [
             Self::expire,
             Self::expire_step,
             Self::close_questions,
@@ -47,6 +47,7 @@ impl Mission {
             Self::land,
             Self::start_gate,
             Self::start_review,
+            Self::remedy,
             Self::start_work,
             Self::seal,
         ];
@@ -206,7 +207,7 @@ impl Mission {
             return Vec::new();
         }
         // Whoever waits for a provider stays where it is, and loses nothing.
-        let Some(model) = self.choose_model(now, turn.role()) else {
+        let Some((model, other)) = self.asked_of(now, turn) else {
             return Vec::new();
         };
         let left = self.deadline.since(now);
@@ -235,9 +236,22 @@ impl Mission {
             lane,
             base,
             from,
+            model: other.map(str::to_owned),
         };
-        let switched = self.switch(turn.role(), model);
+        let switched = model.and_then(|model| self.switch(turn.role(), model));
         switched.into_iter().chain([started]).collect()
+    }
+
+    /// Whom a turn is asked of: its role's model, or, for a task that stagnates, another one that serves now.
+    fn asked_of(&self, now: Timestamp, turn: Turn) -> Option<(Option<Option<&str>>, Option<&str>)> {
+        let other = match turn {
+            Turn::Work { attempt } => self.other_model(attempt),
+            _ => None,
+        };
+        match other.filter(|model| self.serves(now, model)) {
+            Some(model) => Some((None, Some(model))),
+            None => Some((Some(self.choose_model(now, turn.role())?), None)),
+        }
     }
 
     /// With less time than this no turn is begun; of a short mission it is a small part.
@@ -249,7 +263,7 @@ impl Mission {
         Epoch(self.epoch.0 + 1)
     }
 
-    fn running(&self) -> bool {
+    pub(crate) fn running(&self) -> bool {
         self.phase == Phase::Running && !self.winding_down()
     }
 

@@ -177,7 +177,7 @@ impl Mission {
     }
 
     /// Whether one more turn may begin at this model.
-    fn serves(&self, now: Timestamp, model: &str) -> bool {
+    pub(crate) fn serves(&self, now: Timestamp, model: &str) -> bool {
         let names = [provider_of(model), model];
         let holds = self.holds_of(model).into_iter().zip(names);
         holds

@@ -95,6 +95,17 @@ pub enum Input {
         /// What the provider said.
         why: String,
     },
+    /// An agent goes nowhere in its turn.
+    Strayed {
+        /// Its lease.
+        epoch: Epoch,
+        /// How.
+        stray: crate::stagnation::Stray,
+        /// What was seen of it.
+        why: String,
+        /// What it has used by now.
+        usage: crate::turn::Usage,
+    },
     /// An agent has been told what a person said while its turn ran.
     TurnTold {
         /// Its lease.

@@ -3,6 +3,7 @@
 use crate::event::{Purpose, Turn};
 use crate::gate::Gate;
 use crate::ids::{CommitId, TreeId};
+use crate::stagnation::Stray;
 use crate::time::Timestamp;
 
 /// A lease on a turn.
@@ -32,6 +33,8 @@ pub struct Lease {
     pub served: bool,
     /// Whether it waits in its session for a provider that refuses.
     pub waits: bool,
+    /// What it has been told because it went nowhere, oldest first: how, and what was seen of it.
+    pub nudges: Vec<(Stray, String)>,
 }
 
 /// A lease on a gate.

@@ -31,6 +31,7 @@ pub mod recovery;
 pub mod schedule;
 pub mod seal;
 pub mod spending;
+pub mod stagnation;
 pub mod steering;
 mod steps;
 mod stored;

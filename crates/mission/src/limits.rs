@@ -228,3 +228,24 @@ pub const PATH_LIST_BYTES: usize = 64 * 1024;
 pub const REASONS: usize = 100;
 /// The longest free text of an agent that an event keeps, in bytes; the rest is cut and said to be.
 pub const TEXT_BYTES: usize = 8 * 1024;
+
+/// So many attempts in a row that end alike are stagnation: one may be chance, and a third would cost as much again.
+pub const ALIKE: u32 = 2;
+/// How often a turn that goes nowhere is told so before it is ended. Whoever does not hear it once does not hear it twice;
+/// that nothing is heard of it is another matter, and told apart.
+pub const NUDGES: u32 = 1;
+/// So often in a row may the same call give the same back. A person would have stopped by then.
+pub const SAME_CALL: u32 = 5;
+/// So many calls in a row that were all seen before are a circle, if they are few different ones: some files are read again
+/// after a host has summed a conversation up, but not the same few over and over.
+pub const CIRCLE: u32 = 12;
+/// So many different calls are few.
+pub const CIRCLE_CALLS: u32 = 4;
+/// After so many edits in a row may the same command fail in the same way: two are tries, and at five nobody expects the
+/// sixth to help.
+pub const SAME_FAILURE: u32 = 5;
+/// So many steps in a row may bring nothing new: enough to read what a change touches once more.
+pub const IDLE_STEPS: u32 = 40;
+/// So many steps of looking around count as progress before the first edit. Large repositories are read for long, and
+/// then something is written.
+pub const LOOKS: u32 = 150;

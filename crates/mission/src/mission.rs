@@ -97,6 +97,8 @@ pub struct Mission {
     pub(crate) slots: (Slots, Slots),
     pub(crate) governor: Governor,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
+    /// Tasks that stagnate and about which something is still to be done.
+    pub(crate) stagnant: BTreeSet<TaskId>,
     pub(crate) checking: BTreeSet<TaskId>,
     /// Those of them that were being proved already when the merge queue last ceased to be empty: it waits for no others.
     pub(crate) company: BTreeSet<TaskId>,
@@ -233,6 +235,7 @@ impl Mission {
             slots: crate::schedule::slots_of(&terms),
             governor: Governor::default(),
             parked: BTreeSet::new(),
+            stagnant: BTreeSet::new(),
             checking: BTreeSet::new(),
             company: BTreeSet::new(),
             judging: BTreeSet::new(),

@@ -66,6 +66,10 @@ pub const ALL: &[&str] = &[
     "forecast_ignored",
     "machine_uses_up_attempt",
     "machine_counts_for_breaker",
+    "stagnation_unseen",
+    "stale_diagnosis_accepted",
+    "stuck_task_never_given_up",
+    "nudged_for_ever",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

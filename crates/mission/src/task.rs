@@ -4,6 +4,7 @@ use crate::event::Rejection;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::plan::Task;
 use crate::question::QuestionId;
+use crate::stagnation::Stuck;
 use crate::time::Timestamp;
 use crate::turn::Report;
 use crate::work::Work;
@@ -135,6 +136,8 @@ pub struct TaskState {
     pub proved_in: Option<Digest>,
     /// Why earlier attempts were turned down, oldest first.
     pub history: Vec<(AttemptId, Rejection)>,
+    /// Whether its attempts get anywhere, and what was done where they do not.
+    pub stuck: Stuck,
     /// Hints that people gave, and for an `ask` its answer.
     pub notes: Vec<String>,
     /// Whether the result was found again instead of being worked for.

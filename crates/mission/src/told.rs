@@ -29,7 +29,7 @@ impl Mission {
         }
     }
 
-    fn run_of(&self, id: &str, tree: &TreeId) -> Option<(&Gate, &GateRun)> {
+    pub(crate) fn run_of(&self, id: &str, tree: &TreeId) -> Option<(&Gate, &GateRun)> {
         let own = self.tasks().flat_map(|task| &task.task.acceptance);
         let gate = self.gates().iter().chain(own).find(|gate| gate.id == id)?;
         let command = gate.command();

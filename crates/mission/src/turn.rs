@@ -77,6 +77,17 @@ pub enum Report {
     },
 }
 
+/// A Worker's report of an attempt after others that ended alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// What it did otherwise than those before it; empty where it says nothing of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub strategy: String,
+    /// How its turn ended.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
 /// A declared change to an existing test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangedTest {
@@ -166,6 +177,8 @@ pub enum AnswerKind {
     Plan,
     /// A [`Report`].
     Report,
+    /// A [`Diagnosis`].
+    Diagnosis,
     /// A [`Verdict`].
     Verdict,
 }
@@ -180,6 +193,8 @@ pub enum Answer {
     Plan(Draft),
     /// A Worker's.
     Report(Report),
+    /// A Worker's, of an attempt that is a diagnosis.
+    Diagnosis(Diagnosis),
     /// A Reviewer's.
     Verdict(Verdict),
 }
@@ -191,7 +206,16 @@ impl Answer {
             Self::Intent(_) => AnswerKind::Intent,
             Self::Plan(_) => AnswerKind::Plan,
             Self::Report(_) => AnswerKind::Report,
+            Self::Diagnosis(_) => AnswerKind::Diagnosis,
             Self::Verdict(_) => AnswerKind::Verdict,
+        }
+    }
+
+    /// How a Worker says that its turn is over, if it is a Worker's.
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Report(report) | Self::Diagnosis(Diagnosis { report, .. }) => Some(report),
+            Self::Intent(_) | Self::Plan(_) | Self::Verdict(_) => None,
         }
     }
 }

@@ -263,7 +263,9 @@ impl Mission {
             let id = task.task.id;
             match &task.state {
                 State::Parked { until, why } if *until > now => {
-                    found.push(moment(task.attempt(), why, *until));
+                    // Whoever carried it out is gone, and the same attempt goes on.
+                    let orphaned = if task.faults > 0 { "orphaned: " } else { "" };
+                    found.push(moment(task.attempt(), &format!("{orphaned}{why}"), *until));
                 }
                 State::Parked { .. } | State::Ready => work.push(id),
                 State::Judging { from } if *from > now => {

@@ -24,6 +24,8 @@ pub async fn check(fixture: &dyn Fixture) {
     a_turn_goes_on_with_an_earlier_one(fixture).await;
     what_is_said_while_a_turn_runs_reaches_it_once(fixture).await;
     what_its_brief_holds_is_not_said_to_a_turn_again(fixture).await;
+    a_nudge_reaches_a_turn_that_runs_once_and_is_nobodys_note(fixture).await;
+    silence_is_told_before_it_ends_a_turn(fixture).await;
     babble_is_no_answer(fixture).await;
     a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture).await;
     what_may_not_be_asked_is_not_asked(fixture).await;
@@ -45,6 +47,7 @@ fn order(fixture: &dyn Fixture, role: Role, key: &str) -> Order {
         brief: format!("Do what the contract says about {key}."),
         told: 0,
         answer: kind(role),
+        tried: Vec::new(),
         directory: fixture.workspace(key),
         model: None,
         shell: ShellRule::Allow,
@@ -284,6 +287,58 @@ async fn what_its_brief_holds_is_not_said_to_a_turn_again(fixture: &dyn Fixture)
     let noted = recorder.seen().noted;
     assert!(noted.is_empty(), "it knew from the beginning: {noted:?}");
     assert_eq!(fixture.asked("briefed"), 1);
+}
+
+async fn a_nudge_reaches_a_turn_that_runs_once_and_is_nobodys_note(fixture: &dyn Fixture) {
+    fixture.behave("nudge", heed("go another way"));
+    let order = order(fixture, Role::Worker, "nudge");
+    let (recorder, on) = (Recorder::new(), CancellationToken::new());
+    let running = fixture
+        .agent()
+        .run(order.clone(), Arc::clone(&recorder) as _, on);
+    let pushing = async {
+        // What it does is told, so that whoever looks sees whether it gets anywhere.
+        let did = |seen: &super::Seen| seen.signs.iter().any(|s| matches!(s, Sign::Did(..)));
+        recorder.until(did).await;
+        recorder.push(1, "go another way");
+    };
+    tokio::join!(running, pushing);
+    let outcome = recorder.outcome();
+    assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+    assert_eq!(written(fixture, "nudge"), "go another way\n");
+    let noted = recorder.seen().noted;
+    assert!(noted.is_empty(), "nobody said anything: {noted:?}");
+    // Whoever takes the turn up again finds it there.
+    let asked = fixture.asked("nudge");
+    let again = Recorder::new();
+    again.push(1, "go another way");
+    let order = Order {
+        epoch: Epoch(2),
+        ..order
+    };
+    let on = CancellationToken::new();
+    fixture
+        .agent()
+        .run(order, Arc::clone(&again) as _, on)
+        .await;
+    assert!(matches!(again.outcome(), Outcome::Answered { .. }));
+    assert_eq!(fixture.asked("nudge"), asked, "nothing is said twice");
+}
+
+async fn silence_is_told_before_it_ends_a_turn(fixture: &dyn Fixture) {
+    fixture.behave("quiet", Behaviour::Hang);
+    let mut order = order(fixture, Role::Worker, "quiet");
+    order.silence = Millis(8_000);
+    let (recorder, stop) = (Recorder::new(), CancellationToken::new());
+    let running = fixture
+        .agent()
+        .run(order, Arc::clone(&recorder) as _, stop.clone());
+    tokio::join!(running, async {
+        let quiet = |seen: &super::Seen| seen.signs.contains(&Sign::Quiet(Millis(4_000)));
+        recorder.until(quiet).await;
+        stop.cancel();
+    });
+    assert!(recorder.seen().outcomes.is_empty(), "it is not over yet");
 }
 
 async fn babble_is_no_answer(fixture: &dyn Fixture) {

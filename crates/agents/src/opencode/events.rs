@@ -9,6 +9,7 @@ use super::api::Api;
 use super::server::Live;
 use super::{usage, wire};
 use futures_util::{Stream, StreamExt};
+use mission::stagnation::{Act, ActKind};
 use mission::turn::Usage;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -63,8 +64,8 @@ pub(super) enum Hint {
 pub(super) struct Did {
     /// Which one.
     pub(super) part: String,
-    /// Stands for the tool, its arguments and what it gave back.
-    pub(super) trace: u64,
+    /// What kind of step it was, and what stands for it and for what it gave back.
+    pub(super) act: Act,
     /// The call in one line.
     pub(super) what: String,
 }
@@ -279,17 +280,36 @@ fn part_hint(part: &wire::Part) -> Hint {
         "tool" if part.state.status == "running" => {
             doing(&part.tool, &part.state.input).map_or(Hint::Progress, Hint::Doing)
         }
-        "tool" if matches!(part.state.status.as_str(), "completed" | "error") => {
-            let state = &part.state;
-            let mut hasher = DefaultHasher::new();
-            (&part.tool, &state.input, state.output, state.error).hash(&mut hasher);
-            Hint::Did(Did {
-                part: part.id.clone(),
-                trace: hasher.finish(),
-                what: doing(&part.tool, &state.input).unwrap_or_else(|| part.tool.clone()),
-            })
-        }
+        "tool" if matches!(part.state.status.as_str(), "completed" | "error") => Hint::Did(Did {
+            part: part.id.clone(),
+            act: act(part),
+            what: doing(&part.tool, &part.state.input).unwrap_or_else(|| part.tool.clone()),
+        }),
         _ => Hint::Progress,
+    }
+}
+
+/// A finished tool call as the core looks at it.
+fn act(part: &wire::Part) -> Act {
+    fn number(what: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+    let state = &part.state;
+    let kind = match part.tool.as_str() {
+        "edit" | "write" | "patch" | "apply_patch" | "multiedit" => ActKind::Change,
+        "bash" => ActKind::Run,
+        "todowrite" | "todoread" | "question" => ActKind::Other,
+        _ => ActKind::Look,
+    };
+    let exit = state.metadata.exit.as_i64();
+    Act {
+        kind,
+        what: number((&part.tool, &state.input)),
+        gave: number((state.output.exact, state.error.exact)),
+        alike: number((state.output.alike, state.error.alike)),
+        failed: state.status == "error" || exit.is_some_and(|exit| exit != 0),
     }
 }
 

@@ -5,6 +5,7 @@ use super::wire::{Message, Session, Speaker, Status};
 use super::{Permissions, roles};
 use crate::Order;
 use mission::ids::{Digest, MissionId};
+use mission::limits::NUDGES;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -32,6 +33,8 @@ pub(super) enum Step {
     Repair(u8),
     /// What a person said meanwhile, by its number.
     Note(u32),
+    /// That it goes nowhere, by its number in the turn.
+    Nudge(u32),
 }
 
 impl Step {
@@ -39,10 +42,13 @@ impl Step {
     fn all() -> impl Iterator<Item = Self> {
         let go_on = (1..=GO_ON).map(Self::GoOn);
         let repairs = (1..=REPAIRS).map(Self::Repair);
+        // Of silence, and of everything else.
+        let nudges = (1..=2 * NUDGES).map(Self::Nudge);
         [Self::Work, Self::Answer]
             .into_iter()
             .chain(go_on)
             .chain(repairs)
+            .chain(nudges)
     }
 
     fn name(self) -> String {
@@ -51,6 +57,7 @@ impl Step {
             Self::GoOn(n) => format!("go-on.{n}"),
             Self::Answer => "answer".to_owned(),
             Self::Repair(n) => format!("repair.{n}"),
+            Self::Nudge(n) => format!("nudge.{n}"),
             // Its number stands in the mark itself, so that no list of them is needed to know one.
             Self::Note(_) => "note".to_owned(),
         }

@@ -46,6 +46,9 @@ pub(super) async fn run(
         told: order.told,
         noted: BTreeSet::new(),
         known: 0,
+        nudged: BTreeSet::new(),
+        known_nudge: 0,
+        quiet_since: None,
         hints: None,
         posted: None,
         sent: None,
@@ -94,6 +97,12 @@ struct Turn {
     noted: BTreeSet<u32>,
     /// The number of the last note that there was when the session was last looked at.
     known: u32,
+    /// The nudges that the session holds.
+    nudged: BTreeSet<u32>,
+    /// The number of the last nudge that there was when the session was last looked at.
+    known_nudge: u32,
+    /// The moment since which nothing was heard, where that was told.
+    quiet_since: Option<Instant>,
     hints: Option<Hints>,
     asks: Asks,
     /// When this run sent its last prompt; an older fault in the session is not this run's.
@@ -241,6 +250,7 @@ impl Turn {
             self.watcher.sign(Sign::Session(self.session.clone()));
         }
         self.known = self.last_said();
+        self.known_nudge = self.watcher.nudge().map_or(0, |nudge| nudge.n);
         match self.look(api).await? {
             View::Unasked(newest) => {
                 let brief = self.order.brief.clone();
@@ -255,7 +265,10 @@ impl Turn {
                 let at_work = matches!(status, Status::Busy);
                 match self.unsaid().filter(|_| at_work) {
                     Some(note) => self.say(api, note, None).await,
-                    None => self.watch(api).await,
+                    None => match self.unnudged().filter(|_| at_work) {
+                        Some(nudge) => self.push(api, nudge).await,
+                        None => self.watch(api).await,
+                    },
                 }
             }
             View::Open(prompt) => self.reopen(api, &prompt).await,

@@ -3,6 +3,7 @@
 //! Unknown fields are ignored and unknown variants are `Unknown`, which is never taken for "done": a newer server may
 //! say more than we know.
 
+use mission::stagnation::scrubbed;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -139,17 +140,37 @@ pub(super) struct ToolState {
     pub(super) input: Value,
     pub(super) output: Trace,
     pub(super) error: Trace,
+    pub(super) metadata: ToolNotes,
 }
 
-/// A number that stands for a text.
-#[derive(Clone, Copy, Debug, Default, Hash)]
-pub(super) struct Trace(u64);
+/// What a tool notes beside what it gives back.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ToolNotes {
+    /// The code that a command ended with.
+    pub(super) exit: Value,
+}
+
+/// Numbers that stand for a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trace {
+    pub(super) exact: u64,
+    /// Without what differs from run to run although nothing else does.
+    pub(super) alike: u64,
+}
 
 impl<'de> Deserialize<'de> for Trace {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut hasher = DefaultHasher::new();
-        Value::deserialize(deserializer)?.hash(&mut hasher);
-        Ok(Self(hasher.finish()))
+        fn number(what: impl Hash) -> u64 {
+            let mut hasher = DefaultHasher::new();
+            what.hash(&mut hasher);
+            hasher.finish()
+        }
+        let value = Value::deserialize(deserializer)?;
+        Ok(Self {
+            alike: value.as_str().map_or(0, |text| number(scrubbed(text))),
+            exact: number(&value),
+        })
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Scene {
     /// Whether the steps are done over and over until somebody stops the turn.
     #[serde(default)]
     pub forever: bool,
+    /// What is done instead of the steps that are left once the turn is told that it goes nowhere. Without any, it does not
+    /// listen.
+    #[serde(default)]
+    pub nudged: Vec<Deed>,
     /// How the turn ends.
     pub end: End,
     /// What it used. Where it is absent that is unknown, but for a refusal, which uses nothing.
@@ -80,7 +84,10 @@ pub enum Deed {
     Run(String),
     /// Lets time pass, in milliseconds, as a model would.
     Think(u64),
-    /// Waits until a person says something that it does not know yet, and adds that to the end of a file.
+    /// Looks at a file, whether it is there or not.
+    Read(PathBuf),
+    /// Waits until a person says something that it does not know yet, or it is told that it goes nowhere, and adds that to
+    /// the end of a file.
     Heed(PathBuf),
     /// Puts a question, and goes on whatever the answer is.
     Ask {
@@ -195,6 +202,7 @@ pub(super) fn read_answer(kind: AnswerKind, value: serde_json::Value) -> Result<
         AnswerKind::Intent => serde_json::from_value(value).map(Answer::Intent),
         AnswerKind::Plan => serde_json::from_value(value).map(Answer::Plan),
         AnswerKind::Report => serde_json::from_value(value).map(Answer::Report),
+        AnswerKind::Diagnosis => serde_json::from_value(value).map(Answer::Diagnosis),
         AnswerKind::Verdict => serde_json::from_value(value).map(Answer::Verdict),
     };
     answer.map_err(|error| error.to_string())

@@ -1,9 +1,14 @@
 //! What a model answers, and what is made of it.
 
 use crate::world::{World, shared};
+use agents::contract::{Recorder, Seen};
+use agents::{Agent as _, Sign};
+use mission::stagnation::{Act, ActKind};
 use mission::turn::{Answer, Failure, Outcome, Role, Usage, Verdict};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use testkit::model::{Finish, Reply, Tokens};
+use tokio_util::sync::CancellationToken;
 
 fn accepted(outcome: &Outcome) -> Usage {
     match outcome {
@@ -109,22 +114,33 @@ fn a_worker_that_only_announces_its_work_is_told_to_do_it() {
 }
 
 #[test]
-fn a_worker_that_makes_the_same_call_for_ever_is_stopped() {
+fn the_same_step_of_an_agent_looks_the_same_however_often_it_is_taken() {
     shared(async |world| {
         world.stage.on("circles", |_| {
             Reply::call(
                 "bash",
-                json!({ "command": "echo hi", "description": "says hi" }),
+                json!({ "command": "echo hi; exit 3", "description": "says hi" }),
             )
         });
-        let outcome = world.run(world.order(Role::Worker, "circles")).await;
-        let Outcome::Failed { failure, why, .. } = outcome else {
-            panic!("{outcome:?}")
+        let (recorder, stop) = (Recorder::new(), CancellationToken::new());
+        let order = world.order(Role::Worker, "circles");
+        let watcher = Arc::clone(&recorder) as _;
+        let running = world.opencode.run(order, watcher, stop.clone());
+        let steps = |seen: &Seen| -> Vec<Act> {
+            let signs = seen.signs.iter();
+            let step = |sign: &Sign| match sign {
+                Sign::Did(act, what) if what.starts_with("bash: echo hi") => Some(*act),
+                _ => None,
+            };
+            signs.filter_map(step).collect()
         };
-        assert_eq!(failure, Failure::NoAnswer);
-        assert!(why.ends_with("got the same back: bash: echo hi"), "{why}");
-        let calls = world.log("circles").len();
-        assert!((5..=7).contains(&calls), "{calls} calls");
+        tokio::join!(running, async {
+            recorder.until(|seen| steps(seen).len() >= 3).await;
+            stop.cancel();
+        });
+        let steps = steps(&recorder.seen());
+        assert!(steps.iter().all(|step| *step == steps[0]), "{steps:?}");
+        assert_eq!((steps[0].kind, steps[0].failed), (ActKind::Run, true));
     });
 }
 

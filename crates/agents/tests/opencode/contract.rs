@@ -66,6 +66,7 @@ fn value(answer: &Answer) -> Value {
         Answer::Intent(it) => serde_json::to_value(it),
         Answer::Plan(it) => serde_json::to_value(it),
         Answer::Report(it) => serde_json::to_value(it),
+        Answer::Diagnosis(it) => serde_json::to_value(it),
         Answer::Verdict(it) => serde_json::to_value(it),
     };
     value.expect("an answer can be written")

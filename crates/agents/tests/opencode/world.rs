@@ -144,6 +144,7 @@ impl World {
             title: format!("test {key}"),
             brief: format!("Do {key}."),
             told: 0,
+            tried: Vec::new(),
             answer: match role {
                 Role::Commander => AnswerKind::Intent,
                 Role::Planner => AnswerKind::Plan,

@@ -3,7 +3,7 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, asked, cost, escape, frame, json, pace, screen, summary, table};
+use crate::view::{self, asked, cost, escape, frame, json, pace, screen, stuck, summary, table};
 use engine::clock::Clock;
 use engine::doing::{self, Doing};
 use mission::mission::Mission;
@@ -84,6 +84,7 @@ fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &
     }
     write!(out, "\n{}", pace::lines(mission)).ok();
     out.push_str(&asked::lines(mission, now));
+    out.push_str(&stuck::lines(mission));
     writeln!(out, "{}", cost::line(mission, now)).ok();
     out
 }

@@ -88,7 +88,7 @@ impl Signs {
         let life = self.lives.entry(epoch).or_default();
         life.heard = Some(now);
         match sign {
-            Sign::Session(_) => {}
+            Sign::Session(_) | Sign::Did(..) | Sign::Quiet(_) => {}
             Sign::Doing(what) => {
                 life.doing = escape::short(&what, 200);
                 life.waiting = None;

@@ -48,6 +48,7 @@ pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
         "cost": super::cost::machines(mission),
         "pace": super::pace::machines(mission),
         "asked": super::asked::machines(mission),
+        "stuck": super::stuck::machines(mission),
     })
 }
 

@@ -10,7 +10,7 @@ use mission::mission::Mission;
 use mission::plan::{Priority, Task};
 use mission::terms::Deliver;
 use mission::time::{Millis, Timestamp};
-use mission::turn::Intent;
+use mission::turn::{Failure, Intent};
 use mission::work::Base;
 
 /// How wide a time is at the most, unless a mission runs for days: `59 min 59 s`.
@@ -73,6 +73,9 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             ..
         } => format!("{attempt} is reviewed"),
         Event::TurnEnded { turn, ending, .. } => ended(mission, turn, ending)?,
+        Event::TurnNudged { .. } | Event::Stagnated { .. } | Event::Diagnosed { .. } => {
+            super::stuck::told(mission, event)?
+        }
         Event::TurnServed { .. }
         | Event::ModelSwitched { .. }
         | Event::ProviderHeld { .. }
@@ -208,6 +211,11 @@ fn ended(mission: &Mission, turn: &Turn, ending: &Ending) -> Option<String> {
             let wait = until.since(mission.last());
             format!("{who} is not begun for {wait}, no attempt is used up: {why}")
         }
+        // Whoever carried it out is gone; the turn is not.
+        Ending::Failed {
+            failure: Failure::Transient,
+            why,
+        } => format!("{who} is orphaned, no attempt is used up: {why}"),
         Ending::Failed { why, .. } => format!("{who} failed: {why}"),
         Ending::Expired => format!("{who} ran out of time"),
         Ending::Overspent => format!("{who} was ended: it used all that there was for it"),

@@ -1,18 +1,19 @@
 //! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
 
 mod note;
+mod steps;
 mod wire;
 
 use super::context::{self, Origin};
 use super::{Bench, Error, Line, blocking, facts, ready};
 use crate::dispatcher::Message;
-use agents::brief::{Assignment, Case, Survey};
+use agents::brief::{Assignment, Case, Diagnosis, Survey};
 use agents::{Order, ShellRule};
 use mission::event::Turn;
 use mission::ids::{CommitId, Epoch, MissionId, TreeId};
 use mission::input::Input;
 use mission::time::{Millis, Timestamp};
-use mission::turn::{Answer, AnswerKind, Outcome, Report};
+use mission::turn::{AnswerKind, Outcome, Report};
 use mission::work::TestFacts;
 pub(super) use note::unkept;
 use note::{HANDED_IN, set_by};
@@ -47,6 +48,8 @@ pub(crate) struct Job {
     /// What the task is called.
     pub(crate) what: String,
     pub(crate) answer: AnswerKind,
+    /// What was tried before at its task, for a diagnosis.
+    pub(crate) tried: Vec<String>,
     pub(crate) brief: Brief,
     /// The number of the last that people said which the brief holds.
     pub(crate) told: u32,
@@ -135,8 +138,8 @@ impl Job {
         job.set_up(bench, &recipes, &workspace, &line).await?;
         let brief = {
             let (job, repository) = (job.clone(), repository.clone());
-            let origin = bench.origin.clone();
-            blocking(move || job.text(&repository, &origin, goes_on)).await?
+            let (origin, place) = (bench.origin.clone(), bench.place.clone());
+            blocking(move || job.text(&repository, (&origin, &place), goes_on)).await?
         };
         let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
@@ -147,6 +150,7 @@ impl Job {
             .agent
             .run(order, watcher.clone(), line.cancel.clone())
             .await;
+        watcher.steps().keep(&bench.place).map_err(Error::new)?;
         if collects {
             end_strays(bench, &workspace).await?;
         }
@@ -159,13 +163,12 @@ impl Job {
             return Err(Error::new("the agent's host ended the turn without a word"));
         }
         for outcome in outcomes {
-            let done = matches!(
-                &outcome,
-                Outcome::Answered {
-                    answer: Answer::Report(Report::Done { .. }),
-                    ..
+            let done = match &outcome {
+                Outcome::Answered { answer, .. } => {
+                    matches!(answer.report(), Some(Report::Done { .. }))
                 }
-            );
+                _ => false,
+            };
             let work = if collects && done {
                 let (job, place, repository) =
                     (job.clone(), bench.place.clone(), repository.clone());
@@ -181,7 +184,7 @@ impl Job {
 
     fn wire(&self, bench: &Bench, line: &Line) -> Arc<Wire> {
         let turn = (self.turn, self.epoch);
-        let said = bench.said.subscribe();
+        let said = (bench.said.subscribe(), bench.nudges.subscribe());
         let providers = Arc::clone(&bench.providers);
         Arc::new(Wire::new(turn, line.inbox.clone(), said, providers))
     }
@@ -298,7 +301,7 @@ impl Job {
     fn text(
         &self,
         repository: &MissionRepository,
-        known: &OnceLock<Origin>,
+        (known, place): (&OnceLock<Origin>, &crate::layout::Place),
         goes_on: bool,
     ) -> Result<String, Error> {
         let files = |survey: &Survey| -> Result<Survey, Error> {
@@ -331,10 +334,15 @@ impl Job {
                     }
                     _ => Default::default(),
                 };
+                let diagnosis = assignment.diagnosis.clone().map(|diagnosis| Diagnosis {
+                    log: steps::before(place, self.turn),
+                    ..diagnosis
+                });
                 Assignment {
                     files,
                     habits,
                     goes_on,
+                    diagnosis,
                     ..assignment.clone()
                 }
                 .text()
@@ -373,6 +381,7 @@ impl Job {
             brief,
             told: self.told,
             answer: self.answer,
+            tried: self.tried.clone(),
             directory,
             model: self.model.clone().or_else(|| bench.settings.model.clone()),
             shell,
@@ -523,6 +532,7 @@ mod tests {
             title: "t".into(),
             what: "t".into(),
             answer: AnswerKind::Report,
+            tried: Vec::new(),
             brief: Brief::Work(Assignment::default()),
             told: 0,
             lane: Place::Worker(1),

@@ -7,6 +7,7 @@ mod schedule;
 mod seal;
 mod shadow;
 mod state;
+mod stuck;
 mod tasks;
 mod turns;
 mod waits;
@@ -126,6 +127,7 @@ pub(crate) struct Audit {
     patience: u32,
     book: schedule::Book,
     asks: holds::Asked,
+    stuck: stuck::Marks,
 }
 
 impl Audit {
@@ -191,6 +193,7 @@ impl Audit {
             patience: 0,
             book: schedule::Book::new(&scenario.terms),
             asks: holds::Asked::default(),
+            stuck: stuck::Marks::default(),
         }
     }
 
@@ -250,6 +253,7 @@ impl Audit {
             | Input::TurnUsed { epoch, .. }
             | Input::ModelNamed { epoch, .. }
             | Input::Held { epoch, .. }
+            | Input::Strayed { epoch, .. }
             | Input::Waits { epoch, .. }
             | Input::AnsweredElsewhere {
                 request: (epoch, _),

@@ -4,6 +4,7 @@ mod wanted;
 
 use mission::event::{Ending, Event, Rejection};
 use mission::landing::StackResult;
+use mission::stagnation::{Remedy, Stray};
 use mission::turn::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -49,6 +50,17 @@ impl Coverage {
                     });
                 }
             }
+            Event::TurnNudged { stray, .. } => self.saw(match stray {
+                Stray::Stalled => "a stalled turn is told so",
+                Stray::Looping => "a looping turn is told so",
+                Stray::Quiet => "a quiet turn is told so",
+            }),
+            Event::Stagnated { remedy, model, .. } => self.saw(match (remedy, model) {
+                (Remedy::Diagnose, None) => "a task stagnates: diagnosis",
+                (Remedy::Diagnose, Some(_)) => "a task stagnates: diagnosis by another model",
+                (Remedy::Model, _) => "a task stagnates: another model",
+                (Remedy::GiveUp, _) => "a task stagnates: it is given up",
+            }),
             Event::LandingFailed { gate: Some(_), .. } => self.saw("a stack is red"),
             Event::Halted { why } => self.saw(halted(why)),
             Event::QuestionClosed { answered, .. } => self.saw(match answered.by.as_str() {

@@ -11,9 +11,11 @@ use mission::ids::{Digest, Epoch, TreeId};
 use mission::input::Input;
 use mission::mission::Lease;
 use mission::question::About;
+use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::time::Millis;
-use mission::work::Base;
+use mission::turn::{Answer, Diagnosis, Outcome, Role, Usage};
+use mission::work::{Base, Work};
 
 impl World {
     /// A performer begins.
@@ -269,7 +271,7 @@ impl World {
         };
         self.coverage.saw(deed.name());
         self.host.sessions.insert(name.clone(), session);
-        let Some(length) = deed.length(&mut self.rng, role) else {
+        let Some(length) = self.how_long(&name, deed, role) else {
             return;
         };
         if tokens > 100_000 {
@@ -336,6 +338,7 @@ impl World {
             &lease,
             key.as_deref(),
         );
+        let ended = self.says_how(lease.turn, ended);
         let (outcome, work) = ended.clone();
         if let Some(session) = self.host.sessions.get_mut(name) {
             assert_eq!(session.runs, 1, "{name} was run more than once");
@@ -361,6 +364,32 @@ impl World {
         }
     }
 
+    /// Whoever makes a diagnosis says what it does otherwise; some say what was tried before, and some nothing.
+    fn says_how(&mut self, turn: Turn, ended: (Outcome, Option<Work>)) -> (Outcome, Option<Work>) {
+        let (outcome, work) = ended;
+        let diagnoses = self.audit.diagnoses(turn);
+        let outcome = match outcome {
+            Outcome::Answered {
+                answer: Answer::Report(report),
+                usage,
+            } if diagnoses => {
+                let stale = !self.calm && self.rng.chance(self.scenario.faults.agent / 2);
+                if stale {
+                    self.coverage.saw("a diagnosis that names nothing new");
+                }
+                let strategy = match stale {
+                    true if self.rng.chance(500) => String::new(),
+                    true => " Done! ".to_owned(),
+                    false => format!("as in {turn}"),
+                };
+                let answer = Answer::Diagnosis(Diagnosis { strategy, report });
+                Outcome::Answered { answer, usage }
+            }
+            other => other,
+        };
+        (outcome, work)
+    }
+
     pub(crate) fn agent_uses(&mut self, name: &str, tokens: u64) {
         let Some(epoch) = self.host.sessions.get(name).map(|session| session.epoch) else {
             return;
@@ -371,6 +400,52 @@ impl World {
                 usage: self.scenario.purse.used(tokens),
             });
             self.says(0, life, name.to_owned(), input, false, None);
+        }
+    }
+
+    /// The engine's side of a turn sees that its agent goes nowhere.
+    pub(crate) fn agent_strays(&mut self, name: &str, stray: Stray) {
+        let open = self.host.sessions.get(name);
+        let Some(session) = open.filter(|session| session.ended.is_none()) else {
+            return;
+        };
+        let (epoch, tokens) = (session.epoch, session.tokens);
+        if let Some(life) = self.listens(epoch) {
+            let usage = Usage {
+                input: Some(tokens),
+                output: Some(0),
+                ..Usage::default()
+            };
+            let why = "read: a.txt".to_owned();
+            let input = Input::Strayed {
+                epoch,
+                stray,
+                why,
+                usage,
+            };
+            self.says(0, life, name.to_owned(), Some(input), false, None);
+        }
+    }
+
+    /// How long a turn takes; in some of that its agent goes nowhere.
+    fn how_long(&mut self, name: &str, deed: Deed, role: Role) -> Option<Millis> {
+        let length = deed.length(&mut self.rng, role);
+        self.may_stray(name, length);
+        length
+    }
+
+    /// Some agents go nowhere for a while, and some for the rest of their turn.
+    fn may_stray(&mut self, name: &str, length: Option<Millis>) {
+        if !self.rng.chance(self.scenario.faults.agent / 3) {
+            return;
+        }
+        let length = length.map_or(10 * 60_000, |length| length.0);
+        let times = self.rng.range(1, 5);
+        for n in 1..=times {
+            let all = [(2, Stray::Looping), (2, Stray::Stalled), (1, Stray::Quiet)];
+            let stray = self.rng.weigh(&all);
+            let name = name.to_owned();
+            self.after(length * n / 6, What::Strays { name, stray });
         }
     }
 

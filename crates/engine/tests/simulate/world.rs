@@ -20,6 +20,7 @@ use mission::event::{Event, Recorded};
 use mission::ids::{Digest, Epoch, MissionId, Seq};
 use mission::input::Input;
 use mission::mission::Mission;
+use mission::stagnation::Stray;
 use mission::time::{Millis, Timestamp};
 use std::collections::BTreeMap;
 
@@ -54,6 +55,8 @@ pub(crate) enum What {
     Waits { name: String, wait: Millis },
     /// An agent comes to a step, and is told what people have said meanwhile.
     Heeds { name: String },
+    /// An agent is seen to go nowhere.
+    Strays { name: String, stray: Stray },
     /// A performer of this life says something and, maybe, ends.
     Says {
         life: u64,
@@ -371,6 +374,7 @@ impl World {
             What::Uses { name, tokens } => self.agent_uses(&name, tokens),
             What::Waits { name, wait } => self.agent_waits(&name, wait),
             What::Heeds { name } => self.agent_heeds(&name),
+            What::Strays { name, stray } => self.agent_strays(&name, stray),
             What::Says {
                 life,
                 name,

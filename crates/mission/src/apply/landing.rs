@@ -4,6 +4,7 @@ use super::*;
 
 impl Mission {
     pub(super) fn rejected(&mut self, attempt: AttemptId, rejection: &Rejection) {
+        self.compare(attempt, rejection);
         self.set_state(attempt.task, State::Ready);
         self.befores.remove(&attempt.task);
         // What was turned down after all is no finished result that a later plan could find again.

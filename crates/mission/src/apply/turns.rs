@@ -15,6 +15,7 @@ impl Mission {
             lane,
             base,
             from,
+            model,
         } = event
         else {
             return;
@@ -29,9 +30,10 @@ impl Mission {
             base: base.clone(),
             from: from.clone(),
             told: self.said.last,
-            model: self.chosen(turn.role()),
+            model: model.clone().or_else(|| self.chosen(turn.role())),
             served: false,
             waits: false,
+            nudges: Vec::new(),
         };
         self.turn_started(at, *epoch, lease);
     }
@@ -168,7 +170,10 @@ impl Mission {
                     _ => "it used more tokens than there were".into(),
                 };
                 // Whoever tries next is told, so that it does not end the same way.
-                task.history.push((attempt, Rejection::Unfinished { why }));
+                let rejection = Rejection::Unfinished { why };
+                self.compare(attempt, &rejection);
+                let task = self.task_mut(attempt.task);
+                task.history.push((attempt, rejection));
                 task.tries += 1;
                 task.spent = true;
                 task.faults = 0;

@@ -162,10 +162,15 @@ impl Mission {
                 self.end_turn(epoch, lease, ending, usage, then)
             }
             Outcome::Answered { answer, usage } => {
-                match self.answered(now, lease.turn, answer, work) {
+                let undiagnosed = self.undiagnosed(lease.turn, &answer);
+                let fits = undiagnosed.is_none();
+                let answered = || self.answered(now, lease.turn, answer, work);
+                match fits.then(answered).flatten() {
                     Some(then) => self.end_turn(epoch, lease, Ending::Answered, usage, then),
                     None => {
-                        let why = "the answer is of another kind than the turn asks for".to_owned();
+                        let why = undiagnosed.unwrap_or_else(|| {
+                            "the answer is of another kind than the turn asks for".to_owned()
+                        });
                         let then = self.after_failure(now, lease.turn, Failure::NoAnswer, &why);
                         self.end_turn(
                             epoch,
@@ -219,7 +224,11 @@ impl Mission {
                     true => (task.faults + 1, limits::STEP_TRIES),
                     false => (task.tries + 1, self.terms.attempts),
                 };
-                vec![self.again_or_fail(now, attempt, n, most, why)]
+                let tried = match host {
+                    true => String::new(),
+                    false => crate::stagnation::report(task, why),
+                };
+                vec![self.again_or_fail(now, attempt, (n, most), &tried, why)]
             }
             Turn::Review { attempt, .. } => {
                 let faults = self.tasks[&attempt.task].review_faults + 1;
@@ -262,15 +271,15 @@ impl Mission {
         &self,
         now: Timestamp,
         attempt: AttemptId,
-        n: u32,
-        most: u32,
+        (n, most): (u32, u32),
+        tried: &str,
         why: &str,
     ) -> Event {
         let task = attempt.task;
         if n >= most {
             return Event::TaskFailed {
                 task,
-                why: format!("{n} tries failed; the last: {why}"),
+                why: cut(&format!("{n} tries failed{tried}; the last: {why}")),
             };
         }
         let until = now + recovery::after_fault(n, &format!("{}/{attempt}/{n}", self.nonce));
@@ -296,6 +305,11 @@ impl Mission {
             }
             (Turn::Work { attempt }, Answer::Report(report)) => {
                 Some(self.reported(now, attempt, report, work))
+            }
+            (Turn::Work { attempt }, Answer::Diagnosis(diagnosis)) => {
+                let said = self.diagnosed(attempt, &diagnosis);
+                let then = self.reported(now, attempt, diagnosis.report, work);
+                Some(said.into_iter().chain(then).collect())
             }
             (Turn::Review { attempt, .. }, Answer::Verdict(verdict)) => {
                 Some(self.judged(now, attempt, verdict))

@@ -13,6 +13,9 @@ impl Event {
             Self::TurnLent { .. } => "turn_lent",
             Self::TurnTold { .. } => "turn_told",
             Self::TurnServed { .. } => "turn_served",
+            Self::TurnNudged { .. } => "turn_nudged",
+            Self::Stagnated { .. } => "stagnated",
+            Self::Diagnosed { .. } => "diagnosed",
             Self::TurnEnded { .. } => "turn_ended",
             Self::ModelNamed { .. } => "model_named",
             Self::ModelSwitched { .. } => "model_switched",
@@ -63,5 +66,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 53;
+    pub const KINDS: usize = 56;
 }

@@ -146,8 +146,11 @@ impl Ready {
 
     /// When the next one rises.
     pub(crate) fn next_rise(&self, after: Timestamp) -> Option<Timestamp> {
+        // Who has risen by then without an event that tells of it rises once more.
+        let aged = self.aged(after);
+        let all = aged.as_ref().unwrap_or(self);
         let from = (after + Millis(1), TaskId(0));
-        self.rising.range(from..).next().map(|(at, _)| *at)
+        all.rising.range(from..).next().map(|(at, _)| *at)
     }
 
     /// As it is at this moment, where that is another than it was.

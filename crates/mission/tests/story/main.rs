@@ -15,6 +15,7 @@ mod proof;
 mod resume;
 mod schedule;
 mod set_up;
+mod stagnation;
 mod steering;
 mod teller;
 mod tools;

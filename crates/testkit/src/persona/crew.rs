@@ -191,8 +191,17 @@ impl Crew {
                 let text = first.filter(|_| !turned_down(request)).unwrap_or(&job.text);
                 write(&job.file, text)
             }
-            _ => Reply::fenced(&self.value(Role::Worker)),
+            _ => Reply::fenced(&self.report(request)),
         }
+    }
+
+    /// A Worker's report, with what it did otherwise where that is asked for.
+    pub(super) fn report(&self, request: &Request) -> Value {
+        let mut report = self.value(Role::Worker);
+        if diagnoses(request) {
+            report["strategy"] = json!("The file is written as its proof wants it.");
+        }
+        report
     }
 
     /// What the host gets when it asks what has been done so far.
@@ -206,6 +215,18 @@ impl Crew {
 /// A call that writes a file.
 pub(super) fn write(file: &str, text: &str) -> Reply {
     Reply::call("write", json!({ "filePath": file, "content": text }))
+}
+
+/// Whether the Worker is asked to find out why attempts ended alike.
+pub(super) fn diagnoses(request: &Request) -> bool {
+    let mut messages = request.messages.iter();
+    messages.any(|m| m.text.contains("## Find the cause first"))
+}
+
+/// Whether the Worker was told that it goes nowhere.
+pub(super) fn nudged(request: &Request) -> bool {
+    let mut messages = request.messages.iter();
+    messages.any(|m| m.role == "user" && m.text.contains("The engine sees that"))
 }
 
 /// Whether the Worker was told why an earlier attempt was turned down.

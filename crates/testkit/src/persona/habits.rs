@@ -1,6 +1,6 @@
 //! The habits, one function each. `None` means: here it behaves.
 
-use super::crew::{turned_down, write};
+use super::crew::{diagnoses, nudged, turned_down, write};
 use super::{Persona, Role, Scene};
 use crate::model::{Finish, Reply, Request};
 use serde_json::{Value, json};
@@ -46,6 +46,10 @@ pub(super) const ALL: &[Persona] = personas! {
     "overflower" overflower: "Overflows its context in the middle of its work.";
     "misspeller" misspeller: "Calls a tool with wrong arguments, and one that is not there, before it does it right.";
     "looper" looper: "Makes the same tool call for ever.";
+    "circler" circler: "Makes the same tool call again and again, until it is told that it goes round in circles.";
+    "dawdler" dawdler: "Reads the same few files in turns and writes nothing, until it is told that it gets nowhere.";
+    "reformed-liar" reformed_liar: "Says that all tests pass, of work that is wrong, until it is asked to find out why.";
+    "stubborn" stubborn: "Says that all tests pass, of work that is wrong, and names as another strategy what it did before.";
     "test-remover" test_remover: "Deletes a test that is in its way, and says nothing of it.";
     "liar" liar: "Says that all tests pass, of work that is wrong; and as a Reviewer accepts everything.";
     "yes-man" yes_man: "Does its own part and breaks what was there; and as a Reviewer accepts everything.";
@@ -402,6 +406,33 @@ fn looper(scene: &Scene<'_>) -> Option<Reply> {
     scene
         .is(Role::Worker)
         .then(|| Reply::call("read", json!({ "filePath": "base.txt" })))
+}
+
+fn circler(scene: &Scene<'_>) -> Option<Reply> {
+    let circles = scene.is(Role::Worker) && !nudged(scene.request);
+    circles.then(|| Reply::call("read", json!({ "filePath": "base.txt" })))
+}
+
+fn dawdler(scene: &Scene<'_>) -> Option<Reply> {
+    let dawdles = scene.is(Role::Worker) && !nudged(scene.request);
+    let lines = answers(scene.request) % 7 + 1;
+    dawdles.then(|| Reply::call("read", json!({ "filePath": "base.txt", "limit": lines })))
+}
+
+fn reformed_liar(scene: &Scene<'_>) -> Option<Reply> {
+    match diagnoses(scene.request) {
+        true => None,
+        false => liar(scene),
+    }
+}
+
+fn stubborn(scene: &Scene<'_>) -> Option<Reply> {
+    let reports = scene.is(Role::Worker) && called(scene.request, "write");
+    if !reports || !diagnoses(scene.request) {
+        return liar(scene);
+    }
+    let report = json!({ "status": "done", "summary": "All tests pass now.", "strategy": "All tests pass. Done!" });
+    Some(Reply::fenced(&report))
 }
 
 fn test_remover(scene: &Scene<'_>) -> Option<Reply> {

@@ -21,6 +21,29 @@ impl Turn {
             .min_by_key(|note| note.n)
     }
 
+    /// The nudge that the session does not hold yet.
+    pub(super) fn unnudged(&self) -> Option<Note> {
+        let nudge = self.watcher.nudge();
+        nudge.filter(|nudge| !self.nudged.contains(&nudge.n))
+    }
+
+    /// Says a nudge to the session, which is at work.
+    pub(super) async fn push(&mut self, api: &Api, nudge: Note) -> Result<Option<End>, CallError> {
+        let step = Step::Nudge(nudge.n);
+        let sent = match self.sent.clone() {
+            Some(sent) if step.is(&sent.id, &self.order) => sent,
+            _ => {
+                let newest = api.newest(&self.order.directory, &self.session).await?;
+                let id = step.id(&self.order, newest.as_ref());
+                let (text, told) = (nudge.text, None);
+                Sent { id, text, told }
+            }
+        };
+        let ended = self.post(api, sent).await?;
+        self.nudged.insert(nudge.n);
+        Ok(ended)
+    }
+
     /// The number of the last thing that anybody has said.
     pub(super) fn last_said(&self) -> u32 {
         let notes = self.watcher.notes().into_iter();
@@ -37,6 +60,11 @@ impl Turn {
                 _ => None,
             })
             .collect();
+        self.nudged
+            .extend(steps.iter().filter_map(|step| match step {
+                Step::Nudge(n) => Some(*n),
+                _ => None,
+            }));
         // An engine before this one may have said it and died before it could tell.
         for n in found.difference(&self.noted) {
             self.watcher.noted(*n);

@@ -7,7 +7,8 @@ use crate::opencode::api::{Api, CallError, Prompt};
 use crate::opencode::roles;
 use crate::opencode::session::{GO_ON, REPAIRS, Step};
 use crate::opencode::wire::Message;
-use mission::turn::{AnswerKind, Failure};
+use mission::stagnation::check_strategy;
+use mission::turn::{Answer, AnswerKind, Failure};
 use tokio::time::Instant;
 
 /// How often a turn that stands still is set going again without a finished step in between.
@@ -111,10 +112,19 @@ impl Turn {
         if closed.last.info.finish.as_deref() == Some("length") {
             return self.go_on(api, closed).await;
         }
-        match answer::from_text(self.order.answer, &text_of(&closed.last)) {
+        let read = answer::from_text(self.order.answer, &text_of(&closed.last));
+        match read.and_then(|answer| self.differs(answer)) {
             Ok(answer) => Ok(Some(End::Answered(answer))),
             Err(unread) => self.repair(api, &unread, closed).await,
         }
+    }
+
+    /// A diagnosis that names nothing new is no answer, and its agent hears why while it still can do better.
+    fn differs(&self, answer: Answer) -> Result<Answer, Unread> {
+        if let Answer::Diagnosis(diagnosis) = &answer {
+            check_strategy(diagnosis, &self.order.tried).map_err(Unread::Wrong)?;
+        }
+        Ok(answer)
     }
 
     async fn go_on(&mut self, api: &Api, closed: &Closed) -> Result<Option<End>, CallError> {
@@ -159,7 +169,9 @@ impl Turn {
         let schema = answer::schema(self.order.answer);
         // A Worker that only says what it is about to do, or asks back, has not worked yet.
         let before = match (self.order.answer, unread) {
-            (AnswerKind::Report, Unread::Absent) if step == Step::Answer => {
+            (AnswerKind::Report | AnswerKind::Diagnosis, Unread::Absent)
+                if step == Step::Answer =>
+            {
                 "Your turn ends only with a report. Nobody answers what you ask in a message: decide yourself. If \
                  something of the task is not done yet, do it now, with your tools, and do not only say so. Then give"
             }

@@ -6,6 +6,7 @@ use crate::opencode::api::{Api, CallError};
 use crate::opencode::events::Hint;
 use crate::opencode::usage;
 use crate::opencode::wire::Status;
+use mission::time::Millis;
 use mission::turn::Failure;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,13 +16,15 @@ impl Turn {
     /// Listens until it is time to look again.
     pub(super) async fn watch(&mut self, api: &Api) -> Result<Option<End>, CallError> {
         // Before the first look whether there is a note: one that comes while something else is heard stays news.
-        let known = self.known;
+        let (known, nudged) = (self.known, self.known_nudge);
         loop {
             if let Some(end) = self.over() {
                 return Ok(Some(end));
             }
+            self.tell_quiet();
             let deadline = self.deadline();
             let more = self.watcher.more_notes(known);
+            let nudge = self.watcher.more_nudges(nudged);
             let Some(hints) = &mut self.hints else {
                 return Ok(None);
             };
@@ -39,6 +42,7 @@ impl Turn {
                     }
                 }
                 () = more => return Ok(None),
+                () = nudge => return Ok(None),
                 () = tokio::time::sleep_until(deadline) => {
                     if Instant::now() >= self.poll {
                         self.poll(api).await?;
@@ -65,7 +69,7 @@ impl Turn {
             Hint::Busy => {
                 // It went on all the same, and can be told now what came while its provider made it wait.
                 self.fault = None;
-                self.unsaid().map(|_| None)
+                self.unsaid().or_else(|| self.unnudged()).map(|_| None)
             }
             Hint::Doing(what) => {
                 self.doing = Some(what.clone());
@@ -74,8 +78,10 @@ impl Turn {
             }
             Hint::Did(did) => {
                 self.doing = None;
-                let why = self.repeats.take(&did)?;
-                Some(Some(End::Failed(Failure::NoAnswer, end::shown(&why))))
+                if self.repeats.is_new(&did) {
+                    self.watcher.sign(Sign::Did(did.act, end::shown(&did.what)));
+                }
+                None
             }
             Hint::Idle | Hint::Look => Some(None),
             Hint::Step(step) => {
@@ -161,10 +167,26 @@ impl Turn {
     fn deadline(&self) -> Instant {
         let silence = self.heard + Duration::from_millis(self.order.silence.0);
         let nearest = self.limit.min(self.poll);
-        if self.asks.open() {
-            nearest
-        } else {
-            nearest.min(silence)
+        match self.half_silent() {
+            _ if self.asks.open() => nearest,
+            Some(half) => nearest.min(half),
+            None => nearest.min(silence),
+        }
+    }
+
+    /// When half of the silence that it may keep is over, if that was not told yet.
+    fn half_silent(&self) -> Option<Instant> {
+        let half = self.heard + Duration::from_millis(self.order.silence.0 / 2);
+        (self.quiet_since != Some(self.heard)).then_some(half)
+    }
+
+    /// Says so when nothing has been heard for half of what a turn may be silent for.
+    fn tell_quiet(&mut self) {
+        let half = self.half_silent().filter(|_| !self.asks.open());
+        if half.is_some_and(|half| Instant::now() >= half) {
+            self.quiet_since = Some(self.heard);
+            let silence = Millis(self.order.silence.0 / 2);
+            self.watcher.sign(Sign::Quiet(silence));
         }
     }
 

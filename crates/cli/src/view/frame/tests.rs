@@ -98,6 +98,7 @@ fn start(turn: Turn, epoch: u64, lane: u32) -> Event {
         lane,
         base: Some(commit()),
         from: None,
+        model: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What an agent tells while it carries a turn out, on its way to the loop.
 
+use super::steps::Steps;
 use crate::dispatcher::Message;
+use crate::perform::Nudges;
 use crate::providers::{Held, Providers};
 use agents::{Note, Question, Reply, Sign, Watcher};
 use futures_util::FutureExt as _;
@@ -8,6 +10,7 @@ use futures_util::future::BoxFuture;
 use mission::event::Turn;
 use mission::ids::Epoch;
 use mission::input::Input;
+use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::turn::{Outcome, Usage};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +23,8 @@ pub(super) struct Wire {
     epoch: Epoch,
     inbox: mpsc::Sender<Message>,
     said: watch::Receiver<Vec<Said>>,
+    nudges: watch::Receiver<Nudges>,
+    steps: Steps,
     outcomes: Mutex<Vec<Outcome>>,
     providers: Arc<Providers>,
     held: AtomicBool,
@@ -30,7 +35,7 @@ impl Wire {
     pub(super) fn new(
         (turn, epoch): (Turn, Epoch),
         inbox: mpsc::Sender<Message>,
-        said: watch::Receiver<Vec<Said>>,
+        (said, nudges): (watch::Receiver<Vec<Said>>, watch::Receiver<Nudges>),
         providers: Arc<Providers>,
     ) -> Self {
         Self {
@@ -38,11 +43,32 @@ impl Wire {
             epoch,
             inbox,
             said,
+            nudges,
+            steps: Steps::new(turn),
             outcomes: Mutex::default(),
             providers,
             held: AtomicBool::new(false),
             used: Mutex::new(Usage::NOTHING),
         }
+    }
+
+    /// What its agent did.
+    pub(super) fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    /// Tells the loop that the agent goes nowhere.
+    fn strays(&self, stray: Stray, why: String) {
+        let usage = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let epoch = self.epoch;
+        let input = Input::Strayed {
+            epoch,
+            stray,
+            why,
+            usage,
+        };
+        // Where nobody keeps up, it will be seen again if it goes on.
+        self.inbox.try_send(Message::Input(input, None)).ok();
     }
 
     /// Whether the turn was not begun, and the loop has been told why.
@@ -69,6 +95,18 @@ impl Watcher for Wire {
             let (epoch, usage) = (self.epoch, *usage);
             let input = Input::TurnUsed { epoch, usage };
             self.inbox.try_send(Message::Input(input, None)).ok();
+        }
+        match &sign {
+            Sign::Did(act, doing) => {
+                if let Some((stray, why)) = self.steps.take(*act, doing) {
+                    self.strays(stray, why);
+                }
+            }
+            Sign::Quiet(silence) => {
+                let why = format!("nothing was heard of it for {silence}");
+                self.strays(Stray::Quiet, why);
+            }
+            _ => {}
         }
         if let Sign::Waiting { cause, at_most } = &sign {
             let (epoch, wait, why) = (self.epoch, *at_most, cause.clone());
@@ -144,6 +182,25 @@ impl Watcher for Wire {
             let news = said.wait_for(|all| all.iter().any(is_news)).await.is_ok();
             if !news {
                 // The engine is gone, and nobody will say anything.
+                std::future::pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn nudge(&self) -> Option<Note> {
+        let nudges = self.nudges.borrow();
+        let (n, stray, why) = nudges.get(&self.epoch)?;
+        let text = agents::brief::nudged(*stray, why);
+        Some(Note { n: *n, text })
+    }
+
+    fn more_nudges(&self, after: u32) -> BoxFuture<'static, ()> {
+        let (mut nudges, epoch) = (self.nudges.clone(), self.epoch);
+        async move {
+            let is_news = |all: &Nudges| all.get(&epoch).is_some_and(|(n, ..)| *n > after);
+            if nudges.wait_for(is_news).await.is_err() {
+                // The engine is gone.
                 std::future::pending::<()>().await;
             }
         }

@@ -200,9 +200,12 @@ impl Audit {
                     None => book.instead.remove(role),
                 };
             }
-            Event::TurnStarted { turn, epoch, .. } => {
+            Event::TurnStarted {
+                turn, epoch, model, ..
+            } => {
                 let role = turn.role();
-                let model = book.instead.get(&role).cloned();
+                let other = model.clone();
+                let model = other.or_else(|| book.instead.get(&role).cloned());
                 assert!(
                     book.may(&book.model(role, model.as_ref()), now),
                     "{turn} begins where nothing may be asked: {:?}",

@@ -146,6 +146,7 @@ impl Audit {
     /// Keeps the book, after an event was folded in.
     pub(super) fn schedule_goes_on(&mut self, event: &Event) {
         self.asked_of(event);
+        self.stagnates(event);
         self.book.stands_still(event, self.last);
         match event {
             Event::TurnEnded { turn, ending, .. } => match turn.role() {

@@ -65,6 +65,7 @@ impl Audit {
             lane,
             base,
             from,
+            model,
         } = event
         else {
             return;
@@ -81,9 +82,12 @@ impl Audit {
             base: base.clone(),
             from: from.clone(),
             told: self.said,
-            model: self.asks.instead.get(&turn.role()).cloned(),
+            model: model
+                .clone()
+                .or_else(|| self.asks.instead.get(&turn.role()).cloned()),
             served: false,
             waits: false,
+            nudges: Vec::new(),
         };
         self.has_time(*deadline);
         self.clocks

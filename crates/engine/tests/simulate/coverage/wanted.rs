@@ -34,7 +34,15 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 78] = [
+pub(super) const SIGHTS: [&str; 86] = [
+    "a stalled turn is told so",
+    "a looping turn is told so",
+    "a quiet turn is told so",
+    "a task stagnates: diagnosis",
+    "a task stagnates: diagnosis by another model",
+    "a task stagnates: another model",
+    "a task stagnates: it is given up",
+    "a diagnosis that names nothing new",
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
