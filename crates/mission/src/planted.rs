@@ -19,6 +19,8 @@ pub const ALL: &[&str] = &[
     "evidence_of_another_environment_accepted",
     "pressure_ignored",
     "pressure_never_ends",
+    "full_disk_ignored",
+    "disk_stays_full",
     "reservation_leaked_on_cancel",
     "dependency_counted_before_landing",
     "claim_trusted",

@@ -8,6 +8,7 @@ use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
 use mission::plan::{Priority, Task};
+use mission::schedule::Short;
 use mission::terms::Deliver;
 use mission::time::{Millis, Timestamp};
 use mission::turn::Intent;
@@ -46,8 +47,14 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Prepared {
             base, gates, notes, ..
         } => prepared(base, gates, notes),
+        Event::Pressed {
+            of: Short::Disk, ..
+        } => format!("no turn and no check begins: {}", mission.full()?.told()),
         Event::Pressed { admits, .. } => pressed(mission, *admits)?,
-        Event::Relieved => "the machine has room again".into(),
+        Event::Relieved {
+            of: Some(Short::Disk),
+        } => "the disk has room again".into(),
+        Event::Relieved { .. } => "the machine has room again".into(),
         Event::SetUp { notes, .. } if notes.is_empty() => return None,
         Event::SetUp { notes, .. } => few(notes),
         Event::TurnStarted {
