@@ -70,7 +70,7 @@ fn a_mission_on_a_full_disk_waits_says_so_and_goes_on_when_there_is_room() {
         assert!(said.contains(text), "{text:?} is not in:\n{said}");
     }
     // Nothing was tried that could not end well.
-    for event in ["gate_lost", "rejected", "parked", "halted", "\"failed\""] {
+    for event in ["gate_lost", "rejected", "parked", "halted", "task_failed"] {
         assert!(!said.contains(event), "{event:?} is in:\n{said}");
     }
     assert_eq!(world.read("a.txt"), "new\n");
