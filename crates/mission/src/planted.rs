@@ -62,7 +62,6 @@ pub const ALL: &[&str] = &[
     "hold_wakes_nobody",
     "hold_uses_up_attempt",
     "machine_uses_up_attempt",
-    "machine_counts_for_breaker",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.
