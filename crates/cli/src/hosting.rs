@@ -263,7 +263,7 @@ impl Hosting {
         let hosts = self.hosts(owned.mission.id(), &note);
         let this = self.clone();
         self.tasks
-            .spawn(async move { Box::pin(this.run(owned, means, note, asked_by, hosts)).await });
+            .spawn(Box::pin(this.run(owned, means, note, asked_by, hosts)));
     }
 
     /// Until when somebody shows a mission: whoever showed it before is done with that.

@@ -146,7 +146,7 @@ pub struct Dispatcher {
     open: BTreeMap<QuestionId, ((Epoch, u64), String)>,
     last_token: u64,
     alive: tokio::time::Interval,
-    watch: Option<Watch>,
+    watch: Watch,
     looks: tokio::time::Interval,
     pending: Vec<(Input, Option<oneshot::Sender<Reply>>)>,
 }
@@ -174,6 +174,8 @@ impl Dispatcher {
             })
             .collect();
         let (alive, looks) = (every(crate::alive::EVERY), every(pressure::EVERY));
+        let machine = bench.settings.machine.clone();
+        let room = Arc::clone(&bench.room);
         let last_token = open
             .values()
             .map(|((_, token), _)| *token)
@@ -201,7 +203,7 @@ impl Dispatcher {
             last_token,
             alive,
             looks,
-            watch: None,
+            watch: Watch::of(machine, room),
             pending: Vec::new(),
         };
         (
@@ -223,10 +225,9 @@ impl Dispatcher {
         let seen = crate::alive::seen(&self.bench.place);
         self.bench.begin();
         self.pending.push((Input::Woke { seen }, None));
-        self.watch = self.bench.settings.machine.clone().map(Watch::of);
-        if self.watch.is_none() {
+        if self.watch.machine_is_left_alone() {
             // What an engine before this one saw is not looked at any more.
-            let sample = mission::schedule::Sample::default();
+            let sample = self.watch.sample();
             self.pending.push((Input::Sampled { sample }, None));
         }
         loop {
@@ -264,8 +265,8 @@ impl Dispatcher {
             () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {
                 self.pending.push((Input::Tick, None));
             }
-            _ = self.looks.tick(), if self.watch.is_some() => {
-                let sample = self.watch.as_mut().map(Watch::sample).unwrap_or_default();
+            _ = self.looks.tick() => {
+                let sample = self.watch.sample();
                 self.pending.push((Input::Sampled { sample }, None));
             }
             _ = self.alive.tick() => crate::alive::note(&self.bench.place, self.clock.now()),

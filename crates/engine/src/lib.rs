@@ -17,6 +17,7 @@ mod points;
 pub mod pressure;
 mod providers;
 pub mod reception;
+mod room;
 pub mod settings;
 pub mod socket;
 pub mod store;

@@ -24,6 +24,7 @@ use crate::doing::{self, Doing};
 use crate::layout::Place;
 use crate::orders;
 use crate::providers::Providers;
+use crate::room::Room;
 use crate::settings::Settings;
 use mission::command::{Command, Step};
 use mission::ids::{Digest, Epoch, MissionId};
@@ -55,6 +56,7 @@ pub(crate) struct Bench {
     /// What Workers are told of the mission's own base.
     pub(crate) origin: Arc<OnceLock<context::Origin>>,
     planned: deliver::PlannedIn,
+    pub(crate) room: Arc<Room>,
     pub(crate) providers: Arc<Providers>,
     /// What people have said to the mission's agents, as far as it is durable.
     said: watch::Sender<Vec<Said>>,
@@ -249,8 +251,10 @@ impl Bench {
         let lanes = lanes::of(place.root());
         // Whoever only looks at a project asks nobody.
         let providers = Providers::new(settings.layout.clone(), MissionId(0));
+        let room = Room::of(place.root(), settings.layout.root());
         Self {
             providers: Arc::new(providers),
+            room: Arc::new(room),
             settings,
             place,
             clock: Clock::new(),

@@ -4,11 +4,13 @@
 //! Where a container has a limit, its own figures count beside the machine's. What the kernel keeps of files that it can
 //! drop at once (`inactive_file`, and what is not in `MemAvailable`) is not in use: a build fills all memory with that.
 
+use crate::room::Room;
 use mission::limits;
 use mission::schedule::{Gauge, Sample};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it looks.
@@ -173,19 +175,28 @@ fn percent(part: u64, of: u64) -> Option<u32> {
 /// The last looks at a machine.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    machine: Machine,
+    machine: Option<Machine>,
+    room: Arc<Room>,
     looks: VecDeque<Look>,
 }
 
 impl Watch {
-    pub(crate) fn of(machine: Machine) -> Self {
-        let looks = VecDeque::new();
-        Self { machine, looks }
+    /// Without a machine only its disk is looked at: where it is full, nothing that begins would end well.
+    pub(crate) fn of(machine: Option<Machine>, room: Arc<Room>) -> Self {
+        Self {
+            machine,
+            room,
+            looks: VecDeque::new(),
+        }
     }
 
-    /// Looks once more. Before it has looked for long enough nothing was too much for long enough.
+    pub(crate) fn machine_is_left_alone(&self) -> bool {
+        self.machine.is_none()
+    }
+
+    /// Looks once more, also at the room on the disk. Before it has looked for long enough nothing was too much for long enough.
     pub(crate) fn sample(&mut self) -> Sample {
-        let look = self.machine.look();
+        let look = self.machine.as_ref().map(Machine::look).unwrap_or_default();
         self.looks.push_back(look);
         if self.looks.len() > LOOKS {
             self.looks.pop_front();
@@ -201,6 +212,7 @@ impl Watch {
             memory: gauge(|look| look.memory),
             processors: gauge(|look| look.processors),
             stalled: gauge(|look| look.stalled),
+            disk: self.room.taken(),
         }
     }
 }
@@ -315,13 +327,14 @@ mod tests {
     #[test]
     fn only_what_lasted_is_told_as_lasting() {
         let made = Made::with(GIB);
-        let mut watch = Watch::of(made.machine());
+        let room = Arc::new(Room::of(made.0.path(), made.0.path()));
+        let mut watch = Watch::of(Some(made.machine()), room);
         for _ in 1..LOOKS {
             assert_eq!(watch.sample().memory, Gauge { now: 93, least: 0 });
         }
         assert_eq!(watch.sample().memory, Gauge { now: 93, least: 93 });
         let made = Made::with(12 * GIB);
-        watch.machine = made.machine();
+        watch.machine = Some(made.machine());
         assert_eq!(watch.sample().memory, Gauge { now: 25, least: 25 });
     }
 }

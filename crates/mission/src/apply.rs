@@ -16,7 +16,7 @@ use crate::mission::{
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question, permit};
-use crate::schedule::{Pressure, Ready, slots_of};
+use crate::schedule::{Ready, slots_of};
 use crate::seal::Outcome;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
@@ -62,15 +62,8 @@ impl Mission {
                 self.reading.from = at + limits::FIRST_LOOK;
                 self.phase = Phase::Reading;
             }
-            Event::Pressed { of, used, admits } => {
-                self.pressure = Some(Pressure {
-                    of: *of,
-                    used: *used,
-                    admits: *admits,
-                    since: at,
-                });
-            }
-            Event::Relieved => self.pressure = None,
+            Event::Pressed { of, used, admits } => self.pressed(at, *of, *used, *admits),
+            Event::Relieved { of } => self.relieved(*of),
             Event::SetUp { environment, notes } => {
                 self.environment = Some(environment.clone());
                 self.notes.extend(notes.iter().cloned());

@@ -9,7 +9,7 @@ use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
 use crate::plan::{Plan, Priority};
 use crate::question::{About, Answered, QuestionId};
-use crate::schedule::Short;
+use crate::schedule::{Short, Took};
 use crate::seal::Outcome;
 use crate::stagnation::{Remedy, Stray};
 pub use crate::stored::{DecodeError, Recorded, VERSION};
@@ -120,6 +120,9 @@ pub enum Event {
         request: String,
         /// Under which terms.
         terms: Terms,
+        /// How long tasks took in earlier missions of the same folder.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        earlier: Vec<Took>,
     },
     /// The base is pinned, the mission repository stands, the project's gates are known.
     Prepared {
@@ -140,7 +143,8 @@ pub enum Event {
         /// What failed.
         notes: Vec<String>,
     },
-    /// The machine is short of something: of what could start, only this class and those above it do.
+    /// The machine is short of something: of what could start, only this class and those above it do; where its disk is
+    /// full, nothing.
     Pressed {
         /// Of what.
         of: Short,
@@ -149,8 +153,12 @@ pub enum Event {
         /// The lowest class that starts.
         admits: Priority,
     },
-    /// The machine is no longer short of anything.
-    Relieved,
+    /// The machine is no longer short of anything that peaks and passes, or of what is named.
+    Relieved {
+        /// Of what; all but the disk where it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Short>,
+    },
     /// Gates judge by other tools than before: what was proved with those is proved again where it is still needed.
     EnvironmentChanged {
         /// The digest of the tools as they are now.

@@ -203,7 +203,7 @@ impl Mission {
         base: Option<CommitId>,
         from: Option<CommitId>,
     ) -> Vec<Event> {
-        if self.stands_still() {
+        if self.stands_still() || self.is_full() {
             return Vec::new();
         }
         // Whoever waits for a provider stays where it is, and loses nothing.

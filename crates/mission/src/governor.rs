@@ -508,12 +508,6 @@ impl Mission {
             Ending::Failed {
                 failure: Failure::Machine,
                 ..
-            } if planted!("machine_counts_for_breaker") => {
-                self.governor.breakers.entry(model).or_default().failures += 1;
-            }
-            Ending::Failed {
-                failure: Failure::Machine,
-                ..
             } => {}
             Ending::Answered | Ending::Failed { .. } => {
                 if let Some(breaker) = self.governor.breakers.get_mut(&model) {

@@ -49,6 +49,10 @@ pub const SLOTS_SHRINK: u32 = 2;
 pub const WORKERS_CAP: u32 = 32;
 /// So many finished attempts tell how long others take: of one or two the mean is mostly chance.
 pub const LEARNED: u32 = 3;
+/// So many earlier missions of the same folder tell how long tasks take in it: what was long ago was other work.
+pub const EARLIER: usize = 5;
+/// Of an earlier mission with more events than this nothing is learned: it is read while somebody waits for a beginning.
+pub const EARLIER_EVENTS: u64 = 5_000;
 /// Paths are reckoned anew when what one size of task takes against another has changed by more than one part in so many:
 /// less changes hardly any order, and all tasks are looked at for it.
 pub const TIPS: u128 = 10;
@@ -173,6 +177,12 @@ pub const PRESSURE_PROCESSORS: (u32, u32) = (400, 300);
 /// The same of the percent of ten seconds in which somebody waited for memory, as the kernel counts it: a machine that
 /// pages is slower with each further task.
 pub const PRESSURE_STALLED: (u32, u32) = (20, 10);
+/// What one more workspace may take of what is free on the disk of the state directory, in percent, before nothing
+/// begins that needs room, and below which it does again. With more than all of it a workspace fails half made.
+pub const PRESSURE_DISK: (u32, u32) = (100, 80);
+/// The most workspaces that a mission's lanes have at once: one for each Worker and Reviewer that there may be, one for
+/// checks, and one for whoever reads and plans. Each may be as large as the project with all that it installs.
+pub const WORKSPACES: u32 = WORKERS_CAP + REVIEWERS + GATES + 1;
 /// A shorter time than this without an engine is none: it moves no deadline that matters, and every start of a mission
 /// has one.
 pub const IDLE: Millis = Millis::from_secs(2);

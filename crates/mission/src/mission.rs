@@ -13,7 +13,7 @@ pub use crate::lease::{GateLease, Lease};
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{Durations, Fan, Pressure, Ready, Slots};
+use crate::schedule::{Durations, Fan, Pressure, Ready, Slots, Took};
 use crate::seal::Outcome;
 use crate::steering::{Pause, Words};
 use crate::steps::Owed;
@@ -80,6 +80,8 @@ pub struct Mission {
     pub(crate) environment: Option<Digest>,
     /// What the machine is short of.
     pub(crate) pressure: Option<Pressure>,
+    /// Since when its disk has too little room for one more workspace.
+    pub(crate) full: Option<Pressure>,
     pub(crate) notes: Vec<String>,
     pub(crate) intent: Option<Intent>,
     pub(crate) reading: Short,
@@ -168,12 +170,24 @@ impl Mission {
         request: String,
         terms: Terms,
     ) -> (Self, Recorded) {
+        Self::open_after(now, (id, nonce), (project, request), terms, Vec::new())
+    }
+
+    /// The same for a mission that others in the same folder came before, which tell how long tasks take there.
+    pub fn open_after(
+        now: Timestamp,
+        (id, nonce): (MissionId, String),
+        (project, request): (String, String),
+        terms: Terms,
+        earlier: Vec<Took>,
+    ) -> (Self, Recorded) {
         let event = Event::Opened {
             id,
             nonce,
             project,
             request,
             terms,
+            earlier,
         };
         let first = Recorded {
             v: VERSION,
@@ -194,12 +208,14 @@ impl Mission {
             project,
             request,
             terms,
+            earlier,
         } = &first.event
         else {
             return None;
         };
         let (name, what) = ((*id, nonce.clone()), (project.clone(), request.clone()));
         let mut mission = Self::new(name, what, terms.clone(), first.at);
+        mission.durations = Durations::after(earlier);
         for recorded in events {
             mission.apply(recorded.at, &recorded.event);
         }
@@ -220,6 +236,7 @@ impl Mission {
             gates: Vec::new(),
             environment: None,
             pressure: None,
+            full: None,
             notes: Vec::new(),
             intent: None,
             reading: Short::default(),

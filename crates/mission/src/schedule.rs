@@ -12,7 +12,7 @@ mod ready;
 mod slots;
 
 pub(crate) use claim::Claim;
-pub use durations::Durations;
+pub use durations::{Durations, Took};
 pub use fan::{Critical, Fan, Narrow};
 pub use pressure::{Gauge, Pressure, Sample, Short};
 pub(crate) use ready::{Rank, Ready};

@@ -28,6 +28,8 @@ pub enum Kind {
     Pause,
     /// Whatever would begin, for a provider or a model.
     Provider,
+    /// Whatever would begin, for room on the disk.
+    Room,
     /// A moment, before something is tried again or begun.
     Moment,
     /// A slot that something else has.
@@ -85,6 +87,7 @@ impl Mission {
         let mut found = Vec::new();
         if self.outcome.is_none() {
             found.extend(self.waits_in_a_pause());
+            found.extend(self.waits_for_the_disk());
             found.extend(self.waits_before_the_plan(now));
             found.extend(self.waits_for_set_up());
             found.extend(self.waits_of_providers(now));
@@ -132,6 +135,16 @@ impl Mission {
         })
     }
 
+    fn waits_for_the_disk(&self) -> Option<Wait> {
+        let full = self.full()?;
+        Some(Wait {
+            kind: Kind::Room,
+            who: "every new turn and check".to_owned(),
+            cause: format!("the machine: {}", full.told()),
+            until: self.deadline,
+        })
+    }
+
     fn waits_before_the_plan(&self, now: Timestamp) -> Option<Wait> {
         let wait = |kind, who: &str, cause: String, until| Wait {
             kind,
@@ -148,7 +161,7 @@ impl Mission {
             Phase::Planning => ("planner", &self.planning),
             _ => return None,
         };
-        if !self.leases.is_empty() || self.paused.is_some() {
+        if !self.leases.is_empty() || self.paused.is_some() || self.full.is_some() {
             return None;
         }
         let (cause, until) = match (short.from > now, short.n) {
@@ -282,7 +295,7 @@ impl Mission {
         };
         check.retain(|id| !checked(id));
         // What waits for the set-up waits for nothing else yet.
-        if self.phase == Phase::Running && !self.awaits_set_up() {
+        if self.phase == Phase::Running && !self.awaits_set_up() && self.full.is_none() {
             if self.paused.is_none() {
                 found.extend(self.waits_for_room(&mut work));
                 found.extend(self.waits_for_resources(&mut work));

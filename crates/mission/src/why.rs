@@ -13,7 +13,7 @@ use crate::limits;
 use crate::mission::Mission;
 use crate::plan::Priority;
 use crate::question::About;
-use crate::schedule::Narrow;
+use crate::schedule::{Narrow, Short};
 use crate::time::Timestamp;
 
 /// Of many tasks, so many are named.
@@ -47,7 +47,7 @@ impl Mission {
                 why
             }
             Event::Planned { .. } => self.why_fanned(at, event),
-            Event::Pressed { .. } | Event::Relieved => self.why_admitted(event),
+            Event::Pressed { .. } | Event::Relieved { .. } => self.why_admitted(event),
             Event::TurnEnded { .. }
             | Event::TurnServed { .. }
             | Event::TurnLent { .. }
@@ -115,6 +115,15 @@ impl Mission {
     /// Why the machine's state keeps tasks from starting, or does no longer.
     fn why_admitted(&self, event: &Event) -> Vec<String> {
         match event {
+            Event::Pressed {
+                of: of @ Short::Disk,
+                used,
+                ..
+            } => vec![format!(
+                "{used} is more than {}; below {} all may begin again, and until then no turn and no check does",
+                of.bounds().0,
+                of.bounds().1
+            )],
             Event::Pressed { of, used, admits } => {
                 let (most, enough) = of.bounds();
                 let waits = self.ready.iter().filter(|id| self.class_of(*id) < *admits);

@@ -364,7 +364,7 @@ fn waits(mission: &Mission, now: Timestamp, width: usize) -> Vec<String> {
     // Turns, checks and questions have rows of their own, and a slot that is taken is seen in the row of who has it.
     let shown = |wait: &Wait| match wait.kind {
         Kind::Preparing | Kind::Landing | Kind::Delivery => now.since(mission.last()) >= WAIT,
-        Kind::Pause => true,
+        Kind::Pause | Kind::Room => true,
         Kind::Moment | Kind::Provider => wait.until.since(now) > WAIT,
         Kind::Turn(_) | Kind::Gate(_) | Kind::Slot | Kind::Question(_) => false,
     };

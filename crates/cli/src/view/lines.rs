@@ -8,6 +8,7 @@ use mission::ids::Seq;
 use mission::judge::Baseline;
 use mission::mission::Mission;
 use mission::plan::{Priority, Task};
+use mission::schedule::Short;
 use mission::terms::Deliver;
 use mission::time::{Millis, Timestamp};
 use mission::turn::{Failure, Intent};
@@ -46,8 +47,8 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Prepared {
             base, gates, notes, ..
         } => prepared(base, gates, notes),
-        Event::Pressed { admits, .. } => pressed(mission, *admits)?,
-        Event::Relieved => "the machine has room again".into(),
+        Event::Pressed { of, admits, .. } => pressed(mission, *of, *admits)?,
+        Event::Relieved { of } => relieved(*of).into(),
         Event::SetUp { notes, .. } if notes.is_empty() => return None,
         Event::SetUp { notes, .. } => few(notes),
         Event::TurnStarted {
@@ -319,7 +320,18 @@ fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
     told
 }
 
-fn pressed(mission: &Mission, admits: Priority) -> Option<String> {
+fn relieved(of: Option<Short>) -> &'static str {
+    match of {
+        Some(Short::Disk) => "the disk has room again",
+        _ => "the machine has room again",
+    }
+}
+
+fn pressed(mission: &Mission, of: Short, admits: Priority) -> Option<String> {
+    if of == Short::Disk {
+        let full = mission.full()?.told();
+        return Some(format!("no turn and no check begins: {full}"));
+    }
     let who = match admits {
         Priority::High => "only tasks of high priority start",
         Priority::Normal | Priority::Low => "tasks of low priority wait",

@@ -19,10 +19,15 @@ pub(crate) fn lines(mission: &Mission) -> String {
     if let Some(critical) = mission.critical_path() {
         let path = names(&critical.tasks);
         let long = match critical.expected {
-            Some(long) => format!(
-                "about {long}, by {} finished attempts",
-                mission.durations().seen()
-            ),
+            Some(long) => match mission.durations().from_earlier() {
+                Some(n) => {
+                    format!("about {long}, by {n} finished attempts of missions before it here")
+                }
+                None => format!(
+                    "about {long}, by {} finished attempts",
+                    mission.durations().seen()
+                ),
+            },
             None => format!(
                 "weighs {} small tasks; too few attempts have finished to say how long",
                 critical.weight
@@ -104,6 +109,11 @@ pub(crate) fn machines(mission: &Mission) -> Value {
     json!({
         "critical_path": critical.as_ref().map(|critical| &critical.tasks),
         "critical_weight": critical.as_ref().map(|critical| critical.weight),
+        "critical_from": critical.as_ref().map(|critical| match critical.expected {
+            None => "sizes",
+            Some(_) if mission.durations().from_earlier().is_some() => "earlier missions",
+            Some(_) => "this mission",
+        }),
         "critical_ms": critical.and_then(|critical| critical.expected),
         "actual_path": actual.as_ref().map(|(path, _)| path),
         "actual_ms": actual.map(|(_, took)| took),

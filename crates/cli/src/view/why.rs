@@ -28,7 +28,7 @@ pub(crate) fn reasons(
         | Event::Resumed { .. }
         | Event::Halted { .. }
         | Event::Pressed { .. }
-        | Event::Relieved
+        | Event::Relieved { .. }
         | Event::Paused { .. }
         | Event::Unpaused { .. } => Some(before.why(at, event)),
         Event::TurnStarted { turn, .. } => Some(vec![before.why_not(at, *turn, task)?]),

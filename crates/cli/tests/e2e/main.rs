@@ -21,6 +21,7 @@ mod looked;
 mod owner;
 mod paid;
 mod places;
+mod room;
 mod set_ups;
 mod steered;
 mod terminal;

@@ -326,8 +326,10 @@ impl Job {
             self.commit.clone(),
             ready::kept(recipes),
         );
+        let room = std::sync::Arc::clone(&bench.room);
         bench
             .with_repository(move |repository| {
+                room.admits(&path)?;
                 std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
                 repository
                     .workspace_again(&path, &commit, &kept)

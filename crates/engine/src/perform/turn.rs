@@ -128,7 +128,9 @@ impl Job {
         let ((workspace, set_by), goes_on) = {
             let (job, place, repository) = (job.clone(), bench.place.clone(), repository.clone());
             let (base, kept) = (base.clone(), ready::kept(&recipes));
+            let room = Arc::clone(&bench.room);
             blocking(move || {
+                room.admits(&place.lane(&job.lane.name()))?;
                 let (start, goes_on) = job.start(&repository, &base)?;
                 let set = job.workspace(&place, &repository, &start, &kept)?;
                 Ok((set, goes_on))
@@ -202,6 +204,9 @@ impl Job {
             let name = self.lane.name();
             let lane = (name.as_str(), ready::Use::Work);
             ready::make_ready(bench, recipes, workspace, lane, &line.cancel).await?;
+            let (room, path) = (Arc::clone(&bench.room), workspace.path().to_owned());
+            // Nobody waits for it: until it is known the floor counts.
+            tokio::task::spawn_blocking(move || room.learn(&path));
         }
         fault::of("turn.workspace ready", &self.turn);
         Ok(())

@@ -31,8 +31,10 @@ async fn make(bench: &Bench, lane: &str, base: &CommitId) -> Result<(), Error> {
     let path = bench.place.lane(lane);
     let kept = ready::kept(&ready::recipes(bench)?);
     let base = base.clone();
+    let room = std::sync::Arc::clone(&bench.room);
     bench
         .with_repository(move |repository| {
+            room.admits(&path)?;
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
             let made = repository.workspace(&path, &base, &kept);
             made.map(|_| ()).map_err(Error::new)

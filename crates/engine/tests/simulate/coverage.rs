@@ -136,7 +136,7 @@ impl Coverage {
         let all: [(&str, &[&str], _); 3] = [
             ("no engine died", &CRASHES, &self.crashes),
             ("no mission ended", &OUTCOMES, &self.outcomes),
-            ("nobody saw", &SIGHTS, &self.sights),
+            ("nobody saw", SIGHTS, &self.sights),
         ];
         for (what, wanted, seen) in all {
             let missing = wanted.iter().filter(|name| !seen.contains_key(*name));

@@ -1,12 +1,14 @@
 //! Twenty-four hours of simulated time: a mission that is struck each minute ends, loses no attempt to refusals, and
 //! keeps no more than it needs.
 
+use crate::story;
 use crate::world::World;
 use mission::event::{Ending, Event, Recorded, Turn};
 use mission::ids::TaskId;
 use mission::mission::Mission;
 use mission::seal::Outcome;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 /// Two Workers have about a day of work in so many tasks, with all that goes wrong.
@@ -109,7 +111,7 @@ fn is_bounded(mission: &Mission, events: &[Recorded]) -> usize {
 }
 
 /// Every hour is looked at, with the events until then.
-fn hours_are_bounded(world: &World) -> usize {
+fn hours_are_bounded(world: &World) {
     let day = world.day.as_ref().expect("it is such a world");
     assert!(day.hours.len() >= 12, "{} hours were seen", day.hours.len());
     for (n, mission) in &day.hours {
@@ -117,17 +119,41 @@ fn hours_are_bounded(world: &World) -> usize {
     }
     let most = mission::limits::REVIEWERS + mission::limits::GATES + 2 + 3;
     assert!(day.in_flight <= most as usize, "{} at once", day.in_flight);
-    is_bounded(&world.measure().1, world.audit.events())
+}
+
+/// The seeds of the days: so many where all is optimised, one where it is not, or the one that is asked for.
+fn days(many: u64) -> std::ops::Range<u64> {
+    let all = 0..if crate::is_sim() { many } else { 1 };
+    crate::number("SIM_SEED").map_or(all, |seed| seed..seed + 1)
+}
+
+/// Lets a day happen. What breaks it is told with its seed: the usual message may be silenced for other tests.
+fn live(world: &mut World, seed: u64) {
+    // A day is long, and only one that is asked for is told.
+    if crate::number("SIM_SEED").is_some() {
+        story::begin();
+    }
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        world.run_the_day();
+        hours_are_bounded(world);
+    }));
+    let story = story::end();
+    if let Err(panic) = ended {
+        println!("{story}");
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        println!("day {seed}: {}", text.unwrap_or("it panicked"));
+        resume_unwind(panic);
+    }
 }
 
 #[test]
 fn a_day_with_a_fault_each_minute_ends_and_nothing_grows_without_bound() {
-    let days = if crate::is_sim() { 8 } else { 1 };
-    for seed in 0..days {
+    for seed in days(8) {
         let start = Instant::now();
         let mut world = World::of_a_day(seed, TASKS, false);
-        world.run_the_day();
-        let lines = hours_are_bounded(&world);
+        live(&mut world, seed);
+        let lines = is_bounded(&world.measure().1, world.audit.events());
         let (_, mission) = world.measure();
         let (events, tasks) = (world.audit.events(), mission.tasks().count());
         let outcome = mission.outcome().expect("it ended");
@@ -159,10 +185,9 @@ fn a_day_with_a_fault_each_minute_ends_and_nothing_grows_without_bound() {
 /// Whoever waits a whole day for a provider costs nothing that grows, and then the work is done.
 #[test]
 fn a_provider_that_refuses_for_a_day_fills_no_journal_and_costs_no_attempt() {
-    let days = if crate::is_sim() { 4 } else { 1 };
-    for seed in 0..days {
+    for seed in days(4) {
         let mut world = World::of_a_day(seed, 20, true);
-        world.run_the_day();
+        live(&mut world, seed);
         let day = world.day.as_ref().expect("it is such a world");
         let lines: Vec<usize> = day
             .hours
@@ -179,7 +204,6 @@ fn a_provider_that_refuses_for_a_day_fills_no_journal_and_costs_no_attempt() {
         }
         println!("refused for a day {seed}: events {counts:?}, lines of state {lines:?}");
         refusals(world.audit.events());
-        hours_are_bounded(&world);
         let (_, mission) = world.measure();
         let outcome = mission.outcome().expect("it ended");
         assert!(crate::audit::is_good(outcome), "{:?}", mission.reasons());

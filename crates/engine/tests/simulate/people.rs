@@ -81,6 +81,11 @@ impl World {
         if mission.pause().is_some() && (self.calm || self.rng.chance(300)) {
             return Some(goes_on);
         }
+        // Somebody frees the disk.
+        if mission.full().is_some() && (self.calm || self.rng.chance(500)) {
+            let sample = Sample::default();
+            return Some(Input::Sampled { sample });
+        }
         if self.calm {
             return None;
         }
@@ -127,28 +132,32 @@ impl World {
     pub(crate) fn machine(&mut self) -> Sample {
         let now = *self.rng.pick(&[95, 75, 30]).unwrap_or(&0);
         let least = if self.rng.chance(700) { now } else { 0 };
-        let (busy, idle) = (Gauge { now, least }, Gauge::default());
-        match self.rng.below(3) {
+        let busy = Gauge { now, least };
+        match self.rng.below(4) {
             0 => Sample {
                 memory: busy,
-                processors: idle,
-                stalled: idle,
+                ..Sample::default()
             },
             1 => Sample {
-                memory: idle,
                 processors: Gauge {
                     now: now * 5,
                     least: least * 5,
                 },
-                stalled: idle,
+                ..Sample::default()
             },
+            2 => {
+                self.coverage.saw("a look at the disk");
+                Sample {
+                    disk: now * 2,
+                    ..Sample::default()
+                }
+            }
             _ => Sample {
-                memory: idle,
-                processors: idle,
                 stalled: Gauge {
                     now: now / 3,
                     least: least / 3,
                 },
+                ..Sample::default()
             },
         }
     }

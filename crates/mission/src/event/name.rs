@@ -60,7 +60,7 @@ impl Event {
             Self::Cleaned { .. } => "cleaned",
             Self::CleanFailed { .. } => "clean_failed",
             Self::Pressed { .. } => "pressed",
-            Self::Relieved => "relieved",
+            Self::Relieved { .. } => "relieved",
             Self::EnvironmentChanged { .. } => "environment_changed",
         }
     }

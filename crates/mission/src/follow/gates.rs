@@ -67,7 +67,7 @@ impl Mission {
             return self.reject(self.tasks[&id].attempt(), Rejection::Bent { what });
         }
         let most = limits::GATES as usize + usize::from(planted!("gates_overbooked"));
-        if self.gate_leases.len() >= most {
+        if self.gate_leases.len() >= most || self.is_full() {
             return Vec::new();
         }
         let Some((gate, commit, tree, purpose)) = self.next_gate() else {

@@ -5,14 +5,34 @@ use crate::limits;
 use crate::mission::{Mission, TaskState};
 use crate::plan::{Size, Task, TaskKind};
 use crate::time::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What was learned of how long tasks take, by kind and size. Until enough attempts have finished nothing is known, and
-/// the sizes of the plan are weighed against each other.
+/// How long tasks of one kind and size took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// Which kind.
+    pub kind: TaskKind,
+    /// Which size.
+    pub size: Size,
+    /// How many finished.
+    pub n: u32,
+    /// How long all of them took together.
+    pub all: Millis,
+}
+
+/// How many finished, and how long all of them took, by kind and size.
+type Seen = BTreeMap<(TaskKind, Size), (u32, Millis)>;
+
+/// What was learned of how long tasks take, by kind and size: in this mission, and until that is enough in those before
+/// it. Until enough attempts have finished nothing is known, and the sizes of the plan are weighed against each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Durations {
-    /// How many finished, and how long all of them took.
-    of: BTreeMap<(TaskKind, Size), (u32, Millis)>,
+    of: Seen,
+    /// The same of this mission and the earlier ones together.
+    with_earlier: Seen,
+    /// How many of those finished before this mission.
+    earlier: u32,
     /// When an engine last took the mission up: a turn that began before stood still for a while.
     woke: Timestamp,
     /// What tasks weighed when paths were last reckoned, where it was not by their sizes.
@@ -29,26 +49,61 @@ impl Durations {
         self.of.values().map(|(n, _)| n).sum()
     }
 
+    /// What a mission knows that others came before.
+    pub(crate) fn after(earlier: &[Took]) -> Self {
+        let mut durations = Self::default();
+        for took in earlier {
+            let seen = durations.with_earlier.entry((took.kind, took.size));
+            let (n, all) = seen.or_default();
+            *n = n.saturating_add(took.n);
+            *all = Millis(all.0.saturating_add(took.all.0));
+            durations.earlier = durations.earlier.saturating_add(took.n);
+        }
+        durations
+    }
+
+    /// What this mission has seen itself, for those after it.
+    pub fn took(&self) -> Vec<Took> {
+        let each = self.of.iter();
+        let took = each.map(|((kind, size), (n, all))| Took {
+            kind: *kind,
+            size: *size,
+            n: *n,
+            all: *all,
+        });
+        took.collect()
+    }
+
+    /// How many finished tasks of earlier missions it goes by, if it has seen too few of its own.
+    pub fn from_earlier(&self) -> Option<u32> {
+        let known = |seen: &Seen| Self::of_seen(seen, TaskKind::Agent, Size::Medium).is_some();
+        (!known(&self.of) && known(&self.with_earlier)).then_some(self.earlier)
+    }
+
     /// How long such a task takes, as far as is known: what those of its kind and size took on average, or, of which too
-    /// few have finished, what its size makes of the others. `None` until enough attempts have finished.
+    /// few have finished, what its size makes of the others. `None` until enough attempts have finished. What this mission
+    /// has seen counts alone once it is enough: it is the same work, on the same machine.
     pub fn expected(&self, kind: TaskKind, size: Size) -> Option<Millis> {
+        let own = Self::of_seen(&self.of, kind, size);
+        own.or_else(|| Self::of_seen(&self.with_earlier, kind, size))
+    }
+
+    fn of_seen(of: &Seen, kind: TaskKind, size: Size) -> Option<Millis> {
         let mean = |(n, all): (u32, Millis)| Millis((all.0 / u64::from(n.max(1))).max(1));
-        let own = self.of.get(&(kind, size)).copied();
+        let own = of.get(&(kind, size)).copied();
         if let Some(own) = own.filter(|(n, _)| *n >= limits::LEARNED) {
             return Some(mean(own));
         }
-        let agents = self
-            .of
-            .iter()
-            .filter(|((kind, _), _)| *kind == TaskKind::Agent);
+        let agents = of.iter().filter(|((kind, _), _)| *kind == TaskKind::Agent);
         let (mut n, mut weight, mut all) = (0, 0, 0);
         for ((_, size), (seen, took)) in agents {
             n += seen;
-            weight += u64::from(seen * size.weight());
-            all += took.0;
+            weight += u64::from(*seen) * u64::from(size.weight());
+            all = u64::saturating_add(all, took.0);
         }
         let known = n >= limits::LEARNED;
-        known.then(|| Millis((all * u64::from(size.weight()) / weight.max(1)).max(1)))
+        let all = u128::from(all) * u128::from(size.weight()) / u128::from(weight.max(1));
+        known.then(|| Millis(u64::try_from(all).unwrap_or(u64::MAX).max(1)))
     }
 
     /// What a task weighs on a path: its duration, or where none is known its size.
@@ -89,8 +144,10 @@ impl Durations {
     /// Takes one more in. Tells whether paths are to be reckoned anew: not with each, so that the cost of one stays the
     /// same however large the plan is, but each time that twice as many are known, and only if they tell something new.
     fn learn(&mut self, kind: TaskKind, size: Size, took: Millis) -> bool {
-        let (n, all) = self.of.entry((kind, size)).or_default();
-        (*n, *all) = (*n + 1, *all + took);
+        for seen in [&mut self.of, &mut self.with_earlier] {
+            let (n, all) = seen.entry((kind, size)).or_default();
+            (*n, *all) = (n.saturating_add(1), Millis(all.0.saturating_add(took.0)));
+        }
         let seen = self.seen();
         let doubled =
             seen.is_multiple_of(limits::LEARNED) && (seen / limits::LEARNED).is_power_of_two();
@@ -136,6 +193,7 @@ impl Mission {
     pub(crate) fn reckon_paths(&mut self) {
         let known = self.durations.expected(TaskKind::Agent, Size::Small);
         self.durations.timed = known.is_some() || !self.durations.told.is_empty();
+        self.durations.reckoned = known.is_some().then(|| self.durations.weights());
         let durations = &self.durations;
         let paths = longest(&self.tasks, |task| durations.weight(task));
         for (id, path) in paths {

@@ -21,10 +21,12 @@ pub enum Short {
     Processors,
     /// Memory, seen by those who wait for it: the percent of the last ten seconds in which somebody did.
     Stalled,
+    /// The disk of the state directory: what one more workspace takes, in percent of what is free.
+    Disk,
 }
 
 impl Short {
-    /// All of them, the gravest first.
+    /// Those that peak and pass, the gravest first. A disk is full or it is not.
     pub const ALL: [Self; 3] = [Self::Memory, Self::Stalled, Self::Processors];
 
     /// More than this is too much, and less than this is enough again.
@@ -33,6 +35,7 @@ impl Short {
             Self::Memory => limits::PRESSURE_MEMORY,
             Self::Processors => limits::PRESSURE_PROCESSORS,
             Self::Stalled => limits::PRESSURE_STALLED,
+            Self::Disk => limits::PRESSURE_DISK,
         }
     }
 }
@@ -55,6 +58,8 @@ pub struct Sample {
     pub processors: Gauge,
     /// See [`Short::Stalled`].
     pub stalled: Gauge,
+    /// See [`Short::Disk`]. It does not peak: what it is now counts.
+    pub disk: u32,
 }
 
 impl Sample {
@@ -63,6 +68,10 @@ impl Sample {
             Short::Memory => self.memory,
             Short::Processors => self.processors,
             Short::Stalled => self.stalled,
+            Short::Disk => Gauge {
+                now: self.disk,
+                least: self.disk,
+            },
         }
     }
 
@@ -106,6 +115,9 @@ impl Pressure {
             Short::Stalled => {
                 format!("memory is waited for {used} % of the time; less than {enough} % is enough")
             }
+            Short::Disk => format!(
+                "one more workspace takes {used} % of what is free on the disk of the state directory; less than {enough} % is enough"
+            ),
         }
     }
 }
@@ -116,8 +128,37 @@ impl Mission {
         self.pressure.as_ref()
     }
 
-    /// What a look at the machine comes to.
+    /// Why nothing begins that needs room on the disk, while there is too little.
+    pub fn full(&self) -> Option<&Pressure> {
+        self.full.as_ref()
+    }
+
+    /// Whether no turn and no check may begin for want of room on the disk: each would fail, and cost something.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.is_some() && !planted!("full_disk_ignored")
+    }
+
+    /// What a look at the disk comes to. Nothing runs beside it that would make room, so that no one is let through.
+    fn disk_seen(&self, sample: &Sample) -> Option<Event> {
+        let (most, enough) = Short::Disk.bounds();
+        let (of, used) = (Short::Disk, sample.disk);
+        match &self.full {
+            _ if self.outcome.is_some() => None,
+            None => (used > most).then_some(Event::Pressed {
+                of,
+                used,
+                admits: Priority::High,
+            }),
+            Some(_) if planted!("disk_stays_full") => None,
+            Some(_) => (used < enough).then_some(Event::Relieved { of: Some(of) }),
+        }
+    }
+
+    /// What a look at the machine comes to: one thing at a time, the disk first.
     pub(crate) fn sampled(&self, now: Timestamp, sample: &Sample) -> Option<Event> {
+        if let Some(event) = self.disk_seen(sample) {
+            return Some(event);
+        }
         let pressed = |admits| {
             sample.short().map(|of| Event::Pressed {
                 of,
@@ -129,13 +170,35 @@ impl Mission {
             _ if self.outcome.is_some() => None,
             None => pressed(Priority::Normal),
             Some(_) if sample.is_fine() => {
-                (!planted!("pressure_never_ends")).then_some(Event::Relieved)
+                (!planted!("pressure_never_ends")).then_some(Event::Relieved { of: None })
             }
             Some(pressure) => {
                 let lasts = now.since(pressure.since) >= limits::PRESSURE_FOR;
                 let more = pressure.admits < Priority::High && lasts;
                 more.then(|| pressed(Priority::High)).flatten()
             }
+        }
+    }
+
+    /// Notes that the machine is short of something.
+    pub(crate) fn pressed(&mut self, at: Timestamp, of: Short, used: u32, admits: Priority) {
+        let pressure = Some(Pressure {
+            of,
+            used,
+            admits,
+            since: at,
+        });
+        match of {
+            Short::Disk => self.full = pressure,
+            _ => self.pressure = pressure,
+        }
+    }
+
+    /// Notes that it is so no longer.
+    pub(crate) fn relieved(&mut self, of: Option<Short>) {
+        match of {
+            Some(Short::Disk) => self.full = None,
+            _ => self.pressure = None,
         }
     }
 

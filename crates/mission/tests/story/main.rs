@@ -4,6 +4,7 @@
 
 mod budget;
 mod deliver;
+mod earlier;
 mod governor;
 mod judges;
 mod landing;

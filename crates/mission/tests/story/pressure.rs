@@ -95,7 +95,10 @@ fn the_low_class_waits_first_then_the_normal_one_and_both_go_on_when_there_is_ro
     ));
     assert_eq!(look(&mut story, memory(71, 71)), None, "not enough yet");
     assert_eq!(running(&story), [3, 4]);
-    assert_eq!(look(&mut story, memory(69, 69)), Some(Event::Relieved));
+    assert_eq!(
+        look(&mut story, memory(69, 69)),
+        Some(Event::Relieved { of: None })
+    );
     assert_eq!(running(&story), [1, 3, 4], "who waited is woken at once");
 }
 
@@ -164,7 +167,10 @@ fn any_figure_counts_and_a_machine_that_tells_nothing_is_not_short() {
         })
     ));
     // An engine that does not look takes back what one before it saw.
-    assert_eq!(look(&mut story, Sample::default()), Some(Event::Relieved));
+    assert_eq!(
+        look(&mut story, Sample::default()),
+        Some(Event::Relieved { of: None })
+    );
     let stalled = Sample {
         stalled: busy(21),
         ..Sample::default()
@@ -178,4 +184,75 @@ fn any_figure_counts_and_a_machine_that_tells_nothing_is_not_short() {
         })
     ));
     story.wait(Millis(1));
+}
+
+fn disk(used: u32) -> Sample {
+    Sample {
+        disk: used,
+        ..Sample::default()
+    }
+}
+
+#[test]
+fn a_full_disk_lets_nothing_begin_nothing_is_lost_and_all_goes_on_when_there_is_room() {
+    let mut story = story();
+    assert_eq!(look(&mut story, disk(100)), None, "it just fits");
+    let (of, admits) = (Short::Disk, Priority::High);
+    let wanted = Event::Pressed {
+        of,
+        used: 101,
+        admits,
+    };
+    assert_eq!(look(&mut story, disk(101)), Some(wanted));
+    assert_eq!(look(&mut story, disk(400)), None, "that is known");
+    for turn in ["T3.1", "T5.1", "T6.1"] {
+        story.hand_in(turn);
+    }
+    // What runs went on to its end; no Worker, no check and no Reviewer begins, though nothing else runs.
+    assert_eq!(story.mission.leases().count(), 0);
+    assert_eq!(story.mission.gate_leases().count(), 0);
+    let waits = story.mission.waits(story.now);
+    let told = waits
+        .iter()
+        .find(|wait| wait.cause.contains("disk of the state directory"));
+    let told = told.expect("it is told");
+    assert_eq!(told.who, "every new turn and check");
+    assert_eq!(told.until, story.mission.deadline());
+    story.wait(Millis::from_mins(60));
+    assert!(story.mission.outcome().is_none());
+    assert_eq!(look(&mut story, disk(80)), None, "not enough yet");
+    // It is no peak: other shortages come and go beside it.
+    story.tell(Input::Sampled {
+        sample: Sample {
+            disk: 90,
+            ..memory(95, 90)
+        },
+    });
+    assert_eq!(
+        story.mission.pressure().map(|short| short.of),
+        Some(Short::Memory)
+    );
+    assert_eq!(
+        look(&mut story, disk(79)),
+        Some(Event::Relieved { of: Some(of) })
+    );
+    assert_eq!(story.mission.gate_leases().count(), 1);
+    story.gates(|_, _| false);
+    assert_eq!(story.count("gate_lost") + story.count("task_failed"), 0);
+    assert!(story.mission.leases().count() > 0);
+}
+
+#[test]
+fn a_disk_that_stays_full_ends_the_mission_by_its_deadline_and_not_before() {
+    let mut story = story();
+    story.tell(Input::Sampled { sample: disk(500) });
+    for turn in ["T3.1", "T5.1", "T6.1"] {
+        story.hand_in(turn);
+    }
+    let left = story.mission.deadline().since(story.now);
+    story.wait(Millis(left.0 - 1));
+    assert!(story.mission.outcome().is_none());
+    story.wait(Millis(1));
+    let why = &story.mission.reasons()[0];
+    assert!(why.starts_with("its time of"), "{why}");
 }

@@ -4,6 +4,7 @@
 use super::*;
 use mission::plan::Priority;
 use mission::schedule::Sample;
+use mission::schedule::Short;
 
 /// The slots of one role, counted from its turns alone.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,8 @@ pub(super) struct Book {
     over: Option<Timestamp>,
     /// The lowest class that starts while the machine is short of something, and since when it is.
     pressed: Option<(u64, Timestamp)>,
+    /// Whether its disk is full: then nothing begins.
+    pub(super) full: bool,
 }
 
 impl Book {
@@ -67,6 +70,7 @@ impl Book {
             paused: None,
             over: None,
             pressed: None,
+            full: false,
         }
     }
 
@@ -110,6 +114,8 @@ fn class(priority: Priority, waited: Millis) -> u64 {
 impl Audit {
     /// Looks at an event before it is folded in.
     pub(super) fn scheduled(&self, event: &Event) {
+        let begins = matches!(event, Event::TurnStarted { .. } | Event::GateStarted { .. });
+        assert!(!begins || !self.book.full, "{event:?} on a full disk");
         let Event::TurnStarted {
             turn: Turn::Work { attempt },
             ..
@@ -166,16 +172,23 @@ impl Audit {
                     false => self.terms.workers,
                 };
             }
+            Event::Pressed {
+                of: Short::Disk, ..
+            } => self.book.full = true,
+            Event::Relieved {
+                of: Some(Short::Disk),
+            } => self.book.full = false,
             Event::Pressed { admits, .. } => {
                 self.book.pressed = Some((class(*admits, Millis(0)), self.last));
             }
-            Event::Relieved => self.book.pressed = None,
+            Event::Relieved { .. } => self.book.pressed = None,
             Event::Resumed { .. } => {
                 let (lanes, since) = (self.book.lanes, std::mem::take(&mut self.book.since));
                 self.book = Book {
                     lanes,
                     since,
                     pressed: self.book.pressed,
+                    full: self.book.full,
                     ..Book::new(&self.terms)
                 };
             }
@@ -213,6 +226,9 @@ impl Audit {
         let fine = figures.iter().all(|(of, _, enough)| of.now < *enough);
         let wanted = match self.book.pressed {
             _ if self.sealed.is_some() => "",
+            // The disk is looked at first: more than there is is too much, and four fifths of it enough again.
+            _ if !self.book.full && sample.disk > 100 => "full",
+            _ if self.book.full && sample.disk < 80 => "room",
             None if short => "normal",
             Some(_) if fine => "relieved",
             Some((1, since)) if short && now.since(since) >= Millis(10_000) => "high",
@@ -220,6 +236,16 @@ impl Audit {
         };
         let found = match &events[..] {
             [] => "",
+            [
+                Event::Pressed {
+                    of: Short::Disk, ..
+                },
+            ] => "full",
+            [
+                Event::Relieved {
+                    of: Some(Short::Disk),
+                },
+            ] => "room",
             [
                 Event::Pressed {
                     admits: Priority::Normal,
@@ -232,7 +258,7 @@ impl Audit {
                     ..
                 },
             ] => "high",
-            [Event::Relieved] => "relieved",
+            [Event::Relieved { .. }] => "relieved",
             _ => "something else",
         };
         assert_eq!(found, wanted, "a look at the machine: {sample:?}");
@@ -263,6 +289,7 @@ impl Audit {
             && mission.pause().is_none()
             && mission.outcome().is_none()
             && !mission.awaits_set_up()
+            && !self.book.full
             && self.may_ask(Role::Worker, now)
             && budget.free() >= reserve + mission.held_for_reviews().0 + share
             && self.purse.may_begin(self.live.len())
@@ -298,10 +325,11 @@ impl Audit {
             let class = class(self.tasks[*id].priority, waited);
             admits.is_none_or(|(admits, _)| class >= admits)
         };
-        let waiting: Vec<&TaskId> = waiting.filter(could).filter(admitted).collect();
-        // One that needs more slots than are free may be next, and is waited for.
-        let fit = |id: &&&TaskId| slots_of(&self.tasks[**id]) <= room;
-        if may && room > 0 && waiting.iter().filter(fit).count() == waiting.len() {
+        // One that needs more slots than are free may be next, and is waited for, whatever class it has risen to.
+        let all: Vec<&TaskId> = waiting.filter(could).collect();
+        let fit = |id: &&TaskId| slots_of(&self.tasks[*id]) <= room;
+        if may && room > 0 && all.iter().all(fit) {
+            let waiting: Vec<&TaskId> = all.into_iter().filter(admitted).collect();
             let none: [&TaskId; 0] = [];
             assert_eq!(waiting, none, "waits, and {room} slots are free");
         }

@@ -103,6 +103,7 @@ impl Audit {
         // A wait may end when the mission has ended; then its deadline is near.
         let ends = mission.deadline() <= now + LONGEST;
         let waits = short
+            || self.book.full
             || ends
             || self.waits_for_a_provider(now)
             || mission.tasks().any(|task| waits(&task.state));

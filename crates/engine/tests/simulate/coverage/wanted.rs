@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 86] = [
+pub(super) const SIGHTS: &[&str] = &[
     "a stalled turn is told so",
     "a looping turn is told so",
     "a quiet turn is told so",
@@ -115,6 +115,7 @@ pub(super) const SIGHTS: [&str; 86] = [
     "a person edits a delivered file",
     "a delivery is refused when it is planned",
     "a delivery is refused when it is written",
+    "a look at the disk",
     "a delivery breaks off",
     "an undo leaves a file",
     "a performer reaches the world after its engine died",

@@ -1,0 +1,163 @@
+//! Room on the disk of the state directory, and how many workspaces there are.
+//!
+//! A workspace that finds no room while it is made stands there half made, and whatever else writes to that disk fails with
+//! it. So the room is looked at before: by the mission, which lets nothing begin while there is too little, and once more by
+//! whoever makes one. How much one takes is known after the first Worker's was set up; before that a floor counts.
+
+use crate::perform::Error;
+use mission::limits;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What is kept free in any case: the journal, git's objects and the output of checks are written to the same disk.
+const FLOOR: u64 = 64 * 1024 * 1024;
+/// So many files of a workspace are looked at to see how much it takes; of more it takes at least that.
+const FILES: usize = 500_000;
+
+/// The disk that a mission's workspaces are made on.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// The mission's own folder, or where that is not there yet the state directory.
+    place: PathBuf,
+    root: PathBuf,
+    /// What one workspace takes with all that was set up in it; 0 before that is known.
+    one: AtomicU64,
+}
+
+impl Room {
+    pub(crate) fn of(place: &Path, root: &Path) -> Self {
+        Self {
+            place: place.to_owned(),
+            root: root.to_owned(),
+            one: AtomicU64::new(0),
+        }
+    }
+
+    /// What is free for whoever is no superuser; `None` where the system does not tell.
+    fn free(&self) -> Option<u64> {
+        let stat = [&self.place, &self.root]
+            .into_iter()
+            .find_map(|path| rustix::fs::statvfs(path).ok())?;
+        // A file system without blocks tells of no room at all, and takes what is written.
+        (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// What one more workspace needs.
+    fn needs(&self) -> u64 {
+        FLOOR + self.one.load(Ordering::Relaxed)
+    }
+
+    /// What one more workspace takes of what is free, in percent.
+    pub(crate) fn taken(&self) -> u32 {
+        let Some(free) = self.free() else { return 0 };
+        let percent = u128::from(self.needs()) * 100 / u128::from(free.max(1));
+        u32::try_from(percent).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a workspace may be made in a lane's folder. One that is there is used again.
+    pub(crate) fn admits(&self, lane: &Path) -> Result<(), Error> {
+        if lane.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let lanes = lane.parent().unwrap_or(lane);
+        let n = std::fs::read_dir(lanes).map_or(0, Iterator::count);
+        if n >= limits::WORKSPACES as usize {
+            return Err(Error::lasting(format!(
+                "{} holds {n} workspaces, and a mission has no more than {}; remove what is none of its own",
+                lanes.display(),
+                limits::WORKSPACES
+            )));
+        }
+        let (Some(free), needs) = (self.free(), self.needs()) else {
+            return Ok(());
+        };
+        match free < needs {
+            true => Err(Error::new(format!(
+                "a workspace needs {} of room in {}, and {} are free; free some disk space",
+                told(needs),
+                self.root.display(),
+                told(free)
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Looks how much a workspace takes that was set up, once in this life of the engine.
+    pub(crate) fn learn(&self, workspace: &Path) {
+        if self.one.load(Ordering::Relaxed) == 0 {
+            self.one.store(size(workspace), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a folder takes on its disk, as far as it can be read. No link is followed.
+fn size(folder: &Path) -> u64 {
+    let (mut all, mut seen, mut open) = (0_u64, 0, vec![folder.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(found) = entry.metadata() else {
+                continue;
+            };
+            all = all.saturating_add(found.blocks().saturating_mul(512));
+            seen += 1;
+            if seen >= FILES {
+                return all;
+            }
+            if found.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    all
+}
+
+/// Bytes, for people.
+fn told(bytes: u64) -> String {
+    format!("{} MiB", bytes / (1024 * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_workspace_takes_is_known_after_the_first_and_a_floor_counts_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Room::of(&dir.path().join("not-yet"), dir.path());
+        assert_eq!(room.needs(), FLOOR);
+        assert!(room.free().unwrap() > 0 && room.taken() < u32::MAX);
+        let lane = dir.path().join("lanes/worker-1");
+        std::fs::create_dir_all(lane.join("deep")).unwrap();
+        std::fs::write(lane.join("deep/file"), vec![7; 3 << 20]).unwrap();
+        std::os::unix::fs::symlink("/", lane.join("all")).unwrap();
+        room.learn(&lane);
+        let one = room.needs() - FLOOR;
+        assert!((3 << 20..4 << 20).contains(&one), "{one}");
+        // What is learned is learned once: a full workspace is no measure of the next one.
+        std::fs::write(lane.join("more"), vec![7; 3 << 20]).unwrap();
+        room.learn(&lane);
+        assert_eq!(room.needs() - FLOOR, one);
+        room.one.store(u64::MAX / 2, Ordering::Relaxed);
+        let why = room.admits(&dir.path().join("lanes/worker-2")).unwrap_err();
+        assert!(why.to_string().contains("free some disk space"), "{why}");
+        assert!(room.taken() > 100);
+        room.admits(&lane).unwrap();
+    }
+
+    #[test]
+    fn there_are_never_more_workspaces_than_lanes_may_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Room::of(dir.path(), dir.path());
+        let lane = |n: u32| dir.path().join(format!("lanes/worker-{n}"));
+        for n in 0..limits::WORKSPACES {
+            room.admits(&lane(n)).unwrap();
+            std::fs::create_dir_all(lane(n)).unwrap();
+        }
+        let why = room.admits(&lane(limits::WORKSPACES)).unwrap_err();
+        assert!(
+            why.is_final() && why.to_string().contains("no more than 36"),
+            "{why}"
+        );
+    }
+}
