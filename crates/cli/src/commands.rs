@@ -15,6 +15,7 @@ mod list;
 mod log;
 mod manual;
 mod pause;
+mod redirect;
 mod resume;
 mod serve;
 mod show;
@@ -79,7 +80,11 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Pause(args) => pause::run(&args),
         Command::Steer(args) => steer::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Retry(args) => redirect::retry(&args),
+        Command::Skip(args) => redirect::skip(&args),
+        Command::Prioritise(args) => redirect::prioritise(&args),
         Command::Cancel(args) => cancel::run(&args),
+        Command::Abort(args) => cancel::abort(&args),
         Command::Answer(args) => answer::run(&args),
         Command::Summary(args) => show::summary(&args),
         Command::Serve(args) => serve::run(args),

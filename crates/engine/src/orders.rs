@@ -99,6 +99,10 @@ fn survey(mission: &Mission) -> Survey {
     let landed = mission.tasks().filter(|task| task.state == State::Landed);
     let failed = mission.tasks().filter_map(|task| match &task.state {
         State::Failed { why } => Some(format!("{}: {why}", task.task.title)),
+        State::Skipped { why, .. } => Some(format!(
+            "{}: a person does not want it done, {why}",
+            task.task.title
+        )),
         _ => None,
     });
     Survey {
@@ -172,8 +176,11 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         .needs
         .iter()
         .filter_map(|need| mission.task(*need));
-    let said = |need: &TaskState| match &need.report {
-        Some(Report::Done { summary, .. }) => summary.clone(),
+    let said = |need: &TaskState| match (&need.state, &need.report) {
+        (State::Skipped { why, .. }, _) => {
+            format!("It was not done, and you work without it. It was skipped {why}")
+        }
+        (_, Some(Report::Done { summary, .. })) => summary.clone(),
         _ => need.notes.join("; "),
     };
     let note = mission.todo().line(LineId::Task(attempt.task)).note;

@@ -182,7 +182,11 @@ pub fn once(
     keep(&mut owned.mission, woke);
     let ends = !matches!(
         input,
-        Input::Answer { .. } | Input::Edit { .. } | Input::Pause { .. } | Input::Steer { .. }
+        Input::Answer { .. }
+            | Input::Edit { .. }
+            | Input::Pause { .. }
+            | Input::Steer { .. }
+            | Input::Prioritise { .. }
     );
     let (decided, reply) = owned.mission.decide(at, input);
     keep(&mut owned.mission, decided);

@@ -3,6 +3,7 @@
 mod delivery;
 mod gates;
 mod landing;
+mod tasks;
 mod turns;
 
 use crate::event::{Ending, Event, Purpose, Rejection, Turn};
@@ -216,7 +217,18 @@ impl Mission {
             Event::Paused { by } => self.paused_at(at, by),
             Event::Unpaused { .. } => self.goes_on_at(at),
             Event::Steered { task, text, .. } => self.steered(at, *task, text),
-            Event::CancelAsked { .. } => self.cancelled = true,
+            Event::TaskRetried { task, .. } => self.task_retried(*task),
+            Event::TaskSkipped {
+                task,
+                why,
+                without,
+                by,
+            } => self.task_skipped(at, *task, format!("by {by}: {why}"), *without),
+            Event::TaskPrioritised { task, priority, .. } => self.prioritised(*task, *priority),
+            Event::CancelAsked { abort, .. } => {
+                self.cancelled = true;
+                self.aborted |= *abort;
+            }
             Event::Halted { why } => self.halted = Some(why.clone()),
             Event::Sealed {
                 outcome, reasons, ..
@@ -227,6 +239,8 @@ impl Mission {
                 self.sealed_at = Some(at);
                 self.phase = Phase::Sealed;
                 self.seals += 1;
+                // Who wanted nothing touched finds the workspaces as they were.
+                self.cleaned = self.aborted;
                 if *outcome == Outcome::Completed && self.terms.deliver != Deliver::None {
                     self.want_delivery(self.terms.deliver);
                 }
@@ -425,7 +439,7 @@ impl Mission {
     fn resumed(&mut self, at: Timestamp, more_tokens: u64, replan: bool) {
         self.budget.limit = self.budget.limit.saturating_add(more_tokens);
         self.deadline = at + self.terms.mission;
-        self.cancelled = false;
+        (self.cancelled, self.aborted) = (false, false);
         self.slots = slots_of(&self.terms);
         self.governor.resumed();
         self.halted = None;
@@ -526,6 +540,7 @@ impl TaskState {
             proved_in: None,
             history: Vec::new(),
             notes: Vec::new(),
+            again: None,
             reused: false,
             started: None,
             ended: None,

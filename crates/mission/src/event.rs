@@ -1,6 +1,7 @@
 //! What has happened, in the past tense. The only type of the core that is stored.
 
 mod name;
+mod purpose;
 
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
@@ -15,6 +16,7 @@ use crate::time::{Millis, Timestamp};
 use crate::todo::TodoEdit;
 use crate::turn::{Failure, Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
+pub use purpose::Purpose;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -55,36 +57,6 @@ impl fmt::Display for Turn {
             Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
         }
     }
-}
-
-/// Why a gate is run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "why")]
-pub enum Purpose {
-    /// To know what the project's gate says of the untouched base.
-    Baseline,
-    /// To see whether the combined tree may land.
-    Landing {
-        /// Which landing.
-        n: u32,
-    },
-    /// To see whether a task without an agent holds.
-    Task {
-        /// Which.
-        task: TaskId,
-    },
-    /// To prove an attempt on its own tree.
-    Attempt {
-        /// Which.
-        attempt: AttemptId,
-    },
-    /// To learn what an acceptance command says before the work.
-    Before {
-        /// Whose command.
-        task: TaskId,
-    },
-    /// To prove the whole at the end.
-    Seal,
 }
 
 /// How a turn's lease ended.
@@ -504,10 +476,41 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A task is tried again because a person wants it, with as many attempts before it as at first. What it had is
+    /// thrown away; what was handed in is what the next attempt goes on with.
+    TaskRetried {
+        /// The task.
+        task: TaskId,
+        /// Who wanted it.
+        by: String,
+    },
+    /// A person does not want a task done.
+    TaskSkipped {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        why: String,
+        /// Whether those that need it are carried out without it.
+        without: bool,
+        /// Who wanted it.
+        by: String,
+    },
+    /// A person changed how soon a task is to start.
+    TaskPrioritised {
+        /// The task.
+        task: TaskId,
+        /// Its class from now on.
+        priority: Priority,
+        /// Who wanted it.
+        by: String,
+    },
     /// The mission winds down.
     CancelAsked {
         /// Who asked.
         by: String,
+        /// Whether what is in the workspaces is left there as it is.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        abort: bool,
     },
     /// The mission cannot go on as it is; it winds down and keeps what it has.
     Halted {

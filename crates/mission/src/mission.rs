@@ -125,6 +125,8 @@ pub struct Mission {
     pub(crate) paused: Option<Pause>,
     pub(crate) said: Words,
     pub(crate) cancelled: bool,
+    /// Cancelled so that workspaces stay as they are.
+    pub(crate) aborted: bool,
     pub(crate) halted: Option<String>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) reasons: Vec<String>,
@@ -256,6 +258,7 @@ impl Mission {
             paused: None,
             said: Words::default(),
             cancelled: false,
+            aborted: false,
             halted: None,
             outcome: None,
             reasons: Vec::new(),

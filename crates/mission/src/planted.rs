@@ -59,6 +59,10 @@ pub const ALL: &[&str] = &[
     "hold_ignored",
     "hold_wakes_nobody",
     "hold_uses_up_attempt",
+    "retry_done_twice",
+    "retry_counted_as_attempt",
+    "skipped_task_runs",
+    "priority_ignored",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

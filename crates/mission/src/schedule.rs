@@ -133,7 +133,7 @@ impl Mission {
         self.ready.waits_longer(idle);
     }
 
-    fn rank(&self, id: TaskId) -> Rank {
+    pub(crate) fn rank(&self, id: TaskId) -> Rank {
         let task = &self.tasks[&id];
         let (priority, weight) = (task.task.priority, task.task.weight);
         (Reverse(priority), Reverse(task.path), Reverse(weight))

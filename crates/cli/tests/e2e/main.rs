@@ -20,6 +20,7 @@ mod kill;
 mod looked;
 mod owner;
 mod places;
+mod redirected;
 mod set_ups;
 mod steered;
 mod terminal;

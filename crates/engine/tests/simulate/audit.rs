@@ -7,6 +7,7 @@ mod schedule;
 mod seal;
 mod shadow;
 mod state;
+mod steered;
 mod tasks;
 mod turns;
 mod waits;
@@ -23,7 +24,7 @@ use mission::ids::{AttemptId, CommitId, Digest, Epoch, Seq, TaskId, TreeId};
 use mission::input::{Input, Reply};
 use mission::landing::StackResult;
 use mission::limits;
-use mission::mission::{Delivery, Lease, Mission, State};
+use mission::mission::{Delivery, Lease, Mission, State, TaskState};
 use mission::plan::{Task, TaskKind};
 use mission::question::{About, QuestionId};
 use mission::seal::Outcome;
@@ -89,6 +90,8 @@ pub(crate) struct Audit {
     on_base: BTreeMap<(Digest, Digest), Vec<GateRun>>,
     /// By environment, tree and command.
     evidence: BTreeMap<(Digest, TreeId, Digest), bool>,
+    /// Commands that were green on a tree, with any tools and in any of their runs.
+    greens: BTreeSet<(TreeId, Digest)>,
     /// In which evidence counts now.
     environment: Option<Digest>,
     tasks: BTreeMap<TaskId, Task>,
@@ -99,6 +102,7 @@ pub(crate) struct Audit {
     answered: BTreeSet<AttemptId>,
     tries: BTreeMap<TaskId, u32>,
     given_up: BTreeSet<TaskId>,
+    steered: steered::Steered,
     landed: BTreeSet<TaskId>,
     /// Attempts whose results have landed, and for one that was found again, whose result it is.
     results: BTreeSet<AttemptId>,
@@ -170,6 +174,7 @@ impl Audit {
             limit: scenario.terms.tokens,
             gates: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            greens: BTreeSet::new(),
             environment: None,
             tasks: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -177,6 +182,7 @@ impl Audit {
             answered: BTreeSet::new(),
             tries: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            steered: steered::Steered::default(),
             landed: BTreeSet::new(),
             results: BTreeSet::new(),
             origins: BTreeMap::new(),
@@ -371,7 +377,7 @@ impl Audit {
                 ..
             } => self.sealed(*outcome, commit.as_ref(), tree.as_ref(), git),
             Event::Resumed { more_tokens, .. } => {
-                (self.sealed, self.cleaned) = (None, false);
+                (self.sealed, self.cleaned, self.steered.aborted) = (None, false, false);
                 self.limit = self.limit.saturating_add(*more_tokens);
                 for task in std::mem::take(&mut self.given_up) {
                     self.tries.insert(task, 0);
@@ -392,7 +398,7 @@ impl Audit {
                     "a version of the TODO is missing"
                 );
             }
-            _ if self.judges(event) => {}
+            _ if self.judges(event) || self.steers(event) => {}
             _ => self.task_event(event, git),
         }
     }

@@ -49,6 +49,10 @@ impl Coverage {
                     });
                 }
             }
+            Event::TaskSkipped { without: true, .. } => {
+                self.saw("a task is left out, and others run without it");
+            }
+            Event::CancelAsked { abort: true, .. } => self.saw("a mission is aborted"),
             Event::LandingFailed { gate: Some(_), .. } => self.saw("a stack is red"),
             Event::Halted { why } => self.saw(halted(why)),
             Event::QuestionClosed { answered, .. } => self.saw(match answered.by.as_str() {

@@ -1,11 +1,13 @@
 //! People: they answer, edit what they saw, lose patience, change files, and want the result.
 
 use crate::world::{What, World};
-use mission::ids::Digest;
+use mission::ids::{Digest, TaskId};
 use mission::input::Input;
-use mission::mission::{Delivery, Mission};
+use mission::mission::{Delivery, Mission, State, TaskState};
+use mission::plan::Priority;
 use mission::question::{About, Answered, Question, QuestionId};
 use mission::schedule::{Gauge, Sample};
+use mission::steering::Dependents;
 use mission::terms::Deliver;
 use mission::todo::{LineId, TodoEdit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,14 +79,24 @@ impl World {
             return Some(goes_on);
         }
         if self.calm {
-            return None;
+            // In the end everything is wanted after all.
+            let skipped = |task: &&TaskState| matches!(task.state, State::Skipped { .. });
+            let again = mission.tasks().find(skipped).map(|task| task.task.id);
+            return again.map(|task| Input::Retry {
+                task,
+                note: String::new(),
+                by: me(),
+            });
         }
         if mission.outcome().is_some() {
             return self.wanted_of_the_sealed(mission);
         }
         let person = self.scenario.faults.person;
         match self.rng.below(40) {
-            0 if self.rng.chance(person / 2) => Some(Input::Cancel { by: me() }),
+            0 if self.rng.chance(person / 2) => Some(match self.rng.chance(500) {
+                true => Input::Cancel { by: me() },
+                false => Input::Abort { by: me() },
+            }),
             1 => Some(Input::Deliver {
                 form: Deliver::Branch,
             }),
@@ -113,8 +125,40 @@ impl World {
                     by: me(),
                 })
             }
+            19..25 => self.of_one_task(mission),
             _ => None,
         }
+    }
+
+    /// Something is wanted of one task, whatever it is doing.
+    fn of_one_task(&mut self, mission: &Mission) -> Option<Input> {
+        let tasks: Vec<TaskId> = mission.tasks().map(|task| task.task.id).collect();
+        let task = *self.rng.pick(&tasks)?;
+        Some(match self.rng.below(6) {
+            0..3 => Input::Retry {
+                task,
+                note: (*self.rng.pick(&["", "like this", "or like that"])?).to_owned(),
+                by: me(),
+            },
+            3 => Input::Skip {
+                task,
+                why: "not now".into(),
+                dependents: *self.rng.pick(&[
+                    Dependents::Ask,
+                    Dependents::Skip,
+                    Dependents::Run,
+                    Dependents::Run,
+                ])?,
+                by: me(),
+            },
+            _ => Input::Prioritise {
+                task,
+                priority: *self
+                    .rng
+                    .pick(&[Priority::Low, Priority::Normal, Priority::High])?,
+                by: me(),
+            },
+        })
     }
 
     /// A machine that is busy, less busy or idle, and may have been so for long enough.
@@ -172,6 +216,7 @@ impl World {
                 })
             }
             4 => self.edit(mission),
+            5 if self.rng.chance(500) => self.of_one_task(mission),
             5 => Some(Input::Cancel { by: me() }),
             _ => {
                 let more_tokens = self.rng.weigh(&[(2, 0), (3, 3_000_000)]);

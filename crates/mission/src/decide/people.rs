@@ -99,7 +99,10 @@ impl Mission {
         };
         let mut events = vec![Event::QuestionClosed { id, answered }];
         match &question.about {
-            About::Plan if text != "yes" => events.push(Event::CancelAsked { by }),
+            About::Plan if text != "yes" => {
+                let abort = false;
+                events.push(Event::CancelAsked { by, abort });
+            }
             About::Permission { kind, .. } if permit::lasts(kind, &text) => {
                 events.extend(self.allow_others(id, kind, &by));
             }

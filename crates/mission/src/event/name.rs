@@ -43,6 +43,9 @@ impl Event {
             Self::Paused { .. } => "paused",
             Self::Unpaused { .. } => "unpaused",
             Self::Steered { .. } => "steered",
+            Self::TaskRetried { .. } => "task_retried",
+            Self::TaskSkipped { .. } => "task_skipped",
+            Self::TaskPrioritised { .. } => "task_prioritised",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::Halted { .. } => "halted",
             Self::Sealed { .. } => "sealed",
@@ -63,5 +66,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 53;
+    pub const KINDS: usize = 56;
 }

@@ -15,6 +15,7 @@ mod resume;
 mod schedule;
 mod set_up;
 mod steering;
+mod tasks;
 mod teller;
 mod tools;
 mod turns;

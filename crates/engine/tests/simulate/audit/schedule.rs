@@ -119,9 +119,10 @@ impl Audit {
         };
         let waited = |since: Timestamp| self.last.since(since);
         let task = self.shadow.task(attempt.task).expect("it is in the plan");
-        let own = match task.state {
-            State::Parked { until, .. } => waited(until),
-            _ => waited(self.book.since[&attempt.task]),
+        let own = match (task.state.clone(), self.book.since.get(&attempt.task)) {
+            (_, Some(since)) => waited(*since),
+            (State::Parked { until, .. }, None) => waited(until),
+            (state, None) => panic!("{attempt} starts while it is {state:?}"),
         };
         let own = class(task.task.priority, own);
         let runs = self.shadow.leases().count() + self.shadow.gate_leases().count() > 0;
@@ -183,16 +184,18 @@ impl Audit {
         let (since, last) = (&mut self.book.since, self.last);
         let anew = match event {
             Event::Rejected { attempt, .. } => Some(attempt.task),
+            Event::TaskRetried { task, .. } | Event::TaskPrioritised { task, .. } => Some(*task),
             _ => None,
         };
         let shadow = &self.shadow;
-        since.retain(|id, _| {
-            anew != Some(*id)
-                && shadow
-                    .task(*id)
-                    .is_some_and(|task| task.state == State::Ready)
-        });
-        for task in shadow.tasks().filter(|task| task.state == State::Ready) {
+        // One whose wait is over could start as well, and rises from then on.
+        let could = |task: &TaskState| match task.state {
+            State::Ready => true,
+            State::Parked { until, .. } => until <= last,
+            _ => false,
+        };
+        since.retain(|id, _| anew != Some(*id) && shadow.task(*id).is_some_and(could));
+        for task in shadow.tasks().filter(|task| could(task)) {
             since.entry(task.task.id).or_insert(last);
         }
     }

@@ -31,6 +31,7 @@ impl Audit {
     ) {
         self.sealed = Some(outcome);
         self.seals += 1;
+        self.cleaned = self.steered.aborted;
         let delivers = outcome == Outcome::Completed && self.terms.deliver != Deliver::None;
         self.deliveries += u32::from(delivers);
         assert!(self.live.is_empty(), "turns run on behind the seal");

@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 75] = [
+pub(super) const SIGHTS: [&str; 77] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -73,6 +73,8 @@ pub(super) const SIGHTS: [&str; 75] = [
     "a question is answered by a person",
     "a question is answered where the host shows it",
     "a running turn is told something",
+    "a task is left out, and others run without it",
+    "a mission is aborted",
     "an honest turn",
     "a lie",
     "a turn that changes nothing",
