@@ -1,9 +1,11 @@
 //! The command line. What stands here as documentation is the manual that `--help` prints.
 
+mod plan;
 mod steering;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mission::ids::MissionId;
+pub(crate) use plan::{PlanArgs, PlanChange, TaskFields};
 use serde::Deserialize;
 use std::path::PathBuf;
 pub(crate) use steering::{OfMission, PrioritiseArgs, RetryArgs, SkipArgs, SteerArgs};
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Show(OneOrLast),
     /// Prints a mission's events.
     Log(LogArgs),
+    /// Shows a mission's plan with its version, or changes what of it has not begun.
+    Plan(PlanArgs),
     /// Shows a mission's TODO, or writes on it.
     Todo(TodoArgs),
     /// Prints what a mission changed, as a diff against its base.

@@ -15,6 +15,7 @@ mod list;
 mod log;
 mod manual;
 mod pause;
+mod plan;
 mod redirect;
 mod resume;
 mod serve;
@@ -72,6 +73,7 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Plan(args) => plan::run(args),
         Command::Todo(args) => todo::run(args),
         Command::Diff(args) => diff::run(&args),
         Command::Deliver(args) => deliver::deliver(&args),

@@ -3,6 +3,8 @@
 //! A flag wins over an environment variable, that over the file, and that over the default. Nothing is ever read from
 //! the project: a repository must not be able to loosen a limit.
 
+mod rules;
+
 use crate::args::{
     AgentArgs, Allowed, Form, LimitArgs, Switch, parse_count, parse_model, parse_time,
 };
@@ -10,6 +12,7 @@ use crate::error::{Error, Kind};
 use engine::pressure::Machine;
 use mission::gate::Program;
 use mission::limits;
+use mission::rules::Rule;
 use mission::time::Millis;
 use mission::turn::Role;
 use serde::Deserialize;
@@ -36,6 +39,8 @@ pub(crate) struct Config {
     log: Log,
     #[serde(default)]
     set_up: Vec<SetUp>,
+    #[serde(default)]
+    rules: Vec<Rule>,
 }
 
 /// How workspaces of one project are prepared, where its files do not say it.
@@ -336,6 +341,9 @@ impl Config {
             let named = file.display();
             return wrong(format!("`log.file` is {named}; name the whole path"));
         }
+        if let Some(what) = rules::wrong(&config.rules) {
+            return wrong(what);
+        }
         for set_up in &config.set_up {
             if !set_up.project.is_absolute() {
                 let named = set_up.project.display();
@@ -423,6 +431,11 @@ impl Config {
         };
         let all = roles.into_iter().map(|(role, own)| (role, of(own)));
         Ok(all.filter(|(_, list)| !list.is_empty()).collect())
+    }
+
+    /// What agents ask for that is answered beforehand.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        self.rules.clone()
     }
 
     /// Where the service log is kept, if it was said.

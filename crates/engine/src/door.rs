@@ -7,7 +7,7 @@ use crate::dispatcher::{Gone, Handle};
 use crate::socket::{self, Socket};
 use mission::ids::TaskId;
 use mission::input::{Input, Reply};
-use mission::plan::Priority;
+use mission::plan::{PlanEdit, Priority};
 use mission::question::QuestionId;
 use mission::steering::Dependents;
 use mission::terms::Deliver;
@@ -44,6 +44,13 @@ pub enum Wish {
     Edit {
         /// How.
         edit: TodoEdit,
+    },
+    /// The plan is changed.
+    EditPlan {
+        /// How.
+        edit: PlanEdit,
+        /// The version of the plan that its writer saw.
+        saw: u64,
     },
     /// A task is tried again.
     Retry {
@@ -106,6 +113,7 @@ impl Wish {
         match self {
             Self::Answer { id, text } => Input::Answer { id, text, by },
             Self::Edit { edit } => Input::Edit { edit, by },
+            Self::EditPlan { edit, saw } => Input::EditPlan { edit, saw, by },
             Self::Retry { task, note } => Input::Retry { task, note, by },
             Self::Skip {
                 task,

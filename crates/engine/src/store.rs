@@ -187,6 +187,7 @@ pub fn once(
             | Input::Pause { .. }
             | Input::Steer { .. }
             | Input::Prioritise { .. }
+            | Input::EditPlan { .. }
     );
     let (decided, reply) = owned.mission.decide(at, input);
     keep(&mut owned.mission, decided);

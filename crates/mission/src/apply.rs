@@ -3,6 +3,7 @@
 mod delivery;
 mod gates;
 mod landing;
+mod plan;
 mod tasks;
 mod turns;
 
@@ -116,6 +117,12 @@ impl Mission {
                 self.phase = Phase::Planning;
             }
             Event::Planned { plan } => self.planned(plan),
+            Event::PlanEdited {
+                version,
+                tasks,
+                dropped,
+                ..
+            } => self.plan_edited(*version, tasks, dropped),
             Event::Worked {
                 attempt,
                 work,
@@ -387,6 +394,8 @@ impl Mission {
         let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
         self.deal(&first);
         self.plans += 1;
+        self.plan_version += 1;
+        self.named = self.last_named();
         self.phase = Phase::Running;
         self.approval_asked = false;
     }

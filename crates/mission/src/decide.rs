@@ -1,6 +1,7 @@
 //! What an input means now. Stale and doubled replies mean nothing.
 
 mod people;
+mod plan;
 mod tasks;
 mod turns;
 
@@ -15,7 +16,7 @@ use crate::input::{Input, Refusal, Reply};
 use crate::landing::{StackResult, Stacked};
 use crate::limits;
 use crate::mission::{Delivery, Lease, Mission, Phase};
-use crate::plan::{self, Fault, Plan};
+use crate::plan::{Fault, Plan};
 use crate::planted;
 use crate::question::{About, Answered, Question, QuestionId, permit};
 use crate::recovery;
@@ -137,6 +138,7 @@ impl Mission {
             Input::Edit { edit, by } => self.edit(edit, named(&by)),
             Input::Pause { by } => self.decide_pause(named(&by)),
             Input::Steer { task, text, by } => self.decide_steer(task, &text, named(&by)),
+            Input::EditPlan { edit, saw, by } => self.decide_plan_edit(&edit, saw, named(&by)),
             Input::Retry { task, note, by } => self.decide_retry(task, &note, named(&by)),
             Input::Skip {
                 task,

@@ -6,7 +6,7 @@ mod purpose;
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
-use crate::plan::{Plan, Priority};
+use crate::plan::{Plan, Priority, Task};
 use crate::question::{About, Answered, QuestionId};
 use crate::schedule::Short;
 use crate::seal::Outcome;
@@ -18,7 +18,6 @@ use crate::turn::{Failure, Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
 pub use purpose::Purpose;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// One thing that an agent is asked to do, under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,17 +45,6 @@ pub enum Turn {
         /// Which try at judging it, from 1.
         n: u32,
     },
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Intent { n } => write!(f, "intent.{n}"),
-            Self::Plan { n } => write!(f, "plan.{n}"),
-            Self::Work { attempt } => write!(f, "{attempt}"),
-            Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
-        }
-    }
 }
 
 /// How a turn's lease ended.
@@ -297,6 +285,17 @@ pub enum Event {
         /// The plan.
         plan: Plan,
     },
+    /// A person changed the plan.
+    PlanEdited {
+        /// The plan's version after it.
+        version: u64,
+        /// Tasks that are new or not as they were.
+        tasks: Vec<Task>,
+        /// Tasks that are no more.
+        dropped: Vec<TaskId>,
+        /// Who.
+        by: String,
+    },
     /// A Worker handed in.
     Worked {
         /// Which attempt.
@@ -476,8 +475,7 @@ pub enum Event {
         /// Who.
         by: String,
     },
-    /// A task is tried again because a person wants it, with as many attempts before it as at first. What it had is
-    /// thrown away; what was handed in is what the next attempt goes on with.
+    /// A task is tried again because a person wants it, with as many attempts before it as at first.
     TaskRetried {
         /// The task.
         task: TaskId,
@@ -508,7 +506,7 @@ pub enum Event {
     CancelAsked {
         /// Who asked.
         by: String,
-        /// Whether what is in the workspaces is left there as it is.
+        /// Whether workspaces are left as they are.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         abort: bool,
     },

@@ -224,6 +224,15 @@ pub enum Input {
         /// Who.
         by: String,
     },
+    /// Somebody changes the plan.
+    EditPlan {
+        /// How.
+        edit: crate::plan::PlanEdit,
+        /// The version of the plan that they saw.
+        saw: u64,
+        /// Who.
+        by: String,
+    },
     /// Somebody wants a task tried again, whatever became of it or is being done about it.
     Retry {
         /// Which.
@@ -352,6 +361,35 @@ pub enum Refusal {
         "its plan is not written yet; say this again once it stands (`orchestrator status` tells)"
     )]
     NoPlan,
+    /// Somebody was faster.
+    #[error(
+        "the plan was changed meanwhile: you saw version {saw}, it is version {now}; look at it with `orchestrator plan`, and repeat the change"
+    )]
+    PlanChanged {
+        /// The version that they saw.
+        saw: u64,
+        /// The plan's version.
+        now: u64,
+    },
+    /// What would come of it is no plan.
+    #[error("the plan stays as it is: {}", .0.join("; "))]
+    PlanFaults(Vec<String>),
+    /// A task that is not as the plan has it any more.
+    #[error(
+        "{0} has begun or is over (it is {1}), and only what has not begun is changed; steer it, or `orchestrator skip {0}` and add another task"
+    )]
+    Begun(TaskId, &'static str),
+    /// A task that others need.
+    #[error(
+        "{id} is needed by {}: drop those first or let them need something else (`orchestrator plan set`), or leave it out with `orchestrator skip {id}`",
+        .by.iter().map(TaskId::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    StillNeeded {
+        /// Which.
+        id: TaskId,
+        /// Those that need it.
+        by: Vec<TaskId>,
+    },
     /// A task that is done.
     #[error("{0} has landed and is done; to change what it did, ask for a new mission")]
     DoneAlready(TaskId),

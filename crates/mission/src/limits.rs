@@ -207,3 +207,10 @@ pub const PATH_LIST_BYTES: usize = 64 * 1024;
 pub const REASONS: usize = 100;
 /// The longest free text of an agent that an event keeps, in bytes; the rest is cut and said to be.
 pub const TEXT_BYTES: usize = 8 * 1024;
+
+/// The longest text of what an agent asks for, in characters, that is known to be whole: hosts cut it there.
+pub const ASKED_CHARS: usize = 500;
+/// The most rules of an inbox. All of them stand in a mission's first event, and every question is held against each.
+pub const RULES: usize = 64;
+/// The longest kind or pattern of one, in bytes: as long as a path may be that is told.
+pub const RULE_BYTES: usize = 1024;

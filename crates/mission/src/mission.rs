@@ -85,6 +85,12 @@ pub struct Mission {
     pub(crate) planning: Short,
     pub(crate) tasks: BTreeMap<TaskId, TaskState>,
     pub(crate) plans: u32,
+    /// Grows by one with every plan and with every change of it.
+    pub(crate) plan_version: u64,
+    /// How often people changed it.
+    pub(crate) edits: u32,
+    /// The highest name that a task ever had.
+    pub(crate) named: u32,
     pub(crate) works: BTreeMap<AttemptId, (Work, Report)>,
     pub(crate) results: BTreeMap<Digest, Finished>,
     pub(crate) ready: Ready,
@@ -223,6 +229,9 @@ impl Mission {
             planning: Short::default(),
             tasks: BTreeMap::new(),
             plans: 0,
+            plan_version: 0,
+            edits: 0,
+            named: 0,
             works: BTreeMap::new(),
             results: BTreeMap::new(),
             ready: Ready::default(),
@@ -403,6 +412,16 @@ impl Mission {
     /// Its tasks, in the order of the plan.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskState> {
         self.tasks.values()
+    }
+
+    /// The version of its plan: grows by one with every plan and with every change of it.
+    pub fn plan_version(&self) -> u64 {
+        self.plan_version
+    }
+
+    /// How often people changed its plan.
+    pub fn plan_edits(&self) -> u32 {
+        self.edits
     }
 
     /// One task.

@@ -59,6 +59,8 @@ pub const ALL: &[&str] = &[
     "hold_ignored",
     "hold_wakes_nobody",
     "hold_uses_up_attempt",
+    "deny_rule_ignored",
+    "plan_version_unchecked",
     "retry_done_twice",
     "retry_counted_as_attempt",
     "skipped_task_runs",

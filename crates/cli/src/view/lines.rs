@@ -159,9 +159,10 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             let said = mission.said().iter().find(|said| said.n == *n)?;
             format!("{turn} has been told: {}", said.text)
         }
-        Event::TaskRetried { .. } | Event::TaskSkipped { .. } | Event::TaskPrioritised { .. } => {
-            super::steering::redirected(mission, event)?
-        }
+        Event::TaskRetried { .. }
+        | Event::TaskSkipped { .. }
+        | Event::TaskPrioritised { .. }
+        | Event::PlanEdited { .. } => super::steering::redirected(mission, event)?,
         Event::CancelAsked { by, abort: false } => format!("cancelled by {by}; winding down"),
         Event::CancelAsked { by, abort: true } => {
             format!("aborted by {by}: it ends now, and workspaces stay as they are")

@@ -64,6 +64,27 @@ pub(super) fn redirected(mission: &Mission, event: &Event) -> Option<String> {
                 class(*priority)
             )
         }
+        Event::PlanEdited {
+            version,
+            tasks,
+            dropped,
+            by,
+        } => {
+            let named = |id: TaskId| id.to_string();
+            let changed: Vec<String> = tasks.iter().map(|task| named(task.id)).collect();
+            let mut what = Vec::new();
+            if !changed.is_empty() {
+                what.push(format!("new or changed: {}", changed.join(", ")));
+            }
+            if !dropped.is_empty() {
+                let dropped: Vec<String> = dropped.iter().map(|id| named(*id)).collect();
+                what.push(format!("dropped: {}", dropped.join(", ")));
+            }
+            format!(
+                "the plan is changed by {by} (version {version}); {}",
+                what.join("; ")
+            )
+        }
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! A person has a task tried again, leaves one out, wants one sooner, and ends it all at once.
 
 use super::project;
-use testkit::world::{Script, Task, run, write};
+use testkit::world::{Script, Task, ask, run, write};
 
 fn task(id: &str) -> Task {
     Task::new(id).writes(id).proof(&format!("test -f {id}"))
@@ -121,4 +121,95 @@ fn an_abort_ends_at_once_and_leaves_the_workspace_as_it_is_and_a_cancel_does_not
     running.ended().ends(6, &["m1 cancelled"]);
     assert!(!half.exists());
     world.all_gone();
+}
+
+#[test]
+fn the_plan_is_looked_at_and_changed_while_it_is_carried_out() {
+    let world = project();
+    let meeting = world.meeting();
+    let script = Script::plan([task("one"), task("two").needs("one")])
+        .worker("one", [run(&meeting.line()), write("one", "")])
+        .worker("two", [write("zwei", "")])
+        .worker("three", [write("three", "")]);
+    let mut running = world.start_task(&script, &["--reviews", "0"]);
+    running.says("T1.1 worker");
+    world
+        .run(&["plan"])
+        .ends(0, &["m1 plan, version 1", "Do two", "proof: test -f two"]);
+    let add = [
+        "plan", "add", "--id", "three", "--title", "Do three", "--needs", "one",
+    ];
+    let add = [&add[..], &["--proof", "test -f three"]].concat();
+    world.run(&add).ends(0, &["the plan is version 2 now"]);
+    // Said twice it is done once.
+    world.run(&add).ends(0, &["the plan is version 2 now"]);
+    let set = ["plan", "set", "T2", "--proof", "test -f zwei"];
+    let old = world.run(&[&set[..], &["--saw", "1"]].concat());
+    old.ends(1, &["error[ORC006]", "you saw version 1, it is version 2"]);
+    world.run(&set).ends(0, &["the plan is version 3 now"]);
+    let circle = world.run(&["plan", "set", "T2", "--needs", "T2"]);
+    circle.ends(1, &["error[ORC006]", "in a circle"]);
+    let needed = world.run(&["plan", "drop", "T1"]);
+    needed.ends(1, &["error[ORC006]", "T1 has begun"]);
+    meeting.come();
+    let ran = running.ended();
+    let told = ["m1 completed", "the plan was changed by people 2 times"];
+    ran.ends(0, &told);
+    for path in ["one", "zwei", "three"] {
+        assert!(world.project().join(path).exists(), "{path}");
+    }
+    world.run(&["log"]).ends(
+        0,
+        &["the plan is changed by user (version 2); new or changed: T3"],
+    );
+    let json = world.run(&["plan", "--json"]).ends(0, &[]);
+    let plan: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        (plan["version"].as_u64(), plan["tasks"][2]["key"].as_str()),
+        (Some(3), Some("three"))
+    );
+    world
+        .run(&["plan", "drop", "T2"])
+        .ends(1, &["error[ORC006]", "the mission is over"]);
+}
+
+#[test]
+fn rules_answer_beforehand_and_one_that_denies_holds_whatever_is_allowed() {
+    let world = project();
+    let place = world.home().join(".config/opencode-orchestrator");
+    std::fs::create_dir_all(&place).unwrap();
+    let rule = |action: &str, pattern: &str| {
+        format!("[[rules]]\naction = \"{action}\"\nkind = \"bash\"\npattern = \"{pattern}\"\n")
+    };
+    let rules = [rule("allow", "make *"), rule("deny", "git push *")].concat();
+    std::fs::write(place.join("config.toml"), rules).unwrap();
+    let asks = |text: &str| ask("bash", &format!("run: {text}"));
+    let script = |id: &str| {
+        let steps = [asks("make all"), asks("git push origin"), asks("ls")];
+        let steps = steps.into_iter().chain([write(id, "")]);
+        Script::small(task(id)).worker(id, steps).reviewed()
+    };
+    let told = |ran: &testkit::world::Ran, texts: [&str; 3]| {
+        for text in texts {
+            assert!(ran.said().contains(text), "{text}: {}", ran.said());
+        }
+    };
+    // Nobody is there to be asked.
+    let ran = world.task(&script("one"), &["--yes"]);
+    let ran = ran.ends(0, &["m1 completed"]);
+    let answers = [
+        "q1 answered by policy: rule 1: allow",
+        "q2 answered by policy: rule 2: deny",
+        "q3 answered by policy: deny",
+    ];
+    told(&ran, answers);
+    // What is allowed beforehand does not allow what a rule denies.
+    let ran = world.task(&script("two"), &["--yes", "--allow", "shell"]);
+    let ran = ran.ends(0, &["m2 completed"]);
+    let answers = [
+        "q1 answered by policy: rule 1: allow",
+        "q2 answered by policy: rule 2: deny",
+        "q3 answered by policy: rule 3: allow",
+    ];
+    told(&ran, answers);
 }

@@ -216,6 +216,8 @@ impl Audit {
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
         } else if let Input::Sampled { sample } = input {
             self.looked_at(mission, now, sample);
+        } else if let Input::EditPlan { .. } = input {
+            self.plan_is_seen(mission, now, input);
         } else if let Input::TurnUsed { epoch, tokens } = input {
             let used = self.used.entry(*epoch).or_default();
             *used = (*used).max(*tokens);
@@ -340,6 +342,7 @@ impl Audit {
         self.last = recorded.at;
         self.events.push(recorded.clone());
         let event = &recorded.event;
+        self.rules(event);
         self.scheduled(event);
         if self.sealed.is_some() {
             self.after_the_seal(event);
@@ -354,7 +357,6 @@ impl Audit {
             | Event::TurnEnded { .. } => {
                 self.turn(event);
             }
-            Event::Steered { .. } => self.said += 1,
             Event::GateStarted { .. } | Event::GateEnded { .. } | Event::GateLost { .. } => {
                 self.gate(event);
             }

@@ -58,6 +58,7 @@ impl Coverage {
             Event::QuestionClosed { answered, .. } => self.saw(match answered.by.as_str() {
                 "deadline" => "a question is closed by its deadline",
                 "policy" => "a question is closed by a policy",
+                by if by.starts_with("policy: rule ") => "a question is closed by a rule",
                 "withdrawn" => "a question is withdrawn",
                 "opencode" => "a question is answered where the host shows it",
                 _ => "a question is answered by a person",

@@ -4,7 +4,7 @@ use crate::world::{What, World};
 use mission::ids::{Digest, TaskId};
 use mission::input::Input;
 use mission::mission::{Delivery, Mission, State, TaskState};
-use mission::plan::Priority;
+use mission::plan::{PlanEdit, Priority, TaskChange};
 use mission::question::{About, Answered, Question, QuestionId};
 use mission::schedule::{Gauge, Sample};
 use mission::steering::Dependents;
@@ -26,6 +26,8 @@ pub(crate) enum Wish {
 
 #[derive(Debug, Default)]
 pub(crate) struct People {
+    /// The version of the plan that somebody saw some time ago.
+    plan: Option<u64>,
     /// Lines as somebody saw them some time ago.
     seen: Vec<(LineId, u64)>,
     /// What a delivery last wrote into the user's folder.
@@ -126,6 +128,7 @@ impl World {
                 })
             }
             19..25 => self.of_one_task(mission),
+            25..29 => self.of_the_plan(mission),
             _ => None,
         }
     }
@@ -159,6 +162,49 @@ impl World {
                 by: me(),
             },
         })
+    }
+
+    /// The plan as somebody saw it, now or some time ago, is changed.
+    fn of_the_plan(&mut self, mission: &Mission) -> Option<Input> {
+        let now = mission.plan_version();
+        let saw = self.people.plan.filter(|_| self.rng.chance(300));
+        self.people.plan = Some(now);
+        let tasks: Vec<TaskId> = mission.tasks().map(|task| task.task.id).collect();
+        let task = *self.rng.pick(&tasks)?;
+        let edit = match self.rng.below(5) {
+            0 | 1 if self.scenario.goals.len() < MOST_GOALS => {
+                self.scenario.more_goals(&mut self.rng, 1);
+                self.audit.goals.clone_from(&self.scenario.goals);
+                let key = self.scenario.goals.last()?.key.clone();
+                let mut task = self.scenario.draft_of(&key)?;
+                // Whatever else it should need is not in this plan, or is.
+                let known = |need: &String| mission.tasks().any(|task| task.task.key == *need);
+                task.needs.retain(known);
+                PlanEdit::Add { task }
+            }
+            0..3 => PlanEdit::Drop { task },
+            3 => PlanEdit::Set {
+                task,
+                to: TaskChange {
+                    needs: Some(match self.rng.chance(500) {
+                        true => Vec::new(),
+                        false => vec![self.rng.pick(&tasks)?.to_string()],
+                    }),
+                    ..TaskChange::default()
+                },
+            },
+            _ => PlanEdit::Set {
+                task,
+                to: TaskChange {
+                    priority: Some(*self.rng.pick(&[Priority::Low, Priority::High])?),
+                    goal: Some("Bring it about otherwise".into()),
+                    writes: self.rng.chance(500).then(|| vec!["src/k1".into()]),
+                    ..TaskChange::default()
+                },
+            },
+        };
+        let (saw, by) = (saw.unwrap_or(now), me());
+        Some(Input::EditPlan { edit, saw, by })
     }
 
     /// A machine that is busy, less busy or idle, and may have been so for long enough.

@@ -1,6 +1,18 @@
-//! What each kind of event is called where it is stored.
+//! What each kind of event is called where it is stored, and what turns are called.
 
-use super::Event;
+use super::{Event, Turn};
+use std::fmt;
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Intent { n } => write!(f, "intent.{n}"),
+            Self::Plan { n } => write!(f, "plan.{n}"),
+            Self::Work { attempt } => write!(f, "{attempt}"),
+            Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
+        }
+    }
+}
 
 impl Event {
     /// The event's name as it is stored.
@@ -21,6 +33,7 @@ impl Event {
             Self::IntentRead { .. } => "intent_read",
             Self::PlanRefused { .. } => "plan_refused",
             Self::Planned { .. } => "planned",
+            Self::PlanEdited { .. } => "plan_edited",
             Self::Worked { .. } => "worked",
             Self::Reused { .. } => "reused",
             Self::GateStarted { .. } => "gate_started",
@@ -66,5 +79,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 56;
+    pub const KINDS: usize = 57;
 }

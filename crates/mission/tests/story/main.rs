@@ -4,6 +4,7 @@
 
 mod budget;
 mod deliver;
+mod edits;
 mod governor;
 mod judges;
 mod landing;

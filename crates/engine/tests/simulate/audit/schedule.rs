@@ -155,12 +155,11 @@ impl Audit {
                 _ => {}
             },
             // What is hardly any work is done in one lane.
-            Event::Planned { plan } => {
-                let agents = plan
-                    .tasks
-                    .iter()
-                    .filter(|task| task.kind == TaskKind::Agent);
-                let work: u64 = agents.map(|task| u64::from(task.size.weight())).sum();
+            Event::Planned { .. } | Event::PlanEdited { .. } => {
+                let agents = self.shadow.tasks().filter(|task| {
+                    task.task.kind == TaskKind::Agent && task.state != State::Landed
+                });
+                let work: u64 = agents.map(|task| u64::from(task.task.size.weight())).sum();
                 self.book.lanes = match work <= limits::TINY {
                     true => 1,
                     false => self.terms.workers,
@@ -182,10 +181,11 @@ impl Audit {
             _ => {}
         }
         let (since, last) = (&mut self.book.since, self.last);
-        let anew = match event {
-            Event::Rejected { attempt, .. } => Some(attempt.task),
-            Event::TaskRetried { task, .. } | Event::TaskPrioritised { task, .. } => Some(*task),
-            _ => None,
+        let anew: Vec<TaskId> = match event {
+            Event::Rejected { attempt, .. } => vec![attempt.task],
+            Event::TaskRetried { task, .. } | Event::TaskPrioritised { task, .. } => vec![*task],
+            Event::PlanEdited { tasks, .. } => tasks.iter().map(|task| task.id).collect(),
+            _ => Vec::new(),
         };
         let shadow = &self.shadow;
         // One whose wait is over could start as well, and rises from then on.
@@ -194,7 +194,7 @@ impl Audit {
             State::Parked { until, .. } => until <= last,
             _ => false,
         };
-        since.retain(|id, _| anew != Some(*id) && shadow.task(*id).is_some_and(could));
+        since.retain(|id, _| !anew.contains(id) && shadow.task(*id).is_some_and(could));
         for task in shadow.tasks().filter(|task| could(task)) {
             since.entry(task.task.id).or_insert(last);
         }

@@ -6,6 +6,7 @@ impl Audit {
     pub(super) fn task_event(&mut self, event: &Event, git: &Git) {
         match event {
             Event::Planned { plan } => {
+                self.plan_written();
                 self.current.retain(|task| self.landed.contains(task));
                 self.current.extend(plan.tasks.iter().map(|task| task.id));
                 for task in &plan.tasks {

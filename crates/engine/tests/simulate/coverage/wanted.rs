@@ -34,7 +34,7 @@ pub(super) const OUTCOMES: [&str; 7] = [
 ];
 
 /// Everything else that goes wrong, or right, in some world.
-pub(super) const SIGHTS: [&str; 77] = [
+pub(super) const SIGHTS: [&str; 78] = [
     "ending: answered",
     "ending: refused",
     "ending: transient failure",
@@ -69,6 +69,7 @@ pub(super) const SIGHTS: [&str; 77] = [
     "halted: a fatal failure",
     "a question is closed by its deadline",
     "a question is closed by a policy",
+    "a question is closed by a rule",
     "a question is withdrawn",
     "a question is answered by a person",
     "a question is answered where the host shows it",
