@@ -264,7 +264,7 @@ impl Hosting {
         let hosts = self.hosts(owned.mission.id(), &note);
         let this = self.clone();
         self.tasks
-            .spawn(async move { this.run(owned, means, note, asked_by, hosts).await });
+            .spawn(async move { Box::pin(this.run(owned, means, note, asked_by, hosts)).await });
     }
 
     /// Until when somebody shows a mission: whoever showed it before is done with that.

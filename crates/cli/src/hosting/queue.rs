@@ -116,7 +116,7 @@ impl Hosting {
                     let request = escape::short(owned.mission.request(), 120);
                     let before = line.last().map(MissionId::to_string).unwrap_or_default();
                     hosts.greeting = Some(format!("{id} begins, as {before} is over: {request}"));
-                    this.run(owned, means, note, asked_by, hosts).await;
+                    Box::pin(this.run(owned, means, note, asked_by, hosts)).await;
                 }
                 Ok(None) => {
                     let told = this
