@@ -148,8 +148,29 @@ pub(crate) fn edited(
             changed.push(task);
         }
     }
+    goes_round(tasks, &changed)?;
     let tasks = changed;
     Ok(Edited { tasks, dropped })
+}
+
+/// What has begun without a task that it needs still names it: nothing may need each other by way of that.
+fn goes_round(tasks: &BTreeMap<TaskId, TaskState>, changed: &[Task]) -> Result<(), Vec<Fault>> {
+    let mut all: BTreeMap<TaskId, &Task> =
+        tasks.iter().map(|(id, task)| (*id, &task.task)).collect();
+    all.extend(changed.iter().map(|task| (task.id, task)));
+    let ids: Vec<TaskId> = all.keys().copied().collect();
+    let place = |id: &TaskId| ids.binary_search(id).ok();
+    let needs: Vec<BTreeSet<usize>> = all
+        .values()
+        .map(|task| task.needs.iter().filter_map(place).collect())
+        .collect();
+    match cycle(&needs) {
+        Some(circle) => {
+            let ids = circle.iter().map(|at| ids[*at].to_string()).collect();
+            Err(vec![Fault::Cycle { ids }])
+        }
+        None => Ok(()),
+    }
 }
 
 /// The name that a new task gets from whoever adds it, or its own.

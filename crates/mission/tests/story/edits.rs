@@ -252,3 +252,29 @@ fn whoever_is_asked_for_the_plan_is_asked_for_the_one_that_stands() {
     story.tell(yes(second));
     assert_eq!(story.worked().len(), 1);
 }
+
+#[test]
+fn what_has_begun_without_a_task_makes_no_circle_with_it() {
+    let mut story = Story::planned(terms(), vec![task("a", &[]), task("b", &["a"])]);
+    story.tell(add(1, task("c", &[])));
+    let skip = Input::Skip {
+        task: TaskId(3),
+        why: "not now".into(),
+        dependents: mission::steering::Dependents::Run,
+        by: "me".into(),
+    };
+    story.tell(set(2, 2, needs(&["c"])));
+    story.tell(skip);
+    carry(&mut story, "T1.1");
+    assert_eq!(story.worked(), ["T1.1", "T2.1"]);
+    story.tell(Input::Retry {
+        task: TaskId(3),
+        note: String::new(),
+        by: "me".into(),
+    });
+    let version = story.mission.plan_version();
+    match refused(&mut story, set(version, 3, needs(&["b"]))) {
+        Refusal::PlanFaults(faults) => assert!(faults[0].contains("in a circle"), "{faults:?}"),
+        other => panic!("{other:?}"),
+    }
+}
