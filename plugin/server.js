@@ -20,6 +20,8 @@ const COMMANDS = {
   task: { description: "Carry a request out as a mission: planned, worked on in parallel, verified", template: left("starts a mission") },
   queue: { description: "Carry a request out as soon as the mission that runs is over", template: left("queues a mission") },
   steer: { description: "Tell the mission's agents something more: /steer use argon2, /steer T2 use argon2", template: left("tells agents something") },
+  retry: { description: "Have a task tried again: /retry T2 use argon2", template: left("has a task tried again") },
+  skip: { description: "Leave a task out: /skip T2 it can wait", template: left("leaves a task out") },
   pause: { description: "Let no turn of the mission begin until /resume", template: left("pauses a mission") },
   resume: { description: "Let the mission of this project go on", template: left("resumes a mission") },
   stop: { description: "End the mission of this project; its work is kept", template: left("ends a mission") },

@@ -1,9 +1,14 @@
 //! The command line. What stands here as documentation is the manual that `--help` prints.
 
+mod plan;
+mod steering;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mission::ids::{MissionId, TaskId};
+pub(crate) use plan::{PlanArgs, PlanChange, TaskFields};
 use serde::Deserialize;
 use std::path::PathBuf;
+pub(crate) use steering::{OfMission, PrioritiseArgs, RetryArgs, SkipArgs, SteerArgs};
 
 /// Turns one request into finished, verified work.
 #[derive(Debug, Parser)]
@@ -36,6 +41,8 @@ pub(crate) enum Command {
     Show(OneOrLast),
     /// Prints a mission's events.
     Log(LogArgs),
+    /// Shows a mission's plan with its version, or changes what of it has not begun.
+    Plan(PlanArgs),
     /// Shows a mission's TODO, or writes on it.
     Todo(TodoArgs),
     /// Prints what a mission changed, as a diff against its base.
@@ -50,10 +57,18 @@ pub(crate) enum Command {
     Pause(OneOrLast),
     /// Tells a mission's agents something more: turns that run at their next step, all others as they begin.
     Steer(SteerArgs),
+    /// Has a task tried again: one that failed, that waits, or that is being worked on.
+    Retry(RetryArgs),
+    /// Leaves a task out.
+    Skip(SkipArgs),
+    /// Changes how soon a task starts.
+    Prioritise(PrioritiseArgs),
     /// Lets a mission go on after a pause, a crash, a cancellation or a failure. What had finished is kept.
     Resume(ResumeArgs),
     /// Ends a mission. Its work is kept.
     Cancel(OneOrLast),
+    /// Ends a mission and touches nothing more: its workspaces stay as they are, to look at.
+    Abort(OneOrLast),
     /// Answers an open question.
     Answer(AnswerArgs),
     /// Prints a mission's summary.
@@ -342,22 +357,6 @@ pub(crate) struct DeliverArgs {
     /// In which form.
     #[arg(long = "as", value_name = "FORM", default_value = "worktree")]
     pub(crate) form: Way,
-}
-
-/// `orchestrator steer`.
-#[derive(Debug, Args)]
-pub(crate) struct SteerArgs {
-    /// What they should know, in your own words.
-    pub(crate) text: String,
-    /// The mission, as in `m7`; the last one of this folder if none is named.
-    #[arg(long, short, value_name = "MISSION")]
-    pub(crate) mission: Option<MissionId>,
-    /// Tell only those who work on this task or judge it, as in `T3`.
-    #[arg(long, short, value_name = "TASK")]
-    pub(crate) task: Option<TaskId>,
-    /// Print JSON for machines.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `orchestrator resume`.

@@ -1,6 +1,6 @@
 //! From a request to a mission that can be run: one way, for a terminal and for OpenCode.
 
-use crate::args::{AgentArgs, Form, LimitArgs};
+use crate::args::{AgentArgs, Allowed, Form, LimitArgs};
 use crate::config::{Config, Resolved};
 use crate::error::{Error, Kind};
 use crate::host::{self, Chosen, Ready, Store};
@@ -10,6 +10,7 @@ use engine::layout::{Layout, Place};
 use engine::store::{self, Owned};
 use mission::limits;
 use mission::mission::Mission;
+use mission::rules::{Action, Rule};
 use mission::terms::Terms;
 use std::path::{Path, PathBuf};
 
@@ -76,11 +77,28 @@ impl Means {
             host::keep_agent(&self.chosen, &store.layout.mission(&mission.full_name()))?;
             also(mission)
         };
+        let terms = self.with_the_rest_allowed(store, terms);
         let (now, door) = (Clock::new().now(), |id| store.door(id));
         let (journal, project) = (&*store.journal, self.project.as_path());
         Ok(store::open_new(
             journal, now, project, request, terms, door, keep,
         )?)
+    }
+}
+
+impl Means {
+    /// Where rules have each command asked for and all the others are allowed beforehand, that is a rule as well: the last.
+    fn with_the_rest_allowed(&self, store: &Store, mut terms: Terms) -> Terms {
+        let allowed = self.wanted.allow.contains(&Allowed::Shell)
+            || engine::allowed::kinds(&store.layout, &self.project).contains(agents::SHELL);
+        if allowed && !terms.rules.is_empty() {
+            terms.rules.push(Rule {
+                action: Action::Allow,
+                kind: agents::SHELL.to_owned(),
+                pattern: "*".to_owned(),
+            });
+        }
+        terms
     }
 }
 
@@ -138,6 +156,7 @@ pub(crate) fn terms(
         attended,
         deliver: config.deliver(deliver).into(),
         fallbacks: config.fallbacks(args)?,
+        rules: config.rules(),
         ..Terms::default()
     })
 }

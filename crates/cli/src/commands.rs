@@ -15,6 +15,8 @@ mod list;
 mod log;
 mod manual;
 mod pause;
+mod plan;
+mod redirect;
 mod resume;
 mod serve;
 mod show;
@@ -71,6 +73,7 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::List(args) => list::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::Plan(args) => plan::run(args),
         Command::Todo(args) => todo::run(args),
         Command::Diff(args) => diff::run(&args),
         Command::Deliver(args) => deliver::deliver(&args),
@@ -79,7 +82,11 @@ fn command(command: Command) -> Result<Exit, Error> {
         Command::Pause(args) => pause::run(&args),
         Command::Steer(args) => steer::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Retry(args) => redirect::retry(&args),
+        Command::Skip(args) => redirect::skip(&args),
+        Command::Prioritise(args) => redirect::prioritise(&args),
         Command::Cancel(args) => cancel::run(&args),
+        Command::Abort(args) => cancel::abort(&args),
         Command::Answer(args) => answer::run(&args),
         Command::Summary(args) => show::summary(&args),
         Command::Serve(args) => serve::run(args),

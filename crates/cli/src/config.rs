@@ -4,6 +4,7 @@
 //! the project: a repository must not be able to loosen a limit.
 
 mod bounds;
+mod rules;
 
 use crate::args::{AgentArgs, Allowed, Form, LimitArgs, Switch, parse_model};
 use crate::error::{Error, Kind};
@@ -11,6 +12,7 @@ use bounds::Limits;
 use engine::pressure::Machine;
 use mission::gate::Program;
 use mission::limits;
+use mission::rules::Rule;
 use mission::time::Millis;
 use mission::turn::Role;
 use serde::Deserialize;
@@ -37,6 +39,8 @@ pub(crate) struct Config {
     log: Log,
     #[serde(default)]
     set_up: Vec<SetUp>,
+    #[serde(default)]
+    rules: Vec<Rule>,
 }
 
 /// How workspaces of one project are prepared, where its files do not say it.
@@ -278,6 +282,9 @@ impl Config {
             let named = file.display();
             return wrong(format!("`log.file` is {named}; name the whole path"));
         }
+        if let Some(what) = rules::wrong(&config.rules) {
+            return wrong(what);
+        }
         for set_up in &config.set_up {
             if !set_up.project.is_absolute() {
                 let named = set_up.project.display();
@@ -340,6 +347,11 @@ impl Config {
         };
         let all = roles.into_iter().map(|(role, own)| (role, of(own)));
         Ok(all.filter(|(_, list)| !list.is_empty()).collect())
+    }
+
+    /// What agents ask for that is answered beforehand.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        self.rules.clone()
     }
 
     /// Where the service log is kept, if it was said.

@@ -8,6 +8,7 @@ mod front;
 mod look;
 pub(crate) mod note;
 mod queue;
+mod redirect;
 mod seen;
 mod typed;
 

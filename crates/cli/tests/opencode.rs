@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use testkit::model::{Gate, Model, Reply, Request, Tokens};
-use testkit::opencode::priced;
+use testkit::opencode::{config, priced};
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::User;
 
@@ -139,7 +139,7 @@ async fn eight_workers_of_a_user_with_mcp_servers_a_plugin_and_a_login_start_non
     let config = home.join("config/opencode/opencode.json");
     let text = std::fs::read_to_string(&config).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    value["mcp"] = serde_json::json!({
+    value["mcp"] = json!({
         "one": { "type": "local", "command": ["sh", "-c", touch] },
         "two": { "type": "local", "command": ["sh", "-c", touch], "enabled": true },
     });
@@ -148,7 +148,7 @@ async fn eight_workers_of_a_user_with_mcp_servers_a_plugin_and_a_login_start_non
         "import fs from 'fs'\nexport default {{ id: 'c', server: async () => {{ fs.appendFileSync({canary:?}, 'x'); return {{}} }} }}"
     );
     std::fs::write(&plugin, code).unwrap();
-    value["plugin"] = serde_json::json!([format!("file://{}", plugin.display())]);
+    value["plugin"] = json!([format!("file://{}", plugin.display())]);
     // The key stands in his login and nowhere else.
     let options = value["provider"]["mock"]["options"].as_object_mut();
     options.unwrap().remove("apiKey");
@@ -275,5 +275,49 @@ async fn a_running_turn_goes_past_the_cost_limit_by_one_call_at_most() {
     // broken off.
     let calls = model.log().len();
     assert!((8..=9).contains(&calls), "{calls} calls: {}", ran.said);
+    user.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_answer_what_opencode_asks_for_and_what_the_user_denies_there_is_never_allowed() {
+    let crew = Crew::new("Add a word.", vec![Job::word("word-a")]);
+    let model = Model::start(move |request| {
+        let reply = crew.answer(request);
+        if Role::of(request) != Role::Worker || request.step() > 0 {
+            return reply;
+        }
+        let commands = ["git push origin main", "rm -f nothing", "echo hello"];
+        commands.iter().fold(reply, |reply, command| {
+            let bash = json!({ "command": command, "description": "does it" });
+            reply.and_call("bash", bash)
+        })
+    })
+    .await;
+    let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), PROJECT);
+    let mut settings = config(&model.url());
+    settings["permission"] = json!({ "bash": { "git push *": "deny" } });
+    user.home().configure(&settings);
+    let place = user.home().config_dir();
+    let place = place.parent().expect("a folder of all programs");
+    let place = place.join("opencode-orchestrator");
+    std::fs::create_dir_all(&place).expect("a folder");
+    let rule = |action: &str, pattern: &str| {
+        format!("[[rules]]\naction = \"{action}\"\nkind = \"bash\"\npattern = \"{pattern}\"\n")
+    };
+    let rules = [rule("allow", "*"), rule("deny", "rm *")].concat();
+    std::fs::write(place.join("config.toml"), rules).expect("a file");
+    // Nobody is there, and nothing is allowed beforehand but by the rules.
+    let ran = user.run(&["task", "Add a word"]).await;
+    let said = &ran.said;
+    assert_eq!(ran.code, Some(0), "{said}");
+    let answered = |text: &str| assert!(said.contains(text), "{text}: {said}");
+    answered("asks: run: echo hello");
+    answered("answered by policy: rule 1: allow");
+    answered("asks: run: rm -f nothing");
+    answered("answered by policy: rule 2: deny");
+    assert!(
+        !said.contains("run: git push"),
+        "it is not even asked: {said}"
+    );
     user.deserted().await;
 }

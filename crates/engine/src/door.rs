@@ -7,7 +7,9 @@ use crate::dispatcher::{Gone, Handle};
 use crate::socket::{self, Socket};
 use mission::ids::TaskId;
 use mission::input::{Input, Reply};
+use mission::plan::{PlanEdit, Priority};
 use mission::question::QuestionId;
+use mission::steering::Dependents;
 use mission::terms::Deliver;
 use mission::todo::TodoEdit;
 use serde::{Deserialize, Serialize};
@@ -43,8 +45,42 @@ pub enum Wish {
         /// How.
         edit: TodoEdit,
     },
+    /// The plan is changed.
+    EditPlan {
+        /// How.
+        edit: PlanEdit,
+        /// The version of the plan that its writer saw.
+        saw: u64,
+    },
+    /// A task is tried again.
+    Retry {
+        /// Which.
+        task: TaskId,
+        /// What whoever tries it should know; empty for nothing more.
+        #[serde(default)]
+        note: String,
+    },
+    /// A task is not done.
+    Skip {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        why: String,
+        /// What becomes of those that need it.
+        #[serde(default)]
+        dependents: Dependents,
+    },
+    /// A task starts sooner or later than it would.
+    Prioritise {
+        /// Which.
+        task: TaskId,
+        /// Its class from now on.
+        priority: Priority,
+    },
     /// The mission ends; its work is kept.
     Cancel,
+    /// The mission ends, and its workspaces stay as they are.
+    Abort,
     /// No more turns begin for now.
     Pause,
     /// The agents are told something more.
@@ -80,7 +116,21 @@ impl Wish {
         match self {
             Self::Answer { id, text } => Input::Answer { id, text, by },
             Self::Edit { edit } => Input::Edit { edit, by },
+            Self::EditPlan { edit, saw } => Input::EditPlan { edit, saw, by },
+            Self::Retry { task, note } => Input::Retry { task, note, by },
+            Self::Skip {
+                task,
+                why,
+                dependents,
+            } => Input::Skip {
+                task,
+                why,
+                dependents,
+                by,
+            },
+            Self::Prioritise { task, priority } => Input::Prioritise { task, priority, by },
             Self::Cancel => Input::Cancel { by },
+            Self::Abort => Input::Abort { by },
             Self::Pause => Input::Pause { by },
             Self::Steer { task, text } => Input::Steer { task, text, by },
             Self::Resume {

@@ -2,6 +2,7 @@
 //! sibling's order.
 
 use crate::perform::turn::{Brief, Job, Place};
+use agents::ShellRule;
 use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Survey};
 use mission::event::{Rejection, Turn};
 use mission::ids::{AttemptId, Epoch, TaskId};
@@ -13,6 +14,26 @@ use mission::turn::{AnswerKind, Intent, Report};
 
 /// The most of a failing gate's output that a brief carries, in bytes.
 const TAIL: usize = 3_000;
+
+/// What a mission's rules say of commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ruled {
+    pub(crate) restricts: bool,
+    pub(crate) allows: bool,
+}
+
+impl Ruled {
+    /// What a shell is under: where a rule tells some commands from others each is asked for, and the mission answers.
+    pub(crate) fn over(self, shell: ShellRule, allowed: bool) -> ShellRule {
+        match (shell, allowed) {
+            (ShellRule::Deny, false) if !self.allows => ShellRule::Deny,
+            (ShellRule::Deny, false) => ShellRule::Ask,
+            _ if self.restricts => ShellRule::Ask,
+            (ShellRule::Allow, _) | (_, true) => ShellRule::Allow,
+            (ShellRule::Ask, false) => ShellRule::Ask,
+        }
+    }
+}
 
 /// The job of a turn under its lease.
 pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Job {
@@ -72,6 +93,10 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         continues: continues(mission, turn),
         model: lease.and_then(|lease| lease.model.clone()),
         shell_allowed: mission.allows(agents::SHELL),
+        ruled: Ruled {
+            restricts: mission.restricts(agents::SHELL),
+            allows: mission.may_allow(agents::SHELL),
+        },
         definitions: mission
             .gates()
             .iter()
@@ -99,6 +124,10 @@ fn survey(mission: &Mission) -> Survey {
     let landed = mission.tasks().filter(|task| task.state == State::Landed);
     let failed = mission.tasks().filter_map(|task| match &task.state {
         State::Failed { why } => Some(format!("{}: {why}", task.task.title)),
+        State::Skipped { why, .. } => Some(format!(
+            "{}: a person does not want it done, {why}",
+            task.task.title
+        )),
         _ => None,
     });
     Survey {
@@ -172,8 +201,11 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         .needs
         .iter()
         .filter_map(|need| mission.task(*need));
-    let said = |need: &TaskState| match &need.report {
-        Some(Report::Done { summary, .. }) => summary.clone(),
+    let said = |need: &TaskState| match (&need.state, &need.report) {
+        (State::Skipped { why, .. }, _) => {
+            format!("It was not done, and you work without it. It was skipped {why}")
+        }
+        (_, Some(Report::Done { summary, .. })) => summary.clone(),
         _ => need.notes.join("; "),
     };
     let note = mission.todo().line(LineId::Task(attempt.task)).note;
@@ -380,6 +412,30 @@ mod tests {
     fn write(mission: &mut Mission, edit: TodoEdit) {
         let by = "me".to_owned();
         mission.step(Timestamp(2_000), Input::Edit { edit, by });
+    }
+
+    #[test]
+    fn where_rules_tell_commands_apart_each_is_asked_for() {
+        use ShellRule::{Allow, Ask, Deny};
+        let over = |restricts, allows, shell, allowed| {
+            let ruled = Ruled { restricts, allows };
+            ruled.over(shell, allowed)
+        };
+        // Without a rule nothing changes.
+        for (shell, allowed, then) in [
+            (Allow, false, Allow),
+            (Ask, false, Ask),
+            (Deny, false, Deny),
+            (Ask, true, Allow),
+        ] {
+            assert_eq!(over(false, false, shell, allowed), then);
+        }
+        // What is denied or to be asked about is seen although all is allowed, and what may be allowed although none is.
+        for (shell, allowed) in [(Allow, false), (Ask, true), (Ask, false)] {
+            assert_eq!(over(true, false, shell, allowed), Ask);
+        }
+        assert_eq!(over(true, false, Deny, false), Deny);
+        assert_eq!(over(false, true, Deny, false), Ask);
     }
 
     #[test]

@@ -211,7 +211,12 @@ pub fn once(
     keep(&mut owned.mission, woke);
     let ends = !matches!(
         input,
-        Input::Answer { .. } | Input::Edit { .. } | Input::Pause { .. } | Input::Steer { .. }
+        Input::Answer { .. }
+            | Input::Edit { .. }
+            | Input::Pause { .. }
+            | Input::Steer { .. }
+            | Input::Prioritise { .. }
+            | Input::EditPlan { .. }
     );
     let (decided, reply) = owned.mission.decide(at, input);
     keep(&mut owned.mission, decided);

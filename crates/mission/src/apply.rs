@@ -3,6 +3,8 @@
 mod delivery;
 mod gates;
 mod landing;
+mod plan;
+mod tasks;
 mod turns;
 
 use crate::event::{Ending, Event, Purpose, Rejection, Turn};
@@ -110,6 +112,12 @@ impl Mission {
                 self.phase = Phase::Planning;
             }
             Event::Planned { plan } => self.planned(plan),
+            Event::PlanEdited {
+                version,
+                tasks,
+                dropped,
+                ..
+            } => self.plan_edited(*version, tasks, dropped),
             Event::Worked {
                 attempt,
                 work,
@@ -212,7 +220,18 @@ impl Mission {
             Event::Paused { by } => self.paused_at(at, by),
             Event::Unpaused { .. } => self.goes_on_at(at),
             Event::Steered { task, text, .. } => self.steered(at, *task, text),
-            Event::CancelAsked { .. } => self.cancelled = true,
+            Event::TaskRetried { task, .. } => self.task_retried(*task),
+            Event::TaskSkipped {
+                task,
+                why,
+                without,
+                by,
+            } => self.task_skipped(at, *task, format!("by {by}: {why}"), *without),
+            Event::TaskPrioritised { task, priority, .. } => self.prioritised(*task, *priority),
+            Event::CancelAsked { abort, .. } => {
+                self.cancelled = true;
+                self.aborted |= *abort;
+            }
             Event::Halted { why } => self.halted = Some(why.clone()),
             Event::Sealed {
                 outcome, reasons, ..
@@ -223,6 +242,8 @@ impl Mission {
                 self.sealed_at = Some(at);
                 self.phase = Phase::Sealed;
                 self.seals += 1;
+                // Who wanted nothing touched finds the workspaces as they were.
+                self.cleaned = self.aborted;
                 if *outcome == Outcome::Completed && self.terms.deliver != Deliver::None {
                     self.want_delivery(self.terms.deliver);
                 }
@@ -372,6 +393,8 @@ impl Mission {
         let first: Vec<TaskId> = places.iter().filter(first).copied().collect();
         self.deal(&first);
         self.plans += 1;
+        self.plan_version += 1;
+        self.named = self.last_named();
         self.phase = Phase::Running;
         self.approval_asked = false;
     }
@@ -424,7 +447,7 @@ impl Mission {
     fn resumed(&mut self, at: Timestamp, more: (u64, u64), replan: bool) {
         self.spends_more(more.0, more.1);
         self.deadline = at + self.terms.mission;
-        self.cancelled = false;
+        (self.cancelled, self.aborted) = (false, false);
         self.slots = slots_of(&self.terms);
         self.governor.resumed();
         self.halted = None;
@@ -538,6 +561,7 @@ impl TaskState {
             history: Vec::new(),
             stuck: crate::stagnation::Stuck::default(),
             notes: Vec::new(),
+            again: None,
             reused: false,
             started: None,
             ended: None,

@@ -1,6 +1,8 @@
 //! What an input means now. Stale and doubled replies mean nothing.
 
 mod people;
+mod plan;
+mod tasks;
 mod turns;
 
 pub(crate) use crate::bounds::{cut, cut_to, few};
@@ -14,7 +16,7 @@ use crate::input::{Input, Refusal, Reply};
 use crate::landing::{StackResult, Stacked};
 use crate::limits;
 use crate::mission::{Delivery, Lease, Mission, Phase};
-use crate::plan::{self, Fault, Plan};
+use crate::plan::{Fault, Plan};
 use crate::planted;
 use crate::question::{About, Answered, Question, QuestionId, permit};
 use crate::recovery;
@@ -142,11 +144,19 @@ impl Mission {
             Input::Edit { edit, by } => self.edit(edit, named(&by)),
             Input::Pause { by } => self.decide_pause(named(&by)),
             Input::Steer { task, text, by } => self.decide_steer(task, &text, named(&by)),
-            Input::Cancel { by } => match (self.outcome, self.cancelled) {
-                (Some(outcome), _) => refused(Refusal::Over(outcome)),
-                (None, true) => done(Vec::new()),
-                (None, false) => done(vec![Event::CancelAsked { by: named(&by) }]),
-            },
+            Input::EditPlan { edit, saw, by } => self.decide_plan_edit(&edit, saw, named(&by)),
+            Input::Retry { task, note, by } => self.decide_retry(task, &note, named(&by)),
+            Input::Skip {
+                task,
+                why,
+                dependents,
+                by,
+            } => self.decide_skip(task, &why, dependents, named(&by)),
+            Input::Prioritise { task, priority, by } => {
+                self.decide_prioritise(task, priority, named(&by))
+            }
+            Input::Cancel { by } => self.decide_cancel(named(&by), false),
+            Input::Abort { by } => self.decide_cancel(named(&by), true),
             Input::Resume {
                 by,
                 more_tokens,

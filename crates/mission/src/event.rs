@@ -1,5 +1,6 @@
 //! What has happened, in the past tense. The only type of the core that is stored.
 
+mod ending;
 mod name;
 mod purpose;
 mod turn;
@@ -7,7 +8,7 @@ mod turn;
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
-use crate::plan::{Plan, Priority};
+use crate::plan::{Plan, Priority, Task};
 use crate::question::{About, Answered, QuestionId};
 use crate::schedule::{Short, Took};
 use crate::seal::Outcome;
@@ -16,93 +17,12 @@ pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
 use crate::time::{Millis, Timestamp};
 use crate::todo::TodoEdit;
-use crate::turn::{Failure, Finding, Intent, Report, Role, Usage};
+use crate::turn::{Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
+pub use ending::{Ending, Rejection};
 pub use purpose::Purpose;
 use serde::{Deserialize, Serialize};
 pub use turn::Turn;
-
-/// How a turn's lease ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "how")]
-pub enum Ending {
-    /// With an answer; the next event says which.
-    Answered,
-    /// The provider would not serve it.
-    Refused {
-        /// What it said.
-        why: String,
-        /// The turn is tried again then.
-        until: Timestamp,
-    },
-    /// Without an answer.
-    Failed {
-        /// What kind of failure.
-        failure: Failure,
-        /// What is known of it.
-        why: String,
-    },
-    /// It was not begun: its provider had refused somebody else, or its model was left alone.
-    Held {
-        /// What was known of that.
-        why: String,
-        /// The turn is tried again then.
-        until: Timestamp,
-    },
-    /// Its time ran out.
-    Expired,
-    /// The budget had no more to lend.
-    Overspent,
-    /// The mission was cancelled.
-    Cancelled,
-}
-
-/// Who or what turned an attempt down.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "by")]
-pub enum Rejection {
-    /// Nothing differs from the base.
-    Nothing,
-    /// Its turn ended without an answer: it fell silent, gave none, or ran out of room, time or tokens.
-    Unfinished {
-        /// Why, as far as is known.
-        why: String,
-    },
-    /// It wrote where no agent may.
-    Protected {
-        /// The paths.
-        paths: Vec<String>,
-    },
-    /// It bent what judges it: removed or silenced tests without saying so, changed what a gate runs.
-    Bent {
-        /// What was bent, in words.
-        what: Vec<String>,
-    },
-    /// A gate was not green.
-    Gate {
-        /// The gate's name.
-        gate: String,
-        /// The tree it was run on.
-        tree: TreeId,
-    },
-    /// The Reviewer did not accept it.
-    Review {
-        /// What was found.
-        findings: Vec<Finding>,
-    },
-    /// A person did not accept it.
-    Person {
-        /// What they said.
-        note: String,
-    },
-    /// It could not be merged onto what had landed meanwhile.
-    Conflict {
-        /// The paths that both sides changed.
-        paths: Vec<String>,
-        /// Both sides, shortened.
-        excerpt: String,
-    },
-}
 
 /// What has happened to a mission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -290,6 +210,17 @@ pub enum Event {
     Planned {
         /// The plan.
         plan: Plan,
+    },
+    /// A person changed the plan.
+    PlanEdited {
+        /// The plan's version after it.
+        version: u64,
+        /// Tasks that are new or not as they were.
+        tasks: Vec<Task>,
+        /// Tasks that are no more.
+        dropped: Vec<TaskId>,
+        /// Who.
+        by: String,
     },
     /// A Worker handed in.
     Worked {
@@ -491,10 +422,40 @@ pub enum Event {
         /// Who.
         by: String,
     },
+    /// A task is tried again because a person wants it, with as many attempts before it as at first.
+    TaskRetried {
+        /// The task.
+        task: TaskId,
+        /// Who wanted it.
+        by: String,
+    },
+    /// A person does not want a task done.
+    TaskSkipped {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        why: String,
+        /// Whether those that need it are carried out without it.
+        without: bool,
+        /// Who wanted it.
+        by: String,
+    },
+    /// A person changed how soon a task is to start.
+    TaskPrioritised {
+        /// The task.
+        task: TaskId,
+        /// Its class from now on.
+        priority: Priority,
+        /// Who wanted it.
+        by: String,
+    },
     /// The mission winds down.
     CancelAsked {
         /// Who asked.
         by: String,
+        /// Whether workspaces are left as they are.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        abort: bool,
     },
     /// The mission cannot go on as it is; it winds down and keeps what it has.
     Halted {

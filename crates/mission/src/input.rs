@@ -235,8 +235,51 @@ pub enum Input {
         /// Who.
         by: String,
     },
+    /// Somebody changes the plan.
+    EditPlan {
+        /// How.
+        edit: crate::plan::PlanEdit,
+        /// The version of the plan that they saw.
+        saw: u64,
+        /// Who.
+        by: String,
+    },
+    /// Somebody wants a task tried again, whatever became of it or is being done about it.
+    Retry {
+        /// Which.
+        task: TaskId,
+        /// What whoever tries it should know; empty for nothing more.
+        note: String,
+        /// Who.
+        by: String,
+    },
+    /// Somebody does not want a task done.
+    Skip {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        why: String,
+        /// What becomes of those that need it.
+        dependents: crate::steering::Dependents,
+        /// Who.
+        by: String,
+    },
+    /// Somebody wants a task to start sooner or later than it would.
+    Prioritise {
+        /// Which.
+        task: TaskId,
+        /// Its class from now on.
+        priority: crate::plan::Priority,
+        /// Who.
+        by: String,
+    },
     /// Somebody ends the mission; its work is kept.
     Cancel {
+        /// Who.
+        by: String,
+    },
+    /// Somebody ends the mission and wants nothing touched any more: workspaces stay as they are.
+    Abort {
         /// Who.
         by: String,
     },
@@ -326,6 +369,78 @@ pub enum Refusal {
         "{0} has landed, and nobody works on it any more; say it to all, or ask for a new mission"
     )]
     TaskLanded(TaskId),
+    /// There is nothing yet that could be changed.
+    #[error(
+        "its plan is not written yet; say this again once it stands (`orchestrator status` tells)"
+    )]
+    NoPlan,
+    /// Somebody was faster.
+    #[error(
+        "the plan was changed meanwhile: you saw version {saw}, it is version {now}; look at it with `orchestrator plan`, and repeat the change"
+    )]
+    PlanChanged {
+        /// The version that they saw.
+        saw: u64,
+        /// The plan's version.
+        now: u64,
+    },
+    /// What would come of it is no plan.
+    #[error("the plan stays as it is: {}", .0.join("; "))]
+    PlanFaults(Vec<String>),
+    /// A task that is not as the plan has it any more.
+    #[error(
+        "{0} has begun or is over (it is {1}), and only what has not begun is changed; steer it, or `orchestrator skip {0}` and add another task"
+    )]
+    Begun(TaskId, &'static str),
+    /// A task that others need.
+    #[error(
+        "{id} is needed by {}: drop those first or let them need something else (`orchestrator plan set`), or leave it out with `orchestrator skip {id}`",
+        .by.iter().map(TaskId::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    StillNeeded {
+        /// Which.
+        id: TaskId,
+        /// Those that need it.
+        by: Vec<TaskId>,
+    },
+    /// A task that is done.
+    #[error("{0} has landed and is done; to change what it did, ask for a new mission")]
+    DoneAlready(TaskId),
+    /// A task that may be done at any moment.
+    #[error(
+        "{0} is landing at this moment; look with `orchestrator show`, and say it again if it has not landed then"
+    )]
+    LandsNow(TaskId),
+    /// A task that nobody has tried yet.
+    #[error(
+        "{0} has not begun, so there is nothing to try again; tell whoever will work on it with `orchestrator steer --task {0}`"
+    )]
+    NotBegun(TaskId),
+    /// A task that asks a person.
+    #[error("{0} asks you; answer it: `orchestrator status` shows its question")]
+    AsksYou(TaskId),
+    /// A task that will not start again by itself.
+    #[error("{0} is {1} and starts no more; `orchestrator retry {0}` has it tried again")]
+    StartsNoMore(TaskId, &'static str),
+    /// A skip without a word.
+    #[error("say why it is skipped: the summary and those who work without it are told")]
+    NoReason,
+    /// A task that others wait for.
+    #[error(
+        "{id} is needed by {}: skip those too (`--with-dependents`), or let them run without it (`--run-dependents`)",
+        .waiting.iter().map(TaskId::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Needed {
+        /// Which.
+        id: TaskId,
+        /// Those that wait for it.
+        waiting: Vec<TaskId>,
+    },
+    /// The mission is over, and what is wanted can be had once it goes on.
+    #[error(
+        "the mission is over: it is {0}; let it go on with `orchestrator resume`, and say this again"
+    )]
+    OverFirst(crate::seal::Outcome),
     /// There is nothing to go on with.
     #[error("nothing is left to do: {0}")]
     NothingLeft(&'static str),

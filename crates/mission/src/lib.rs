@@ -28,6 +28,7 @@ pub mod plan;
 pub mod planted;
 pub mod question;
 pub mod recovery;
+pub mod rules;
 pub mod schedule;
 pub mod seal;
 pub mod spending;

@@ -259,3 +259,9 @@ pub const IDLE_STEPS: u32 = 40;
 /// So many steps of looking around count as progress before the first edit. Large repositories are read for long, and
 /// then something is written.
 pub const LOOKS: u32 = 150;
+/// The longest text of what an agent asks for, in characters, that is known to be whole: hosts cut it there.
+pub const ASKED_CHARS: usize = 500;
+/// The most rules of an inbox. All of them stand in a mission's first event, and every question is held against each.
+pub const RULES: usize = 64;
+/// The longest kind or pattern of one, in bytes: as long as a path may be that is told.
+pub const RULE_BYTES: usize = 1024;

@@ -1,6 +1,7 @@
 //! The task graph: what a Planner writes, and what makes it a plan.
 
 mod claim;
+mod edit;
 mod graph;
 mod shared;
 
@@ -13,6 +14,8 @@ use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use edit::{PlanEdit, TaskChange};
+pub(crate) use edit::{edited, is_open};
 pub use shared::is_shared;
 
 /// How soon a task should run, before the longest remaining path is asked.

@@ -71,6 +71,12 @@ pub const ALL: &[&str] = &[
     "stale_diagnosis_accepted",
     "stuck_task_never_given_up",
     "nudged_for_ever",
+    "deny_rule_ignored",
+    "plan_version_unchecked",
+    "retry_done_twice",
+    "retry_counted_as_attempt",
+    "skipped_task_runs",
+    "priority_ignored",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

@@ -8,6 +8,7 @@ use crate::limits;
 use crate::mission::{Mission, State};
 use crate::planted;
 use crate::time::{Millis, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// A mission that was paused: no turn begins in it, so that no model is asked for anything new. Turns that run go on to
 /// their end, and what they hand in is checked; a review is a turn as well and waits.
@@ -42,6 +43,19 @@ pub(crate) struct Words {
     all: Vec<Said>,
     /// How much it was in all; what was said of tasks that are no more is forgotten.
     pub(crate) last: u32,
+}
+
+/// What becomes of the tasks that need one which is skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dependents {
+    /// Whoever skips it is told of them, and says.
+    #[default]
+    Ask,
+    /// They are skipped too.
+    Skip,
+    /// They are carried out without it.
+    Run,
 }
 
 impl Said {
@@ -136,12 +150,8 @@ impl Mission {
         if text.is_empty() {
             return refused(Refusal::NothingSaid);
         }
-        // Nothing of it is left out without a word.
-        if cut_to(text, limits::SAID_BYTES) != text {
-            return refused(Refusal::TooMuchSaid(limits::SAID_BYTES));
-        }
-        if self.said.all.len() >= limits::SAID {
-            return refused(Refusal::SaidEnough(limits::SAID));
+        if let Some(why) = self.unsayable(text) {
+            return refused(why);
         }
         if let Some(id) = task {
             match self.tasks.get(&id).map(|task| &task.state) {
@@ -152,6 +162,15 @@ impl Mission {
         }
         let text = text.to_owned();
         done(vec![Event::Steered { task, text, by }])
+    }
+
+    /// Why a note is not taken. Nothing of it is left out without a word.
+    pub(crate) fn unsayable(&self, text: &str) -> Option<Refusal> {
+        if cut_to(text, limits::SAID_BYTES) != text {
+            return Some(Refusal::TooMuchSaid(limits::SAID_BYTES));
+        }
+        let enough = self.said.all.len() >= limits::SAID;
+        enough.then_some(Refusal::SaidEnough(limits::SAID))
     }
 
     pub(crate) fn paused_at(&mut self, at: Timestamp, by: &str) {

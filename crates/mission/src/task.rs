@@ -61,12 +61,22 @@ pub enum State {
     },
     /// Reviewer and gates do not agree, and nobody decided.
     Disputed,
+    /// A person does not want it done.
+    Skipped {
+        /// Who, and why.
+        why: String,
+        /// Whether those that need it are carried out without it.
+        without: bool,
+    },
 }
 
 impl State {
     /// Whether it will not change any more by itself.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Landed | Self::Failed { .. } | Self::Disputed)
+        matches!(
+            self,
+            Self::Landed | Self::Failed { .. } | Self::Disputed | Self::Skipped { .. }
+        )
     }
 
     /// One word for lists.
@@ -85,6 +95,7 @@ impl State {
             Self::Landed => "landed",
             Self::Failed { .. } => "failed",
             Self::Disputed => "disputed",
+            Self::Skipped { .. } => "skipped",
         }
     }
 }
@@ -140,6 +151,8 @@ pub struct TaskState {
     pub stuck: Stuck,
     /// Hints that people gave, and for an `ask` its answer.
     pub notes: Vec<String>,
+    /// The attempt that a person last had thrown away.
+    pub again: Option<u32>,
     /// Whether the result was found again instead of being worked for.
     pub reused: bool,
     /// When it first started.

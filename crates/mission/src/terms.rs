@@ -1,6 +1,7 @@
 //! The terms of a mission: what its user agreed to, fixed when it opens.
 
 use crate::limits;
+use crate::rules::Rule;
 use crate::time::Millis;
 use crate::turn::Role;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct Terms {
     /// `provider/model`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fallbacks: BTreeMap<Role, Vec<String>>,
+    /// What agents ask for that is answered beforehand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
 }
 
 impl Default for Terms {
@@ -66,6 +70,7 @@ impl Default for Terms {
             attended: true,
             deliver: Deliver::Worktree,
             fallbacks: BTreeMap::new(),
+            rules: Vec::new(),
         }
     }
 }

@@ -48,6 +48,8 @@ impl Hosting {
             "pause" => self.pause(&typed).await,
             "resume" => self.resume(guest, typed).await,
             "steer" => self.steer(&typed).await,
+            "retry" => self.retry(&typed).await,
+            "skip" => self.skip(&typed).await,
             "stop" => self.stop(&typed).await,
             "status" => self.status(&typed),
             "answer" => self.answer(guest, &typed).await,
@@ -59,7 +61,7 @@ impl Hosting {
     }
 
     /// The mission that a command without a name is about.
-    fn meant(&self, typed: &Typed) -> Result<MissionId, Error> {
+    pub(super) fn meant(&self, typed: &Typed) -> Result<MissionId, Error> {
         let project = typed.project()?;
         let found = self.runs_in(&project, &typed.session)?;
         let id = found.map(|(id, _)| id).ok_or_else(|| {

@@ -163,7 +163,14 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             let said = mission.said().iter().find(|said| said.n == *n)?;
             format!("{turn} has been told: {}", said.text)
         }
-        Event::CancelAsked { by } => format!("cancelled by {by}; winding down"),
+        Event::TaskRetried { .. }
+        | Event::TaskSkipped { .. }
+        | Event::TaskPrioritised { .. }
+        | Event::PlanEdited { .. } => super::steering::redirected(mission, event)?,
+        Event::CancelAsked { by, abort: false } => format!("cancelled by {by}; winding down"),
+        Event::CancelAsked { by, abort: true } => {
+            format!("aborted by {by}: it ends now, and workspaces stay as they are")
+        }
         Event::Halted { why } => format!("winding down: {why}"),
         Event::Sealed { outcome, .. } => format!("sealed: {outcome}"),
         Event::Resumed { by, .. } => format!("resumed by {by}"),

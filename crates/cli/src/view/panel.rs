@@ -185,6 +185,7 @@ fn mark(state: &State) -> (&'static str, char) {
         State::Landed => (GOOD, '✓'),
         State::Failed { .. } | State::Disputed => (BAD, '✗'),
         State::Waiting { .. } | State::Ready | State::Parked { .. } => (MUTED, '○'),
+        State::Skipped { .. } => (MUTED, '–'),
         _ => (INFO, '●'),
     }
 }

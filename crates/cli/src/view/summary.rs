@@ -57,6 +57,10 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     }
     if mission.tasks().next().is_some() {
         writeln!(out, "\n{}", tasks(mission, room).trim_end()).ok();
+        if mission.plan_edits() > 0 {
+            let times = super::lines::n_of(mission.plan_edits() as usize, "time");
+            writeln!(out, "\nthe plan was changed by people {times}").ok();
+        }
         changed(mission, &mut out);
         proved(mission, &mut out);
     }

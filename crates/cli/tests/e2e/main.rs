@@ -21,6 +21,7 @@ mod looked;
 mod owner;
 mod paid;
 mod places;
+mod redirected;
 mod room;
 mod set_ups;
 mod steered;

@@ -392,6 +392,45 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_runs_is_tried_again_with_a_note_and_another_is_left_out() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let mut talk = server.talk().await;
+    talk.types("task", "Add one and two", "m1 begins").await;
+    house.model.until(works_on("one")).await;
+    talk.types("retry", "soon", "which task? /retry T2 use argon2")
+        .await;
+    talk.types(
+        "retry",
+        "T1 in capitals",
+        "T1 is tried again: T1.2 has begun",
+    )
+    .await;
+    let told = house.user.run(&["skip", "T2", "--reason", "not now"]).await;
+    assert!(told.said.contains("T2 is skipped"), "{}", told.said);
+    talk.types("skip", "T2 not now", "T2 is skipped").await;
+    gates.iter().for_each(Gate::open);
+    let over = |texts: &[(String, bool)]| {
+        let report = |text: &str| {
+            text.starts_with("Report of mission m1") && text.contains("was skipped by")
+        };
+        texts.iter().any(|(text, _)| report(text))
+    };
+    until(&server, &talk.session, &mut BTreeSet::new(), over).await;
+    let log = house.model.log();
+    assert_eq!(
+        who_knows(&log, "in capitals"),
+        BTreeSet::from(["Reviewer of one".to_owned(), "Worker of one".to_owned()]),
+    );
+    assert!(!works_on("two")(&log), "what is skipped is never begun");
+    let log = house.user.run(&["log", "m1"]).await.said;
+    assert_eq!(log.matches("is skipped by").count(), 1, "{log}");
+    drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_that_are_allowed_for_the_project_are_asked_about_once() {
     let crew = crate::house::crew();
     let model = Model::start(move |request: &Request| {

@@ -85,7 +85,8 @@ async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
     assert_eq!(
         found["commands"],
         serde_json::json!([
-            "task", "queue", "steer", "pause", "resume", "stop", "status", "answer"
+            "task", "queue", "steer", "retry", "skip", "pause", "resume", "stop", "status",
+            "answer"
         ])
     );
     assert!(!house.sockets().exists(), "it makes no folder either");

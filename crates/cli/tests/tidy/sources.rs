@@ -23,14 +23,14 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ),
     ("crates/cli/tests/e2e/honest.rs", "liars", 290),
     ("crates/cli/tests/e2e/honest.rs", "twins", 280),
-    // One arm for each event, and nothing else.
-    ("crates/cli/src/view/lines.rs", "told", 160),
-    // The fold: one arm for each event.
-    ("crates/mission/src/apply.rs", "apply", 230),
+    // One arm for each event, and nothing else. Looked at on 2026-11-29.
+    ("crates/cli/src/view/lines.rs", "told", 170),
+    // The fold: one arm for each event. Looked at on 2026-11-29.
+    ("crates/mission/src/apply.rs", "apply", 240),
     // One arm for each input.
     ("crates/mission/src/decide.rs", "decide", 120),
     // One line for each field. Looked at on 2026-11-29.
-    ("crates/mission/src/mission.rs", "new", 75),
+    ("crates/mission/src/mission.rs", "new", 80),
     ("crates/mission/src/plan.rs", "check_task", 90),
     ("crates/workbench/src/checks/node.rs", "recipe", 80),
     (

@@ -69,6 +69,7 @@ pub(crate) struct Job {
     pub(crate) model: Option<String>,
     /// Whether a person has allowed commands for the whole mission.
     pub(crate) shell_allowed: bool,
+    pub(crate) ruled: crate::orders::Ruled,
     /// The files that define the project's checks.
     pub(crate) definitions: BTreeSet<String>,
     /// What the journal holds of what was handed in.
@@ -370,8 +371,7 @@ impl Job {
 
     fn order(&self, bench: &Bench, directory: PathBuf, workspace: Epoch, brief: String) -> Order {
         let shell = match self.turn {
-            Turn::Work { .. } if self.shell_allowed => ShellRule::Allow,
-            Turn::Work { .. } => bench.settings.shell,
+            Turn::Work { .. } => self.ruled.over(bench.settings.shell, self.shell_allowed),
             _ => ShellRule::Deny,
         };
         Order {
@@ -553,6 +553,7 @@ mod tests {
             continues: None,
             model: None,
             shell_allowed: false,
+            ruled: crate::orders::Ruled::default(),
         }
     }
 

@@ -7,6 +7,7 @@ mod schedule;
 mod seal;
 mod shadow;
 mod state;
+mod steered;
 mod stuck;
 mod tasks;
 mod turns;
@@ -24,7 +25,7 @@ use mission::ids::{AttemptId, CommitId, Digest, Epoch, Seq, TaskId, TreeId};
 use mission::input::{Input, Reply};
 use mission::landing::StackResult;
 use mission::limits;
-use mission::mission::{Delivery, Lease, Mission, State};
+use mission::mission::{Delivery, Lease, Mission, State, TaskState};
 use mission::plan::{Task, TaskKind};
 use mission::question::{About, QuestionId};
 use mission::seal::Outcome;
@@ -91,6 +92,8 @@ pub(crate) struct Audit {
     on_base: BTreeMap<(Digest, Digest), Vec<GateRun>>,
     /// By environment, tree and command.
     evidence: BTreeMap<(Digest, TreeId, Digest), bool>,
+    /// Commands that were green on a tree, with any tools and in any of their runs.
+    greens: BTreeSet<(TreeId, Digest)>,
     /// In which evidence counts now.
     environment: Option<Digest>,
     tasks: BTreeMap<TaskId, Task>,
@@ -101,6 +104,7 @@ pub(crate) struct Audit {
     answered: BTreeSet<AttemptId>,
     tries: BTreeMap<TaskId, u32>,
     given_up: BTreeSet<TaskId>,
+    steered: steered::Steered,
     landed: BTreeSet<TaskId>,
     /// Attempts whose results have landed, and for one that was found again, whose result it is.
     results: BTreeSet<AttemptId>,
@@ -174,6 +178,7 @@ impl Audit {
             purse: charge::Purse::new(&scenario.terms),
             gates: BTreeMap::new(),
             evidence: BTreeMap::new(),
+            greens: BTreeSet::new(),
             environment: None,
             tasks: BTreeMap::new(),
             attempts: BTreeMap::new(),
@@ -181,6 +186,7 @@ impl Audit {
             answered: BTreeSet::new(),
             tries: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            steered: steered::Steered::default(),
             landed: BTreeSet::new(),
             results: BTreeSet::new(),
             origins: BTreeMap::new(),
@@ -213,7 +219,7 @@ impl Audit {
     }
 
     fn resumed(&mut self, more_tokens: u64, more_money: u64) {
-        (self.sealed, self.cleaned) = (None, false);
+        (self.sealed, self.cleaned, self.steered.aborted) = (None, false, false);
         self.purse.resumed(more_money, &self.given_up);
         self.limit = self.limit.saturating_add(more_tokens);
         for task in std::mem::take(&mut self.given_up) {
@@ -229,6 +235,8 @@ impl Audit {
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
         } else if let Input::Sampled { sample } = input {
             self.looked_at(mission, now, sample);
+        } else if let Input::EditPlan { .. } = input {
+            self.plan_is_seen(mission, now, input);
         } else if let Input::TurnUsed { epoch, usage } = input {
             let tokens = usage.tokens().unwrap_or(0);
             self.is_bound(mission, now, input, (*epoch, tokens, usage.micro_usd));
@@ -357,6 +365,7 @@ impl Audit {
         self.purse.word(&recorded.event, &self.asked);
         self.events.push(recorded.clone());
         let event = &recorded.event;
+        self.rules(event);
         self.scheduled(event);
         if self.sealed.is_some() {
             self.after_the_seal(event);
@@ -371,7 +380,6 @@ impl Audit {
             | Event::TurnEnded { .. } => {
                 self.turn(event);
             }
-            Event::Steered { .. } => self.said += 1,
             Event::GateStarted { .. } | Event::GateEnded { .. } | Event::GateLost { .. } => {
                 self.gate(event);
             }
@@ -413,7 +421,7 @@ impl Audit {
                     "a version of the TODO is missing"
                 );
             }
-            _ if self.judges(event) => {}
+            _ if self.judges(event) || self.steers(event) => {}
             _ => self.task_event(event, git),
         }
     }

@@ -61,11 +61,16 @@ impl Coverage {
                 (Remedy::Model, _) => "a task stagnates: another model",
                 (Remedy::GiveUp, _) => "a task stagnates: it is given up",
             }),
+            Event::TaskSkipped { without: true, .. } => {
+                self.saw("a task is left out, and others run without it");
+            }
+            Event::CancelAsked { abort: true, .. } => self.saw("a mission is aborted"),
             Event::LandingFailed { gate: Some(_), .. } => self.saw("a stack is red"),
             Event::Halted { why } => self.saw(halted(why)),
             Event::QuestionClosed { answered, .. } => self.saw(match answered.by.as_str() {
                 "deadline" => "a question is closed by its deadline",
                 "policy" => "a question is closed by a policy",
+                by if by.starts_with("policy: rule ") => "a question is closed by a rule",
                 "withdrawn" => "a question is withdrawn",
                 "opencode" => "a question is answered where the host shows it",
                 _ => "a question is answered by a person",

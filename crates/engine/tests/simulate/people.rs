@@ -1,11 +1,13 @@
 //! People: they answer, edit what they saw, lose patience, change files, and want the result.
 
 use crate::world::{What, World};
-use mission::ids::Digest;
+use mission::ids::{Digest, TaskId};
 use mission::input::Input;
-use mission::mission::{Delivery, Mission};
+use mission::mission::{Delivery, Mission, State, TaskState};
+use mission::plan::{PlanEdit, Priority, TaskChange};
 use mission::question::{About, Answered, Question, QuestionId};
 use mission::schedule::{Gauge, Sample};
+use mission::steering::Dependents;
 use mission::terms::Deliver;
 use mission::todo::{LineId, TodoEdit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,8 @@ pub(crate) enum Wish {
 
 #[derive(Debug, Default)]
 pub(crate) struct People {
+    /// The version of the plan that somebody saw some time ago.
+    plan: Option<u64>,
     /// Lines as somebody saw them some time ago.
     seen: Vec<(LineId, u64)>,
     /// What a delivery last wrote into the user's folder.
@@ -87,14 +91,24 @@ impl World {
             return Some(Input::Sampled { sample });
         }
         if self.calm {
-            return None;
+            // In the end everything is wanted after all.
+            let skipped = |task: &&TaskState| matches!(task.state, State::Skipped { .. });
+            let again = mission.tasks().find(skipped).map(|task| task.task.id);
+            return again.map(|task| Input::Retry {
+                task,
+                note: String::new(),
+                by: me(),
+            });
         }
         if mission.outcome().is_some() {
             return self.wanted_of_the_sealed(mission);
         }
         let person = self.scenario.faults.person;
         match self.rng.below(40) {
-            0 if self.rng.chance(person / 2) => Some(Input::Cancel { by: me() }),
+            0 if self.rng.chance(person / 2) => Some(match self.rng.chance(500) {
+                true => Input::Cancel { by: me() },
+                false => Input::Abort { by: me() },
+            }),
             1 => Some(Input::Deliver {
                 form: Deliver::Branch,
             }),
@@ -124,8 +138,84 @@ impl World {
                     by: me(),
                 })
             }
+            19..25 => self.of_one_task(mission),
+            25..29 => self.of_the_plan(mission),
             _ => None,
         }
+    }
+
+    /// Something is wanted of one task, whatever it is doing.
+    fn of_one_task(&mut self, mission: &Mission) -> Option<Input> {
+        let tasks: Vec<TaskId> = mission.tasks().map(|task| task.task.id).collect();
+        let task = *self.rng.pick(&tasks)?;
+        Some(match self.rng.below(6) {
+            0..3 => Input::Retry {
+                task,
+                note: (*self.rng.pick(&["", "like this", "or like that"])?).to_owned(),
+                by: me(),
+            },
+            3 => Input::Skip {
+                task,
+                why: "not now".into(),
+                dependents: *self.rng.pick(&[
+                    Dependents::Ask,
+                    Dependents::Skip,
+                    Dependents::Run,
+                    Dependents::Run,
+                ])?,
+                by: me(),
+            },
+            _ => Input::Prioritise {
+                task,
+                priority: *self
+                    .rng
+                    .pick(&[Priority::Low, Priority::Normal, Priority::High])?,
+                by: me(),
+            },
+        })
+    }
+
+    /// The plan as somebody saw it, now or some time ago, is changed.
+    fn of_the_plan(&mut self, mission: &Mission) -> Option<Input> {
+        let now = mission.plan_version();
+        let saw = self.people.plan.filter(|_| self.rng.chance(300));
+        self.people.plan = Some(now);
+        let tasks: Vec<TaskId> = mission.tasks().map(|task| task.task.id).collect();
+        let task = *self.rng.pick(&tasks)?;
+        let edit = match self.rng.below(5) {
+            0 | 1 if self.scenario.goals.len() < MOST_GOALS => {
+                self.scenario.more_goals(&mut self.rng, 1);
+                self.audit.goals.clone_from(&self.scenario.goals);
+                let key = self.scenario.goals.last()?.key.clone();
+                let mut task = self.scenario.draft_of(&key)?;
+                // Whatever else it should need is not in this plan, or is.
+                let known = |need: &String| mission.tasks().any(|task| task.task.key == *need);
+                task.needs.retain(known);
+                PlanEdit::Add { task }
+            }
+            0..3 => PlanEdit::Drop { task },
+            3 => PlanEdit::Set {
+                task,
+                to: TaskChange {
+                    needs: Some(match self.rng.chance(500) {
+                        true => Vec::new(),
+                        false => vec![self.rng.pick(&tasks)?.to_string()],
+                    }),
+                    ..TaskChange::default()
+                },
+            },
+            _ => PlanEdit::Set {
+                task,
+                to: TaskChange {
+                    priority: Some(*self.rng.pick(&[Priority::Low, Priority::High])?),
+                    goal: Some("Bring it about otherwise".into()),
+                    writes: self.rng.chance(500).then(|| vec!["src/k1".into()]),
+                    ..TaskChange::default()
+                },
+            },
+        };
+        let (saw, by) = (saw.unwrap_or(now), me());
+        Some(Input::EditPlan { edit, saw, by })
     }
 
     /// A machine that is busy, less busy or idle, and may have been so for long enough.
@@ -187,6 +277,7 @@ impl World {
                 })
             }
             4 => self.edit(mission),
+            5 if self.rng.chance(500) => self.of_one_task(mission),
             5 => Some(Input::Cancel { by: me() }),
             _ => {
                 let more_tokens = self.rng.weigh(&[(2, 0), (3, 3_000_000)]);

@@ -6,6 +6,7 @@ use crate::rng::Rng;
 use crate::weather::Weather;
 use mission::gate::{Gate, GateKind, GateResult, Program, TestCount};
 use mission::plan::{Draft, Priority, Size, TaskDraft, TaskKind};
+use mission::rules::{Action, Rule};
 use mission::terms::{Deliver, Terms};
 use mission::time::Millis;
 
@@ -180,6 +181,7 @@ impl Scenario {
     pub(crate) fn with_weather(mut self, seed: u64) -> Self {
         self.weather = Weather::draw(&mut Rng::new(!seed));
         self.terms.fallbacks = self.weather.fallbacks();
+        self.terms.rules = rules(&mut Rng::new(seed.rotate_left(32) ^ 7));
         self
     }
 
@@ -195,6 +197,11 @@ impl Scenario {
     /// More is wanted than at first.
     pub(crate) fn more_goals(&mut self, rng: &mut Rng, n: u64) {
         more_goals(rng, &mut self.goals, n, false);
+    }
+
+    /// The task that brings a goal about.
+    pub(crate) fn draft_of(&self, key: &str) -> Option<TaskDraft> {
+        self.goal(key).map(Goal::draft)
     }
 
     /// One more goal, of whoever reads that something is broken: its Worker mends that too.
@@ -246,6 +253,21 @@ impl Scenario {
         }
         draft
     }
+}
+
+/// What somebody answered beforehand, in a third of the worlds: something that fits what agents ask for, or nothing that
+/// does, and a little of all in a few.
+fn rules(rng: &mut Rng) -> Vec<Rule> {
+    let n = rng.weigh(&[(6, 0), (2, 1), (1, 3)]);
+    let mut rules = Vec::new();
+    for _ in 0..n {
+        rules.push(Rule {
+            action: rng.weigh(&[(1, Action::Allow), (1, Action::Ask), (1, Action::Deny)]),
+            kind: rng.weigh(&[(3, "shell"), (1, "*"), (1, "edit")]).to_owned(),
+            pattern: rng.weigh(&[(3, "may *"), (1, "never *")]).to_owned(),
+        });
+    }
+    rules
 }
 
 fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {

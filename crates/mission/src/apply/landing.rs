@@ -132,6 +132,11 @@ impl Mission {
             let task = &self.tasks[&id];
             let attempt = task.attempt();
             let (base, proved_in) = (task.base.clone(), task.proved_in.clone());
+            // What it was accepted for may have been something else: a task that it needs was left out since, or is wanted
+            // again.
+            let own = self.results.values_mut();
+            own.filter(|found| found.attempt == attempt)
+                .for_each(|found| found.landed = true);
             self.results
                 .entry(key)
                 .or_insert(Finished {

@@ -1,6 +1,7 @@
 //! What people and policies say: questions and their answers, the TODO, going on, delivery.
 
 use super::*;
+use crate::rules::Action;
 
 impl Mission {
     pub(super) fn question(
@@ -25,7 +26,7 @@ impl Mission {
             kind: cut(&kind),
         };
         let deadline = now + limits::PERMISSION;
-        let text = cut(&text);
+        let shown = cut(&text);
         let choices = choices.iter().take(limits::FINDINGS);
         let choices = choices
             .map(|choice| cut_to(choice.trim(), limits::PATH_BYTES))
@@ -33,18 +34,26 @@ impl Mission {
         let mut events = vec![Event::Asked {
             id,
             about,
-            text,
+            text: shown,
             choices,
             default: permit::DENY.into(),
             deadline,
         }];
-        let by_policy = if self.allowed_since(&kind, epoch) {
-            Some(permit::ONCE)
-        } else {
-            (self.questions.len() >= limits::OPEN_QUESTIONS).then_some(permit::DENY)
+        let full = self.questions.len() >= limits::OPEN_QUESTIONS;
+        let policy = || "policy".to_owned();
+        let by_policy = match self.ruled(&kind, &text) {
+            Some((n, rule)) if rule.action == Action::Deny => {
+                Some((permit::DENY, format!("policy: rule {n}")))
+            }
+            Some((n, rule)) if rule.action == Action::Allow => {
+                Some((permit::ONCE, format!("policy: rule {n}")))
+            }
+            Some(_) => full.then(|| (permit::DENY, policy())),
+            None if self.allowed_since(&kind, epoch) => Some((permit::ONCE, policy())),
+            None => full.then(|| (permit::DENY, policy())),
         };
-        events.extend(by_policy.map(|text| {
-            let (text, by) = (text.to_owned(), "policy".to_owned());
+        events.extend(by_policy.map(|(text, by)| {
+            let text = text.to_owned();
             let answered = Answered { text, by };
             Event::QuestionClosed { id, answered }
         }));
@@ -99,7 +108,10 @@ impl Mission {
         };
         let mut events = vec![Event::QuestionClosed { id, answered }];
         match &question.about {
-            About::Plan if text != "yes" => events.push(Event::CancelAsked { by }),
+            About::Plan if text != "yes" => {
+                let abort = false;
+                events.push(Event::CancelAsked { by, abort });
+            }
             About::Permission { kind, .. } if permit::lasts(kind, &text) => {
                 events.extend(self.allow_others(id, kind, &by));
             }
@@ -152,6 +164,10 @@ impl Mission {
     fn allowed_since(&self, kind: &str, epoch: Epoch) -> bool {
         let began = self.leases.get(&epoch).map(|lease| lease.since);
         let allowed = self.allowed.get(kind);
+        // Where a rule has each of them asked for, those that began later ask as well.
+        if self.restricts(kind) {
+            return began.is_some() && allowed.is_some();
+        }
         began
             .zip(allowed)
             .is_some_and(|(began, allowed)| began < *allowed)
@@ -161,7 +177,8 @@ impl Mission {
     fn allow_others(&self, id: QuestionId, kind: &str, by: &str) -> Vec<Event> {
         let waits = |(other, question): (&QuestionId, &Question)| {
             let same = matches!(&question.about, About::Permission { kind: of, .. } if of == kind);
-            (same && *other != id).then_some(*other)
+            let kept = self.ruled(kind, &question.text).is_some();
+            (same && *other != id && !kept).then_some(*other)
         };
         let others = self.questions.iter().filter_map(waits);
         let allowed = others.map(|id| Event::QuestionClosed {

@@ -301,7 +301,7 @@ impl Mission {
         match (turn, answer) {
             (Turn::Intent { .. }, Answer::Intent(intent)) => Some(self.intent_read(intent)),
             (Turn::Plan { .. }, Answer::Plan(draft)) => {
-                Some(self.plan_checked(plan::check(&draft, self.terms.acceptance)))
+                Some(self.plan_checked(crate::plan::check(&draft, self.terms.acceptance)))
             }
             (Turn::Work { attempt }, Answer::Report(report)) => {
                 Some(self.reported(now, attempt, report, work))
@@ -326,7 +326,7 @@ impl Mission {
             }
             Intent::Small { plan } => {
                 let draft = std::mem::take(plan);
-                let checked = plan::check_small(&draft, self.terms.acceptance);
+                let checked = crate::plan::check_small(&draft, self.terms.acceptance);
                 // A faulty draft is not kept: it may be of any size, and its faults say what was wrong with it.
                 if checked.is_ok() {
                     *plan = draft;
@@ -370,14 +370,7 @@ impl Mission {
 
     /// A later plan's tasks are numbered on from those of earlier ones, so that a name never means two tasks.
     pub(super) fn renumbered(&self, mut plan: Plan) -> Plan {
-        let works = self.works.keys().map(|attempt| attempt.task.0);
-        let last = self
-            .tasks
-            .keys()
-            .map(|task| task.0)
-            .chain(works)
-            .max()
-            .unwrap_or(0);
+        let last = self.last_named();
         let shift = |id: &mut TaskId| id.0 += last;
         for task in &mut plan.tasks {
             shift(&mut task.id);

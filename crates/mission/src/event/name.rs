@@ -24,6 +24,7 @@ impl Event {
             Self::IntentRead { .. } => "intent_read",
             Self::PlanRefused { .. } => "plan_refused",
             Self::Planned { .. } => "planned",
+            Self::PlanEdited { .. } => "plan_edited",
             Self::Worked { .. } => "worked",
             Self::Reused { .. } => "reused",
             Self::GateStarted { .. } => "gate_started",
@@ -46,6 +47,9 @@ impl Event {
             Self::Paused { .. } => "paused",
             Self::Unpaused { .. } => "unpaused",
             Self::Steered { .. } => "steered",
+            Self::TaskRetried { .. } => "task_retried",
+            Self::TaskSkipped { .. } => "task_skipped",
+            Self::TaskPrioritised { .. } => "task_prioritised",
             Self::CancelAsked { .. } => "cancel_asked",
             Self::Halted { .. } => "halted",
             Self::Sealed { .. } => "sealed",
@@ -66,5 +70,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 56;
+    pub const KINDS: usize = 60;
 }

@@ -122,11 +122,15 @@ impl Mission {
         match &task.state {
             State::Failed { why } => format!("failed: {why}"),
             State::Disputed => Self::dispute_told(task),
+            State::Skipped { why, .. } => format!("was skipped {why}"),
             State::Waiting { .. } => {
                 let open = |need: &&TaskId| {
-                    self.tasks
-                        .get(need)
-                        .is_some_and(|need| need.state != State::Landed)
+                    self.tasks.get(need).is_some_and(|need| {
+                        !matches!(
+                            need.state,
+                            State::Landed | State::Skipped { without: true, .. }
+                        )
+                    })
                 };
                 let names: Vec<String> = task
                     .task

@@ -124,6 +124,21 @@ impl Ready {
         }
     }
 
+    /// Somebody changed how soon a task is to start: it waits from now on, and rises as one that came in now.
+    pub(crate) fn ranks(&mut self, id: TaskId, rank: Rank, now: Timestamp) {
+        if let Some(entry) = self.take(id) {
+            let rises = raised(rank).map(|_| now + limits::AGING);
+            self.put(
+                id,
+                Entry {
+                    rank,
+                    rises,
+                    ..entry
+                },
+            );
+        }
+    }
+
     /// Takes a task out, if it is there.
     pub(crate) fn remove(&mut self, id: TaskId) {
         self.take(id);

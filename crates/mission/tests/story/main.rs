@@ -5,6 +5,7 @@
 mod budget;
 mod deliver;
 mod earlier;
+mod edits;
 mod governor;
 mod judges;
 mod landing;
@@ -18,6 +19,7 @@ mod schedule;
 mod set_up;
 mod stagnation;
 mod steering;
+mod tasks;
 mod teller;
 mod tools;
 mod turns;

@@ -4,6 +4,7 @@ use crate::teller::{Story, task};
 use mission::ids::Epoch;
 use mission::input::{Input, Reply};
 use mission::question::{Answered, QuestionId, permit};
+use mission::rules::{Action, Rule};
 use mission::terms::Terms;
 use mission::time::Millis;
 
@@ -125,4 +126,78 @@ fn what_was_answered_where_the_agent_runs_is_closed_once_and_allows_nothing_else
         Reply::Stale,
         "of another turn"
     );
+}
+
+#[test]
+fn a_rule_answers_at_once_and_is_named_and_one_that_asks_asks_whatever_is_allowed() {
+    let rule = |action, pattern: &str| Rule {
+        action,
+        kind: "bash".to_owned(),
+        pattern: pattern.to_owned(),
+    };
+    let terms = Terms {
+        rules: vec![
+            rule(Action::Allow, "*"),
+            rule(Action::Ask, "make *"),
+            rule(Action::Deny, "make install *"),
+        ],
+        ..Terms::default()
+    };
+    let says = |story: &mut Story, token, text: &str| {
+        let epoch = story.epoch("T1.1");
+        story.tell(Input::Question {
+            epoch,
+            token,
+            kind: "bash".into(),
+            text: format!("run: {text}"),
+            choices: [permit::ONCE, permit::MISSION, permit::DENY]
+                .map(str::to_owned)
+                .to_vec(),
+        });
+    };
+    let by = |text: &str, by: &str| Answered {
+        text: text.to_owned(),
+        by: by.to_owned(),
+    };
+    let mut story = Story::planned(terms.clone(), vec![task("a", &[])]);
+    says(&mut story, 1, "ls");
+    assert_eq!(closed(&story), (1, by(permit::ONCE, "policy: rule 1")));
+    says(&mut story, 2, "make install");
+    assert_eq!(closed(&story), (2, by(permit::DENY, "policy: rule 3")));
+    says(&mut story, 3, "make all");
+    assert_eq!(open(&story), [3], "a person is asked");
+    answer(&mut story, 3, permit::MISSION);
+    says(&mut story, 4, "make all");
+    assert_eq!(open(&story), [4], "and again, whatever was allowed");
+    says(&mut story, 5, "make install x");
+    assert_eq!(closed(&story), (5, by(permit::DENY, "policy: rule 3")));
+    // With nobody there what is to be asked is denied, and what is allowed is not.
+    let attended = false;
+    let mut story = Story::planned(Terms { attended, ..terms }, vec![task("a", &[])]);
+    says(&mut story, 1, "ls");
+    assert_eq!(closed(&story), (1, by(permit::ONCE, "policy: rule 1")));
+    says(&mut story, 2, "make all");
+    assert_eq!(closed(&story), (2, by(permit::DENY, "policy")));
+}
+
+#[test]
+fn where_rules_tell_commands_apart_what_a_person_allows_counts_for_later_turns_as_well() {
+    let terms = Terms {
+        rules: vec![Rule {
+            action: Action::Deny,
+            kind: "bash".to_owned(),
+            pattern: "rm *".to_owned(),
+        }],
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &["a"])]);
+    let first = story.epoch("T1.1");
+    asks(&mut story, first, 1, "bash");
+    answer(&mut story, 1, permit::MISSION);
+    story.wait(Millis(10));
+    story.carry("T1.1");
+    let second = story.epoch("T2.1");
+    asks(&mut story, second, 2, "bash");
+    assert_eq!(open(&story), [0; 0]);
+    assert_eq!(closed(&story).1.text, permit::ONCE);
 }

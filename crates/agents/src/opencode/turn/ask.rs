@@ -6,6 +6,7 @@ use crate::opencode::wire::{Asked, Permission, Settled};
 use crate::{Question, Reply, SHELL, Watcher, choices};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use mission::limits::ASKED_CHARS;
 use mission::question::{QUESTION, permit};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -148,11 +149,13 @@ impl Asks {
             return;
         }
         let what = asked.metadata["command"].as_str().map(str::to_owned);
+        // A line more is a command more, also where it is shown in one.
+        let what = what.map(|what| what.trim().replace(['\n', '\r'], " ; "));
         let what = what.unwrap_or_else(|| asked.patterns.join(", "));
         let is_shell = asked.permission == SHELL;
         let verb = if is_shell { "run" } else { &asked.permission };
         let question = Question {
-            text: line(&format!("{verb}: {what}"), 500),
+            text: line(&format!("{verb}: {what}"), ASKED_CHARS),
             choices: choices(&asked.permission),
             about: asked.permission.clone(),
             request: Some(asked.id.clone()),

@@ -44,6 +44,11 @@ impl Purse {
         self.of_task.retain(|task, _| !given_up.contains(task));
     }
 
+    /// A person lets a task be tried anew, and use as much again.
+    pub(super) fn retried(&mut self, task: TaskId) {
+        self.of_task.remove(&task);
+    }
+
     /// A person's yes, whatever it is about but the plan, is none.
     pub(super) fn word(&mut self, event: &Event, asked: &BTreeMap<QuestionId, About>) {
         if let Event::QuestionClosed { id, answered } = event
@@ -187,6 +192,13 @@ impl Audit {
                 spent + reserved + held <= self.limit,
                 "{attempt} takes the tokens that reviews need: {spent}, {reserved} and {held}"
             );
+        }
+    }
+
+    /// A plan that waits for a person's word and is changed needs one still if it is still that dear.
+    pub(super) fn planned_otherwise(&mut self) {
+        if self.purse.awaits_word {
+            self.planned_for();
         }
     }
 

@@ -125,9 +125,10 @@ impl Audit {
         };
         let waited = |since: Timestamp| self.last.since(since);
         let task = self.shadow.task(attempt.task).expect("it is in the plan");
-        let own = match task.state {
-            State::Parked { until, .. } => waited(until),
-            _ => waited(self.book.since[&attempt.task]),
+        let own = match (task.state.clone(), self.book.since.get(&attempt.task)) {
+            (_, Some(since)) => waited(*since),
+            (State::Parked { until, .. }, None) => waited(until),
+            (state, None) => panic!("{attempt} starts while it is {state:?}"),
         };
         let own = class(task.task.priority, own);
         let runs = self.shadow.leases().count() + self.shadow.gate_leases().count() > 0;
@@ -161,12 +162,11 @@ impl Audit {
                 _ => {}
             },
             // What is hardly any work is done in one lane.
-            Event::Planned { plan } => {
-                let agents = plan
-                    .tasks
-                    .iter()
-                    .filter(|task| task.kind == TaskKind::Agent);
-                let work: u64 = agents.map(|task| u64::from(task.size.weight())).sum();
+            Event::Planned { .. } | Event::PlanEdited { .. } => {
+                let agents = self.shadow.tasks().filter(|task| {
+                    task.task.kind == TaskKind::Agent && task.state != State::Landed
+                });
+                let work: u64 = agents.map(|task| u64::from(task.task.size.weight())).sum();
                 self.book.lanes = match work <= limits::TINY {
                     true => 1,
                     false => self.terms.workers,
@@ -195,18 +195,21 @@ impl Audit {
             _ => {}
         }
         let (since, last) = (&mut self.book.since, self.last);
-        let anew = match event {
-            Event::Rejected { attempt, .. } => Some(attempt.task),
-            _ => None,
+        let anew: Vec<TaskId> = match event {
+            Event::Rejected { attempt, .. } => vec![attempt.task],
+            Event::TaskRetried { task, .. } | Event::TaskPrioritised { task, .. } => vec![*task],
+            Event::PlanEdited { tasks, .. } => tasks.iter().map(|task| task.id).collect(),
+            _ => Vec::new(),
         };
         let shadow = &self.shadow;
-        since.retain(|id, _| {
-            anew != Some(*id)
-                && shadow
-                    .task(*id)
-                    .is_some_and(|task| task.state == State::Ready)
-        });
-        for task in shadow.tasks().filter(|task| task.state == State::Ready) {
+        // One whose wait is over could start as well, and rises from then on.
+        let could = |task: &TaskState| match task.state {
+            State::Ready => true,
+            State::Parked { until, .. } => until <= last,
+            _ => false,
+        };
+        since.retain(|id, _| !anew.contains(id) && shadow.task(*id).is_some_and(could));
+        for task in shadow.tasks().filter(|task| could(task)) {
             since.entry(task.task.id).or_insert(last);
         }
     }

@@ -31,6 +31,7 @@ impl Audit {
     ) {
         self.sealed = Some(outcome);
         self.seals += 1;
+        self.cleaned = self.steered.aborted;
         let delivers = outcome == Outcome::Completed && self.terms.deliver != Deliver::None;
         self.deliveries += u32::from(delivers);
         assert!(self.live.is_empty(), "turns run on behind the seal");
@@ -78,7 +79,11 @@ impl Audit {
 
     /// Goals of agents whose acceptance tells done from not done.
     pub(super) fn goals_of_the_plan(&self) -> Vec<Goal> {
-        let keys: BTreeSet<&str> = self.tasks.values().map(|task| task.key.as_str()).collect();
+        let keys: BTreeSet<&str> = self
+            .current
+            .iter()
+            .map(|id| self.tasks[id].key.as_str())
+            .collect();
         let goals = self
             .goals
             .iter()

@@ -98,15 +98,22 @@ impl Audit {
                 epoch, stray, n, ..
             } => self.nudged(*epoch, *stray, *n),
             Event::Resumed { .. } => {
-                for task in &self.given_up {
-                    let stuck = self.stuck.tasks.entry(*task).or_default();
-                    (stuck.marks, stuck.remedies) = Default::default();
-                    stuck.remedied = false;
-                    self.stuck.others.retain(|(of, _)| of != task);
+                for task in self.given_up.clone() {
+                    self.unstuck(task);
                 }
             }
+            Event::TaskRetried { task, .. } => self.unstuck(*task),
             _ => {}
         }
+    }
+
+    /// A person lets a task be tried anew.
+    fn unstuck(&mut self, task: TaskId) {
+        let stuck = self.stuck.tasks.entry(task).or_default();
+        (stuck.marks, stuck.remedies) = Default::default();
+        stuck.remedied = false;
+        self.stuck.others.retain(|(of, _)| *of != task);
+        self.stuck.diagnoses.retain(|of| of.task != task);
     }
 
     /// A turn that ended without an answer, by its agent's fault.

@@ -1,0 +1,56 @@
+//! A plan that a person changed.
+
+use super::*;
+use crate::plan::Task;
+
+impl Mission {
+    pub(super) fn plan_edited(&mut self, version: u64, tasks: &[Task], dropped: &[TaskId]) {
+        self.plan_version = version;
+        self.edits += 1;
+        for id in dropped {
+            self.ready.remove(*id);
+            self.befores.remove(id);
+            self.stagnant.remove(id);
+            if let Some(task) = self.tasks.remove(id) {
+                self.is_not_needed_by(&task.task.needs, *id);
+            }
+        }
+        for task in tasks {
+            let id = task.id;
+            self.named = self.named.max(id.0);
+            match self.tasks.get_mut(&id) {
+                Some(there) => {
+                    let before = std::mem::replace(&mut there.task, task.clone());
+                    self.is_not_needed_by(&before.needs, id);
+                }
+                None => drop(self.tasks.insert(id, TaskState::new(task.clone()))),
+            }
+            for need in &task.needs {
+                if let Some(need) = self.tasks.get_mut(need) {
+                    need.needed_by.push(id);
+                    need.needed_by.sort_unstable();
+                }
+            }
+        }
+        self.reckon_paths();
+        self.fan_out();
+        if self.wants_word {
+            self.reckon_forecast();
+        }
+        for task in tasks {
+            self.waits_or_is_ready(task.id);
+        }
+        self.forget_what_was_said_of_others();
+        if self.phase == Phase::Approving {
+            self.phase = Phase::Running;
+        }
+    }
+
+    fn is_not_needed_by(&mut self, needs: &[TaskId], id: TaskId) {
+        for need in needs {
+            if let Some(need) = self.tasks.get_mut(need) {
+                need.needed_by.retain(|other| *other != id);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a person changes of the plan while it is carried out. Whoever changes it names the version that they saw.
+
+use super::*;
+use crate::plan::{PlanEdit, TaskChange, edited, is_open};
+
+impl Mission {
+    pub(super) fn decide_plan_edit(&self, edit: &PlanEdit, saw: u64, by: String) -> Decided {
+        if let Some(why) = self.takes_no_more() {
+            return refused(why);
+        }
+        if self.is_made(edit) {
+            return done(Vec::new());
+        }
+        let now = self.plan_version;
+        if saw != now && !planted!("plan_version_unchecked") {
+            return refused(Refusal::PlanChanged { saw, now });
+        }
+        if let PlanEdit::Drop { task: id } | PlanEdit::Set { task: id, .. } = edit
+            && let Err(why) = self.may_change(*id, matches!(edit, PlanEdit::Drop { .. }))
+        {
+            return refused(why);
+        }
+        let next = TaskId(self.last_named() + 1);
+        let after = match edited(&self.tasks, edit, next, self.terms.acceptance) {
+            Ok(after) => after,
+            Err(faults) => {
+                let faults = faults.iter().take(limits::FINDINGS);
+                let told = faults.map(|fault| cut_to(&fault.to_string(), limits::TODO_BYTES));
+                return refused(Refusal::PlanFaults(told.collect()));
+            }
+        };
+        if after.tasks.is_empty() && after.dropped.is_empty() {
+            return done(Vec::new());
+        }
+        // Whoever is asked whether the plan is to be carried out is asked about this one.
+        let asked = |(id, question): (&QuestionId, &Question)| {
+            (question.about == About::Plan).then(|| Event::QuestionClosed {
+                id: *id,
+                answered: Answered {
+                    text: question.default.clone(),
+                    by: "withdrawn".to_owned(),
+                },
+            })
+        };
+        let mut events: Vec<Event> = self.questions.iter().filter_map(asked).collect();
+        events.push(Event::PlanEdited {
+            version: now + 1,
+            tasks: after.tasks,
+            dropped: after.dropped,
+            by,
+        });
+        done(events)
+    }
+
+    /// Whether the plan is as somebody wants it already.
+    fn is_made(&self, edit: &PlanEdit) -> bool {
+        let unchanged = |id: TaskId, edit: &PlanEdit| {
+            let task = self.tasks.get(&id).filter(|task| is_open(task));
+            let after = task.map(|_| edited(&self.tasks, edit, TaskId(0), self.terms.acceptance));
+            matches!(after, Some(Ok(after)) if after.tasks.is_empty())
+        };
+        match edit {
+            PlanEdit::Drop { task } => {
+                let was = task.0 >= 1 && task.0 <= self.last_named();
+                was && !self.tasks.contains_key(task)
+            }
+            PlanEdit::Set { task, .. } => unchanged(*task, edit),
+            // One of that name that is the same.
+            PlanEdit::Add { task } if !task.id.is_empty() => {
+                let there = self.tasks.values().find(|other| other.task.key == task.id);
+                let Some(there) = there.filter(|there| there.task.kind == task.kind) else {
+                    return false;
+                };
+                let task = task.clone();
+                let to = TaskChange {
+                    title: Some(task.title),
+                    goal: Some(task.goal),
+                    needs: Some(task.needs),
+                    writes: Some(task.writes),
+                    acceptance: Some(task.acceptance),
+                    priority: Some(task.priority),
+                    size: Some(task.size),
+                    resources: Some(task.resources),
+                    weight: Some(task.weight.unwrap_or(1)),
+                };
+                let task = there.task.id;
+                unchanged(task, &PlanEdit::Set { task, to })
+            }
+            PlanEdit::Add { .. } => false,
+        }
+    }
+
+    /// Whether a task has not begun, and nobody counts on it where it is to go.
+    fn may_change(&self, id: TaskId, drops: bool) -> Result<(), Refusal> {
+        let task = self.tasks.get(&id).ok_or(Refusal::NoTask(id))?;
+        let of_this =
+            |lease: &crate::mission::GateLease| lease.purpose == Purpose::Task { task: id };
+        if !is_open(task) || self.gate_leases.values().any(of_this) {
+            return Err(Refusal::Begun(id, task.state.word()));
+        }
+        let by: Vec<TaskId> = task.needed_by.clone();
+        if drops && !by.is_empty() {
+            return Err(Refusal::StillNeeded { id, by });
+        }
+        Ok(())
+    }
+
+    /// The highest name that a task ever had.
+    pub(crate) fn last_named(&self) -> u32 {
+        let works = self.works.keys().map(|attempt| attempt.task.0);
+        let all = self.tasks.keys().map(|task| task.0).chain(works);
+        all.max().unwrap_or(0).max(self.named)
+    }
+}

@@ -1,0 +1,236 @@
+//! Rules of the inbox: what agents ask for that a person has answered beforehand.
+//!
+//! Of the rules that fit what is asked for, one that denies wins over one that has a person asked, and that over one that
+//! allows, in whatever order they stand: a rule is read alone. They are fixed when a mission opens. What OpenCode denies by
+//! the user's own configuration is never asked for, so that no rule can allow it.
+
+use crate::limits;
+use crate::mission::Mission;
+use crate::planted;
+use crate::question::QUESTION;
+use serde::{Deserialize, Serialize};
+
+/// The kind of what is asked for before a command runs.
+const SHELL: &str = "bash";
+
+/// What a rule answers. The greater wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Yes, this once and every time.
+    Allow,
+    /// A person is asked, whatever else is allowed.
+    Ask,
+    /// No.
+    Deny,
+}
+
+/// What is answered to what. In patterns `*` stands for any text and `?` for one character; ` *` at the end may stand for
+/// nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The answer.
+    pub action: Action,
+    /// Which kind of thing, as OpenCode names it: `bash`, `edit`, `webfetch`.
+    pub kind: String,
+    /// What exactly: a command, a path, an address.
+    pub pattern: String,
+}
+
+/// Whether a pattern names a text, as OpenCode reads its own.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let wild = |pattern: &str| {
+        let (pattern, text): (Vec<char>, Vec<char>) =
+            (pattern.chars().collect(), text.chars().collect());
+        let (mut p, mut t) = (0, 0);
+        // Where the last star stands, and what it stands for so far.
+        let mut star: Option<(usize, usize)> = None;
+        while t < text.len() {
+            if p < pattern.len() && pattern[p] == '*' {
+                star = Some((p, t));
+                p += 1;
+            } else if p < pattern.len() && (pattern[p] == '?' || pattern[p] == text[t]) {
+                (p, t) = (p + 1, t + 1);
+            } else if let Some((at, from)) = star {
+                star = Some((at, from + 1));
+                (p, t) = (at + 1, from + 1);
+            } else {
+                return false;
+            }
+        }
+        pattern[p..].iter().all(|c| *c == '*')
+    };
+    wild(pattern) || pattern.strip_suffix(" *").is_some_and(wild)
+}
+
+/// What is asked for without the word before it that tells people what kind of thing it is.
+fn named<'a>(kind: &str, text: &'a str) -> &'a str {
+    let verb = if kind == SHELL { "run" } else { kind };
+    let rest = text.strip_prefix(verb);
+    rest.and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(text)
+}
+
+/// What begins or ends a command inside a line of shell, or writes into a file.
+const JOINTS: [char; 11] = [';', '&', '|', '\n', '`', '$', '(', ')', '<', '>', '{'];
+
+impl Rule {
+    fn fits(&self, kind: &str, text: &str) -> bool {
+        if kind == QUESTION || !fits(&self.kind, kind) {
+            return false;
+        }
+        let what = named(kind, text).trim();
+        if self.pattern == "*" {
+            return true;
+        }
+        let parts: Vec<&str> = match kind {
+            SHELL => what.split(JOINTS).map(str::trim).collect(),
+            _ => what.split(", ").map(str::trim).collect(),
+        };
+        let mut each = parts.iter().filter(|part| !part.is_empty());
+        match self.action {
+            // What is cut off may be anything, and what a command is joined to by more than `;`, `&` and `|` is not read.
+            Action::Allow => {
+                let nested = |c: char| "`$()<>{\n".contains(c);
+                let unread = kind == SHELL && what.contains(nested);
+                let whole = text.chars().count() < limits::ASKED_CHARS;
+                whole && !unread && each.all(|part| fits(&self.pattern, part))
+            }
+            Action::Ask | Action::Deny => {
+                fits(&self.pattern, what) || each.any(|part| fits(&self.pattern, part))
+            }
+        }
+    }
+}
+
+/// The rule that answers, with its number from 1.
+pub fn ruled<'a>(rules: &'a [Rule], kind: &str, text: &str) -> Option<(usize, &'a Rule)> {
+    let fit = (1..).zip(rules).filter(|(_, rule)| rule.fits(kind, text));
+    // Of several that answer the same the first is named.
+    fit.reduce(|best, next| match next.1.action > best.1.action {
+        true => next,
+        false => best,
+    })
+}
+
+impl Mission {
+    /// The rule that answers what an agent asks for.
+    pub(crate) fn ruled(&self, kind: &str, text: &str) -> Option<(usize, &Rule)> {
+        let ruled = ruled(&self.terms.rules, kind, text);
+        ruled.filter(|(_, rule)| !(planted!("deny_rule_ignored") && rule.action == Action::Deny))
+    }
+
+    /// Whether a rule keeps something of a kind from being allowed as a whole: then each is asked for.
+    pub fn restricts(&self, kind: &str) -> bool {
+        let rules = self.terms.rules.iter();
+        let mut of = rules.filter(|rule| rule.action > Action::Allow);
+        of.any(|rule| fits(&rule.kind, kind))
+    }
+
+    /// Whether a rule may allow something of a kind that is denied otherwise.
+    pub fn may_allow(&self, kind: &str) -> bool {
+        let rules = self.terms.rules.iter();
+        let mut of = rules.filter(|rule| rule.action == Action::Allow);
+        of.any(|rule| fits(&rule.kind, kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(action: Action, kind: &str, pattern: &str) -> Rule {
+        Rule {
+            action,
+            kind: kind.into(),
+            pattern: pattern.into(),
+        }
+    }
+
+    #[test]
+    fn patterns_are_read_as_opencode_reads_them() {
+        for (pattern, text) in [
+            ("git push *", "git push origin main"),
+            ("git push *", "git push"),
+            ("*", ""),
+            ("*.env", "a/b.env"),
+            ("a?c", "abc"),
+            ("a*b*c", "aXbYbZc"),
+            ("ä*", "äß"),
+        ] {
+            assert!(fits(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [
+            ("git push *", "git pushing"),
+            ("a?c", "ac"),
+            ("", "x"),
+            ("a*b", "ac"),
+        ] {
+            assert!(!fits(pattern, text), "{pattern} {text}");
+        }
+        // No pattern takes longer than its length times that of the text.
+        let (pattern, text) = (format!("{}b", "a*".repeat(200)), "a".repeat(2_000));
+        assert!(!fits(&pattern, &text));
+    }
+
+    #[test]
+    fn deny_wins_over_ask_and_that_over_allow_in_any_order() {
+        let mut rules = vec![
+            rule(Action::Allow, "bash", "git *"),
+            rule(Action::Ask, "bash", "git push *"),
+            rule(Action::Deny, "*", "*--force*"),
+        ];
+        for _ in 0..3 {
+            let of = |text: &str| ruled(&rules, "bash", text).map(|(_, rule)| rule.action);
+            assert_eq!(of("run: git status"), Some(Action::Allow));
+            assert_eq!(of("run: git push origin"), Some(Action::Ask));
+            assert_eq!(of("run: git push --force"), Some(Action::Deny));
+            assert_eq!(of("run: make"), None);
+            rules.rotate_left(1);
+        }
+        let (n, _) = ruled(&rules, "bash", "run: git push --force").unwrap();
+        assert_eq!(n, 3);
+        assert_eq!(ruled(&rules, QUESTION, "--force?"), None, "no permission");
+    }
+
+    #[test]
+    fn nothing_is_allowed_along_with_what_is_and_nothing_is_hidden_from_what_denies() {
+        let allow = [rule(Action::Allow, "bash", "git *")];
+        let may = |text: &str| ruled(&allow, "bash", text).is_some();
+        assert!(may("run: git status && git diff | git x"));
+        for text in [
+            "run: git status; rm -rf x",
+            "run: git log $(rm x)",
+            "run: git log `rm x`",
+            "run: git log > x",
+            "run: git status & rm x",
+            "run: git a\nrm x",
+        ] {
+            assert!(!may(text), "{text}");
+        }
+        assert!(
+            !may(&format!("run: git {}", "x".repeat(limits::ASKED_CHARS))),
+            "cut off"
+        );
+        let deny = [rule(Action::Deny, "bash", "git push *")];
+        for text in [
+            "run: git push",
+            "run: cd x && git push -f",
+            "run: (git push)",
+            "run: x;git push a",
+        ] {
+            assert!(ruled(&deny, "bash", text).is_some(), "{text}");
+        }
+        let edit = [
+            rule(Action::Allow, "edit", "src/*"),
+            rule(Action::Deny, "edit", "*.lock"),
+        ];
+        let of = |text: &str| ruled(&edit, "edit", text).map(|(_, rule)| rule.action);
+        assert_eq!(of("edit: src/a, src/b"), Some(Action::Allow));
+        assert_eq!(of("edit: src/a, /etc/passwd"), None);
+        assert_eq!(of("edit: src/a, Cargo.lock"), Some(Action::Deny));
+        let all = [rule(Action::Allow, "bash", "*")];
+        assert!(ruled(&all, "bash", "run: a; b > c").is_some(), "all is all");
+    }
+}

@@ -1,0 +1,280 @@
+//! A person changes the plan while it is carried out.
+
+use crate::teller::{Story, task};
+use mission::event::Event;
+use mission::ids::TaskId;
+use mission::input::{Input, Refusal, Reply};
+use mission::mission::{Phase, State};
+use mission::plan::{PlanEdit, Priority, TaskChange, TaskDraft};
+use mission::seal::Outcome;
+use mission::terms::Terms;
+
+fn terms() -> Terms {
+    Terms {
+        workers: 1,
+        review_rounds: 0,
+        ..Terms::default()
+    }
+}
+
+fn edit(saw: u64, edit: PlanEdit) -> Input {
+    let by = "me".to_owned();
+    Input::EditPlan { edit, saw, by }
+}
+
+fn add(saw: u64, task: TaskDraft) -> Input {
+    edit(saw, PlanEdit::Add { task })
+}
+
+fn drop_it(saw: u64, id: u32) -> Input {
+    edit(saw, PlanEdit::Drop { task: TaskId(id) })
+}
+
+fn set(saw: u64, id: u32, to: TaskChange) -> Input {
+    let task = TaskId(id);
+    edit(saw, PlanEdit::Set { task, to })
+}
+
+fn needs(names: &[&str]) -> TaskChange {
+    TaskChange {
+        needs: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+        ..TaskChange::default()
+    }
+}
+
+fn refused(story: &mut Story, input: Input) -> Refusal {
+    match story.tell(input) {
+        Reply::Refused(refusal) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn plan() -> Story {
+    let tasks = vec![task("a", &[]), task("b", &["a"]), task("c", &["b"])];
+    Story::planned(terms(), tasks)
+}
+
+fn carry(story: &mut Story, attempt: &str) {
+    story.hand_in(attempt);
+    story.gates(|_, _| false);
+    story.land();
+    story.gates(|_, _| false);
+}
+
+#[test]
+fn a_task_that_is_added_is_carried_out_and_waits_for_what_it_needs() {
+    let mut story = plan();
+    assert_eq!(story.mission.plan_version(), 1);
+    assert_eq!(story.tell(add(1, task("d", &["T1"]))), Reply::Done);
+    assert_eq!(story.tell(add(2, task("", &["b", "d"]))), Reply::Done);
+    assert_eq!(story.mission.plan_version(), 3);
+    let of = |story: &Story, id| story.mission.task(TaskId(id)).unwrap().task.clone();
+    assert_eq!(
+        (of(&story, 4).key.as_str(), of(&story, 4).needs),
+        ("d", vec![TaskId(1)])
+    );
+    let last = of(&story, 5);
+    assert_eq!(
+        (last.key.as_str(), last.needs),
+        ("T5", vec![TaskId(2), TaskId(4)])
+    );
+    assert_eq!(last.acceptance[0].id, "T5/accept-1");
+    carry(&mut story, "T1.1");
+    for attempt in ["T2.1", "T3.1", "T4.1", "T5.1"] {
+        let running = story.worked().last().unwrap().clone();
+        assert!(
+            ["T2.1", "T3.1", "T4.1", "T5.1"].contains(&running.as_str()),
+            "{attempt}"
+        );
+        carry(&mut story, &running);
+    }
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+    assert_eq!(story.mission.landed(), 5);
+}
+
+#[test]
+fn what_has_not_begun_becomes_another_task_and_what_runs_keeps_its_own() {
+    let mut story = plan();
+    let to = TaskChange {
+        goal: Some("the other way".into()),
+        acceptance: Some(vec!["check other".into()]),
+        priority: Some(Priority::High),
+        ..TaskChange::default()
+    };
+    assert_eq!(story.tell(set(1, 2, to.clone())), Reply::Done);
+    let two = &story.mission.task(TaskId(2)).unwrap().task;
+    assert_eq!(
+        (two.goal.as_str(), two.priority),
+        ("the other way", Priority::High)
+    );
+    assert_eq!(two.acceptance[0].program.to_string(), "check other");
+    assert_eq!(
+        refused(&mut story, set(2, 1, to)),
+        Refusal::Begun(TaskId(1), "working")
+    );
+    // Who needs nothing more starts when there is a slot, and who needs more waits.
+    story.tell(set(2, 3, needs(&[])));
+    assert_eq!(story.state(3), &State::Ready);
+    story.tell(set(3, 3, needs(&["a"])));
+    assert_eq!(story.state(3), &State::Waiting { left: 1 });
+    carry(&mut story, "T1.1");
+    assert_eq!(story.worked(), ["T1.1", "T2.1"]);
+}
+
+#[test]
+fn what_is_dropped_is_no_part_of_the_plan_and_its_name_means_nothing_else() {
+    let mut story = plan();
+    let by = vec![TaskId(3)];
+    let needed = Refusal::StillNeeded { id: TaskId(2), by };
+    assert_eq!(refused(&mut story, drop_it(1, 2)), needed);
+    story.tell(drop_it(1, 3));
+    story.tell(drop_it(2, 2));
+    assert_eq!(story.mission.tasks().count(), 1);
+    story.tell(add(3, task("d", &[])));
+    assert!(story.mission.task(TaskId(4)).is_some() && story.mission.task(TaskId(2)).is_none());
+    carry(&mut story, "T1.1");
+    carry(&mut story, "T4.1");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn a_change_of_a_plan_that_somebody_changed_meanwhile_is_refused_and_the_same_one_is_made_once() {
+    let mut story = plan();
+    story.tell(add(1, task("d", &[])));
+    let changed = Refusal::PlanChanged { saw: 1, now: 2 };
+    assert_eq!(refused(&mut story, add(1, task("e", &[]))), changed);
+    assert_eq!(refused(&mut story, drop_it(1, 3)), changed);
+    // The same again, whose answer was lost on the way.
+    let n_events = story.mission.n_events();
+    assert_eq!(story.tell(add(1, task("d", &[]))), Reply::Done);
+    story.tell(drop_it(2, 3));
+    story.tell(drop_it(2, 3));
+    let to = || TaskChange {
+        title: Some("Another".into()),
+        ..TaskChange::default()
+    };
+    story.tell(set(3, 2, to()));
+    story.tell(set(3, 2, to()));
+    assert_eq!(story.mission.n_events(), n_events + 2);
+    assert_eq!(story.mission.plan_version(), 4);
+}
+
+#[test]
+fn what_would_be_no_plan_is_refused_with_all_its_faults() {
+    let mut story = plan();
+    let faults = |story: &mut Story, input| match refused(story, input) {
+        Refusal::PlanFaults(faults) => faults.join("; "),
+        other => panic!("{other:?}"),
+    };
+    let circle = faults(&mut story, set(1, 2, needs(&["T3"])));
+    assert!(circle.contains("need each other in a circle: "), "{circle}");
+    let unknown = faults(&mut story, add(1, task("d", &["x"])));
+    assert_eq!(unknown, "`T4` needs `x`, and no task has that id");
+    let twice = faults(&mut story, add(1, task("a", &[])));
+    assert!(twice.contains("two tasks have the id `a`"), "{twice}");
+    let misnamed = faults(&mut story, add(1, task("T9", &[])));
+    assert!(misnamed.contains("an id has"), "{misnamed}");
+    let bare = TaskDraft {
+        acceptance: vec!["true".into()],
+        goal: String::new(),
+        ..task("d", &[])
+    };
+    let bare = faults(&mut story, add(1, bare));
+    assert!(
+        bare.contains("`goal` of `T4`") && bare.contains("always passes"),
+        "{bare}"
+    );
+    assert_eq!(
+        refused(&mut story, drop_it(1, 9)),
+        Refusal::NoTask(TaskId(9))
+    );
+    let mut story = Story::planned(terms(), vec![task("a", &[]), task("b", &["a"])]);
+    story.tell(drop_it(1, 2));
+    assert_eq!(story.mission.plan_version(), 2);
+    assert_eq!(
+        refused(&mut story, drop_it(2, 1)),
+        Refusal::Begun(TaskId(1), "working")
+    );
+}
+
+#[test]
+fn what_is_added_waits_for_a_task_that_runs_and_writes_the_same() {
+    let wants = |key: &str| TaskDraft {
+        writes: vec!["src/x".into()],
+        ..task(key, &[])
+    };
+    let mut story = Story::planned(terms(), vec![wants("a"), task("b", &[])]);
+    story.tell(add(1, wants("c")));
+    let three = story.mission.task(TaskId(3)).unwrap();
+    assert_eq!(
+        (&three.task.added, &three.state),
+        (&vec![TaskId(1)], &State::Waiting { left: 1 })
+    );
+    carry(&mut story, "T1.1");
+    // What has landed is in nobody's way, and nothing of the rest is written anew.
+    story.tell(add(2, wants("d")));
+    let Event::PlanEdited { tasks, .. } = &story.told.last().unwrap().event else {
+        let last = story.told.last();
+        panic!("{last:?}");
+    };
+    let changed: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+    assert_eq!(changed, [TaskId(4)]);
+    assert_eq!(tasks[0].added, [TaskId(3)]);
+}
+
+#[test]
+fn whoever_is_asked_for_the_plan_is_asked_for_the_one_that_stands() {
+    let terms = Terms {
+        approve: true,
+        ..terms()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &[])]);
+    let asked = |story: &Story| {
+        let (id, question) = story.mission.questions().next().unwrap();
+        (id, question.text.clone())
+    };
+    let (first, text) = asked(&story);
+    assert_eq!(text, "Carry out this plan of 2 tasks?");
+    story.tell(add(1, task("c", &[])));
+    let (second, text) = asked(&story);
+    assert_eq!(text, "Carry out this plan of 3 tasks?");
+    assert!(second > first && story.mission.questions().count() == 1);
+    assert_eq!(
+        (story.mission.phase(), story.worked().len()),
+        (Phase::Approving, 0)
+    );
+    let yes = |id| Input::Answer {
+        id,
+        text: "yes".into(),
+        by: "me".into(),
+    };
+    assert_eq!(refused(&mut story, yes(first)), Refusal::NoQuestion(first));
+    story.tell(yes(second));
+    assert_eq!(story.worked().len(), 1);
+}
+
+#[test]
+fn what_has_begun_without_a_task_makes_no_circle_with_it() {
+    let mut story = Story::planned(terms(), vec![task("a", &[]), task("b", &["a"])]);
+    story.tell(add(1, task("c", &[])));
+    let skip = Input::Skip {
+        task: TaskId(3),
+        why: "not now".into(),
+        dependents: mission::steering::Dependents::Run,
+        by: "me".into(),
+    };
+    story.tell(set(2, 2, needs(&["c"])));
+    story.tell(skip);
+    carry(&mut story, "T1.1");
+    assert_eq!(story.worked(), ["T1.1", "T2.1"]);
+    story.tell(Input::Retry {
+        task: TaskId(3),
+        note: String::new(),
+        by: "me".into(),
+    });
+    let version = story.mission.plan_version();
+    match refused(&mut story, set(version, 3, needs(&["b"]))) {
+        Refusal::PlanFaults(faults) => assert!(faults[0].contains("in a circle"), "{faults:?}"),
+        other => panic!("{other:?}"),
+    }
+}
