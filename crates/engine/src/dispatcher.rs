@@ -117,7 +117,8 @@ impl Handle {
         self.feed.subscribe()
     }
 
-    /// Lets the engine wind down within five seconds. The mission stays as a crash would leave it, and can go on.
+    /// Lets the engine wind down: what it performs has five seconds for it. The mission stays as a crash would leave it, and
+    /// can go on.
     pub fn wind_down(&self) {
         self.stop.cancel();
     }

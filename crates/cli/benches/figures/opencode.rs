@@ -63,9 +63,11 @@ pub(super) async fn beside_raw_sessions() {
             format!("{} kB, {} kB", sent(&mission) / 1000, sent(&raw) / 1000),
         );
         let beyond = mission.report.saturating_sub(raw.report);
-        told(
+        line(
             "  the model's last answer → result in the user's files, less checks",
             format!("{:?}", mission.report),
+            "≤ 0.3 s",
+            mission.report <= millis(300),
         );
         // As many sessions end at once on both sides, and the server takes its time for that.
         line(

@@ -1,6 +1,7 @@
 //! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
 
 mod note;
+mod place;
 mod steps;
 mod wire;
 
@@ -18,6 +19,7 @@ use mission::work::TestFacts;
 pub(super) use note::unkept;
 use note::{HANDED_IN, set_by};
 pub(crate) use note::{Works, works};
+pub(crate) use place::Place;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -76,30 +78,12 @@ pub(crate) struct Job {
     pub(crate) works: Works,
 }
 
-/// Where a turn works.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    Front,
-    Worker(u32),
-    Reviewer(u32),
-}
-
 /// What the agent is told, before files and diffs are put in.
 pub(crate) enum Brief {
     Intent(Survey),
     Plan(Survey),
     Work(Assignment),
     Review(Case),
-}
-
-impl Place {
-    fn name(self) -> String {
-        match self {
-            Self::Front => "front".into(),
-            Self::Worker(n) => format!("worker-{n}"),
-            Self::Reviewer(n) => format!("reviewer-{n}"),
-        }
-    }
 }
 
 /// What is left to an agent: its own limit, or what its lease has left where set-up or an earlier engine took more.

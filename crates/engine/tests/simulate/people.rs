@@ -124,23 +124,25 @@ impl World {
             17 | 18 => Some(Input::Sampled {
                 sample: self.machine(),
             }),
-            14..17 => {
-                let tasks: Vec<_> = mission.tasks().map(|task| task.task.id).collect();
-                let task = self
-                    .rng
-                    .pick(&tasks)
-                    .copied()
-                    .filter(|_| self.rng.chance(500));
-                let text = "mind this too".to_owned();
-                Some(Input::Steer {
-                    task,
-                    text,
-                    by: me(),
-                })
-            }
+            14..17 => Some(self.steer(mission)),
             19..25 => self.of_one_task(mission),
             25..29 => self.of_the_plan(mission),
             _ => None,
+        }
+    }
+
+    /// Something is said to one task or to all.
+    fn steer(&mut self, mission: &Mission) -> Input {
+        let tasks: Vec<TaskId> = mission.tasks().map(|task| task.task.id).collect();
+        let task = self
+            .rng
+            .pick(&tasks)
+            .copied()
+            .filter(|_| self.rng.chance(500));
+        Input::Steer {
+            task,
+            text: "mind this too".to_owned(),
+            by: me(),
         }
     }
 

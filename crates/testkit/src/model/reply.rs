@@ -115,11 +115,6 @@ impl Reply {
         Self::text("").and_call(tool, arguments)
     }
 
-    /// Gives an answer in the asked schema.
-    pub fn structured(answer: Value) -> Self {
-        Self::call("StructuredOutput", answer)
-    }
-
     /// Gives an answer as a fenced block with prose around it.
     pub fn fenced(answer: &Value) -> Self {
         Self::text(format!(
