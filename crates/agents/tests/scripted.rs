@@ -290,7 +290,7 @@ async fn an_agent_may_do_the_same_for_ever_until_it_is_stopped() {
     let (recorder, stop) = (Recorder::new(), CancellationToken::new());
     let running = Agent::run(&stage, stage.order("a"), recorder.clone(), stop.clone());
     let stopping = async {
-        recorder.until(|seen| seen.signs.len() > 5).await;
+        recorder.until(|seen| seen.signs.len() > 20).await;
         stop.cancel();
     };
     tokio::join!(running, stopping);

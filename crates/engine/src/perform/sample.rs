@@ -65,6 +65,7 @@ pub(super) fn mission(files: &[(&str, &str)]) -> Sample {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().canonicalize().unwrap();
     let project = root.join("project");
+    std::fs::create_dir_all(&project).unwrap();
     for (name, text) in files {
         let path = project.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
