@@ -3,7 +3,8 @@
 //
 // OpenCode runs all hooks one after another without a time limit, and a hook that fails or hangs takes the user's
 // prompt with it. So nothing is started before a command of ours is typed or an end of a mission is to be told, nothing
-// waits without a limit, and whatever goes wrong ends in a toast.
+// waits without a limit but a run for the mission that it was started for, and whatever goes wrong ends in a toast or, where
+// there is none, in what a run prints.
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
@@ -59,7 +60,15 @@ function bridge(input) {
 // The terminal view runs the server in a worker of its own process.
 const screen = () => typeof Bun !== "undefined" && !Bun.isMainThread
 
-const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen() }), most, (talk) => gone(input, talk))
+// OpenCode ends a run with no code of its own where nothing failed in it. Its own failures keep theirs.
+function ends(code) {
+  const exit = process.exit.bind(process)
+  process.exit = (own) => exit(own || process.exitCode || code)
+}
+
+// A script that runs OpenCode: nobody answers what is asked.
+const alone = () => process.argv[2] === "run" && !process.stdin.isTTY
+const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return
@@ -224,9 +233,11 @@ async function server(input, options) {
         said = { say: String(error?.message ?? error), variant: "error" }
       }
       if (run && said.mission && ["task", "queue"].includes(typed.command)) {
-        // The run ends with what the mission came to; it is the whole of what the run was for.
+        // The run ends with what the mission came to, and by its exit code; it is the whole of what the run was for.
         let end
         for (let n = 0; !end && n <= RESTARTS; n++) end = await ask(n ? await reach(input) : said.talk, { want: "wait", mission: said.mission })
+        if (end?.exit) ends(end.exit)
+        if (end && process.argv[2] === "run") fs.writeSync(1, `${end.say}\n\n`)
         output.parts.splice(0, output.parts.length, { type: "text", text: end?.say ?? `The engine ended. Go on with: orchestrator resume ${said.mission}` })
         return
       }

@@ -107,7 +107,7 @@ export function connect(about, most, gone) {
       socket.destroy()
       no(error)
     }
-    const timer = setTimeout(() => end(new Error("the engine does not answer; `orchestrator doctor` looks after it")), most)
+    const timer = setTimeout(() => end(new Error("the engine does not answer; `orchestrator list` tells what it has begun")), most)
     let text = ""
     const read = (said) => {
       if (said.talk) clearTimeout(timer), go(talk)

@@ -203,8 +203,9 @@ impl Hosting {
             None => Vec::new(),
         };
         let config = Config::read()?;
-        // Questions wait for whoever looks, here or in a terminal.
-        let terms = begin::terms(&config, &self.args.limits, None, false, true)?;
+        // Questions wait for whoever looks, here or in a terminal. Where a script asked, nobody does.
+        let attended = !guest.hello.alone;
+        let terms = begin::terms(&config, &self.args.limits, None, false, attended)?;
         let means = Means::read(
             &self.store.layout,
             &project,
@@ -367,7 +368,8 @@ impl Hosting {
         seen: seen::Seen,
     ) -> Result<String, Error> {
         let place = self.store.layout.mission(&owned.mission.full_name());
-        let mut settings = host::settings(&self.store, &ready.agent, &place, means, true)?;
+        let attended = owned.mission.terms().attended;
+        let mut settings = host::settings(&self.store, &ready.agent, &place, means, attended)?;
         let (this, id, wake) = (self.clone(), owned.mission.id(), seen.wake.clone());
         if let Some(agent) = seen.agent(&owned.mission, means, ready).await {
             settings.agent = agent;

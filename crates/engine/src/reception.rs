@@ -55,6 +55,9 @@ pub struct Hello {
     /// Whether a person looks at that server, in the same process.
     #[serde(default)]
     pub screen: bool,
+    /// Whether nobody is there: a script runs it, and waits for what comes of it.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// What a guest asks for.
@@ -133,6 +136,9 @@ pub struct Answer {
     /// The mission that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mission: Option<MissionId>,
+    /// How a program ends that waited for a mission: the exit code that a terminal would have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit: Option<u8>,
     /// What there is to see, for whoever looks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<Box<View>>,

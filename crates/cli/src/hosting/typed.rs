@@ -289,7 +289,11 @@ impl Hosting {
             Ok(text) => text.clone().unwrap_or_default(),
             Err(_) => format!("{mission} stands still: orchestrator resume {mission}"),
         };
-        about(mission, text)
+        let ended = self.store.load(mission).map(|(ended, _)| ended);
+        Answer {
+            exit: ended.ok().map(|ended| host::ended(&ended) as u8),
+            ..about(mission, text)
+        }
     }
 }
 

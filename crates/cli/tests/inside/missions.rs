@@ -2,9 +2,10 @@
 
 use crate::house::{House, LIMIT, kill, within};
 use rustix::process::Signal;
+use serde_json::json;
 use std::collections::BTreeSet;
 use testkit::model::{Gate, Model, Request};
-use testkit::persona::Role;
+use testkit::persona::{Crew, Job, Role};
 
 /// Waits until a conversation fits, and returns its texts; what the board said on the way goes into the set.
 async fn until(
@@ -113,6 +114,37 @@ async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
     assert!(output.status.success(), "{said}{told}");
     reported_once(&house, "m1");
     assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
+}
+
+/// A script must not wait for somebody who is not there, and reads the exit code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_script_asks_nobody_and_its_exit_code_is_the_missions() {
+    let job = Job::new("one", "one.txt", "wrong\n", "grep -q right one.txt");
+    let crew = Crew::new("Add one.", vec![job]);
+    let model = Model::start(move |request| {
+        let reply = crew.answer(request);
+        if Role::of(request) != Role::Worker || request.step() > 0 {
+            return reply;
+        }
+        let bash = json!({ "command": "echo hello", "description": "says it" });
+        reply.and_call("bash", bash)
+    })
+    .await;
+    let house = House::with(model);
+    let output = house.ran("task", "Add one").await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}{told}");
+    assert_eq!(output.status.code(), Some(1), "{said}{told}");
+    assert!(said.contains("Report of mission m1"), "{said}");
+    let log = house.user.run(&["log", "m1"]).await;
+    assert!(log.said.contains("T1.1 turned down"), "{}", log.said);
+    assert!(
+        !log.said.contains(" asks: "),
+        "nobody is asked: {}",
+        log.said
+    );
     house.ends().await;
 }
 
