@@ -321,3 +321,46 @@ async fn rules_answer_what_opencode_asks_for_and_what_the_user_denies_there_is_n
     );
     user.deserted().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_model_stands_in_while_a_provider_refuses_for_long() {
+    let crew = Crew::new("Add two words.", ["one", "two"].map(Job::word).to_vec());
+    let other = crew.clone();
+    let refusing = Model::start(move |request| match Role::of(request) {
+        Role::Worker => Reply::busy("300"),
+        _ => crew.answer(request),
+    })
+    .await;
+    let standing_in = Model::start(move |request| other.answer(request)).await;
+    let user = User::new(
+        env!("CARGO_BIN_EXE_orchestrator"),
+        &refusing.url(),
+        &[("README.md", "words\n")],
+    );
+    let mut settings = config(&refusing.url());
+    settings["provider"]["other"] = config(&standing_in.url())["provider"]["mock"].clone();
+    settings["enabled_providers"] = json!(["mock", "other"]);
+    user.home().configure(&settings);
+    let request = ["task", "Add two words", "--allow", "shell"];
+    let ran = user
+        .run(&[&request[..], &["--fallback", "other/m1"]].concat())
+        .await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let told = "other/m1 stood in for the worker's own model";
+    assert!(ran.said.contains(told), "{}", ran.said);
+    assert!(
+        !ran.said.contains("T1.2") && !ran.said.contains("T2.2"),
+        "no attempt is lost: {}",
+        ran.said
+    );
+    let works = |model: &Model| {
+        let log = model.log();
+        log.iter().filter(|r| Role::of(r) == Role::Worker).count()
+    };
+    assert!(
+        works(&refusing) <= 2,
+        "each Worker asks it once at the most"
+    );
+    assert_eq!(works(&standing_in), 4, "two tasks of two calls");
+    user.deserted().await;
+}
