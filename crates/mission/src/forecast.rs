@@ -22,11 +22,13 @@ pub struct Forecast {
 }
 
 impl Mission {
-    /// What the tasks that have not landed are forecast to use: each once, with one review. What fails is tried again, and
-    /// uses more.
+    /// What the tasks are forecast to use that have neither landed nor been left out: each once, with one review. What fails
+    /// is tried again, and uses more.
     pub fn forecast(&self) -> Forecast {
-        let open =
-            |task: &&TaskState| task.task.kind == TaskKind::Agent && task.state != State::Landed;
+        let open = |task: &&TaskState| {
+            let done = matches!(task.state, State::Landed | State::Skipped { .. });
+            task.task.kind == TaskKind::Agent && !done
+        };
         let costs = [Size::Small, Size::Medium, Size::Large].map(|size| self.costs_of(size));
         let each = self.tasks.values().filter(open);
         let each: Vec<(u64, bool)> = each.map(|task| costs[place(task.task.size)]).collect();

@@ -347,3 +347,16 @@ fn a_forecast_learns_from_what_tasks_of_the_same_size_used() {
     let forecast = story.mission.forecast();
     assert_eq!((forecast.tokens, forecast.learned), (2_000, true));
 }
+
+#[test]
+fn what_is_left_out_is_not_forecast() {
+    let tasks = ["a", "b"].map(|key| task(key, &[]));
+    let mut story = Story::planned(Terms::default(), tasks.to_vec());
+    story.tell(Input::Skip {
+        task: mission::ids::TaskId(2),
+        why: "not now".into(),
+        dependents: mission::steering::Dependents::Ask,
+        by: "me".into(),
+    });
+    assert_eq!(story.mission.forecast().tokens, 240_000);
+}
