@@ -4,11 +4,19 @@ use super::{Finding, Repair};
 use crate::config::Config;
 use crate::install::World;
 use crate::service_log;
+use crate::view::escape;
 use journal::{Journal as _, Sqlite, Verdict};
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
+
+/// An engine answers at once; one that has not by then stands still.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// The longest line that is read of one, in bytes.
+const LINE: u64 = 1 << 16;
 
 pub(super) fn directory(world: &World) -> Vec<Finding> {
     const ABOUT: &str = "state directory";
@@ -82,6 +90,10 @@ pub(super) fn sockets(world: &World) -> Vec<Finding> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == "sock"))
         .collect();
+    let engine = engine::reception::socket(&folder);
+    if let Some(wrong) = silent_or_other(&engine) {
+        return vec![wrong];
+    }
     let live = all
         .iter()
         .filter(|path| UnixStream::connect(path).is_ok())
@@ -92,6 +104,45 @@ pub(super) fn sockets(world: &World) -> Vec<Finding> {
         all.len() - live
     );
     vec![Finding::good(ABOUT, told)]
+}
+
+/// What is wrong with the engine that runs in the background: it takes connections, as the kernel does for a process that
+/// stands still, and says nothing, or it is another version than this program.
+fn silent_or_other(socket: &Path) -> Option<Finding> {
+    const ABOUT: &str = "engine";
+    let mut stream = UnixStream::connect(socket).ok()?;
+    let pid = rustix::net::sockopt::socket_peercred(&stream).map_or_else(
+        |_| "unknown".to_owned(),
+        |peer| peer.pid.as_raw_nonzero().to_string(),
+    );
+    let version = env!("CARGO_PKG_VERSION");
+    let hello = serde_json::json!({
+        "talk": engine::reception::TALK, "version": version, "pid": std::process::id(),
+    });
+    let answer = stream
+        .set_read_timeout(Some(ANSWERS_WITHIN))
+        .and_then(|()| writeln!(stream, "{hello}"))
+        .and_then(|()| {
+            let mut line = String::new();
+            BufReader::new((&stream).take(LINE))
+                .read_line(&mut line)
+                .map(|_| line)
+        })
+        .unwrap_or_default();
+    let told: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+    if told["version"] == version {
+        return None;
+    }
+    Some(match told["refused"].as_str() {
+        Some(refused) => Finding::note(ABOUT, format!("process {pid}: {}", escape::short(refused, 300))),
+        None => Finding::broken(
+            ABOUT,
+            format!("the engine in the background (process {pid}) takes connections and does not answer"),
+        )
+        .advice(format!(
+            "end it: kill -9 {pid}; nothing that was acknowledged is lost, and the next command in OpenCode starts another"
+        )),
+    })
 }
 
 pub(super) fn log(world: &World) -> Vec<Finding> {

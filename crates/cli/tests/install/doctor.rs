@@ -3,7 +3,9 @@
 use super::{Home, Ran, mode, ran};
 use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 use testkit::opencode;
@@ -300,4 +302,36 @@ fn a_plugin_that_comes_from_npm_is_told_apart_from_ours() {
         "good",
         "ours as `opencode-orchestrator@1.2.3`",
     );
+}
+
+#[test]
+fn an_engine_that_stands_still_and_one_of_another_version_are_told_apart() {
+    let home = Home::new();
+    let run = home.state().join("run");
+    fs::create_dir_all(&run).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).unwrap();
+    let socket = run.join("service.sock");
+    // The kernel takes connections for a process that does nothing.
+    let listener = UnixListener::bind(&socket).unwrap();
+    let told = without_opencode(&home);
+    told.finds("engine", "broken", "takes connections and does not answer");
+    told.finds(
+        "engine",
+        "broken",
+        &format!("kill -9 {}", std::process::id()),
+    );
+    let other = std::thread::spawn(move || {
+        let (mut guest, _) = listener.accept().unwrap();
+        // The guest before is still in line.
+        drop(guest);
+        (guest, _) = listener.accept().unwrap();
+        writeln!(
+            guest,
+            "{{\"refused\": \"the engine is of version 9.9.9\", \"leaving\": false}}"
+        )
+        .unwrap();
+    });
+    let told = without_opencode(&home);
+    told.finds("engine", "note", "the engine is of version 9.9.9");
+    other.join().unwrap();
 }
