@@ -138,7 +138,9 @@ impl Default for Pace {
             call: secs(30),
             // With `grace` it is less than what a lease leaves beyond its turn's limit.
             quiet: secs(20),
-            grace: secs(5),
+            // Whoever interrupts a mission waits for its performers and then for this, five seconds in all. A guarded server
+            // that takes longer is ended by its guard.
+            grace: Duration::from_millis(1_500),
             probe_every: secs(10),
             probe_deadline: secs(10),
             probes_missed: 3,

@@ -33,8 +33,9 @@ const INBOX: usize = 4_096;
 const BATCH: usize = 1_024;
 /// Things that a slow watcher may lag behind before it is told to read the journal again.
 const FEED: usize = 4_096;
-/// How long performers may take to end when the engine winds down.
-const WIND_DOWN: Duration = Duration::from_secs(5);
+/// How long performers may take to end when the engine winds down. The agents' host ends after them, and both together take
+/// five seconds at the most.
+const WIND_DOWN: Duration = Duration::from_secs(3);
 /// How often a performer may fail before its command is given up.
 const TRIES: u32 = mission::limits::STEP_TRIES;
 /// The first wait before a failed performer is started again; doubled each time.
@@ -117,7 +118,7 @@ impl Handle {
         self.feed.subscribe()
     }
 
-    /// Lets the engine wind down: what it performs has five seconds for it. The mission stays as a crash would leave it, and
+    /// Lets the engine wind down: what it performs has three seconds for it. The mission stays as a crash would leave it, and
     /// can go on.
     pub fn wind_down(&self) {
         self.stop.cancel();
