@@ -28,7 +28,7 @@ const TICKS: u64 = 100;
 /// So many independent tasks, each with so much time of the model, on both sides.
 pub(super) async fn beside_raw_sessions() {
     for (tasks, model_time) in [(8, Duration::from_secs(2)), (24, Duration::from_secs(1))] {
-        let words = ["--workers", "8", "--reviews", "0"];
+        let words = ["--workers", "8", "--reviews", "0", "--yes"];
         let (mission, prompts) = mission(tasks, model_time, &words).await;
         let raw = raw(prompts, tasks, model_time).await;
         let what = format!("{tasks} tasks of {model_time:?} of the model at {SLOTS} slots");

@@ -34,7 +34,15 @@ pub(super) async fn overhead() {
         let script = folder.path().join("script.toml");
         std::fs::write(&script, script_text(n)).unwrap();
         let output = Command::new(env!("CARGO_BIN_EXE_orchestrator"))
-            .args(["task", "write files", "--workers", "1", "--reviews", "0"])
+            .args([
+                "task",
+                "write files",
+                "--workers",
+                "1",
+                "--reviews",
+                "0",
+                "--yes",
+            ])
             .args(["--json", "--agent"])
             .arg(format!("scripted:{}", script.display()))
             .current_dir(&project)

@@ -161,11 +161,13 @@ impl Ready {
 
     /// When the next one rises.
     pub(crate) fn next_rise(&self, after: Timestamp) -> Option<Timestamp> {
-        // Who has risen by then without an event that tells of it rises once more.
-        let aged = self.aged(after);
-        let all = aged.as_ref().unwrap_or(self);
         let from = (after + Millis(1), TaskId(0));
-        all.rising.range(from..).next().map(|(at, _)| *at)
+        let next = self.rising.range(from..).next().map(|(at, _)| *at);
+        // Who has risen by then without an event that tells of it rises once more.
+        let twice = |id: &TaskId| raised(self.entries[id].rank).and_then(raised).is_some();
+        let risen = self.rising.range(..from).filter(|(_, id)| twice(id));
+        let again = risen.map(|(at, _)| *at + limits::AGING);
+        next.into_iter().chain(again.filter(|at| *at > after)).min()
     }
 
     /// As it is at this moment, where that is another than it was.
