@@ -93,10 +93,18 @@ impl Mission {
                     "one lane: all of it weighs no more than {} small tasks, and another workspace costs about as much",
                     limits::TINY
                 ),
-                Some(Narrow::Graph { overlaps }) => format!(
-                    "{} of {cap} lanes would do, because of what needs what ({overlaps} of it added for overlapping files): {gains}",
-                    fan.enough
-                ),
+                Some(Narrow::Graph { overlaps }) => {
+                    let added = match overlaps {
+                        0 => String::new(),
+                        n => format!(" ({n} of it added for overlapping files)"),
+                    };
+                    let gains = match fan.enough {
+                        1 => String::new(),
+                        _ => format!(": {gains}"),
+                    };
+                    let enough = fan.enough;
+                    format!("{enough} of {cap} lanes would do, because of what needs what{added}{gains}")
+                }
             });
         }
         if let Some(path) = after.critical_path() {
