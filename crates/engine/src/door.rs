@@ -13,8 +13,9 @@ use mission::steering::Dependents;
 use mission::terms::Deliver;
 use mission::todo::TodoEdit;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -22,7 +23,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections at once; further ones wait in the kernel's queue.
+/// Connections at once. For one more, the one goes that has been silent longest; while all of them are being answered, it
+/// waits.
 const CONNECTIONS: usize = 64;
 /// How long a connection may be silent.
 const IDLE: Duration = Duration::from_secs(10);
@@ -238,19 +240,24 @@ impl Door {
     /// Answers until it is told to stop.
     pub async fn serve(self, handle: Handle, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let guests = TaskTracker::new();
+        let (guests, silent) = (TaskTracker::new(), Silent::default());
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else {
-                break;
+            let came = async {
+                let stream = self.socket.accept().await;
+                if places.available_permits() == 0 {
+                    silent.let_the_longest_go();
+                }
+                let place = places.clone().acquire_owned().await;
+                place.ok().map(|place| (stream, place))
             };
-            let stream = tokio::select! {
-                stream = self.socket.accept() => stream,
+            let (stream, place) = tokio::select! {
+                Some(came) = came => came,
                 () = stop.cancelled() => break,
             };
-            let (handle, stop, idle) = (handle.clone(), stop.clone(), self.idle);
+            let (handle, stop, silent) = (handle.clone(), stop.clone(), silent.clone());
             guests.spawn(async move {
                 tokio::select! {
-                    () = attend(stream, handle, idle) => {}
+                    () = attend(stream, handle, self.idle, &silent) => {}
                     () = stop.cancelled() => {}
                 }
                 drop(place);
@@ -261,12 +268,54 @@ impl Door {
     }
 }
 
+/// Guests who say nothing for now, in the order in which they fell silent.
+#[derive(Clone, Debug, Default)]
+struct Silent(Arc<Mutex<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Counts all that ever waited, so that nobody is taken for another.
+    next: u64,
+    guests: BTreeMap<u64, CancellationToken>,
+}
+
+impl Silent {
+    /// What a guest says, if it is not let go before it has.
+    async fn until_said<T>(&self, said: impl Future<Output = Option<T>>) -> Option<T> {
+        let token = CancellationToken::new();
+        let n = {
+            let mut queue = self.queue();
+            let n = queue.next;
+            queue.next += 1;
+            queue.guests.insert(n, token.clone());
+            n
+        };
+        let said = tokio::select! {
+            said = said => said,
+            () = token.cancelled() => return None,
+        };
+        self.queue().guests.remove(&n);
+        said
+    }
+
+    fn let_the_longest_go(&self) {
+        if let Some((_, token)) = self.queue().guests.pop_first() {
+            token.cancel();
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Answers one guest, line by line.
-async fn attend(stream: UnixStream, handle: Handle, idle: Duration) {
+async fn attend(stream: UnixStream, handle: Handle, idle: Duration, silent: &Silent) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
-        let Some(line) = socket::line(&mut reader, idle).await else {
+        let said = socket::line(&mut reader, idle);
+        let Some(line) = silent.until_said(said).await else {
             return;
         };
         let told = match serde_json::from_slice::<Asked>(&line) {
@@ -427,29 +476,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_guests_are_heard_at_once_and_the_next_one_after_the_first_has_left() {
+    async fn a_thousand_silent_guests_do_not_keep_one_who_speaks_out() {
         let folder = tempfile::tempdir().unwrap();
         let (door, handle, _engine) = door(folder.path(), Duration::from_secs(3600));
         let (path, stop) = (folder.path().join("run/m1"), CancellationToken::new());
         let guests = async {
-            let mut inside = Vec::new();
-            for _ in 0..CONNECTIONS {
+            let mut silent = Vec::new();
+            for n in 0..1_000 {
                 let mut stream = UnixStream::connect(&path).await.unwrap();
-                assert!(says(&mut stream).await.contains("not understood"));
-                inside.push(stream);
+                // Some have spoken before they fell silent.
+                if n % 10 == 0 {
+                    assert!(says(&mut stream).await.contains("not understood"));
+                }
+                silent.push(stream);
             }
             let mut next = UnixStream::connect(&path).await.unwrap();
-            next.write_all(b"and I?\n").await.unwrap();
-            for stream in &mut inside {
+            assert!(says(&mut next).await.contains("not understood"));
+            // Those went who had been silent longest, and no more than had to.
+            for stream in &mut silent[..=1_000 - CONNECTIONS] {
+                assert_eq!(heard(stream).await, "");
+            }
+            for stream in &mut silent[1_001 - CONNECTIONS..] {
                 assert!(says(stream).await.contains("not understood"));
             }
-            let silent = next.try_read(&mut [0]).unwrap_err();
-            assert_eq!(silent.kind(), ErrorKind::WouldBlock);
-            drop(inside.pop());
-            assert!(heard(&mut next).await.contains("not understood"));
             stop.cancel();
         };
         tokio::join!(door.serve(handle, stop.clone()), guests);
+    }
+
+    #[tokio::test]
+    async fn who_is_being_answered_does_not_go_for_another() {
+        let silent = Silent::default();
+        let said = silent.until_said(std::future::ready(Some("a wish"))).await;
+        assert_eq!(said, Some("a wish"));
+        // Nobody is silent now, so nobody goes; whoever falls silent afterwards does.
+        silent.let_the_longest_go();
+        let one = silent.until_said(std::future::pending::<Option<()>>());
+        let other = async {
+            let heard = silent.until_said(std::future::ready(Some(()))).await;
+            silent.let_the_longest_go();
+            heard
+        };
+        assert_eq!(tokio::join!(one, other), (None, Some(())));
     }
 
     #[tokio::test]

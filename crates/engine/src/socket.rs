@@ -99,7 +99,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Opens a socket at a path whose folder is made if it is not there. What a process that was killed left there is
-    /// replaced; anything that is not a socket is left alone.
+    /// replaced; anything that is not a socket, or is another user's, is left alone.
     ///
     /// # Errors
     /// See [`Error`]; nothing was changed.
@@ -109,6 +109,13 @@ impl Socket {
         }
         check_folder(path.parent().unwrap_or(Path::new("/")))?;
         match fs::symlink_metadata(path) {
+            Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => {
+                return Err(Error::Folder {
+                    folder: path.to_owned(),
+                    why: "belongs to another user",
+                    mend: "let them remove it",
+                });
+            }
             Ok(found) if found.file_type().is_socket() => {
                 fs::remove_file(path).map_err(Error::io(path))?;
             }
@@ -187,5 +194,78 @@ pub(crate) async fn connect(path: &Path) -> Result<Option<UnixStream>, Error> {
             Ok(None)
         }
         Err(error) => Err(Error::io(path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Uid, geteuid};
+    use std::os::unix::fs::chown;
+    use std::os::unix::net::UnixStream as Plain;
+    use tokio::io::AsyncWriteExt as _;
+
+    /// A user who is nobody's friend.
+    const STRANGER: u32 = 65_534;
+
+    /// Only root can be somebody else as well. Where everything has to be shown, that is not left out.
+    fn can_be_another() -> bool {
+        let can = geteuid().is_root();
+        assert!(can || std::env::var_os("CI").is_none(), "run it as root");
+        can
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_another_user_is_left_alone() {
+        if !can_be_another() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/m1");
+        check_folder(path.parent().unwrap()).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        chown(&path, Some(STRANGER), None).unwrap();
+        let refused = Socket::open(&path).unwrap_err().to_string();
+        assert!(refused.contains("belongs to another user"), "{refused}");
+        assert_eq!(fs::symlink_metadata(&path).unwrap().uid(), STRANGER);
+    }
+
+    #[tokio::test]
+    async fn a_guest_of_another_user_is_closed_before_a_byte_is_read() {
+        if !can_be_another() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/m1");
+        let socket = Socket::open(&path).unwrap();
+        // As if somebody had opened all that keeps others out: who comes is looked at nevertheless.
+        for (place, mode) in [
+            (folder.path(), 0o755),
+            (path.parent().unwrap(), 0o755),
+            (&path, 0o666),
+        ] {
+            fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let there = path.clone();
+        let stranger = std::thread::spawn(move || {
+            let user = Uid::from_raw(STRANGER);
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+            Plain::connect(there).unwrap()
+        });
+        let ours = async {
+            let stranger = tokio::task::spawn_blocking(|| stranger.join().unwrap());
+            let stranger = stranger.await.unwrap();
+            let mut friend = UnixStream::connect(&path).await.unwrap();
+            friend.write_all(b"it is me\n").await.unwrap();
+            (stranger, friend)
+        };
+        // Whoever is let in first is the second who came.
+        let (guest, (stranger, _friend)) = tokio::join!(socket.accept(), ours);
+        let mut guest = tokio::io::BufReader::new(guest);
+        let said = line(&mut guest, Duration::from_secs(60)).await.unwrap();
+        assert_eq!(said, b"it is me\n");
+        let mut nothing = Vec::new();
+        std::io::Read::read_to_end(&mut &stranger, &mut nothing).unwrap();
+        assert_eq!(nothing, b"");
     }
 }
