@@ -8,7 +8,7 @@
 use crate::git::RepoPath;
 use crate::repository::{Change, Changed, Entry};
 use mission::ids::Digest;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
@@ -33,17 +33,28 @@ struct Noted<'a> {
     path: &'a [u8],
 }
 
+/// Which files of an index are looked at.
+#[derive(Debug)]
+pub(crate) enum Which {
+    /// All, for the first time.
+    All,
+    /// All, where nobody is expected to have written anything.
+    Untouched,
+    /// Those that were written after [`differing`] looked at all of them.
+    Those(HashSet<RepoPath>),
+}
+
 /// Whether the files below a folder are those of a listing, and the index says so too. What lies there beside them is
 /// not looked at. `false` also where it cannot be told here, and for a file that somebody wrote anew with the same bytes,
-/// if it is to be `untouched`.
+/// unless `all` are looked at for the first time.
 pub(crate) fn holds(
     root: &Path,
     index: &Path,
     listing: &[Entry],
     is_sha256: bool,
-    untouched: bool,
+    which: &Which,
 ) -> bool {
-    told(root, index, listing, is_sha256, untouched).unwrap_or(false)
+    told(root, index, listing, is_sha256, which).unwrap_or(false)
 }
 
 fn told(
@@ -51,7 +62,7 @@ fn told(
     index: &Path,
     listing: &[Entry],
     is_sha256: bool,
-    untouched: bool,
+    which: &Which,
 ) -> io::Result<bool> {
     let written = nanos(&fs::metadata(index)?);
     let bytes = fs::read(index)?;
@@ -66,12 +77,20 @@ fn told(
         let names = noted.path == entry.path.as_bytes()
             && noted.mode() == entry.mode
             && hex(noted.id) == entry.id.as_str();
+        if !names {
+            return Ok(false);
+        }
+        if let Which::Those(paths) = which
+            && !paths.contains(&entry.path)
+        {
+            continue;
+        }
         let stands = match look.at(noted)? {
             Found::Same => true,
-            Found::Touched => !untouched,
+            Found::Touched => matches!(which, Which::All),
             _ => false,
         };
-        if !names || !stands {
+        if !stands {
             return Ok(false);
         }
     }
@@ -407,7 +426,7 @@ mod tests {
                 &self.index(),
                 &self.listing,
                 self.is_sha256,
-                false,
+                &Which::All,
             )
         }
 

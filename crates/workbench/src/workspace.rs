@@ -16,7 +16,8 @@ use crate::disk::{self, Failure};
 use crate::fault;
 use crate::git::{self, Call, RepoPath};
 use crate::repository::{self, Change, Entry, MissionRepository};
-use crate::{snapshot, standing};
+use crate::snapshot;
+use crate::standing::{self, Which};
 use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -277,42 +278,41 @@ impl MissionRepository {
         before: &Before,
         name: &str,
     ) -> Result<(), Error> {
-        let mut quick = false;
+        let mut quick = None;
         // An agent waits for this, so what does not need each other goes on at once.
         let listing = beside(
             || Ok(self.listing(workspace.set.commit.as_str())?),
             || {
                 snapshot::remove_rules(&workspace.path, keep)?;
                 quick = match before {
-                    Before::Same => true,
+                    Before::Same => Some(Which::All),
                     Before::Other { commit, untouched } => {
                         self.check_out_changes(workspace, commit, *untouched)?
                     }
-                    Before::Unknown => false,
+                    Before::Unknown => None,
                 };
                 match quick {
-                    true => Ok(()),
-                    false => self.check_out_whatever_is_there(workspace, keep),
+                    Some(_) => Ok(()),
+                    None => self.check_out_whatever_is_there(workspace, keep),
                 }
             },
         )?;
         fault::of("workspace.checked out", &name);
         let paths = listing.iter().map(|entry| entry.path.as_bytes());
         let stays: Vec<&[u8]> = paths.chain([&b".git"[..]]).collect();
-        let cleaned = |untouched: bool| {
+        let cleaned = |which: &Which| {
             beside(
                 || Ok(agent::make(self, workspace)?),
                 || {
                     clean::all_but(&workspace.path, &stays, keep)?;
-                    self.verify(workspace, &listing, untouched)
+                    self.verify(workspace, &listing, which)
                 },
             )
         };
-        // The few files that were checked out say nothing of the others.
-        match cleaned(quick && matches!(before, Before::Other { .. })) {
-            Err(Error::NotClean { .. }) if quick => {
+        match cleaned(quick.as_ref().unwrap_or(&Which::All)) {
+            Err(Error::NotClean { .. }) if quick.is_some() => {
                 self.check_out_whatever_is_there(workspace, keep)?;
-                cleaned(false)?;
+                cleaned(&Which::All)?;
             }
             other => other?,
         }
@@ -463,47 +463,54 @@ impl MissionRepository {
     }
 
     /// Checks out what differs from the commit that the workspace was set to before, and what somebody has changed
-    /// there; and whether it could. Git looks at every file and every folder of the tree otherwise.
+    /// there. Says which files have yet to be compared with the commit; nothing where it could not be done like this.
+    /// Git looks at every file and every folder of the tree otherwise.
     fn check_out_changes(
         &self,
         workspace: &Workspace,
         before: &CommitId,
         untouched: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Which>, Error> {
         const SUBMODULE: u32 = 0o160_000;
         let (root, index) = (workspace.path.as_path(), workspace.index());
         let commit = workspace.set.commit.as_str();
         // What is not known any more of the other commit, a check-out of this one does without.
         let Ok(mut changes) = self.changes(before.as_str(), commit, false) else {
-            return Ok(false);
+            return Ok(None);
         };
         if !untouched {
             match standing::differing(root, &index, self.is_sha256()) {
                 Some(differing) => changes.extend(differing),
-                None => return Ok(false),
+                None => return Ok(None),
             }
         }
         let plain = |change: &Change| change.old_mode != SUBMODULE && change.new_mode != SUBMODULE;
         if changes.len() > FEW || !changes.iter().all(plain) {
-            return Ok(false);
-        }
-        if changes.is_empty() {
-            return Ok(true);
+            return Ok(None);
         }
         let paths: Vec<RepoPath> = changes.into_iter().map(|change| change.path).collect();
+        // The few files that are checked out say nothing of the others, if nobody has looked at those.
+        let which = match untouched {
+            true => Which::Untouched,
+            false => Which::Those(paths.iter().cloned().collect()),
+        };
+        if paths.is_empty() {
+            return Ok(Some(which));
+        }
         // Of single files git takes the attributes that stand there, and not those that are to stand there.
         let files = self.listing(commit)?;
         if paths.iter().any(|path| path.name() == snapshot::ATTRIBUTES)
             || snapshot::has_attributes(root, &files, &paths)
         {
-            return Ok(false);
+            return Ok(None);
         }
         let call = self
             .lane_call(workspace, "checkout")
             .deadline(CHECKOUT_DEADLINE);
         let call = call.args(["--quiet", "--no-overlay", commit]);
         let call = call.args(["--pathspec-from-file=-", "--pathspec-file-nul"]);
-        Ok(call.input_paths(&paths).run().is_ok())
+        let checked_out = call.input_paths(&paths).run().is_ok();
+        Ok(checked_out.then_some(which))
     }
 
     fn check_out(&self, workspace: &Workspace) -> Result<(), git::Error> {
@@ -515,15 +522,11 @@ impl MissionRepository {
         Ok(())
     }
 
-    /// Compares the files with the commit. Where they are to be `untouched`, it says no of whatever it cannot tell at once.
-    fn verify(
-        &self,
-        workspace: &Workspace,
-        listing: &[Entry],
-        untouched: bool,
-    ) -> Result<(), Error> {
+    /// Compares the files with the commit. If not all of them are compared for the first time, it says no of whatever it
+    /// cannot tell at once.
+    fn verify(&self, workspace: &Workspace, listing: &[Entry], which: &Which) -> Result<(), Error> {
         let (root, index) = (workspace.path.as_path(), workspace.index());
-        if standing::holds(root, &index, listing, self.is_sha256(), untouched) {
+        if standing::holds(root, &index, listing, self.is_sha256(), which) {
             return Ok(());
         }
         let unclean = |differing| Error::NotClean {
@@ -531,7 +534,7 @@ impl MissionRepository {
             commit: workspace.set.commit.clone(),
             differing,
         };
-        if untouched {
+        if !matches!(which, Which::All) {
             return Err(unclean(Vec::new()));
         }
         let words = [
