@@ -13,6 +13,9 @@ pub(crate) const NAME: &str = "opencode-orchestrator";
 /// Says to the plugin which program to start, and for which version the files were written.
 pub(crate) const ENGINE: &str = "engine.json";
 
+/// Says to npm and to OpenCode what the folder is.
+const PACKAGE: &str = "package.json";
+
 macro_rules! carried {
     ($($name:literal)*) => {
         /// All files of the plugin. A new one is a new line here.
@@ -31,7 +34,7 @@ carried! {
 
 /// Whether the plugin has something for OpenCode's screen.
 pub(crate) fn has_screen() -> bool {
-    let package = FILES.iter().find(|(name, _)| *name == "package.json");
+    let package = FILES.iter().find(|(name, _)| *name == PACKAGE);
     let exports = package.and_then(|(_, text)| serde_json::from_str(text).ok());
     exports.is_some_and(|package: serde_json::Value| !package["exports"]["./tui"].is_null())
 }
@@ -43,8 +46,17 @@ fn wanted(program: &Path) -> Result<Vec<(&'static str, String)>, Error> {
         return Err(Error::new(Kind::Plugin, what));
     };
     let engine = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "program": path });
-    let files = FILES.iter().map(|(name, text)| (*name, (*text).to_owned()));
+    let files = FILES.iter().map(|(name, text)| match *name {
+        PACKAGE => (*name, versioned(text)),
+        _ => (*name, (*text).to_owned()),
+    });
     Ok(files.chain([(ENGINE, format!("{engine}\n"))]).collect())
+}
+
+/// The description of the package with the version of this program, which stands in `Cargo.toml` and nowhere else.
+fn versioned(package: &str) -> String {
+    let version = format!("{{\n  \"version\": \"{}\",", env!("CARGO_PKG_VERSION"));
+    package.replacen('{', &version, 1)
 }
 
 /// This program, as the plugin will start it.
@@ -195,8 +207,13 @@ mod tests {
 
     #[test]
     fn the_package_says_what_it_is_and_runs_nothing_when_it_is_installed() {
-        let package = FILES.iter().find(|(name, _)| *name == "package.json");
-        let package: serde_json::Value = serde_json::from_str(package.unwrap().1).unwrap();
+        let (_, text) = FILES.iter().find(|(name, _)| *name == PACKAGE).unwrap();
+        let plain: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert!(
+            plain["version"].is_null(),
+            "the version stands in Cargo.toml"
+        );
+        let package: serde_json::Value = serde_json::from_str(&versioned(text)).unwrap();
         assert_eq!(package["name"], NAME);
         assert_eq!(package["version"], env!("CARGO_PKG_VERSION"));
         for (_, file) in package["exports"].as_object().unwrap() {

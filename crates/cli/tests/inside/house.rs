@@ -55,9 +55,13 @@ impl House {
     fn install(&self) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugin");
         fs::create_dir_all(self.plugin()).unwrap();
-        for name in ["server.js", "talk.js", "tui.js", "package.json"] {
+        for name in ["server.js", "talk.js", "tui.js"] {
             fs::copy(from.join(name), self.plugin().join(name)).unwrap();
         }
+        let package = fs::read_to_string(from.join("package.json")).unwrap();
+        let version = format!("{{\n  \"version\": \"{}\",", env!("CARGO_PKG_VERSION"));
+        let package = package.replacen('{', &version, 1);
+        fs::write(self.plugin().join("package.json"), package).unwrap();
         let mut config = opencode::config(&self.model.url());
         let file = |name: &str| format!("file://{}", self.plugin().join(name).display());
         config["plugin"] = json!([file("server.js")]);
