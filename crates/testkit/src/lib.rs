@@ -3,6 +3,12 @@
 pub mod model;
 pub mod opencode;
 pub mod persona;
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a terminal that cannot be had is a failed test"
+)]
+pub mod terminal;
 #[cfg(target_os = "linux")]
 pub mod user;
 #[expect(

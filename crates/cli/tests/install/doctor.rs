@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 use testkit::opencode;
+use testkit::terminal::Terminal;
 
 /// The programs of a user: those named, and nothing else that the machine has.
 fn programs(home: &Home, names: &[&str]) -> PathBuf {
@@ -169,6 +170,39 @@ fn nobody_is_there_to_be_asked_so_nothing_is_mended() {
     ran.ends(1, &["build folder", "--even-here"]);
     assert_eq!(home.configuration(), before);
     assert!(!home.state().exists());
+}
+
+#[test]
+fn somebody_at_the_terminal_is_asked_before_each_repair() {
+    let home = Home::new().with("opencode.json", "{}");
+    let before = home.configuration();
+    let asked = |answer: &str| {
+        let doctor = command(&home, &["git"], &["--fix", "--even-here"]);
+        let mut terminal = Terminal::start(&doctor);
+        terminal.sees("install the plugin into OpenCode? [y/N]");
+        // Whatever else is asked is answered with no.
+        terminal.types(&format!("{answer}\nno\nno\n"));
+        let code = terminal.ends();
+        (code, terminal)
+    };
+    for no in ["n", "", "yes please"] {
+        assert_eq!(asked(no).0, Some(1));
+        assert_eq!(home.configuration(), before, "{no:?}");
+        assert!(!home.state().exists());
+    }
+    let (_, mut terminal) = asked("y");
+    terminal.sees("done: install the plugin");
+    assert!(home.text("opencode.json").contains(&home.entry()));
+}
+
+#[test]
+fn without_a_login_it_says_what_to_type() {
+    let home = Home::new();
+    // What this machine's user is logged in to, and the provider that needs none, are no user's of this test.
+    home.write("opencode.json", "{\"enabled_providers\": []}");
+    let told = Told::new(&ran(&mut command(&home, &["git", "opencode"], &["--json"])));
+    told.finds("model", "broken", "opencode auth login");
+    assert_eq!(told.code, Some(1));
 }
 
 #[test]
