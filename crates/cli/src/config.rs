@@ -351,7 +351,7 @@ impl Config {
 
     /// What agents ask for that is answered beforehand.
     pub(crate) fn rules(&self) -> Vec<Rule> {
-        self.rules.clone()
+        rules::trimmed(&self.rules)
     }
 
     /// Where the service log is kept, if it was said.

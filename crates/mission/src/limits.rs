@@ -259,8 +259,11 @@ pub const IDLE_STEPS: u32 = 40;
 /// So many steps of looking around count as progress before the first edit. Large repositories are read for long, and
 /// then something is written.
 pub const LOOKS: u32 = 150;
-/// The longest text of what an agent asks for, in characters, that is known to be whole: hosts cut it there.
-pub const ASKED_CHARS: usize = 500;
+/// The longest text of what an agent asks for, in characters, that is known to be whole: hosts cut it there. Longer ones are
+/// whole scripts, which nobody reads in a question and no rule reads either.
+pub const ASKED_CHARS: usize = 4_000;
+/// As much of it is shown to a person, in characters: six lines of a terminal.
+pub const SHOWN_CHARS: usize = 500;
 /// The most rules of an inbox. All of them stand in a mission's first event, and every question is held against each.
 pub const RULES: usize = 64;
 /// The longest kind or pattern of one, in bytes: as long as a path may be that is told.

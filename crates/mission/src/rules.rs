@@ -74,10 +74,38 @@ fn named<'a>(kind: &str, text: &'a str) -> &'a str {
 
 /// What begins or ends a command inside a line of shell, or writes into a file.
 const JOINTS: [char; 11] = [';', '&', '|', '\n', '`', '$', '(', ')', '<', '>', '{'];
+/// What a command may stand between that a shell is given as a text.
+const QUOTES: [char; 2] = ['"', '\''];
+
+/// What may stand before a command and leaves it the same: words of the shell, and programs that start another.
+const BEFORE: [&str; 20] = [
+    "!", "if", "then", "elif", "else", "while", "until", "do", "time", "exec", "eval", "command",
+    "builtin", "env", "nice", "nohup", "sudo", "setsid", "xargs", "timeout",
+];
+
+/// A command without what stands before it, and with one space where there are several.
+fn bare(part: &str) -> String {
+    let mut words = part.split_whitespace().peekable();
+    let before = |word: &&str| {
+        let name = word.split_once('=').map(|(name, _)| name);
+        let sets = name.is_some_and(|name| {
+            !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        });
+        // What follows such a program may be told how to begin with: `nice -n 5`, `timeout 10`.
+        let told = word.starts_with('-') || word.chars().all(|c| c.is_ascii_digit() || c == '.');
+        sets || told || BEFORE.contains(word)
+    };
+    while words.next_if(before).is_some() {}
+    words.collect::<Vec<&str>>().join(" ")
+}
 
 impl Rule {
-    fn fits(&self, kind: &str, text: &str) -> bool {
-        if kind == QUESTION || !fits(&self.kind, kind) {
+    fn is_about(&self, kind: &str) -> bool {
+        kind != QUESTION && fits(&self.kind, kind)
+    }
+
+    fn fits(&self, kind: &str, text: &str, whole: bool) -> bool {
+        if !self.is_about(kind) {
             return false;
         }
         let what = named(kind, text).trim();
@@ -94,31 +122,59 @@ impl Rule {
             Action::Allow => {
                 let nested = |c: char| "`$()<>{\n".contains(c);
                 let unread = kind == SHELL && what.contains(nested);
-                let whole = text.chars().count() < limits::ASKED_CHARS;
                 whole && !unread && each.all(|part| fits(&self.pattern, part))
             }
             Action::Ask | Action::Deny => {
-                fits(&self.pattern, what) || each.any(|part| fits(&self.pattern, part))
+                let names = |part: &str| fits(&self.pattern, part);
+                let mut inside = each.flat_map(|part| {
+                    let quoted = part.split(QUOTES).map(bare);
+                    quoted.chain([(*part).to_owned(), bare(part)])
+                });
+                names(what) || inside.any(|part| names(&part))
             }
         }
     }
 }
 
-/// The rule that answers, with its number from 1.
-pub fn ruled<'a>(rules: &'a [Rule], kind: &str, text: &str) -> Option<(usize, &'a Rule)> {
-    let fit = (1..).zip(rules).filter(|(_, rule)| rule.fits(kind, text));
+/// The answer of the rules, and the number, from 1, of the one that gives it. Behind what was cut off may stand what a rule
+/// denies or has a person asked about, so that such a text is asked about wherever there is such a rule.
+pub fn ruled(rules: &[Rule], kind: &str, text: &str, whole: bool) -> Option<(usize, Action)> {
+    let unseen = |rule: &Rule| !whole && rule.action > Action::Allow && rule.is_about(kind);
+    let answers = (1..).zip(rules).filter_map(|(n, rule)| {
+        if rule.fits(kind, text, whole) {
+            return Some((n, rule.action));
+        }
+        unseen(rule).then_some((n, Action::Ask))
+    });
     // Of several that answer the same the first is named.
-    fit.reduce(|best, next| match next.1.action > best.1.action {
+    answers.reduce(|best, next| match next.1 > best.1 {
         true => next,
         false => best,
     })
 }
 
+/// What a person is shown of what an agent asks for; how much more there is, is said.
+pub(crate) fn shown(text: &str) -> String {
+    let more = text.chars().count().saturating_sub(limits::SHOWN_CHARS);
+    if more == 0 {
+        return text.to_owned();
+    }
+    let shown: String = text.chars().take(limits::SHOWN_CHARS).collect();
+    format!("{shown}… and {more} more characters that are not shown")
+}
+
 impl Mission {
-    /// The rule that answers what an agent asks for.
-    pub(crate) fn ruled(&self, kind: &str, text: &str) -> Option<(usize, &Rule)> {
-        let ruled = ruled(&self.terms.rules, kind, text);
-        ruled.filter(|(_, rule)| !(planted!("deny_rule_ignored") && rule.action == Action::Deny))
+    /// The answer of the rules to what an agent asks for, and the number of the one that gives it. Of what is noted in a
+    /// question only the beginning is known if it is `shown`.
+    pub(crate) fn ruled(&self, kind: &str, text: &str, shown: bool) -> Option<(usize, Action)> {
+        let most = if shown {
+            limits::SHOWN_CHARS
+        } else {
+            limits::ASKED_CHARS - 1
+        };
+        let whole = text.chars().count() <= most;
+        let ruled = ruled(&self.terms.rules, kind, text, whole);
+        ruled.filter(|(_, action)| !(planted!("deny_rule_ignored") && *action == Action::Deny))
     }
 
     /// Whether a rule keeps something of a kind from being allowed as a whole: then each is asked for.
@@ -182,22 +238,26 @@ mod tests {
             rule(Action::Deny, "*", "*--force*"),
         ];
         for _ in 0..3 {
-            let of = |text: &str| ruled(&rules, "bash", text).map(|(_, rule)| rule.action);
+            let of = |text: &str| ruled(&rules, "bash", text, true).map(|(_, action)| action);
             assert_eq!(of("run: git status"), Some(Action::Allow));
             assert_eq!(of("run: git push origin"), Some(Action::Ask));
             assert_eq!(of("run: git push --force"), Some(Action::Deny));
             assert_eq!(of("run: make"), None);
             rules.rotate_left(1);
         }
-        let (n, _) = ruled(&rules, "bash", "run: git push --force").unwrap();
+        let (n, _) = ruled(&rules, "bash", "run: git push --force", true).unwrap();
         assert_eq!(n, 3);
-        assert_eq!(ruled(&rules, QUESTION, "--force?"), None, "no permission");
+        assert_eq!(
+            ruled(&rules, QUESTION, "--force?", true),
+            None,
+            "no permission"
+        );
     }
 
     #[test]
     fn nothing_is_allowed_along_with_what_is_and_nothing_is_hidden_from_what_denies() {
         let allow = [rule(Action::Allow, "bash", "git *")];
-        let may = |text: &str| ruled(&allow, "bash", text).is_some();
+        let may = |text: &str| ruled(&allow, "bash", text, true).is_some();
         assert!(may("run: git status && git diff | git x"));
         for text in [
             "run: git status; rm -rf x",
@@ -209,28 +269,66 @@ mod tests {
         ] {
             assert!(!may(text), "{text}");
         }
-        assert!(
-            !may(&format!("run: git {}", "x".repeat(limits::ASKED_CHARS))),
-            "cut off"
-        );
+        assert_eq!(ruled(&allow, "bash", "run: git xx", false), None, "cut off");
         let deny = [rule(Action::Deny, "bash", "git push *")];
         for text in [
             "run: git push",
             "run: cd x && git push -f",
             "run: (git push)",
             "run: x;git push a",
+            "run: if true; then git push; fi",
+            "run: for x in a b; do git  push $x; done",
+            "run: A=1 B=2 git push",
+            "run: sudo -n nice -n 5 git push",
+            "run: ! git\tpush",
+            "run: sh -c 'git push'",
+            "run: { git push; }",
         ] {
-            assert!(ruled(&deny, "bash", text).is_some(), "{text}");
+            assert!(ruled(&deny, "bash", text, true).is_some(), "{text}");
+        }
+        for text in [
+            "run: git pull",
+            "run: echo a=git push",
+            "run: git stash push",
+        ] {
+            assert!(ruled(&deny, "bash", text, true).is_none(), "{text}");
         }
         let edit = [
             rule(Action::Allow, "edit", "src/*"),
             rule(Action::Deny, "edit", "*.lock"),
         ];
-        let of = |text: &str| ruled(&edit, "edit", text).map(|(_, rule)| rule.action);
+        let of = |text: &str| ruled(&edit, "edit", text, true).map(|(_, action)| action);
         assert_eq!(of("edit: src/a, src/b"), Some(Action::Allow));
         assert_eq!(of("edit: src/a, /etc/passwd"), None);
         assert_eq!(of("edit: src/a, Cargo.lock"), Some(Action::Deny));
         let all = [rule(Action::Allow, "bash", "*")];
-        assert!(ruled(&all, "bash", "run: a; b > c").is_some(), "all is all");
+        assert!(
+            ruled(&all, "bash", "run: a; b > c", true).is_some(),
+            "all is all"
+        );
+    }
+
+    #[test]
+    fn what_may_stand_behind_what_was_cut_off_is_asked_about() {
+        let long = format!("run: cat <<E\n{}", "x\n".repeat(9));
+        let mut rules = vec![rule(Action::Allow, "bash", "*")];
+        let of = |rules: &[Rule], whole| ruled(rules, "bash", &long, whole);
+        assert_eq!(of(&rules, false), Some((1, Action::Allow)), "all is all");
+        for (action, cut) in [(Action::Deny, Action::Ask), (Action::Ask, Action::Ask)] {
+            rules.push(rule(action, "bash", "git push *"));
+            assert_eq!(of(&rules, true), Some((1, Action::Allow)));
+            assert_eq!(of(&rules, false), Some((2, cut)));
+            rules.pop();
+        }
+        rules.push(rule(Action::Deny, "edit", "*"));
+        assert_eq!(of(&rules, false), Some((1, Action::Allow)), "another kind");
+    }
+
+    #[test]
+    fn who_is_asked_sees_how_much_is_not_shown() {
+        let short = "x".repeat(limits::SHOWN_CHARS);
+        assert_eq!(shown(&short), short);
+        let long = format!("{short}yz");
+        assert!(shown(&long).ends_with("x… and 2 more characters that are not shown"));
     }
 }

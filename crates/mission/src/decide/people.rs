@@ -1,7 +1,7 @@
 //! What people and policies say: questions and their answers, the TODO, going on, delivery.
 
 use super::*;
-use crate::rules::Action;
+use crate::rules::{self, Action};
 
 impl Mission {
     pub(super) fn question(
@@ -26,7 +26,7 @@ impl Mission {
             kind: cut(&kind),
         };
         let deadline = now + limits::PERMISSION;
-        let shown = cut(&text);
+        let shown = cut(&rules::shown(&text));
         let choices = choices.iter().take(limits::FINDINGS);
         let choices = choices
             .map(|choice| cut_to(choice.trim(), limits::PATH_BYTES))
@@ -41,13 +41,9 @@ impl Mission {
         }];
         let full = self.questions.len() >= limits::OPEN_QUESTIONS;
         let policy = || "policy".to_owned();
-        let by_policy = match self.ruled(&kind, &text) {
-            Some((n, rule)) if rule.action == Action::Deny => {
-                Some((permit::DENY, format!("policy: rule {n}")))
-            }
-            Some((n, rule)) if rule.action == Action::Allow => {
-                Some((permit::ONCE, format!("policy: rule {n}")))
-            }
+        let by_policy = match self.ruled(&kind, &text, false) {
+            Some((n, Action::Deny)) => Some((permit::DENY, format!("policy: rule {n}"))),
+            Some((n, Action::Allow)) => Some((permit::ONCE, format!("policy: rule {n}"))),
             Some(_) => full.then(|| (permit::DENY, policy())),
             None if self.allowed_since(&kind, epoch) => Some((permit::ONCE, policy())),
             None => full.then(|| (permit::DENY, policy())),
@@ -177,7 +173,7 @@ impl Mission {
     fn allow_others(&self, id: QuestionId, kind: &str, by: &str) -> Vec<Event> {
         let waits = |(other, question): (&QuestionId, &Question)| {
             let same = matches!(&question.about, About::Permission { kind: of, .. } if of == kind);
-            let kept = self.ruled(kind, &question.text).is_some();
+            let kept = self.ruled(kind, &question.text, true).is_some();
             (same && *other != id && !kept).then_some(*other)
         };
         let others = self.questions.iter().filter_map(waits);
