@@ -130,11 +130,7 @@ impl Mission {
             }];
         }
         if let Some((id, question)) = self.questions.first_key_value() {
-            let answered = crate::question::Answered {
-                text: question.default.clone(),
-                by: "withdrawn".into(),
-            };
-            return vec![Event::QuestionClosed { id: *id, answered }];
+            return vec![question.withdrawn(*id)];
         }
         match &self.landing {
             // The line may be moving this very moment; a landing that is green is waited for.

@@ -1,5 +1,6 @@
 //! The inbox: everything that a person or a policy decides.
 
+use crate::event::Event;
 use crate::ids::{AttemptId, Epoch, TaskId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,4 +94,13 @@ pub struct Question {
     pub default: String,
     /// When that is.
     pub deadline: crate::time::Timestamp,
+}
+
+impl Question {
+    /// It no longer matters, and takes its default.
+    pub(crate) fn withdrawn(&self, id: QuestionId) -> Event {
+        let (text, by) = (self.default.clone(), "withdrawn".to_owned());
+        let answered = Answered { text, by };
+        Event::QuestionClosed { id, answered }
+    }
 }

@@ -1,5 +1,6 @@
 //! Lets an agent carry a turn out: a workspace that is checked first, the order, and what the workspace holds after.
 
+mod meter;
 mod note;
 mod place;
 mod steps;

@@ -153,18 +153,12 @@ impl Mission {
         let lane = self.tasks[&id].lane;
         // The first of the plan becomes the newest of its lane, which is taken first.
         for next in self.tasks[&id].needed_by.clone().into_iter().rev() {
-            if let State::Waiting { left } = self.tasks[&next].state {
-                let left = left.saturating_sub(1);
-                let early = planted!("dependency_counted_before_landing");
+            if matches!(self.tasks[&next].state, State::Waiting { .. }) {
                 self.task_mut(next).home = lane;
-                self.set_state(
-                    next,
-                    if left == 0 || early {
-                        State::Ready
-                    } else {
-                        State::Waiting { left }
-                    },
-                );
+                match planted!("dependency_counted_before_landing") {
+                    true => self.set_state(next, State::Ready),
+                    false => self.waits_or_is_ready(next),
+                }
             }
         }
     }

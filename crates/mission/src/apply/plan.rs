@@ -34,14 +34,23 @@ impl Mission {
         }
         self.reckon_paths();
         self.fan_out();
-        if self.wants_word {
-            self.reckon_forecast();
-        }
         for task in tasks {
             self.waits_or_is_ready(task.id);
         }
         self.forget_what_was_said_of_others();
-        if self.phase == Phase::Approving {
+        self.is_another_plan();
+    }
+
+    /// What a person was asked about the plan was withdrawn, if they were: whether it needs their word is reckoned anew.
+    pub(super) fn is_another_plan(&mut self) {
+        if self.wants_word {
+            self.reckon_forecast();
+        }
+        let asked = self
+            .questions
+            .values()
+            .any(|asked| asked.about == About::Plan);
+        if self.phase == Phase::Approving && !asked {
             self.phase = Phase::Running;
         }
     }

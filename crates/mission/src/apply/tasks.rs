@@ -44,11 +44,14 @@ impl Mission {
                     self.tasks[&next].state,
                     State::Waiting { .. } | State::Ready
                 );
-                if waits && self.tasks[&next].n == 0 {
+                let task = &self.tasks[&next];
+                let unbegun = task.n == 0 || task.again == Some(task.n);
+                if waits && unbegun {
                     self.waits_or_is_ready(next);
                 }
             }
         }
+        self.is_another_plan();
     }
 
     pub(super) fn task_skipped(&mut self, at: Timestamp, id: TaskId, why: String, without: bool) {
@@ -65,6 +68,7 @@ impl Mission {
         if without {
             self.needed_no_more(id);
         }
+        self.is_another_plan();
     }
 
     /// Those that waited for a task wait for one less.

@@ -32,24 +32,27 @@ impl Mission {
         if after.tasks.is_empty() && after.dropped.is_empty() {
             return done(Vec::new());
         }
-        // Whoever is asked whether the plan is to be carried out is asked about this one.
-        let asked = |(id, question): (&QuestionId, &Question)| {
-            (question.about == About::Plan).then(|| Event::QuestionClosed {
-                id: *id,
-                answered: Answered {
-                    text: question.default.clone(),
-                    by: "withdrawn".to_owned(),
-                },
-            })
-        };
-        let mut events: Vec<Event> = self.questions.iter().filter_map(asked).collect();
-        events.push(Event::PlanEdited {
+        done(self.of_another_plan(vec![Event::PlanEdited {
             version: now + 1,
             tasks: after.tasks,
             dropped: after.dropped,
             by,
+        }]))
+    }
+
+    /// Whoever is asked whether the plan is to be carried out is asked about the one that it becomes.
+    pub(super) fn of_another_plan(&self, events: Vec<Event>) -> Vec<Event> {
+        let changes = events.iter().any(|event| {
+            matches!(
+                event,
+                Event::PlanEdited { .. } | Event::TaskSkipped { .. } | Event::TaskRetried { .. }
+            )
         });
-        done(events)
+        let mut all = self.questions.iter();
+        let asked = all.find(|(_, question)| question.about == About::Plan);
+        let withdrawn = asked.filter(|_| changes);
+        let withdrawn = withdrawn.map(|(id, question)| question.withdrawn(*id));
+        withdrawn.into_iter().chain(events).collect()
     }
 
     /// Whether the plan is as somebody wants it already.

@@ -43,7 +43,7 @@ impl Mission {
         if !unbegun || planted!("retry_done_twice") {
             events.push(Event::TaskRetried { task: id, by });
         }
-        done(events)
+        done(self.of_another_plan(events))
     }
 
     pub(super) fn decide_skip(
@@ -99,7 +99,7 @@ impl Mission {
                 by: by.clone(),
             }));
         }
-        done(events)
+        done(self.of_another_plan(events))
     }
 
     pub(super) fn decide_prioritise(&self, id: TaskId, priority: Priority, by: String) -> Decided {
@@ -172,11 +172,7 @@ impl Mission {
                 }
             }
             State::Asking { question: id } => match self.questions.get(&id) {
-                Some(question) => {
-                    let (text, by) = (question.default.clone(), "withdrawn".to_owned());
-                    let answered = Answered { text, by };
-                    vec![Event::QuestionClosed { id, answered }]
-                }
+                Some(question) => vec![question.withdrawn(id)],
                 None => Vec::new(),
             },
             _ => Vec::new(),

@@ -2,9 +2,11 @@
 
 use crate::resume::resume;
 use crate::teller::{Story, task, used};
+use mission::ids::TaskId;
 use mission::input::Input;
 use mission::mission::State;
 use mission::seal::Outcome;
+use mission::steering::Dependents;
 use mission::terms::Terms;
 use mission::turn::{Answer, Usage, Verdict};
 
@@ -307,6 +309,57 @@ fn a_plan_that_is_forecast_to_use_more_than_is_left_waits_for_a_word() {
     };
     let story = Story::planned(terms, vec![task("a", &[]), task("b", &[])]);
     assert!(story.mission.questions().next().is_none());
+}
+
+#[test]
+fn who_leaves_tasks_of_a_dear_plan_out_is_asked_about_what_is_left_of_it() {
+    let skip = |task: u32| Input::Skip {
+        task: TaskId(task),
+        why: "not now".into(),
+        dependents: Dependents::Ask,
+        by: "me".into(),
+    };
+    let terms = Terms {
+        ask_above: Some(500_000),
+        ..Terms::default()
+    };
+    let tasks = || {
+        vec![
+            task("a", &[]),
+            task("b", &[]),
+            task("c", &[]),
+            task("d", &[]),
+        ]
+    };
+    let mut story = Story::planned(terms, tasks());
+    let asked = |story: &Story| {
+        let all: Vec<String> = story
+            .mission
+            .questions()
+            .map(|(_, q)| q.text.clone())
+            .collect();
+        assert!(all.len() < 2, "{all:?}");
+        all.into_iter().next()
+    };
+    assert!(asked(&story).unwrap().contains("about 960000 tokens"));
+    story.tell(skip(1));
+    assert!(asked(&story).unwrap().contains("about 720000 tokens"));
+    assert!(story.worked().is_empty());
+    // Said twice it changes nothing, and the question stays.
+    story.tell(skip(1));
+    assert!(asked(&story).is_some());
+    story.tell(skip(2));
+    assert_eq!(asked(&story), None, "what is left is not dear");
+    assert_eq!(story.worked().len(), 2);
+    // Where each plan is to be approved, the smaller one is asked about as well.
+    let terms = Terms {
+        approve: true,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, tasks());
+    story.tell(skip(1));
+    assert!(asked(&story).is_some());
+    assert!(story.worked().is_empty());
 }
 
 #[test]

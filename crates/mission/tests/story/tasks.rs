@@ -274,6 +274,26 @@ fn a_skipped_task_is_wanted_again_and_those_that_have_not_begun_wait_for_it() {
 }
 
 #[test]
+fn a_task_that_begins_anew_waits_for_all_that_is_wanted_again() {
+    let tasks = vec![task("x", &[]), task("y", &[]), task("d", &["x", "y"])];
+    let mut story = Story::planned(terms(3, 3), tasks);
+    for id in [1, 2] {
+        story.tell(skip(id, Dependents::Run));
+    }
+    assert_eq!(story.worked(), ["T1.1", "T2.1", "T3.1"]);
+    story.tell(retry(2, ""));
+    story.tell(retry(3, ""));
+    assert_eq!(story.state(3), &State::Waiting { left: 1 });
+    story.tell(retry(1, ""));
+    assert_eq!(story.state(3), &State::Waiting { left: 2 });
+    story.hand_in("T2.2");
+    story.gates(|_, _| false);
+    story.land();
+    assert_eq!(story.state(2), &State::Landed);
+    assert_eq!(story.state(3), &State::Waiting { left: 1 });
+}
+
+#[test]
 fn a_task_that_failed_can_be_left_out_for_those_that_wait_for_it() {
     let tasks = vec![task("a", &[]), task("b", &["a"]), task("c", &[])];
     let mut story = Story::planned(terms(1, 1), tasks);

@@ -1,5 +1,6 @@
 //! What an agent tells while it carries a turn out, on its way to the loop.
 
+use super::meter::Meter;
 use super::steps::Steps;
 use crate::dispatcher::Message;
 use crate::perform::Nudges;
@@ -14,7 +15,7 @@ use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::turn::{Outcome, Usage};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The engine's side of a turn.
@@ -29,6 +30,7 @@ pub(super) struct Wire {
     providers: Arc<Providers>,
     held: AtomicBool,
     used: Mutex<Usage>,
+    meter: Mutex<Meter>,
 }
 
 impl Wire {
@@ -49,6 +51,7 @@ impl Wire {
             providers,
             held: AtomicBool::new(false),
             used: Mutex::new(Usage::NOTHING),
+            meter: Mutex::new(Meter::new()),
         }
     }
 
@@ -71,6 +74,10 @@ impl Wire {
         self.inbox.try_send(Message::Input(input, None)).ok();
     }
 
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the turn was not begun, and the loop has been told why.
     pub(super) fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
@@ -90,9 +97,9 @@ impl Watcher for Wire {
             *self.used.lock().unwrap_or_else(PoisonError::into_inner) = *usage;
         }
         if let Sign::Used(usage) = &sign
-            && usage.tokens().is_some()
+            && let Some(usage) = self.meter().reads(*usage)
         {
-            let (epoch, usage) = (self.epoch, *usage);
+            let epoch = self.epoch;
             let input = Input::TurnUsed { epoch, usage };
             self.inbox.try_send(Message::Input(input, None)).ok();
         }
