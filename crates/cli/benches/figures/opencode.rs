@@ -17,11 +17,16 @@ use testkit::persona::{Crew, Job, Role};
 use testkit::user::{User, git};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::Notify;
 
 /// Sessions at once.
 const SLOTS: usize = 8;
 /// Requests that a Worker makes for a task: it writes its file, and it reports.
 const STEPS: u32 = 2;
+/// How long a mission may take to ask its Planner.
+const PLANS: Duration = Duration::from_secs(60);
+/// Sessions that a server has had before it is measured.
+const WARM: usize = 2;
 /// Ticks of the kernel's clock in a second, by which it counts a process's time.
 const TICKS: u64 = 100;
 
@@ -29,18 +34,19 @@ const TICKS: u64 = 100;
 pub(super) async fn beside_raw_sessions() {
     for (tasks, model_time) in [(8, Duration::from_secs(2)), (24, Duration::from_secs(1))] {
         let words = ["--workers", "8", "--reviews", "0", "--yes"];
-        let (mission, prompts) = mission(tasks, model_time, &words).await;
-        let raw = raw(prompts, tasks, model_time).await;
+        // What Workers are told is the same in every mission; from this one it is known before the next one plans.
+        let (_, prompts) = mission(tasks, Duration::ZERO, &words).await;
+        let (mission, raw) = beside(tasks, model_time, &words, prompts).await;
         let what = format!("{tasks} tasks of {model_time:?} of the model at {SLOTS} slots");
         let ratio = mission.work.as_secs_f64() / raw.work.as_secs_f64();
         line(
             &what,
             format!("{ratio:.2} of {:.1?}", raw.work),
-            "≤ 1.5 of the same prompts in raw sessions",
+            "≤ 1.5 of the same prompts in raw sessions of the same server",
             ratio <= 1.5,
         );
         told(
-            "  the host's CPU, mission and raw",
+            "  the host's CPU, mission (its start included) and raw",
             format!("{:.1} s, {:.1} s", mission.host, raw.host),
         );
         told(
@@ -57,10 +63,10 @@ pub(super) async fn beside_raw_sessions() {
             "  a Worker's first request",
             format!("{} bytes", mission.bytes),
         );
-        let sent = |side: &Side| side.log.iter().map(|asked| asked.bytes).sum::<usize>();
+        let sent: usize = mission.log.iter().map(|asked| asked.bytes).sum();
         told(
-            "  what the model is sent, mission (planning included) and raw",
-            format!("{} kB, {} kB", sent(&mission) / 1000, sent(&raw) / 1000),
+            "  what the model is sent, planning included",
+            format!("{} kB", sent / 1000),
         );
         let beyond = mission.report.saturating_sub(raw.report);
         line(
@@ -105,12 +111,23 @@ fn crew(tasks: usize) -> Crew {
     Crew::new("Add some words.", jobs.collect())
 }
 
+/// A Planner that is answered when it may be.
+#[derive(Clone, Default)]
+struct Plan {
+    asked: Arc<Notify>,
+    may: Gate,
+}
+
 /// A model that does what the crew does, and thinks for a while before each step of a task.
-async fn model(tasks: usize, model_time: Duration, last: LastAnswer) -> Model {
+async fn model(tasks: usize, model_time: Duration, last: LastAnswer, plan: Plan) -> Model {
     let clock = Clock::new();
     let crew = crew(tasks);
     let step = model_time / STEPS;
     Model::start(move |request| {
+        if Role::of(request) == Role::Planner {
+            plan.asked.notify_one();
+            return crew.answer(request).after(&plan.may);
+        }
         // In a plain session a task is OpenCode's own agent's; a Reviewer reads of one and does not carry it out.
         let works = matches!(Role::of(request), Role::Worker | Role::Host);
         if !works || request.tools.is_empty() || crew.job(request).is_none() {
@@ -149,19 +166,92 @@ pub(super) async fn mission(
     model_time: Duration,
     words: &[&str],
 ) -> (Side, Vec<Prompt>) {
-    let answered = LastAnswer::default();
-    let model = model(tasks, model_time, answered.clone()).await;
+    let (side, ()) = carried_out(tasks, model_time, words, async |_| ()).await;
+    let crew = crew(tasks);
+    let told = side
+        .log
+        .iter()
+        .filter(|request| Role::of(request) == Role::Worker && request.step() == 0);
+    let prompts: Vec<Prompt> = told.map(|request| Prompt::of(request, &crew)).collect();
+    assert_eq!(prompts.len(), tasks, "each Worker was told once");
+    (side, prompts)
+}
+
+/// A mission and the same prompts in raw sessions of the server that it has started, before its Planner is answered.
+async fn beside(
+    tasks: usize,
+    model_time: Duration,
+    words: &[&str],
+    prompts: Vec<Prompt>,
+) -> (Side, Side) {
+    let (mut mission, (raw, asked)) = carried_out(tasks, model_time, words, async |setting| {
+        let (pid, server) = Server::of(&setting.user);
+        let cpu = || seconds(Path::new(&format!("/proc/{pid}"))).unwrap_or(0.0);
+        let (before, host) = (setting.model.log().len(), cpu());
+        let mut raw = plain(
+            &server,
+            setting.user.home(),
+            prompts,
+            &setting.answered,
+            &setting.model,
+        )
+        .await;
+        raw.host = cpu() - host;
+        (raw, before..setting.model.log().len())
+    })
+    .await;
+    mission.host -= raw.host;
+    mission.extra -= asked.len();
+    mission.log.drain(asked);
+    (mission, raw)
+}
+
+/// Where a mission is carried out.
+struct Setting {
+    model: Model,
+    user: User,
+    answered: LastAnswer,
+}
+
+/// Carries a mission out, and does something else before its Planner is answered.
+async fn carried_out<T>(
+    tasks: usize,
+    model_time: Duration,
+    words: &[&str],
+    meanwhile: impl AsyncFnOnce(&Setting) -> T,
+) -> (Side, T) {
+    let (answered, plan) = (LastAnswer::default(), Plan::default());
+    let model = model(tasks, model_time, answered.clone(), plan.clone()).await;
     let program = env!("CARGO_BIN_EXE_orchestrator");
     let user = User::new(program, &model.url(), &[("base.txt", "base\n")]);
+    let setting = Setting {
+        model,
+        user,
+        answered,
+    };
     let times = Times::default();
-    let watched = times.watch(user.processes_of());
+    let watched = times.watch(setting.user.processes_of());
     let task = ["task", "Add some words", "--allow", "shell", "--json"];
-    let ran = user.run(&[&task[..], words].concat()).await;
-    let ended = Instant::now();
+    let run = async {
+        let ran = setting.user.run(&[&task[..], words].concat()).await;
+        (ran, Instant::now())
+    };
+    let before = async {
+        let asked = tokio::time::timeout(PLANS, plan.asked.notified()).await;
+        asked.expect("the Planner is asked");
+        let made = meanwhile(&setting).await;
+        plan.may.open();
+        made
+    };
+    let ((ran, ended), made) = tokio::join!(run, before);
     watched.abort();
     assert_eq!(ran.code, Some(0), "{}", ran.said);
-    let events: Vec<Recorded> = ran
-        .said
+    (side(&ran.said, ended, &setting, &times, tasks), made)
+}
+
+/// What a mission took, by its events and by what its model was asked.
+fn side(said: &str, ended: Instant, setting: &Setting, times: &Times, tasks: usize) -> Side {
+    let events: Vec<Recorded> = said
         .lines()
         .filter_map(|text| serde_json::from_str(text).ok())
         .collect();
@@ -175,7 +265,11 @@ pub(super) async fn mission(
     );
     let (first, last) = (starts[0], ends[ends.len() - 1]);
     let done = at(&events, |event| matches!(event, Event::Delivered { .. }))[0];
-    let (answered_at, answered) = answered.lock().unwrap().expect("a Worker was answered");
+    let (answered_at, answered) = setting
+        .answered
+        .lock()
+        .unwrap()
+        .expect("a Worker was answered");
     let checks: u64 = events
         .iter()
         .filter(|recorded| recorded.at >= last)
@@ -184,26 +278,21 @@ pub(super) async fn mission(
             _ => None,
         })
         .sum();
-    let log = model.log();
-    let of = |request: &&Request| Role::of(request) == Role::Worker;
-    let crew = crew(tasks);
-    let told = log.iter().filter(of).filter(|request| request.step() == 0);
-    let prompts: Vec<Prompt> = told.map(|request| Prompt::of(request, &crew)).collect();
-    assert_eq!(prompts.len(), tasks, "each Worker was told once");
-    let side = Side {
+    let log = setting.model.log();
+    let works = |request: &&Request| Role::of(request) == Role::Worker;
+    Side {
         work: length(last.since(first)),
         host: times.of("opencode"),
         engine: times.of("orchestrator"),
         // A Worker's repeated request is one beyond the tasks' own, too.
         extra: log.len() - tasks * STEPS as usize,
-        bytes: log.iter().find(of).expect("a Worker asked").bytes,
+        bytes: log.iter().find(works).expect("a Worker asked").bytes,
         log,
         report: length(Millis(done.since(answered_at).0.saturating_sub(checks))),
         end: ended
             .duration_since(answered)
             .saturating_sub(length(Millis(checks))),
-    };
-    (side, prompts)
+    }
 }
 
 fn is_work(turn: &Turn) -> bool {
@@ -235,12 +324,27 @@ impl Prompt {
     }
 }
 
-/// The same prompts, each in a session of its own, in folders like the Workers', once the server stands. Their `report` is
-/// from the model's last answer to the end of the last session: several end at once there as well.
+/// The same prompts in raw sessions of a plain OpenCode.
 pub(super) async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration) -> Side {
-    let answered = LastAnswer::default();
-    let model = model(tasks, model_time, answered.clone()).await;
+    let (answered, plan) = (LastAnswer::default(), Plan::default());
+    let model = model(tasks, model_time, answered.clone(), plan).await;
     let home = Home::new(&model.url());
+    let (mut process, url) = serve(&home).await;
+    let password = None;
+    let side = plain(&Server { url, password }, &home, prompts, &answered, &model).await;
+    process.kill().await.unwrap();
+    side
+}
+
+/// The same prompts, each in a session of its own, in folders like the Workers', once the server is warm. Their `report` is
+/// from the model's last answer to the end of the last session: several end at once there as well.
+async fn plain(
+    server: &Server,
+    home: &Home,
+    prompts: Vec<Prompt>,
+    answered: &LastAnswer,
+    model: &Model,
+) -> Side {
     let folders: Vec<PathBuf> = (0..SLOTS)
         .map(|n| {
             let folder = home.workspace(&format!("slot{n}"));
@@ -252,28 +356,84 @@ pub(super) async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration
             folder
         })
         .collect();
-    let (mut server, url) = serve(&home).await;
-    warm(&url, &home.project()).await;
+    server.warm(&home.project()).await;
     let before = model.log().len();
     let prompts = Mutex::new(prompts);
     let start = Instant::now();
-    let slots = folders.iter().map(|folder| slot(&url, folder, &prompts));
+    let slots = folders.iter().map(|folder| slot(server, folder, &prompts));
     futures_util::future::join_all(slots).await;
     let work = start.elapsed();
     let (_, last) = answered.lock().unwrap().expect("a session was answered");
-    let report = Duration::from_millis(last.elapsed().as_millis() as u64);
-    let pid = server.id().expect("the server runs");
-    let host = seconds(Path::new(&format!("/proc/{pid}"))).unwrap_or(0.0);
-    server.kill().await.unwrap();
     Side {
         work,
-        host,
+        host: 0.0,
         engine: 0.0,
         extra: 0,
         bytes: 0,
         log: model.log().split_off(before),
-        report,
+        report: Duration::from_millis(last.elapsed().as_millis() as u64),
         end: Duration::ZERO,
+    }
+}
+
+/// An OpenCode that listens.
+struct Server {
+    url: String,
+    password: Option<String>,
+}
+
+impl Server {
+    /// The one that a user's mission has started, with its process: how it is reached stands in what it was started with.
+    fn of(user: &User) -> (u32, Self) {
+        let mut all = user.processes().into_iter();
+        let is = |words: &str| {
+            let (program, words) = words.split_once(' ').unwrap_or_default();
+            program.ends_with("opencode") && words.starts_with("serve ")
+        };
+        let (pid, words) = all.find(|(_, words)| is(words)).expect("a server");
+        let (_, port) = words.split_once("--port ").expect("its port");
+        let port = port.split(' ').next().unwrap_or_default();
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let environ = String::from_utf8_lossy(&environ).into_owned();
+        let password = environ
+            .split('\0')
+            .find_map(|line| line.strip_prefix("OPENCODE_SERVER_PASSWORD="));
+        let server = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            password: password.map(str::to_owned),
+        };
+        (pid, server)
+    }
+
+    /// Posts to a path, for a folder.
+    async fn post(&self, folder: &Path, path: &str, body: Value) -> Value {
+        let request = reqwest::Client::new()
+            .post(format!("{}{path}", self.url))
+            .header("x-opencode-directory", &*folder.to_string_lossy());
+        let request = match &self.password {
+            Some(password) => request.basic_auth("opencode", Some(password)),
+            None => request,
+        };
+        let reply = request.json(&body).send().await.unwrap();
+        reply.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Sessions before the clock starts: a mission's server has read a request and written a plan before its Workers.
+    async fn warm(&self, folder: &Path) {
+        for _ in 0..WARM {
+            self.prompt(folder, "warm", "Hello.").await;
+        }
+    }
+
+    /// A session with one prompt, to its end.
+    async fn prompt(&self, folder: &Path, title: &str, text: &str) {
+        let session = self
+            .post(folder, "/session", json!({ "title": title }))
+            .await;
+        let id = session["id"].as_str().expect("a session has an id");
+        let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": text }] });
+        self.post(folder, &format!("/session/{id}/message"), body)
+            .await;
     }
 }
 
@@ -299,44 +459,13 @@ pub(super) async fn serve(home: &Home) -> (Child, String) {
     (server, url)
 }
 
-/// One session before the clock starts: a mission's server has read a request and written a plan before its Workers.
-async fn warm(url: &str, folder: &Path) {
-    let client = reqwest::Client::new();
-    let directory = folder.to_string_lossy().into_owned();
-    let post = async |path: String, body: Value| -> Value {
-        let request = client.post(format!("{url}{path}"));
-        let request = request.header("x-opencode-directory", &directory);
-        let reply = request.json(&body).send().await.unwrap();
-        reply.error_for_status().unwrap().json().await.unwrap()
-    };
-    for _ in 0..2 {
-        let session = post("/session".into(), json!({ "title": "warm" })).await;
-        let id = session["id"].as_str().expect("a session has an id");
-        let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": "Hello." }] });
-        post(format!("/session/{id}/message"), body).await;
-    }
-}
-
 /// Takes one prompt after the other.
-async fn slot(url: &str, folder: &Path, prompts: &Mutex<Vec<Prompt>>) {
-    let client = reqwest::Client::new();
-    let directory = folder.to_string_lossy().into_owned();
-    let post = async |path: String, body: Value| -> Value {
-        let request = client.post(format!("{url}{path}"));
-        let request = request
-            .header("x-opencode-directory", &directory)
-            .json(&body);
-        let reply = request.send().await.unwrap().error_for_status().unwrap();
-        reply.json().await.unwrap()
-    };
+async fn slot(server: &Server, folder: &Path, prompts: &Mutex<Vec<Prompt>>) {
     loop {
         let Some(Prompt { job, text }) = prompts.lock().unwrap().pop() else {
             return;
         };
-        let session = post("/session".into(), json!({ "title": job.title() })).await;
-        let id = session["id"].as_str().expect("a session has an id");
-        let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": text }] });
-        post(format!("/session/{id}/message"), body).await;
+        server.prompt(folder, &job.title(), &text).await;
         assert!(
             folder.join(job.file()).exists(),
             "{} was not done",
