@@ -178,6 +178,8 @@ impl Home {
             inside("XDG_DATA_HOME", "data"),
             inside("XDG_STATE_HOME", "state"),
             inside("XDG_CACHE_HOME", "cache"),
+            // OpenCode's terminal view puts libraries of 5 to 14 MB there at every start, and leaves them there.
+            inside("BUN_TMPDIR", "cache"),
         ];
         let off = ["AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE"];
         env.extend(
