@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use workbench::fault;
 
 /// The script that a mission was begun with.
 const SCRIPT: &str = "script.toml";
@@ -285,7 +286,9 @@ pub(crate) fn keep(file: &Path, text: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(&next, text)?;
     std::fs::File::open(&next)?.sync_all()?;
+    fault::point("keep.written");
     std::fs::rename(&next, file)?;
+    fault::point("keep.put");
     std::fs::File::open(folder)?.sync_all()
 }
 
