@@ -140,7 +140,7 @@ impl Default for Pace {
             quiet: secs(20),
             // Whoever interrupts a mission waits for its performers and then for this, five seconds in all. A guarded server
             // that takes longer is ended by its guard.
-            grace: Duration::from_millis(1_500),
+            grace: Duration::from_secs(1),
             probe_every: secs(10),
             probe_deadline: secs(10),
             probes_missed: 3,

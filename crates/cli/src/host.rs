@@ -16,6 +16,7 @@ use engine::dispatcher::{Dispatcher, Ended, Handle};
 use engine::door::{Door, Told, Wish};
 use engine::layout::{Layout, Place};
 use engine::settings::Settings;
+use engine::shutdown::{self, Part};
 use engine::store::{self, Owned, Shared};
 use journal::{Hold, Sqlite};
 use mission::ids::{MissionId, Seq};
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use workbench::fault;
 
 /// The script that a mission was begun with.
 const SCRIPT: &str = "script.toml";
@@ -284,7 +286,9 @@ pub(crate) fn keep(file: &Path, text: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(&next, text)?;
     std::fs::File::open(&next)?.sync_all()?;
+    fault::point("keep.written");
     std::fs::rename(&next, file)?;
+    fault::point("keep.put");
     std::fs::File::open(folder)?.sync_all()
 }
 
@@ -376,18 +380,18 @@ pub(crate) async fn drive(
     let (ended, (shown, heard)) = Box::pin(carry(store, owned, settings, |handle, closed| {
         let show = Show::silent_for(store, id, style, after, silence);
         let seen = handle.watch();
-        let (watched, until) = (handle.clone(), closed.clone());
+        let watched = handle.clone();
         let here = tokio::runtime::Handle::current();
-        let watch = move || here.block_on(show.watch(seen, watched, until));
+        let watch = move || here.block_on(show.watch(seen, watched, closed));
         let shown = tokio::task::spawn_blocking(watch);
-        (shown, tokio::spawn(signals::listen(handle, closed)))
+        (shown, tokio::spawn(signals::listen(handle)))
     }))
     .await?;
     let shown = match shown.await {
         Ok(shown) => shown?,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     };
-    heard.await.ok();
+    heard.abort();
     Ok(Ran {
         ended: ended?,
         deserted: shown.deserted,
@@ -415,7 +419,13 @@ pub(crate) async fn carry<T>(
         ended
     };
     let (ended, ()) = tokio::join!(work, door.serve(handle, closed.clone()));
-    agent.close().await;
+    let closing = agent.close();
+    if tokio::time::timeout(shutdown::limit(Part::Host), closing)
+        .await
+        .is_err()
+    {
+        tracing::warn!("the agents' host did not end in time; its guard ends it");
+    }
     Ok((ended, watching))
 }
 
@@ -571,6 +581,6 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
         .map_err(|error| Error::new(Kind::Setup, format!("no threads can be started: {error}")))?;
     let done = runtime.block_on(work);
     // A thread that waits for a lock of another process must not keep this one from ending.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(shutdown::limit(Part::Threads));
     done
 }

@@ -184,6 +184,43 @@ fn nothing_is_left_behind_and_the_users_store_is_not_touched() {
     assert!(!home.path().join("state").exists());
 }
 
+/// What POSIX gives every system, as far as projects and shells ask for it.
+const POSIX: &[&str] = &[
+    "[", "awk", "basename", "cat", "chmod", "cmp", "cp", "cut", "date", "diff", "dirname", "echo",
+    "env", "expr", "false", "find", "grep", "head", "ls", "mkdir", "mktemp", "mv", "printf", "rm",
+    "rmdir", "sed", "sh", "sleep", "sort", "tail", "test", "touch", "tr", "true", "uname", "wc",
+    "xargs",
+];
+
+#[test]
+fn it_needs_nothing_but_git_and_what_every_system_has() {
+    let home = tempfile::tempdir().unwrap();
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let has = |name: &str| {
+        let mut folders = std::env::split_paths(&path);
+        folders.find_map(|folder| Some(folder.join(name)).filter(|file| file.is_file()))
+    };
+    for name in POSIX.iter().chain(&["git"]) {
+        let found = has(name).unwrap_or_else(|| panic!("this machine has no {name}"));
+        std::os::unix::fs::symlink(found, bin.join(name)).unwrap();
+    }
+    let ran = program(home.path())
+        .env_clear()
+        .env("PATH", &bin)
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path().join("tmp"))
+        .args(["demo", "--plain"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(0), "{said}");
+    let text = String::from_utf8_lossy(&ran.stdout);
+    assert!(text.contains("completed"), "{text}");
+    assert!(left(home.path()).is_empty(), "{:?}", left(home.path()));
+}
+
 #[test]
 fn an_interrupt_leaves_nothing_behind_either() {
     let home = tempfile::tempdir().unwrap();

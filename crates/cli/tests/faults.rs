@@ -3,12 +3,14 @@
 #![cfg(test)]
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::model::{Gate, Model, Reply, Request};
 use testkit::persona::{Crew, Job, Role};
-use testkit::user::{User, gone};
+use testkit::user::{Ran, Running, User, gone};
 
 const PROJECT: &[(&str, &str)] = &[("base.txt", "base\n")];
 
@@ -70,6 +72,22 @@ async fn holding<const N: usize>(
         }
     });
     (model.await, gates)
+}
+
+/// The one OpenCode server that the program runs.
+fn server(user: &User) -> u32 {
+    let serving = |line: &str| line.contains(" serve ") && !line.contains("__guard");
+    let servers = user.processes().into_iter();
+    let servers: Vec<u32> = servers
+        .filter(|(_, line)| serving(line))
+        .map(|(pid, _)| pid)
+        .collect();
+    assert_eq!(servers.len(), 1, "{:?}", user.processes());
+    servers[0]
+}
+
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(i32::try_from(id).unwrap()).unwrap()
 }
 
 /// The journal holds together and knows all that was said; of workspaces nothing is left, and after `clean` no ref.
@@ -142,10 +160,7 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     // Only the steps that were cut off are asked for again.
     assert_eq!(all(&crew, &model), once_each_and(&CUT));
-    let mut expected = before.clone();
-    for word in ["alpha", "beta", "gamma"] {
-        expected.insert(format!("{word}.txt"), format!("{word}\n"));
-    }
+    let expected = delivered(&before);
     assert_eq!(user.files(), expected, "{}", ran.said);
     user.deserted().await;
     lives.push(ran.said);
@@ -174,28 +189,131 @@ async fn an_opencode_server_that_is_killed_again_and_again_costs_no_finished_ste
     let crew = Arc::new(crew());
     let (model, gates) = holding(&crew, CUT).await;
     let user = user(&model);
+    let before = user.files();
     let running = user.start(&["task", "Add three words", "--allow", "shell"]);
     for (cut, gate) in CUT.iter().zip(gates.iter()) {
         model
             .until(|log| log.iter().any(|r| told(&crew, r) == *cut))
             .await;
-        let serving = |line: &str| line.contains(" serve ") && !line.contains("__guard");
-        let servers = user.processes().into_iter();
-        let servers: Vec<u32> = servers
-            .filter(|(_, line)| serving(line))
-            .map(|(pid, _)| pid)
-            .collect();
-        assert_eq!(servers.len(), 1, "{:?}", user.processes());
-        let pid = Pid::from_raw(i32::try_from(servers[0]).unwrap()).unwrap();
-        kill_process(pid, Signal::KILL).unwrap();
-        gone(servers[0]).await;
+        let server = server(&user);
+        kill_process(pid(server), Signal::KILL).unwrap();
+        gone(server).await;
         gate.open();
     }
     let ran = running.end().await;
     println!("{} in {:?}", ran.said, ran.took);
     assert_eq!(ran.code, Some(0), "{}", ran.said);
+    // Only the steps that were cut off are asked for again, so no finished task has run again.
     assert_eq!(all(&crew, &model), once_each_and(&CUT));
+    assert_eq!(user.files(), delivered(&before), "{}", ran.said);
+    // A tree's name is that of its content: it is the one to which an undisturbed mission comes.
+    let [landed, has] = trees(&user);
+    assert_eq!(landed, has, "{}", ran.said);
     user.deserted().await;
+    nothing_is_lost_or_left(&user, &[ran.said]).await;
+}
+
+/// The tree of all that landed, and of what the user has now.
+fn trees(user: &User) -> [String; 2] {
+    let tree = |folder: &Path, words: &[&str]| {
+        let index = user.home().path().join("another-index");
+        let ran = std::process::Command::new("git")
+            .args(words)
+            .env("GIT_INDEX_FILE", index)
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{words:?}: {ran:?}");
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let repository = user.place("m1").join("repo.git");
+    tree(&user.project(), &["add", "-A"]);
+    [
+        tree(&repository, &["rev-parse", "landed^{tree}"]),
+        tree(&user.project(), &["write-tree"]),
+    ]
+}
+
+/// The user's files with what the crew adds to them.
+fn delivered(before: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut files = before.clone();
+    for word in ["alpha", "beta", "gamma"] {
+        files.insert(format!("{word}.txt"), format!("{word}\n"));
+    }
+    files
+}
+
+/// Interrupts it once while its OpenCode works.
+async fn once(running: Running) -> Ran {
+    kill_process(pid(running.id().unwrap()), Signal::INT).unwrap();
+    running.end().await
+}
+
+/// Interrupts it until it stops at once. A second interrupt that comes with the first one is the first one again, so it is
+/// repeated until it was heard.
+async fn twice(running: Running) -> Ran {
+    let program = running.id().unwrap();
+    let again = async {
+        loop {
+            // It may have ended between two of them.
+            kill_process(pid(program), Signal::INT).ok();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        ran = running.end() => ran,
+        () = again => unreachable!("it goes on for ever"),
+    }
+}
+
+/// A mission is interrupted while its OpenCode works or hears nothing; what it leaves is what a crash leaves.
+async fn interrupted<F: Future<Output = Ran>>(hears: bool, how: impl Fn(Running) -> F) -> String {
+    const CUT: [&str; 1] = ["Worker beta 0"];
+    let crew = Arc::new(crew());
+    let (model, gates) = holding(&crew, CUT).await;
+    let user = user(&model);
+    let before = user.files();
+    let running = user.start(&["task", "Add three words", "--allow", "shell"]);
+    model
+        .until(|log| log.iter().any(|r| told(&crew, r) == CUT[0]))
+        .await;
+    if !hears {
+        kill_process(pid(server(&user)), Signal::STOP).unwrap();
+    }
+    let life = how(running).await;
+    println!("{} in {:?}", life.said, life.took);
+    assert_eq!(life.code, Some(130), "{}", life.said);
+    let on = "nothing is lost. Go on with: orchestrator resume m1";
+    assert!(life.said.contains(on), "{}", life.said);
+    user.deserted().await;
+    assert_eq!(user.files(), before, "nothing is delivered before the end");
+    gates[0].open();
+    let ran = user.run(&["resume", "m1", "--allow", "shell"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    assert_eq!(all(&crew, &model), once_each_and(&CUT));
+    assert_eq!(user.files(), delivered(&before), "{}", ran.said);
+    user.deserted().await;
+    nothing_is_lost_or_left(&user, &[life.said.clone(), ran.said]).await;
+    life.said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_opencode_and_leaves_what_a_crash_leaves() {
+    let said = interrupted(true, once).await;
+    assert!(said.contains("interrupted; nothing is lost"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_ends_an_opencode_that_hears_nothing() {
+    let said = interrupted(false, once).await;
+    assert!(said.contains("nothing is lost"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_interrupt_stops_at_once_and_leaves_what_a_crash_leaves() {
+    // One that hears nothing is waited for, so that there is time for a second one.
+    let said = interrupted(false, twice).await;
+    assert!(said.contains("stopped at once"), "{said}");
 }
 
 /// What the mission has spent, by its own account.
@@ -285,21 +403,9 @@ async fn a_storm_of_refusals_costs_no_attempt_and_hardly_a_call_in_any_mission()
         "--attempts",
         "1",
     ];
-    let first = user.start(&words);
-    // The others hear of it once it is durable.
-    let told = || {
-        let state = user.place("m1");
-        let providers = state.ancestors().nth(2).unwrap().join("providers");
-        let all = std::fs::read_dir(providers).into_iter().flatten().flatten();
-        all.into_iter()
-            .any(|file| file.path().extension().is_some_and(|end| end == "json"))
-    };
-    model.until(|_| refused.load(Ordering::Relaxed) > 0).await;
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !told() {
-        assert!(Instant::now() < deadline, "no mission is told of the storm");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let mut first = user.start(&words);
+    // It is said when it is durable, and the others hear of it before that.
+    first.says("no turn begins there for").await;
     let others = [&words[..], &["--deliver", "none"]].concat();
     let second = user.run(&others).await;
     let first = first.end().await;

@@ -30,8 +30,12 @@ struct Ground {
     turned_down: &'static str,
 }
 
+/// Both generated projects are ours, and are given away as this repository is.
+const LICENSE: &str = include_str!("../../../LICENSE");
+
 impl Ground {
     fn with_units(mut self) -> Self {
+        self.files.push(("LICENSE".to_owned(), LICENSE.to_owned()));
         for n in 0..UNITS {
             let name = format!("unit{n:03}");
             let unit = ((self.file)(&name), (self.text)(&name, false));
@@ -46,7 +50,7 @@ fn npm() -> Ground {
     let files = vec![
         (
             "package.json".to_owned(),
-            r#"{ "name": "units", "version": "1.0.0", "type": "module", "scripts": { "test": "node --test" } }"#.to_owned(),
+            r#"{ "name": "units", "version": "1.0.0", "license": "MIT", "type": "module", "scripts": { "test": "node --test" } }"#.to_owned(),
         ),
         (
             "test/units.test.js".to_owned(),
@@ -78,7 +82,8 @@ fn python() -> Ground {
     let files = vec![
         (
             "pyproject.toml".to_owned(),
-            "[project]\nname = \"units\"\nversion = \"1.0.0\"\n".to_owned(),
+            "[project]\nname = \"units\"\nversion = \"1.0.0\"\nlicense = { file = \"LICENSE\" }\n"
+                .to_owned(),
         ),
         ("units/__init__.py".to_owned(), String::new()),
         ("tests/__init__.py".to_owned(), String::new()),
@@ -118,6 +123,16 @@ fn repository() -> Ground {
             format!("# {title}\n\nA page that a mission wrote.\n")
         },
         turned_down: "docs/wrong.md",
+    }
+}
+
+#[test]
+fn the_generated_projects_are_large_and_anybody_may_have_them() {
+    assert!(LICENSE.starts_with("MIT License"), "{LICENSE}");
+    for ground in [npm(), python()] {
+        assert!(ground.files.len() >= 200, "{}", ground.files.len());
+        let named = ground.files.iter().find(|(name, _)| name == "LICENSE");
+        assert!(named.is_some_and(|(_, text)| text == LICENSE));
     }
 }
 

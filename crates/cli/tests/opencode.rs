@@ -2,10 +2,14 @@
 #![cfg(test)]
 
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use testkit::model::{Gate, Model, Reply, Request, Tokens};
 use testkit::opencode::{config, priced};
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::User;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 const PROJECT: &[(&str, &str)] = &[
     ("math.mjs", "export const add = (a, b) => a + b;\n"),
@@ -114,6 +118,130 @@ async fn a_request_becomes_verified_work_in_the_users_files() {
     user.deserted().await;
 }
 
+/// All that lies below a folder, by its path: folders, links and files, with what they hold.
+fn listing(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let bytes = match path.is_dir() {
+                true => {
+                    folders.push(path.clone());
+                    Vec::new()
+                }
+                false => std::fs::read(&path).expect("a file"),
+            };
+            found.insert(path, bytes);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_user_without_opencode_login_or_model_is_told_what_to_type_and_nothing_is_created()
+{
+    let model = Model::start(|_| Reply::text("Hello.")).await;
+    let user =
+        User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), PROJECT).has_only(&["git"]);
+    let before = listing(&user.project());
+    let state = user.home().path().join("state/opencode-orchestrator");
+    let refused = async |words: &[&str], what: &str, hint: &str| {
+        let words = [&["task", "Add sub"][..], words].concat();
+        let ran = user.run(&words).await;
+        let said = &ran.said;
+        assert_eq!(ran.code, Some(1), "{said}");
+        for text in [
+            "error[ORC008]",
+            what,
+            "Nothing was created and nothing was spent",
+        ] {
+            assert!(said.contains(text), "no {text:?} in: {said}");
+        }
+        let hint = format!("hint: {hint}");
+        assert!(
+            said.lines().any(|line| line.trim() == hint),
+            "no {hint:?} in: {said}"
+        );
+        let now = listing(&user.project());
+        // OpenCode keeps its own name of a repository there, at whichever of its starts.
+        let paths = now.keys().chain(before.keys());
+        let paths = paths.filter(|path| !path.ends_with(".git/opencode"));
+        let other: BTreeSet<_> = paths
+            .filter(|path| now.get(*path) != before.get(*path))
+            .collect();
+        assert!(other.is_empty(), "{other:?}: {said}");
+        assert!(!state.exists(), "{said}");
+        user.deserted().await;
+    };
+    let unknown = ["--model", "mock/unheard-of"];
+    refused(&unknown, "mock/unheard-of", "opencode models").await;
+    let mut nobody = config(&model.url());
+    nobody["enabled_providers"] = json!([]);
+    nobody["provider"] = json!({});
+    for name in ["model", "small_model"] {
+        nobody.as_object_mut().expect("an object").remove(name);
+    }
+    user.home().configure(&nobody);
+    refused(&[], "provider", "opencode auth login").await;
+    std::fs::remove_file(user.home().path().join("bin/opencode")).expect("a link");
+    let both = "npm install -g opencode-ai && opencode auth login";
+    refused(&[], "there is no program `opencode`", both).await;
+    assert_eq!(model.log().len(), 0, "no model was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_will_happen_is_told_before_the_first_token() {
+    let crew = Crew::new("Add a word.", vec![Job::word("one")]);
+    let all = Gate::default();
+    let gate = all.clone();
+    let model = Model::start(move |request| crew.answer(request).after(&gate)).await;
+    let user = User::new(
+        env!("CARGO_BIN_EXE_orchestrator"),
+        &model.url(),
+        &[("README.md", "words\n")],
+    );
+    let mut running = user
+        .command(Path::new(env!("CARGO_BIN_EXE_orchestrator")))
+        .args(["task", "Add a word", "--allow", "shell", "--reviews", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
+    let project = user.project().display().to_string();
+    // The model gives no token before all of these lines were seen.
+    for (name, what) in [
+        ("request", "Add a word"),
+        ("folder", project.as_str()),
+        (
+            "limits",
+            "3 workers, 3 attempts, 0 review rounds, 5000000 tokens",
+        ),
+        ("silence", "without a sign of life end a turn"),
+        ("agent", "starting OpenCode…"),
+        ("agent", "model mock/m1 (set in the configuration)"),
+        ("mission", "m1"),
+        ("work", "missions/m1-"),
+        ("files", "yours change only at delivery"),
+        ("stop", "Ctrl-C, or: orchestrator cancel m1"),
+    ] {
+        let line = lines.next_line().await.expect("a pipe").expect("a line");
+        assert!(
+            line.starts_with(name) && line.contains(what),
+            "{name}, {what}: {line}"
+        );
+    }
+    all.open();
+    while let Some(line) = lines.next_line().await.expect("a pipe") {
+        println!("{line}");
+    }
+    assert_eq!(running.wait().await.expect("an end").code(), Some(0));
+    user.deserted().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_workers_of_a_user_with_mcp_servers_a_plugin_and_a_login_start_none_of_his_programs()
 {
@@ -175,7 +303,7 @@ async fn eight_workers_of_a_user_with_mcp_servers_a_plugin_and_a_login_start_non
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     assert!(!canary.exists(), "a program of the user ran: {}", ran.said);
     let keys = model.log().into_iter().map(|r| r.authorization);
-    let keys: std::collections::BTreeSet<_> = keys.collect();
+    let keys: BTreeSet<_> = keys.collect();
     assert_eq!(keys, [Some("Bearer key-of-his-login".to_owned())].into());
     for name in &names {
         let file = format!("{name}.txt");

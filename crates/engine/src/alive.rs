@@ -4,6 +4,7 @@
 use crate::layout::Place;
 use mission::time::Timestamp;
 use std::time::Duration;
+use workbench::fault;
 
 /// How often the moment is noted. Deadlines may move by so much too much, which is little beside any of them.
 pub(crate) const EVERY: Duration = Duration::from_secs(10);
@@ -11,6 +12,7 @@ pub(crate) const EVERY: Duration = Duration::from_secs(10);
 /// Notes that an engine runs the mission now. A note that cannot be made costs no more than that deadlines move.
 pub(crate) fn note(place: &Place, now: Timestamp) {
     std::fs::write(place.alive(), now.0.to_string()).ok();
+    fault::point("alive.noted");
 }
 
 /// When an engine last said that it ran the mission. A note that was cut short by a crash is none.

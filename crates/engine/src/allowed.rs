@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use workbench::fault;
 
 /// What is kept of one project.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,10 +42,14 @@ pub(crate) fn remember(layout: &Layout, project: &Path, kind: &str) -> io::Resul
     let file = file(layout, project);
     let project = project.to_owned();
     let text = serde_json::to_vec(&Kept { project, kinds })?;
+    fault::point("allowed.before");
     std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
     let next = file.with_extension("next");
     std::fs::write(&next, text)?;
-    std::fs::rename(next, file)
+    fault::point("allowed.written");
+    std::fs::rename(next, file)?;
+    fault::point("allowed.kept");
+    Ok(())
 }
 
 #[cfg(test)]

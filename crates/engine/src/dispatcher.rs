@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use workbench::fault;
@@ -33,9 +33,6 @@ const INBOX: usize = 4_096;
 const BATCH: usize = 1_024;
 /// Things that a slow watcher may lag behind before it is told to read the journal again.
 const FEED: usize = 4_096;
-/// How long performers may take to end when the engine winds down. The agents' host ends after them, and both together take
-/// five seconds at the most.
-const WIND_DOWN: Duration = Duration::from_secs(3);
 /// How often a performer may fail before its command is given up.
 const TRIES: u32 = mission::limits::STEP_TRIES;
 /// The first wait before a failed performer is started again; doubled each time.
@@ -118,8 +115,8 @@ impl Handle {
         self.feed.subscribe()
     }
 
-    /// Lets the engine wind down: what it performs has three seconds for it. The mission stays as a crash would leave it, and
-    /// can go on.
+    /// Lets the engine wind down, by the table of [`crate::shutdown`]. The mission stays as a crash would leave it, and can go
+    /// on.
     pub fn wind_down(&self) {
         self.stop.cancel();
     }
@@ -139,7 +136,7 @@ pub struct Dispatcher {
     stop: CancellationToken,
     performers: JoinSet<Performed>,
     tokens: BTreeMap<String, CancellationToken>,
-    running: HashMap<tokio::task::Id, Command>,
+    running: HashMap<tokio::task::Id, (Command, AbortHandle)>,
     failures: BTreeMap<String, u32>,
     cooling: Vec<(Instant, String)>,
     asked: BTreeMap<(Epoch, u64), oneshot::Sender<agents::Reply>>,
@@ -234,11 +231,11 @@ impl Dispatcher {
         }
         loop {
             if let Err(error) = self.turn().await {
-                self.end_performers().await;
+                self.wind_down().await;
                 return Err(error);
             }
             if self.stop.is_cancelled() {
-                self.end_performers().await;
+                self.wind_down().await;
                 return Ok(Ended::WoundDown(Box::new(self.desk.mission().clone())));
             }
             let over = self.desk.mission().outcome().is_some() && self.desk.n_in_flight() == 0;
@@ -399,7 +396,7 @@ impl Dispatcher {
                 ))),
             ),
         };
-        let Some(command) = self.running.remove(&id) else {
+        let Some((command, _)) = self.running.remove(&id) else {
             return;
         };
         let name = command.name();
@@ -550,7 +547,7 @@ impl Dispatcher {
 
     fn start(&mut self, command: Command) {
         let name = command.name();
-        let token = self.stop.child_token();
+        let token = CancellationToken::new();
         self.tokens.insert(name, token.clone());
         let job = perform::job(self.desk.mission(), &command);
         let line = perform::Line {
@@ -561,17 +558,7 @@ impl Dispatcher {
         let task = self
             .performers
             .spawn(async move { perform::perform(&bench, job, line).await });
-        self.running.insert(task.id(), command);
-    }
-
-    /// Ends everything that runs, within the time that winding down may take.
-    async fn end_performers(&mut self) {
-        self.stop.cancel();
-        let all = async { while self.performers.join_next().await.is_some() {} };
-        if tokio::time::timeout(WIND_DOWN, all).await.is_err() {
-            tracing::warn!("performers did not end in time and were dropped");
-        }
-        self.performers.shutdown().await;
+        self.running.insert(task.id(), (command, task));
     }
 }
 
@@ -582,5 +569,6 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
+mod ending;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use crate::layout::Place;
 use mission::time::{Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use workbench::fault;
 
 /// A set-up command that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +34,10 @@ pub(crate) fn note(place: &Place, doing: &Doing) {
     let (file, next) = (place.doing(), place.doing().with_extension("next"));
     // Renamed into place, so that whoever reads it finds all of it.
     let written = serde_json::to_vec(doing).map(|bytes| std::fs::write(&next, bytes));
+    fault::point("doing.written");
     if matches!(written, Ok(Ok(()))) {
         std::fs::rename(next, file).ok();
+        fault::point("doing.noted");
     }
 }
 

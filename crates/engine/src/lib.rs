@@ -19,6 +19,7 @@ mod providers;
 pub mod reception;
 mod room;
 pub mod settings;
+pub mod shutdown;
 pub mod socket;
 pub mod store;
 pub mod survey;

@@ -17,6 +17,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+use workbench::fault;
 
 /// Whoever waits for another mission's turn to be served looks again after so long: a call is served within seconds.
 const LOOK: Millis = Millis::from_secs(10);
@@ -124,7 +125,7 @@ impl Providers {
         for name in names {
             match self.read(name) {
                 // What cannot be so says nothing.
-                Some(found) if !found.can_be(now) => std::fs::remove_file(self.file(name))?,
+                Some(found) if !found.can_be(now) => self.remove(name)?,
                 found => kept.extend(found),
             }
         }
@@ -136,7 +137,7 @@ impl Providers {
         for kept in kept {
             match kept.trial {
                 // Whoever tried it was not refused for so long: it is free.
-                Some((_, until)) if until <= now => std::fs::remove_file(self.file(&kept.name))?,
+                Some((_, until)) if until <= now => self.remove(&kept.name)?,
                 Some(_) => {
                     tries.insert(kept.name);
                 }
@@ -236,7 +237,7 @@ impl Providers {
         };
         for name in tried {
             if self.read(&name).is_some_and(|kept| kept.until <= now) {
-                std::fs::remove_file(self.file(&name))?;
+                self.remove(&name)?;
             }
         }
         Ok(())
@@ -282,8 +283,18 @@ impl Providers {
     fn write(&self, kept: &Kept) -> io::Result<()> {
         let file = self.file(&kept.name);
         let next = file.with_extension("next");
+        fault::point("provider.before");
         std::fs::write(&next, serde_json::to_vec(kept)?)?;
-        std::fs::rename(next, file)
+        fault::point("provider.written");
+        std::fs::rename(next, file)?;
+        fault::point("provider.kept");
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.file(name))?;
+        fault::point("provider.removed");
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use workbench::fault;
 
 /// The longest line that is read, in bytes.
 const LINE: u64 = 1 << 20;
@@ -130,6 +131,7 @@ impl Socket {
         }
         let listener = UnixListener::bind(path).map_err(Error::io(path))?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Error::io(path))?;
+        fault::point("socket.opened");
         Ok(Self {
             path: path.to_owned(),
             listener,
@@ -156,6 +158,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         // Whoever finds the file later finds nobody behind it, which is told apart from an engine anyway.
         fs::remove_file(&self.path).ok();
+        fault::point("socket.removed");
     }
 }
 

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Plain, Stdio};
 use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 
 /// A run that takes longer than this has failed. No test waits for it to pass.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -33,6 +34,9 @@ pub struct Ran {
 pub struct Running {
     child: Child,
     since: Instant,
+    err: BufReader<ChildStderr>,
+    /// What was read of it already.
+    seen: String,
 }
 
 impl User {
@@ -153,7 +157,7 @@ impl User {
     ///
     /// When it cannot be started.
     pub fn start(&self, words: &[&str]) -> Running {
-        let child = self
+        let mut child = self
             .command(&self.program)
             .args(words)
             .stdin(Stdio::null())
@@ -163,8 +167,10 @@ impl User {
             .spawn()
             .expect("the program starts");
         Running {
+            err: BufReader::new(child.stderr.take().expect("a pipe")),
             child,
             since: Instant::now(),
+            seen: String::new(),
         }
     }
 
@@ -247,19 +253,49 @@ impl Running {
         self.end().await.said
     }
 
+    /// Waits until it has said a line on its standard error that holds this.
+    ///
+    /// # Panics
+    ///
+    /// When it ends before, or does not say it.
+    pub async fn says(&mut self, text: &str) {
+        let all = async {
+            loop {
+                let mut line = Vec::new();
+                let n = self.err.read_until(b'\n', &mut line).await.expect("a pipe");
+                let line = String::from_utf8_lossy(&line).into_owned();
+                self.seen.push_str(&line);
+                assert!(n > 0, "it never said {text:?}: {}", self.seen);
+                if line.contains(text) {
+                    return;
+                }
+            }
+        };
+        let said = tokio::time::timeout(LIMIT, all).await;
+        said.unwrap_or_else(|_| panic!("it does not say {text:?}"));
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
     ///
     /// When it does not end.
     pub async fn end(self) -> Ran {
-        let Self { child, since } = self;
-        let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
-        let output = output.expect("it ends").expect("its output can be read");
+        let Self {
+            child,
+            since,
+            mut err,
+            seen,
+        } = self;
+        let mut rest = Vec::new();
+        let all = async { tokio::join!(child.wait_with_output(), err.read_to_end(&mut rest)) };
+        let (output, read) = tokio::time::timeout(LIMIT, all).await.expect("it ends");
+        let output = output.expect("its output can be read");
+        read.expect("its standard error can be read");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ran {
             code: output.status.code(),
-            said: text(&output.stderr) + &text(&output.stdout),
+            said: seen + &text(&rest) + &text(&output.stdout),
             took: since.elapsed(),
         }
     }

@@ -180,6 +180,7 @@ impl MissionRepository {
             .call("update-ref")
             .args(["--no-deref", name.as_str(), new.as_str(), &old]);
         let Err(error) = call.run() else {
+            crate::fault::of("line.moved", name);
             return Ok(Landed::Landed);
         };
         let found = self.landed(name)?;

@@ -149,6 +149,7 @@ impl MissionRepository {
             ])
             .arg(&new)
             .run()?;
+        crate::fault::point("repository.begun");
         disk::make(&new.join("info"))?;
         disk::make(&new.join("objects/info"))?;
         if let Some(line) = borrowed {
@@ -160,6 +161,7 @@ impl MissionRepository {
             }
             disk::write(&new.join(name), &bytes)?;
         }
+        crate::fault::point("repository.written");
         std::fs::rename(&new, &store).map_err(disk::failed("put into place", &store))?;
         disk::sync_folder(dir)?;
         Self::open(git, dir)
@@ -222,6 +224,7 @@ impl MissionRepository {
         if rules != before {
             let next = file.with_extension("next");
             disk::write(&next, &rules)?;
+            crate::fault::point("repository.rules written");
             std::fs::rename(&next, &file).map_err(disk::failed("put into place", &file))?;
         }
         Ok(())

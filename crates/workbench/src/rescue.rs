@@ -56,6 +56,7 @@ impl MissionRepository {
         self.call("update-ref")
             .args(["--no-deref", name.as_str(), commit.as_str()])
             .run()?;
+        crate::fault::of("rescue.kept", &name);
         Ok(Some(commit))
     }
 

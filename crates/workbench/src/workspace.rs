@@ -370,7 +370,9 @@ impl MissionRepository {
     ) -> Result<(), Failure> {
         self.forget_collected(workspace)?;
         let kept = workspace.lane.join(format!("{COLLECTED}{tree}"));
-        fs::rename(index, &kept).map_err(disk::failed("keep", &kept))
+        fs::rename(index, &kept).map_err(disk::failed("keep", &kept))?;
+        fault::point("workspace.index kept");
+        Ok(())
     }
 
     /// Whether a workspace's files are known to have been those of its commit when they were collected last.
@@ -384,6 +386,7 @@ impl MissionRepository {
                 true
             }
         };
+        fault::point("workspace.index taken");
         self.forget_collected(workspace)?;
         Ok(taken)
     }

@@ -395,10 +395,10 @@ impl Agent for Visiting {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            self.let_go().await;
+            // Side by side: whoever ends has one server's time for both.
+            tokio::join!(self.let_go(), self.own.close());
             self.host.server.close().await;
             self.follower.abort();
-            self.own.close().await;
         })
     }
 }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long one that ends may take to make place. Its missions are wound down within five seconds.
 const MAKE_PLACE: Duration = Duration::from_secs(10);
+/// What is said when it ends before everything has wound down.
+const GO_ON: &str = "go on with: orchestrator resume";
 /// How often it is looked whether it did.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -69,8 +71,9 @@ async fn signals(stop: CancellationToken) {
             _ = terminate.recv() => {}
         }
         if stop.is_cancelled() {
-            crate::leave::now(Exit::Interrupted, "go on with: orchestrator resume");
+            crate::leave::now(Exit::Interrupted, GO_ON);
         }
+        crate::leave::at_the_latest(Exit::Interrupted, GO_ON.to_owned());
         stop.cancel();
     }
 }

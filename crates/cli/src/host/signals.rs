@@ -1,10 +1,10 @@
 //! What interrupts mean to a running engine: the first lets it wind down, the second ends the program.
 
 use crate::error::Exit;
-use crate::view;
+use crate::{leave, view};
 use engine::dispatcher::Handle;
+use mission::ids::MissionId;
 use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
 
 /// A second signal so soon is the first one again: whoever ends a group and its leader sends both.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -26,8 +26,9 @@ fn heard(after_first: Option<Duration>) -> Heard {
     }
 }
 
-/// The first interrupt lets the engine wind down, the second ends the program as a crash would.
-pub(super) async fn listen(handle: Handle, closed: CancellationToken) {
+/// The first interrupt lets the engine wind down, by the table of [`engine::shutdown`]; the second ends the program as a
+/// crash would, and so does the guard. It listens until nothing of the mission runs here any more, its agents' host included.
+pub(super) async fn listen(handle: Handle) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),
@@ -40,24 +41,22 @@ pub(super) async fn listen(handle: Handle, closed: CancellationToken) {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            () = closed.cancelled() => return,
         }
         match heard(first.map(|first| first.elapsed())) {
             Heard::WindDown => {
                 first = Some(Instant::now());
+                leave::at_the_latest(Exit::Interrupted, go_on(handle.mission()));
                 view::note("winding down; once more to stop at once");
                 handle.wind_down();
             }
             Heard::Nothing => {}
-            Heard::End => {
-                let id = handle.mission();
-                let on = format!(
-                    "stopped at once; nothing is lost. Go on with: orchestrator resume {id}"
-                );
-                crate::leave::now(Exit::Interrupted, &on);
-            }
+            Heard::End => leave::now(Exit::Interrupted, &go_on(handle.mission())),
         }
     }
+}
+
+fn go_on(id: MissionId) -> String {
+    format!("stopped at once; nothing is lost. Go on with: orchestrator resume {id}")
 }
 
 #[cfg(test)]

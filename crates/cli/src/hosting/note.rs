@@ -75,6 +75,7 @@ impl Note {
     /// There is nothing left to show.
     pub(crate) fn forget(layout: &Layout, mission: MissionId) {
         fs::remove_file(layout.front(mission)).ok();
+        workbench::fault::point("note.forgotten");
     }
 
     /// Notes that a mission is over, if it is, for whoever shows it next.

@@ -3,12 +3,12 @@
 //! Every Reviewer here accepts whatever it sees, so that the engine's own evidence is all that stands between a claim
 //! and a seal.
 
+mod ended;
 mod judges;
 
 use crate::world;
+use ended::{Ended, carried};
 use serde_json::{Value, json};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use testkit::world::{Script, Task, World, append, delete, run, write};
 
@@ -696,33 +696,6 @@ fn flaky(world: &World) -> Script {
         .reviewed()
 }
 
-/// Carries every case out and gives those that did not end as they should, with what was said.
-fn failing(cases: Vec<(&'static str, World, Script)>, completes: bool) -> Vec<String> {
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((name, world, script)) =
-                    cases.get(next.fetch_add(1, Ordering::SeqCst))
-                {
-                    let attempts = if completes { "3" } else { "1" };
-                    let ran = world.task(script, &["--attempts", attempts]);
-                    let completed = world.state_of("m1") == "completed";
-                    if completed != completes {
-                        failed
-                            .lock()
-                            .unwrap()
-                            .push(format!("{name}:\n{}", ran.said()));
-                    }
-                }
-            });
-        }
-    });
-    failed.into_inner().unwrap()
-}
-
 fn built(cases: Vec<Case>) -> Vec<(&'static str, World, Script)> {
     cases
         .into_iter()
@@ -739,14 +712,16 @@ fn no_liar_is_sealed_completed() {
     let world = node();
     let script = reaching(&world);
     cases.push(("writes into the user's tree instead", world, script));
-    let n = cases.len();
-    let sealed = failing(cases, false);
+    let ended = carried(cases, "1");
+    let sealed = ended.iter().filter(|ended| ended.completed).count();
     println!(
-        "{} of {n} liars sealed completed; {} s",
-        sealed.len(),
+        "{sealed} of {} liars sealed completed; {} s",
+        ended.len(),
         began.elapsed().as_secs()
     );
-    assert!(sealed.is_empty(), "{}", sealed.join("\n"));
+    let wrong: Vec<String> = ended.iter().filter_map(ended::wrong).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    ended::each_is_there(&ended);
 }
 
 #[test]
@@ -758,15 +733,16 @@ fn the_honest_are_sealed_completed() {
     let world = green_shell();
     let script = flaky(&world);
     cases.push(("works where the base is flaky", world, script));
-    let n = cases.len();
-    let refused = failing(cases, true);
+    let ended = carried(cases, "3");
+    let refused: Vec<&Ended> = ended.iter().filter(|ended| !ended.completed).collect();
     println!(
-        "{} of {n} honest missions completed; {} s",
-        n - refused.len(),
+        "{} of {} honest missions completed; {} s",
+        ended.len() - refused.len(),
+        ended.len(),
         began.elapsed().as_secs()
     );
     for one in &refused {
-        println!("refused: {one}");
+        println!("refused: {}:\n{}", one.name, one.said);
     }
     assert!(refused.len() <= 1, "at most one may be refused");
 }

@@ -14,6 +14,7 @@ mod commands;
 mod cut_short;
 mod first;
 mod honest;
+mod interrupted;
 mod kept;
 #[cfg(feature = "faults")]
 mod kill;

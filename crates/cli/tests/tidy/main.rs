@@ -4,6 +4,7 @@
 
 mod crates;
 mod documents;
+mod effects;
 mod program;
 mod sources;
 

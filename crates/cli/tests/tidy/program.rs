@@ -134,3 +134,28 @@ fn the_example_on_the_page_of_scripts_runs() {
         "{undone:?}"
     );
 }
+
+/// The guide tells the engine's table of interrupts, row by row.
+#[test]
+fn the_guide_tells_what_an_interrupt_does() {
+    let guide = read("docs/guide/when-things-go-wrong.md");
+    let (_, table) = guide.split_once("| Under way |").unwrap();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let told: Vec<(String, String)> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[1].to_owned(), cells[3].to_owned())
+        })
+        .collect();
+    let is = engine::shutdown::POLICY.iter().map(|row| {
+        let limit = match row.limit.is_zero() {
+            true => "at once".to_owned(),
+            false => format!("{} s", row.limit.as_secs_f64()),
+        };
+        (row.part.told().to_owned(), limit)
+    });
+    assert_eq!(told, is.collect::<Vec<_>>());
+}

@@ -10,7 +10,7 @@ const FUNCTION_LINES: usize = 70;
 /// Files that are longer, with the most lines that they may have. Looked at on 2026-11-22; an entry goes when its file
 /// is split, and none is added without a date.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("crates/cli/tests/e2e/honest.rs", 780),
+    ("crates/cli/tests/e2e/honest.rs", 750),
     ("crates/workbench/tests/git/snapshot.rs", 740),
 ];
 

@@ -459,6 +459,7 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(Error::new)?;
+    fault::point("deliver.list written");
     std::fs::rename(&next, path).map_err(Error::new)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     File::open(folder)

@@ -248,7 +248,10 @@ pub(crate) fn forget_lane(bench: &Bench, recipes: usize, lane: &str) -> Result<(
 fn forget(note: &Path) -> Result<(), Error> {
     match std::fs::remove_file(note) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::new(error)),
-        _ => Ok(()),
+        _ => {
+            fault::point("set-up.forgotten");
+            Ok(())
+        }
     }
 }
 
@@ -256,7 +259,9 @@ fn forget(note: &Path) -> Result<(), Error> {
 pub(crate) fn blame_base(bench: &Bench, failed: &SetupFailed) -> Result<(), Error> {
     let mark = of_base(bench, failed);
     std::fs::create_dir_all(mark.parent().unwrap_or(&mark)).map_err(Error::new)?;
-    std::fs::write(mark, b"").map_err(Error::new)
+    std::fs::write(mark, b"").map_err(Error::new)?;
+    fault::point("set-up.blamed");
+    Ok(())
 }
 
 /// Whether a set-up failed on the base alike.
@@ -282,7 +287,9 @@ fn bring(from: &Path, to: &Path, recipe: &Recipe, cancel: &CancellationToken) ->
 
 fn clear(root: &Path, recipe: &Recipe) -> Result<(), Error> {
     let mut brought = recipe.bring.iter();
-    brought.try_for_each(|bring| disk::remove(&root.join(&bring.path)).map_err(Error::new))
+    brought.try_for_each(|bring| disk::remove(&root.join(&bring.path)).map_err(Error::new))?;
+    fault::point("set-up.cleared");
+    Ok(())
 }
 
 /// Gives a prepared workspace the files of the user's folder that their configuration names.

@@ -11,6 +11,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+use workbench::fault;
 
 /// How long a delivery, or a look at the project, waits for a delivery into the same project.
 pub(super) const WAIT: Duration = Duration::from_millis(mission::limits::DELIVERY_WAIT.0);
@@ -78,9 +79,12 @@ impl Turn {
 
     fn say(&mut self, name: &str) -> std::io::Result<()> {
         self.file.set_len(0)?;
+        fault::point("writing.half said");
         self.file.rewind()?;
         self.file.write_all(name.as_bytes())?;
-        self.file.sync_data()
+        self.file.sync_data()?;
+        fault::point("writing.said");
+        Ok(())
     }
 }
 
@@ -99,7 +103,10 @@ fn hold(lock: &Path, wait: Duration, cancel: &CancellationToken) -> Result<File,
     let until = Instant::now() + wait;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => {
+                fault::point("writing.locked");
+                return Ok(file);
+            }
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
                 still_owed(cancel)?;
                 std::thread::sleep(LOOK);

@@ -84,6 +84,7 @@ impl MissionRepository {
                 // Git compares once more while it holds the lock.
                 let words = ["--no-deref", "-d", name.as_str(), commit.as_str()];
                 user.call("update-ref").args(words).run()?;
+                crate::fault::point("undo.branch removed");
                 Ok(true)
             }
         }

@@ -32,6 +32,7 @@ pub(super) enum Armed<'a> {
 pub(super) struct Met {
     points: Mutex<BTreeSet<String>>,
     passed: Mutex<BTreeSet<String>>,
+    armed: Mutex<BTreeSet<String>>,
     deaths: AtomicUsize,
     in_recoveries: AtomicUsize,
     missions: AtomicUsize,
@@ -47,6 +48,11 @@ impl Met {
     /// The kinds of points that were passed at all.
     pub(super) fn passed(&self) -> BTreeSet<String> {
         self.passed.lock().unwrap().clone()
+    }
+
+    /// The points that were passed by a life that was to die there.
+    pub(super) fn armed(&self) -> BTreeSet<String> {
+        self.armed.lock().unwrap().clone()
     }
 
     /// The points that something died at.
@@ -108,6 +114,12 @@ pub(super) fn life(world: &World, words: &[&str], at: At<'_>, met: &Met) -> Ran 
     let passed = std::fs::read_to_string(&list).unwrap_or_default();
     let kinds = passed.lines().map(|point| kind(point).to_owned());
     met.passed.lock().unwrap().extend(kinds);
+    if let At::Plan(plan) = at {
+        let plan = std::fs::read_to_string(plan).unwrap_or_default();
+        let plan: BTreeSet<&str> = plan.lines().collect();
+        let both = passed.lines().filter(|point| plan.contains(point));
+        met.armed.lock().unwrap().extend(both.map(str::to_owned));
+    }
     std::fs::remove_file(&list).ok();
     ran
 }

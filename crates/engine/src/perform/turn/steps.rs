@@ -7,6 +7,7 @@ use mission::ids::AttemptId;
 use mission::stagnation::{Act, Progress, Stray};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use workbench::fault;
 
 /// The most steps that are kept of a turn, the last ones: how it ended matters most.
 const KEPT: usize = 60;
@@ -81,7 +82,9 @@ impl Steps {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        std::fs::write(path, lines.join("\n"))
+        std::fs::write(path, lines.join("\n"))?;
+        fault::of("turn.steps kept", &attempt);
+        Ok(())
     }
 }
 
