@@ -3,12 +3,12 @@
 //
 // OpenCode runs all hooks one after another without a time limit, and a hook that fails or hangs takes the user's
 // prompt with it. So nothing is started before a command of ours is typed or an end of a mission is to be told, nothing
-// waits without a limit but a run for the mission that it was started for, and whatever goes wrong ends in a toast or, where
-// there is none, in what a run prints.
+// waits without a limit (a run waits for its mission while the engine gives signs of life), and whatever goes wrong ends in
+// a toast or, where there is none, in what a run prints.
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
+import { alive, ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
 const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
@@ -64,6 +64,13 @@ const screen = () => typeof Bun !== "undefined" && !Bun.isMainThread
 function ends(code) {
   const exit = process.exit.bind(process)
   process.exit = (own) => exit(own || process.exitCode || code)
+}
+
+// Ends a run here, with what it is told; no model is asked.
+function leaves(stream, say, code) {
+  fs.writeSync(stream, `${say}\n`)
+  close()
+  process.exit(code)
 }
 
 // A script that runs OpenCode: nobody answers what is asked.
@@ -142,6 +149,21 @@ async function handOver(input, typed, longest) {
     if (link.talk === talk) link.talk = undefined
   }
   throw new Error("the engine ended before it answered; `orchestrator list` tells what it began")
+}
+
+// What a mission came to that a run waits for, or why nobody says it. An engine that ends is followed by another, which
+// takes the mission up.
+async function outcome(input, talk, mission) {
+  try {
+    for (let n = 0; n <= RESTARTS; n++) {
+      const said = await alive(talk, ask(talk, { want: "wait", mission }))
+      if (said) return said
+      talk = await reach(input)
+    }
+    throw new Error(`the engine ended ${RESTARTS + 1} times`)
+  } catch (error) {
+    return { say: `${String(error?.message ?? error)}\n${mission} is not over. Once no engine carries it out, it goes on with: orchestrator resume ${mission}`, lost: true }
+  }
 }
 
 function toast(input, message, variant) {
@@ -234,20 +256,18 @@ async function server(input, options) {
       }
       if (run && said.mission && ["task", "queue"].includes(typed.command)) {
         // The run ends with what the mission came to, and by its exit code; it is the whole of what the run was for.
-        let end
-        for (let n = 0; !end && n <= RESTARTS; n++) end = await ask(n ? await reach(input) : said.talk, { want: "wait", mission: said.mission })
-        if (end?.exit) ends(end.exit)
-        if (end && process.argv[2] === "run") fs.writeSync(1, `${end.say}\n\n`)
-        output.parts.splice(0, output.parts.length, { type: "text", text: end?.say ?? `The engine ended. Go on with: orchestrator resume ${said.mission}` })
+        const end = await outcome(input, said.talk, said.mission)
+        if (end.lost && process.argv[2] === "run") leaves(2, end.say, 1)
+        if (end.exit) ends(end.exit)
+        if (process.argv[2] === "run") fs.writeSync(1, `${end.say}\n\n`)
+        output.parts.splice(0, output.parts.length, { type: "text", text: end.say })
         return
       }
       if (process.argv[2] === "run") {
         // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. It ends only
         // where its name can be nothing but the command.
         const failed = said.variant === "error" || said.variant === "warning"
-        fs.writeSync(failed ? 2 : 1, `${said.say}\n`)
-        close()
-        process.exit(failed ? 1 : 0)
+        leaves(failed ? 2 : 1, said.say, failed ? 1 : 0)
       }
       await toast(input, said.say, said.variant)
       // No message is stored and no model is asked. The terminal view says nothing of it.

@@ -180,3 +180,48 @@ async fn what_the_engine_is_at_for_longer_is_told_when_it_is_there() {
     ]);
     assert_eq!(told, expected);
 }
+
+/// Waits for an engine whose signs of life come, come late, or end, by timers that the test rings itself.
+const ALIVE: &str = r#"
+import path from "node:path"
+const { alive } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+let beat
+let n = 0
+globalThis.setInterval = (f, ms) => ((beat = f), n++, ms)
+globalThis.clearInterval = () => n--
+const settle = () => new Promise((go) => setImmediate(go))
+const told = []
+async function waits(...beats) {
+  const talk = { socket: { destroyed: false, write() {} }, asked: new Map(), n: 0 }
+  const work = Promise.withResolvers()
+  const said = alive(talk, work.promise).catch((error) => `${error.still} ${error.message.split(";")[0]}`)
+  let over
+  said.then((what) => (over = what))
+  let rung = 0
+  for (const answers of beats) {
+    beat()
+    rung++
+    if (answers) for (const one of talk.asked.values()) one.answer({})
+    await settle()
+    if (over) break
+  }
+  work.resolve("done")
+  told.push([await said, rung])
+}
+await waits(...Array(500).fill(true))
+// Asked once, and then missed twelve times.
+await waits(...Array(500).fill(false))
+// One that comes at the last moment counts, and all begins anew.
+await waits(...Array(11).fill(false), true, ...Array(11).fill(false), true)
+console.log(JSON.stringify([told, n]))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_is_waited_for_while_it_gives_signs_of_life() {
+    let house = House::new().await;
+    let said = probed(&house, ALIVE).await;
+    let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    let still = "true the engine stands still";
+    let expected = serde_json::json!([[["done", 500], [still, 13], ["done", 24]], 0]);
+    assert_eq!(found, expected);
+}
