@@ -9,6 +9,7 @@ import { ask, connect, HAND_OVER, order } from "./talk.js"
 const PAGE = "orchestrator.mission"
 const TITLE = "orchestrator"
 const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that was there and is gone is looked for so often
+const OTHER = Symbol("an answer that is none of the choices")
 const LONG = 10_000 // from a command to its answer: a mission is ended before it is told so
 
 // An element. What is a function in it is asked again when what it tells of has changed.
@@ -30,7 +31,7 @@ function plain(said) {
     badge: row(said.badge),
     panel: list(said.panel).map(row),
     page: list(said.page).map(row),
-    asks: list(said.asks).map((of) => ({ id: String(of?.id), text: String(of?.text), choices: list(of?.choices).map(choice) })),
+    asks: list(said.asks).map((of) => ({ id: String(of?.id), text: String(of?.text), choices: list(of?.choices).map(choice), free: of?.free === true })),
     commands: list(said.commands),
   }
 }
@@ -140,12 +141,12 @@ async function tui(api) {
     }
     const options = asked.choices.map(({ word, shown, about }) => ({ title: shown, value: word, description: about }))
     const leave = () => api.ui.dialog.clear()
+    const show = (what, props) => api.ui.dialog.replace(() => createComponent(what, { title: asked.text, ...props }))
+    const write = () => show(api.ui.DialogPrompt, { placeholder: "your answer", onConfirm: send, onCancel: leave })
+    if (asked.free && options.length) options.push({ title: "something else", value: OTHER, description: "in your own words" })
     api.ui.dialog.setSize("large")
-    api.ui.dialog.replace(() =>
-      options.length
-        ? createComponent(api.ui.DialogSelect, { title: asked.text, options, onSelect: (chosen) => send(chosen.value) })
-        : createComponent(api.ui.DialogPrompt, { title: asked.text, placeholder: "your answer", onConfirm: send, onCancel: leave }),
-    )
+    if (!options.length) write()
+    else show(api.ui.DialogSelect, { options, onSelect: (chosen) => (chosen.value === OTHER ? write() : send(chosen.value)) })
   }
 
   function stop() {

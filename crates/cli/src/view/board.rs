@@ -195,10 +195,11 @@ pub(super) fn for_whom(mission: &Mission, question: &Question) -> Option<String>
 pub(crate) fn asks(mission: &Mission, id: QuestionId, question: &Question) -> String {
     let who = for_whom(mission, question);
     let who = who.map(|who| format!(" for {who}")).unwrap_or_default();
-    let choices = match question.choices.is_empty() {
-        true => "TEXT".to_owned(),
-        false => inline(&question.choices.join(" or "), 80),
-    };
+    let mut choices = question.choices.clone();
+    if question.is_free() {
+        choices.push("TEXT".to_owned());
+    }
+    let choices = inline(&choices.join(" or "), 80);
     format!(
         "{id} asks{who}: {} (type /answer {id} {choices})",
         inline(&question.text, 300)

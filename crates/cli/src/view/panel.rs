@@ -281,6 +281,7 @@ fn ask(mission: &Mission, id: QuestionId, question: &Question) -> Ask {
             .iter()
             .map(|word| choice(word, question))
             .collect(),
+        free: question.is_free(),
     }
 }
 
