@@ -8,10 +8,12 @@
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { alive, ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
+import { AGAIN, alive, ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
 const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
+const BODY = 16 << 20 // the longest request that the bridge takes: a turn's brief is a hundredth of it
+const AT_ONCE = 64 // requests of the engine that are not answered yet; each agent that is seen here has a few
 const RESTARTS = 3 // an engine that dies under its missions is started again so often, and then left alone
 
 // What the templates say matters only where the hook does not run: then the model is told not to pretend.
@@ -40,16 +42,29 @@ function bridge(input) {
   const config = input.client?._client?.getConfig?.()
   if (typeof Bun === "undefined" || !config?.fetch) return null
   const at = path.join(safe(folder()), `oc-${process.pid}.sock`)
+  const found = fs.lstatSync(at, { throwIfNoEntry: false })
+  if (found && (!found.isSocket() || found.uid !== process.geteuid())) throw new Error(`${at} is not a socket of yours`)
   fs.rmSync(at, { force: true })
+  const answer = (request) => {
+    const url = new URL(request.url)
+    const headers = new Headers(request.headers)
+    const own = config.headers?.entries?.() ?? Object.entries(config.headers ?? {})
+    for (const [name, value] of own) if (!headers.has(name)) headers.set(name, value)
+    return config.fetch(new Request(config.baseUrl + url.pathname + url.search, { method: request.method, headers, body: request.body, duplex: "half" }))
+  }
+  let n = 0
   const server = Bun.serve({
     unix: at,
     idleTimeout: 0,
-    fetch(request) {
-      const url = new URL(request.url)
-      const headers = new Headers(request.headers)
-      const own = config.headers?.entries?.() ?? Object.entries(config.headers ?? {})
-      for (const [name, value] of own) if (!headers.has(name)) headers.set(name, value)
-      return config.fetch(new Request(config.baseUrl + url.pathname + url.search, { method: request.method, headers, body: request.body, duplex: "half" }))
+    maxRequestBodySize: BODY,
+    async fetch(request) {
+      if (n >= AT_ONCE) return new Response("too much is asked at once", { status: 503 })
+      n++
+      try {
+        return await answer(request)
+      } finally {
+        n--
+      }
     },
   })
   fs.chmodSync(at, 0o600)
@@ -75,7 +90,7 @@ function leaves(stream, say, code) {
 
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => process.argv[2] === "run" && !process.stdin.isTTY
-const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
+const join = async (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return
@@ -114,14 +129,24 @@ function reach(input) {
     .finally(() => (link.reaching = undefined)))
 }
 
-// An engine that runs already may have something to show here. Nothing is said of faults.
+// An engine that runs already may have something to show here. One that does not answer in time, as where OpenCode's own
+// start takes all that the machine has, is looked for again. Nothing is said of faults.
 async function look(input) {
-  try {
-    const talk = await join(input, HAND_OVER)
-    if (talk && !link.talk && !link.reaching) link.talk = talk
-    else talk?.socket.destroy()
-    if (!talk && (await untold(input))) await reach(input)
-  } catch {}
+  for (const pause of AGAIN) {
+    const found = await join(input, HAND_OVER).then(
+      (talk) => ({ talk }),
+      () => null,
+    )
+    if (found) return take(input, found.talk).catch(() => {})
+    await new Promise((go) => setTimeout(go, pause).unref?.())
+    if (link.talk || !link.instances) return
+  }
+}
+
+async function take(input, talk) {
+  if (talk && !link.talk && !link.reaching) link.talk = talk
+  else talk?.socket.destroy()
+  if (!talk && (await untold(input))) await reach(input)
 }
 
 // Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody

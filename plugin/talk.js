@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url"
 
 const TALK = 1
 export const HAND_OVER = 1_000 // from a request to the engine's answer, once it runs
+export const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that is there or was is looked for so often
 const LINE = 1 << 20 // the longest line that the engine may send
 const PULSE = 5_000 // so often an engine that is waited for is asked for a sign of life
 const MISSED = 12 // after so many in a row without one, a minute, it stands still

@@ -4,11 +4,10 @@
 import { createComponent, createElement, insert, spread, useTerminalDimensions } from "@opentui/solid"
 import { randomUUID } from "node:crypto"
 import { createEffect, createSignal, onCleanup } from "solid-js"
-import { ask, connect, HAND_OVER, order } from "./talk.js"
+import { AGAIN, ask, connect, HAND_OVER, order } from "./talk.js"
 
 const PAGE = "orchestrator.mission"
 const TITLE = "orchestrator"
-const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that was there and is gone is looked for so often
 const OTHER = Symbol("an answer that is none of the choices")
 const LONG = 10_000 // from a command to its answer: a mission is ended before it is told so
 
@@ -57,6 +56,7 @@ async function tui(api) {
   const say = (text, tone) => (api.route.current.name === PAGE ? tell({ tone, text }) : api.ui.toast({ title: TITLE, message: text, variant: tone }))
   let talk
   let reaching
+  let silent = false
   let looks = 0
   let looking = false
   let columns = 0
@@ -68,7 +68,8 @@ async function tui(api) {
     const gone = (ended) => talk === ended && (talk = undefined)
     return (reaching ??= Promise.resolve()
       .then(() => connect(() => ({ directory: directory() }), HAND_OVER, gone))
-      .catch(() => null)
+      // Somebody is there and does not answer in time, as where OpenCode's own start takes all that the machine has.
+      .catch(() => ((silent = true), null))
       .then((found) => {
         if (over()) found?.socket.destroy()
         return (talk = !found || found.socket.destroyed ? undefined : found)
@@ -85,6 +86,8 @@ async function tui(api) {
     try {
       const session = here()
       let seen = ""
+      let late = false
+      silent = false
       for (let again = AGAIN.length; current(); ) {
         const engine = await reach()
         const said = engine && (await ask(engine, { want: "look", directory: directory(), session, seen, page: columns }))
@@ -97,6 +100,10 @@ async function tui(api) {
         }
         seen = ""
         setView(none)
+        if (silent && again >= AGAIN.length && !late) {
+          late = true
+          again = 0
+        }
         if (again >= AGAIN.length) return
         const pause = AGAIN[again++]
         await new Promise((go) => setTimeout(go, pause).unref?.())
