@@ -3,15 +3,17 @@
 //
 // OpenCode runs all hooks one after another without a time limit, and a hook that fails or hangs takes the user's
 // prompt with it. So nothing is started before a command of ours is typed or an end of a mission is to be told, nothing
-// waits without a limit but a run for the mission that it was started for, and whatever goes wrong ends in a toast or, where
-// there is none, in what a run prints.
+// waits without a limit (a run waits for its mission while the engine gives signs of life), and whatever goes wrong ends in
+// a toast or, where there is none, in what a run prints.
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
+import { AGAIN, alive, ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
 const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
+const BODY = 16 << 20 // the longest request that the bridge takes: a turn's brief is a hundredth of it
+const AT_ONCE = 64 // requests of the engine that are not answered yet; each agent that is seen here has a few
 const RESTARTS = 3 // an engine that dies under its missions is started again so often, and then left alone
 
 // What the templates say matters only where the hook does not run: then the model is told not to pretend.
@@ -40,16 +42,29 @@ function bridge(input) {
   const config = input.client?._client?.getConfig?.()
   if (typeof Bun === "undefined" || !config?.fetch) return null
   const at = path.join(safe(folder()), `oc-${process.pid}.sock`)
+  const found = fs.lstatSync(at, { throwIfNoEntry: false })
+  if (found && (!found.isSocket() || found.uid !== process.geteuid())) throw new Error(`${at} is not a socket of yours`)
   fs.rmSync(at, { force: true })
+  const answer = (request) => {
+    const url = new URL(request.url)
+    const headers = new Headers(request.headers)
+    const own = config.headers?.entries?.() ?? Object.entries(config.headers ?? {})
+    for (const [name, value] of own) if (!headers.has(name)) headers.set(name, value)
+    return config.fetch(new Request(config.baseUrl + url.pathname + url.search, { method: request.method, headers, body: request.body, duplex: "half" }))
+  }
+  let n = 0
   const server = Bun.serve({
     unix: at,
     idleTimeout: 0,
-    fetch(request) {
-      const url = new URL(request.url)
-      const headers = new Headers(request.headers)
-      const own = config.headers?.entries?.() ?? Object.entries(config.headers ?? {})
-      for (const [name, value] of own) if (!headers.has(name)) headers.set(name, value)
-      return config.fetch(new Request(config.baseUrl + url.pathname + url.search, { method: request.method, headers, body: request.body, duplex: "half" }))
+    maxRequestBodySize: BODY,
+    async fetch(request) {
+      if (n >= AT_ONCE) return new Response("too much is asked at once", { status: 503 })
+      n++
+      try {
+        return await answer(request)
+      } finally {
+        n--
+      }
     },
   })
   fs.chmodSync(at, 0o600)
@@ -66,9 +81,16 @@ function ends(code) {
   process.exit = (own) => exit(own || process.exitCode || code)
 }
 
+// Ends a run here, with what it is told; no model is asked.
+function leaves(stream, say, code) {
+  fs.writeSync(stream, `${say}\n`)
+  close()
+  process.exit(code)
+}
+
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => process.argv[2] === "run" && !process.stdin.isTTY
-const join = (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
+const join = async (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return
@@ -107,14 +129,24 @@ function reach(input) {
     .finally(() => (link.reaching = undefined)))
 }
 
-// An engine that runs already may have something to show here. Nothing is said of faults.
+// An engine that runs already may have something to show here. One that does not answer in time, as where OpenCode's own
+// start takes all that the machine has, is looked for again. Nothing is said of faults.
 async function look(input) {
-  try {
-    const talk = await join(input, HAND_OVER)
-    if (talk && !link.talk && !link.reaching) link.talk = talk
-    else talk?.socket.destroy()
-    if (!talk && (await untold(input))) await reach(input)
-  } catch {}
+  for (const pause of AGAIN) {
+    const found = await join(input, HAND_OVER).then(
+      (talk) => ({ talk }),
+      () => null,
+    )
+    if (found) return take(input, found.talk).catch(() => {})
+    await new Promise((go) => setTimeout(go, pause).unref?.())
+    if (link.talk || !link.instances) return
+  }
+}
+
+async function take(input, talk) {
+  if (talk && !link.talk && !link.reaching) link.talk = talk
+  else talk?.socket.destroy()
+  if (!talk && (await untold(input))) await reach(input)
 }
 
 // Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody
@@ -142,6 +174,21 @@ async function handOver(input, typed, longest) {
     if (link.talk === talk) link.talk = undefined
   }
   throw new Error("the engine ended before it answered; `orchestrator list` tells what it began")
+}
+
+// What a mission came to that a run waits for, or why nobody says it. An engine that ends is followed by another, which
+// takes the mission up.
+async function outcome(input, talk, mission) {
+  try {
+    for (let n = 0; n <= RESTARTS; n++) {
+      const said = await alive(talk, ask(talk, { want: "wait", mission }))
+      if (said) return said
+      talk = await reach(input)
+    }
+    throw new Error(`the engine ended ${RESTARTS + 1} times`)
+  } catch (error) {
+    return { say: `${String(error?.message ?? error)}\n${mission} is not over. Once no engine carries it out, it goes on with: orchestrator resume ${mission}`, lost: true }
+  }
 }
 
 function toast(input, message, variant) {
@@ -234,20 +281,18 @@ async function server(input, options) {
       }
       if (run && said.mission && ["task", "queue"].includes(typed.command)) {
         // The run ends with what the mission came to, and by its exit code; it is the whole of what the run was for.
-        let end
-        for (let n = 0; !end && n <= RESTARTS; n++) end = await ask(n ? await reach(input) : said.talk, { want: "wait", mission: said.mission })
-        if (end?.exit) ends(end.exit)
-        if (end && process.argv[2] === "run") fs.writeSync(1, `${end.say}\n\n`)
-        output.parts.splice(0, output.parts.length, { type: "text", text: end?.say ?? `The engine ended. Go on with: orchestrator resume ${said.mission}` })
+        const end = await outcome(input, said.talk, said.mission)
+        if (end.lost && process.argv[2] === "run") leaves(2, end.say, 1)
+        if (end.exit) ends(end.exit)
+        if (process.argv[2] === "run") fs.writeSync(1, `${end.say}\n\n`)
+        output.parts.splice(0, output.parts.length, { type: "text", text: end.say })
         return
       }
       if (process.argv[2] === "run") {
         // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. It ends only
         // where its name can be nothing but the command.
         const failed = said.variant === "error" || said.variant === "warning"
-        fs.writeSync(failed ? 2 : 1, `${said.say}\n`)
-        close()
-        process.exit(failed ? 1 : 0)
+        leaves(failed ? 2 : 1, said.say, failed ? 1 : 0)
       }
       await toast(input, said.say, said.variant)
       // No message is stored and no model is asked. The terminal view says nothing of it.

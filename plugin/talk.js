@@ -10,7 +10,10 @@ import { fileURLToPath } from "node:url"
 
 const TALK = 1
 export const HAND_OVER = 1_000 // from a request to the engine's answer, once it runs
+export const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that is there or was is looked for so often
 const LINE = 1 << 20 // the longest line that the engine may send
+const PULSE = 5_000 // so often an engine that is waited for is asked for a sign of life
+const MISSED = 12 // after so many in a row without one, a minute, it stands still
 const HERE = path.dirname(fileURLToPath(import.meta.url))
 
 export function folder() {
@@ -150,18 +153,36 @@ export function ask(talk, want, taken = () => {}) {
   }).finally(() => talk.asked.delete(id))
 }
 
+// What comes of work that may take as long as it likes, while the engine gives signs of life. It is counted in beats and
+// not by the clock: a machine that slept has missed one at the most.
+export function alive(talk, work) {
+  let asked = false
+  let missed = 0
+  let timer
+  const still = new Promise((_, no) => {
+    timer = setInterval(() => {
+      if (asked && ++missed >= MISSED) return no(Object.assign(new Error("the engine stands still; `orchestrator doctor` says why"), { still: true }))
+      if (asked) return
+      asked = true
+      ask(talk, { want: "alive" }).then(() => ((asked = false), (missed = 0)))
+    }, PULSE)
+  })
+  return Promise.race([work, still]).finally(() => clearInterval(timer))
+}
+
 // Hands a command over. An engine that has it may be at it for longer than is waited here, which is no fault of it: that
 // is said then, and what comes of it is handed to `late`. One that does not even take it does not answer.
 export async function order(talk, want, { most = HAND_OVER, longest = most, late }) {
   let taken = false
   const asked = ask(talk, want, () => (taken = true))
-  const wait = (ms) => within(ms, asked, "the engine does not answer; `orchestrator status` tells what it does")
+  const wait = (ms, work) => within(ms, work, "the engine does not answer; `orchestrator status` tells what it does")
   try {
-    return await wait(most).catch((error) => {
-      if (taken && longest > most) return wait(longest - most)
+    return await wait(most, asked).catch((error) => {
+      if (taken && longest > most) return wait(longest - most, alive(talk, asked))
       throw error
     })
   } catch (error) {
+    if (error.still) throw error
     const ended = taken && { say: "the engine ended before it answered; `orchestrator list` tells what it began", variant: "error" }
     asked.then((said) => (said || ended) && late(said || ended)).catch(() => {})
     if (!taken) throw error

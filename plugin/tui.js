@@ -4,11 +4,11 @@
 import { createComponent, createElement, insert, spread, useTerminalDimensions } from "@opentui/solid"
 import { randomUUID } from "node:crypto"
 import { createEffect, createSignal, onCleanup } from "solid-js"
-import { ask, connect, HAND_OVER, order } from "./talk.js"
+import { AGAIN, ask, connect, HAND_OVER, order } from "./talk.js"
 
 const PAGE = "orchestrator.mission"
 const TITLE = "orchestrator"
-const AGAIN = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000] // an engine that was there and is gone is looked for so often
+const OTHER = Symbol("an answer that is none of the choices")
 const LONG = 10_000 // from a command to its answer: a mission is ended before it is told so
 
 // An element. What is a function in it is asked again when what it tells of has changed.
@@ -30,7 +30,7 @@ function plain(said) {
     badge: row(said.badge),
     panel: list(said.panel).map(row),
     page: list(said.page).map(row),
-    asks: list(said.asks).map((of) => ({ id: String(of?.id), text: String(of?.text), choices: list(of?.choices).map(choice) })),
+    asks: list(said.asks).map((of) => ({ id: String(of?.id), text: String(of?.text), choices: list(of?.choices).map(choice), free: of?.free === true })),
     commands: list(said.commands),
   }
 }
@@ -56,6 +56,7 @@ async function tui(api) {
   const say = (text, tone) => (api.route.current.name === PAGE ? tell({ tone, text }) : api.ui.toast({ title: TITLE, message: text, variant: tone }))
   let talk
   let reaching
+  let silent = false
   let looks = 0
   let looking = false
   let columns = 0
@@ -67,7 +68,8 @@ async function tui(api) {
     const gone = (ended) => talk === ended && (talk = undefined)
     return (reaching ??= Promise.resolve()
       .then(() => connect(() => ({ directory: directory() }), HAND_OVER, gone))
-      .catch(() => null)
+      // Somebody is there and does not answer in time, as where OpenCode's own start takes all that the machine has.
+      .catch(() => ((silent = true), null))
       .then((found) => {
         if (over()) found?.socket.destroy()
         return (talk = !found || found.socket.destroyed ? undefined : found)
@@ -84,6 +86,8 @@ async function tui(api) {
     try {
       const session = here()
       let seen = ""
+      let late = false
+      silent = false
       for (let again = AGAIN.length; current(); ) {
         const engine = await reach()
         const said = engine && (await ask(engine, { want: "look", directory: directory(), session, seen, page: columns }))
@@ -96,6 +100,10 @@ async function tui(api) {
         }
         seen = ""
         setView(none)
+        if (silent && again >= AGAIN.length && !late) {
+          late = true
+          again = 0
+        }
         if (again >= AGAIN.length) return
         const pause = AGAIN[again++]
         await new Promise((go) => setTimeout(go, pause).unref?.())
@@ -140,12 +148,12 @@ async function tui(api) {
     }
     const options = asked.choices.map(({ word, shown, about }) => ({ title: shown, value: word, description: about }))
     const leave = () => api.ui.dialog.clear()
+    const show = (what, props) => api.ui.dialog.replace(() => createComponent(what, { title: asked.text, ...props }))
+    const write = () => show(api.ui.DialogPrompt, { placeholder: "your answer", onConfirm: send, onCancel: leave })
+    if (asked.free && options.length) options.push({ title: "something else", value: OTHER, description: "in your own words" })
     api.ui.dialog.setSize("large")
-    api.ui.dialog.replace(() =>
-      options.length
-        ? createComponent(api.ui.DialogSelect, { title: asked.text, options, onSelect: (chosen) => send(chosen.value) })
-        : createComponent(api.ui.DialogPrompt, { title: asked.text, placeholder: "your answer", onConfirm: send, onCancel: leave }),
-    )
+    if (!options.length) write()
+    else show(api.ui.DialogSelect, { options, onSelect: (chosen) => (chosen.value === OTHER ? write() : send(chosen.value)) })
   }
 
   function stop() {

@@ -508,6 +508,7 @@ impl Desk for Hosting {
     fn ask(self: Arc<Self>, guest: Guest, want: Want) -> BoxFuture<'static, Answer> {
         match want {
             Want::Wait { mission } => Box::pin(async move { self.await_report(mission).await }),
+            Want::Alive => Box::pin(async { Answer::default() }),
             Want::Agents {
                 directory,
                 mcp,

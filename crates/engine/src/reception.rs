@@ -86,6 +86,8 @@ pub enum Want {
         /// Which.
         mission: MissionId,
     },
+    /// A sign of life, answered at once.
+    Alive,
     /// What OpenCode is to be configured with in a workspace of ours.
     Agents {
         /// The workspace.

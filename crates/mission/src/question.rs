@@ -103,4 +103,11 @@ impl Question {
         let answered = Answered { text, by };
         Event::QuestionClosed { id, answered }
     }
+
+    /// Whether it may be answered in other words than its choices. An agent that asks of its own accord proposes answers,
+    /// and the right one may be none of them.
+    pub fn is_free(&self) -> bool {
+        let is_own = matches!(&self.about, About::Permission { kind, .. } if kind == QUESTION);
+        is_own || self.choices.is_empty()
+    }
 }

@@ -1,8 +1,8 @@
 //! Turns as they usually go.
 
 use crate::world::shared;
-use agents::Sign;
 use agents::contract::Recorder;
+use agents::{ShellRule, Sign};
 use mission::turn::{Answer, Outcome, Report, Role};
 use serde_json::json;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -69,6 +69,35 @@ fn a_worker_works_and_reports() {
         println!("a turn of one call: {:?}", started.elapsed());
         assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
         assert_eq!(world.log("T1.2")[0].tools, ["glob", "grep", "read"]);
+    });
+}
+
+/// What never changes in a Worker's requests, by what its shell may do. Who must ask, or has no shell, has OpenCode's tools
+/// for searching: a question to a person costs more than their descriptions.
+#[test]
+fn what_a_worker_begins_with_is_known_for_every_rule_of_its_shell() {
+    shared(async |world| {
+        let mut sizes = Vec::new();
+        for (shell, key) in [
+            (ShellRule::Allow, "lean-allow"),
+            (ShellRule::Ask, "lean-ask"),
+            (ShellRule::Deny, "lean-deny"),
+        ] {
+            let done = json!({ "status": "done", "summary": "nothing to do" });
+            world.stage.on(key, move |_| Reply::fenced(&done));
+            let mut order = world.order(Role::Worker, key);
+            order.shell = shell;
+            world.run(order).await;
+            let log = world.log(key);
+            let tools = log[0].body["tools"].to_string();
+            sizes.push((log[0].tools.len(), log[0].system.len() + tools.len()));
+        }
+        println!("fixed part of a Worker's request, shell allowed, asked for, denied: {sizes:?}");
+        let tools: Vec<usize> = sizes.iter().map(|(tools, _)| *tools).collect();
+        assert_eq!(tools, [5, 7, 6]);
+        for ((_, size), most) in sizes.iter().zip([14_336, 16_384, 14_336]) {
+            assert!(*size <= most, "{sizes:?}");
+        }
     });
 }
 

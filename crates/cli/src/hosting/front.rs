@@ -366,7 +366,7 @@ impl Shown {
         if self.toasts.is_empty() {
             return Ok(true);
         }
-        if self.toasted.is_some_and(|at| at.elapsed() < TOASTS) && !self.over {
+        if self.toasted.is_some_and(|at| at.elapsed() < TOASTS) {
             return Ok(false);
         }
         let first = self.toasts.len().saturating_sub(TOLD);
@@ -383,3 +383,6 @@ impl Shown {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

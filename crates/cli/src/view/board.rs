@@ -1,8 +1,7 @@
 //! A mission as OpenCode shows it: a board in the conversation, toasts, and a report that the model reads too.
 
-use super::escape;
 use super::frame::count;
-use super::summary;
+use super::{escape, stuck, summary};
 use mission::event::{Event, Recorded};
 use mission::mission::{Delivery, Mission, Phase};
 use mission::question::{About, Question, QuestionId};
@@ -13,6 +12,8 @@ use std::fmt::Write as _;
 const TASKS: usize = 30;
 /// The most questions that a board shows.
 const QUESTIONS: usize = 5;
+/// The most lines about who gets nowhere.
+const STUCK: usize = 5;
 /// The longest report, in bytes: it stands in the conversation for good, and every later request pays for it.
 const REPORT: usize = 1_500;
 
@@ -40,6 +41,9 @@ pub(crate) fn board(mission: &Mission) -> String {
     }
     if n > TASKS {
         writeln!(out, "- and {} more", n - TASKS).ok();
+    }
+    for line in stuck::lines(mission).lines().take(STUCK) {
+        writeln!(out, "\n{}", inline(line, 300)).ok();
     }
     for (id, question) in mission.questions().take(QUESTIONS) {
         writeln!(out, "\n{}", asks(mission, id, question)).ok();
@@ -93,6 +97,10 @@ pub(crate) fn milestone(mission: &Mission, recorded: &Recorded) -> Option<(Strin
             format!("{id}: {task} failed: {}", escape::short(why, 160)),
             None,
         ),
+        Event::Stagnated { .. } => {
+            let told = stuck::told(mission, &recorded.event)?;
+            (format!("{id}: {}", escape::short(&told, 240)), None)
+        }
         Event::Paused { by } => (
             format!("{id} is paused by {} (/resume)", escape::short(by, 40)),
             Some(false),
@@ -187,10 +195,11 @@ pub(super) fn for_whom(mission: &Mission, question: &Question) -> Option<String>
 pub(crate) fn asks(mission: &Mission, id: QuestionId, question: &Question) -> String {
     let who = for_whom(mission, question);
     let who = who.map(|who| format!(" for {who}")).unwrap_or_default();
-    let choices = match question.choices.is_empty() {
-        true => "TEXT".to_owned(),
-        false => inline(&question.choices.join(" or "), 80),
-    };
+    let mut choices = question.choices.clone();
+    if question.is_free() {
+        choices.push("TEXT".to_owned());
+    }
+    let choices = inline(&choices.join(" or "), 80);
     format!(
         "{id} asks{who}: {} (type /answer {id} {choices})",
         inline(&question.text, 300)
@@ -251,6 +260,23 @@ mod tests {
             !shown.chars().any(|c| c.is_control() && c != '\n'),
             "{shown:?}"
         );
+    }
+
+    #[test]
+    fn who_gets_nowhere_stands_on_the_board_and_a_task_that_stagnates_is_told() {
+        let mut mission = super::super::frame::tests::running(["a", "b", "c"]);
+        let (v, at) = (mission::event::VERSION, Timestamp(2_000_000));
+        let mut toasts = Vec::new();
+        for event in stuck::tests::stuck() {
+            mission.apply(at, &event);
+            toasts.extend(milestone(&mission, &Recorded { v, at, event }));
+        }
+        let shown = board(&mission);
+        let loops = "T2.1 is looping and was told so: \\`cargo test\\` for the fourth time\n";
+        let task = "T1 stagnated: 1 diagnosis, \"read the lock file\"; it is ready\n";
+        assert!(shown.contains(loops) && shown.contains(task), "{shown}");
+        let told = "m7: T1 stagnates, 2 attempts in a row ended alike (the same failure): the next one looks for the cause first and has to name another strategy";
+        assert_eq!(toasts, [(told.to_owned(), None)]);
     }
 
     #[test]

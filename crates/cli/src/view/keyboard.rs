@@ -114,10 +114,12 @@ fn listen(asking: &AtomicU32, lines: &mpsc::UnboundedSender<(QuestionId, String)
 pub(crate) fn meant(question: &Question, typed: &str) -> Result<String, String> {
     let typed = typed.trim();
     let small = typed.to_lowercase();
-    if question.choices.is_empty() {
+    if question.is_free() {
+        let same = |choice: &&String| choice.to_lowercase() == small;
+        let proposed = question.choices.iter().find(same).cloned();
         return match typed.is_empty() {
             true => Err("type an answer".into()),
-            false => Ok(typed.to_owned()),
+            false => Ok(proposed.unwrap_or_else(|| typed.to_owned())),
         };
     }
     if let Some(exact) = question.choices.iter().find(|choice| *choice == typed) {
@@ -172,6 +174,15 @@ mod tests {
             meant(&permission("question", &[]), "use tabs\n"),
             Ok("use tabs".into())
         );
+    }
+
+    #[test]
+    fn an_agents_own_question_takes_what_it_proposes_and_anything_else() {
+        let question = permission("question", &["Tabs", "Spaces"]);
+        for (typed, meaning) in [("tabs\n", "Tabs"), ("Ta", "Ta"), ("as it is", "as it is")] {
+            assert_eq!(meant(&question, typed), Ok(meaning.into()));
+        }
+        assert!(meant(&question, " \n").is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! A pure function of the mission, the signs of life, the time and the width.
 
 use super::frame::{self, Signs, count};
-use super::{board, escape, summary};
+use super::{board, escape, stuck, summary};
 use engine::reception::{Ask, Choice, Row, View};
 use mission::event::Turn;
 use mission::ids::Digest;
@@ -15,6 +15,8 @@ use mission::time::Timestamp;
 const TASKS: usize = 12;
 /// The most characters of a line in the panel, which is about 38 columns wide and breaks what is longer.
 const WIDE: usize = 72;
+/// The most lines in the panel about who gets nowhere; all of them stand on the page.
+const STUCK: usize = 3;
 /// Hexadecimal digits of a view's name.
 const NAME: usize = 16;
 
@@ -142,6 +144,11 @@ fn panel(mission: &Mission, signs: &Signs, runs: bool) -> Vec<Row> {
     }
     let set_up = signs.sets_up();
     rows.extend(set_up.map(|told| row(MUTED, &format!("set-up: {told}"))));
+    if mission.outcome().is_none() {
+        let told = stuck::lines(mission);
+        let told = told.lines().take(STUCK);
+        rows.extend(told.map(|line| row(LOOK, &escape::short(line, 2 * WIDE))));
+    }
     for (id, question) in mission.questions() {
         let asked = ask(mission, id, question);
         rows.push(row(LOOK, &escape::short(&asked.text, 2 * WIDE)));
@@ -235,6 +242,11 @@ fn page(
         let tasks = summary::tasks(mission, Some(width));
         rows.extend(tasks.trim_end().lines().map(|text| row("", text)));
     }
+    let told = stuck::lines(mission);
+    if !told.is_empty() {
+        rows.push(Row::default());
+        rows.extend(told.lines().map(|text| row(LOOK, text)));
+    }
     for (id, question) in mission.questions() {
         rows.push(Row::default());
         let told = escape::text(&question.text);
@@ -269,6 +281,7 @@ fn ask(mission: &Mission, id: QuestionId, question: &Question) -> Ask {
             .iter()
             .map(|word| choice(word, question))
             .collect(),
+        free: question.is_free(),
     }
 }
 
@@ -363,6 +376,28 @@ mod tests {
             ]
         );
         assert!(seen.page.is_empty(), "nobody looks at it");
+    }
+
+    #[test]
+    fn who_gets_nowhere_is_told_beside_the_conversation_and_on_the_page() {
+        let mut mission = running(["Add the endpoint", "Describe it", "Count requests"]);
+        for event in stuck::tests::stuck() {
+            mission.apply(at(72), &event);
+        }
+        let page = Look { page: 80, ..LOOKED };
+        let seen = view(&mission, &Signs::default(), at(75), page, "");
+        let expected = [
+            "warning T2.1 is looping and was told so: `cargo test` for the fourth time",
+            "warning T1 stagnated: 1 diagnosis, \"read the lock file\"; it is ready",
+        ];
+        for rows in [drawn(&seen.panel), drawn(&seen.page)] {
+            let told: Vec<&String> = rows.iter().filter(|row| row.starts_with(LOOK)).collect();
+            let told: Vec<&String> = told
+                .into_iter()
+                .filter(|row| !row.contains("running"))
+                .collect();
+            assert_eq!(told, expected, "{rows:#?}");
+        }
     }
 
     #[test]

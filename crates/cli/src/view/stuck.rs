@@ -113,3 +113,39 @@ pub(super) fn machines(mission: &Mission) -> Value {
         "stagnated": tasks.collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use mission::event::Rejection;
+    use mission::ids::{AttemptId, Epoch};
+
+    /// A Worker of the second task that was told that it loops, and the first task, which was diagnosed.
+    pub(in crate::view) fn stuck() -> [Event; 4] {
+        let attempt: AttemptId = "T1.1".parse().unwrap();
+        let why = "the same failure".to_owned();
+        [
+            Event::TurnNudged {
+                epoch: Epoch(2),
+                n: 1,
+                stray: Stray::Looping,
+                why: "`cargo test` for the fourth time".into(),
+            },
+            Event::Rejected {
+                attempt,
+                rejection: Rejection::Unfinished { why: why.clone() },
+            },
+            Event::Stagnated {
+                task: attempt.task,
+                n: 2,
+                why,
+                remedy: Remedy::Diagnose,
+                model: None,
+            },
+            Event::Diagnosed {
+                attempt,
+                strategy: "read the lock file".into(),
+            },
+        ]
+    }
+}

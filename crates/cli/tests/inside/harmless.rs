@@ -1,7 +1,6 @@
 //! Whatever is wrong with the engine, OpenCode works as without the plugin, and says what is wrong.
 
-use crate::house::{House, Server, kill};
-use rustix::process::Signal;
+use crate::house::{House, Server};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
@@ -31,7 +30,7 @@ async fn is_harmless(house: &House, server: &Server, says: &str) {
 }
 
 /// An ordinary prompt is answered.
-async fn talks(house: &House, server: &Server, session: &str) {
+pub(crate) async fn talks(house: &House, server: &Server, session: &str) {
     let before = house.model.log().len();
     let (status, answer) = server.say(session, "Hello there").await;
     assert_eq!(status, 200, "{answer}");
@@ -49,7 +48,7 @@ async fn talks(house: &House, server: &Server, session: &str) {
 }
 
 /// The folder of sockets as an engine would make it.
-fn folder(house: &House) -> std::path::PathBuf {
+pub(crate) fn folder(house: &House) -> std::path::PathBuf {
     let folder = house.sockets();
     fs::create_dir_all(&folder).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
@@ -168,32 +167,6 @@ async fn what_one_that_is_at_it_comes_to_is_told_when_it_is_there() {
     // it is told all the same.
     talk.types("resume", "", "\"message\":\"the engine ").await;
     talk.types("status", "", "the first is done").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_killed_with_a_command_in_its_hands_is_replaced() {
-    let house = House::new().await;
-    let server = house.serve().await;
-    let session = server.session().await;
-    // Stopped it hears nothing any more; then it is killed, and the plugin hears of it in the middle of its hook.
-    server.command(&session, "status", "").await;
-    let engine = house.service().expect("an engine runs");
-    kill(engine, Signal::STOP);
-    let mut events = server.events().await;
-    let path = format!("/session/{session}/command");
-    let body = json!({ "command": "status", "arguments": "" });
-    let typed = server.post(&path, &body);
-    let killed = async {
-        // The request is in the socket of the engine that does not read it.
-        kill(engine, Signal::KILL);
-    };
-    let ((status, _), ()) = tokio::join!(typed, killed);
-    assert_eq!(status, 500);
-    events.until("there is no mission here yet").await;
-    assert_ne!(house.service(), Some(engine));
-    talks(&house, &server, &session).await;
-    drop(server);
-    house.ends().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

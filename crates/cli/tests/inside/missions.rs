@@ -2,7 +2,7 @@
 
 use crate::house::{House, LIMIT, kill, within};
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::model::{Gate, Model, Request};
 use testkit::persona::{Crew, Job, Role};
@@ -497,6 +497,96 @@ async fn commands_that_are_allowed_for_the_project_are_asked_about_once() {
     says("Report of mission m2").await;
     let log = house.user.run(&["log", "m2"]).await.said;
     assert!(!log.contains(" asks: "), "nobody is asked: {log}");
+    drop(server);
+    house.ends().await;
+}
+
+/// What the user has set up for themselves: other models, a default agent of their own with a model of its own, a command
+/// of the name of one of ours, and something more for our Workers.
+fn sets_up(house: &House) {
+    let home = house.user.home();
+    let file = home.config_dir().join("opencode.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    let models = &mut config["provider"]["mock"]["models"];
+    for name in ["m2", "m3"] {
+        models[name] = models["m1"].clone();
+    }
+    config["default_agent"] = json!("gardener");
+    config["agent"] = json!({
+        "gardener": { "mode": "primary", "prompt": "You are the gardener.", "model": "mock/m3" },
+        "orchestrator-worker": { "model": "mock/m2", "prompt": "Indent by tabs." },
+    });
+    config["command"] = json!({ "status": { "template": "How are the plants?" } });
+    home.configure(&config);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_and_agents_of_the_user_are_theirs_before_and_after_a_mission() {
+    let house = House::new().await;
+    sets_up(&house);
+    let server = house.serve().await;
+    let config = server.get("/config").await;
+    assert_eq!(config["default_agent"], "gardener");
+    let chosen = server.session().await;
+    let said = json!({
+        "agent": "plan", "model": { "providerID": "mock", "modelID": "m2" },
+        "parts": [{ "type": "text", "text": "Hello." }],
+    });
+    let (status, _) = server
+        .post(&format!("/session/{chosen}/message"), &said)
+        .await;
+    assert_eq!(status, 200);
+    // One conversation has an agent and a model that the user chose, the other nothing yet.
+    for (mission, session, agent, model) in [
+        ("m1", chosen, "plan", "m2"),
+        ("m2", server.session().await, "gardener", "m3"),
+    ] {
+        server.command(&session, "task", "Add one and two").await;
+        if mission == "m2" {
+            // Where it is posted is the same, however it ends.
+            server.command(&session, "stop", "").await;
+        }
+        let over = |texts: &[(String, bool)]| {
+            let report = format!("Report of mission {mission}");
+            texts.iter().any(|(text, _)| text.starts_with(&report))
+        };
+        until(&server, &session, &mut BTreeSet::new(), over).await;
+        let messages = server.get(&format!("/session/{session}/message")).await;
+        let of_user = |message: &&Value| message["info"]["role"] == "user";
+        for message in messages.as_array().unwrap().iter().filter(of_user) {
+            let info = &message["info"];
+            assert_eq!(
+                (&info["agent"], &info["model"]["modelID"]),
+                (&json!(agent), &json!(model))
+            );
+        }
+    }
+    let log = house.model.log();
+    for asked in &log {
+        let expected = match Role::of(asked) {
+            Role::Worker => "m2",
+            Role::Host => continue,
+            _ => "m1",
+        };
+        assert_eq!(asked.model, expected, "{}", asked.system);
+    }
+    let mut workers = log.iter().filter(|asked| Role::of(asked) == Role::Worker);
+    assert!(workers.all(|asked| asked.system.contains("Indent by tabs.")));
+
+    // A command of the name of ours, and a word of the user, go to their own agent.
+    let session = server.session().await;
+    assert_eq!(server.command(&session, "status", "").await, 200);
+    let log = house.model.log();
+    let plants = log
+        .iter()
+        .find(|asked| asked.asked().contains("How are the plants?"));
+    let plants = plants.expect("their own command asked their model");
+    assert!(
+        plants.system.starts_with("You are the gardener."),
+        "{}",
+        plants.system
+    );
     drop(server);
     house.ends().await;
 }

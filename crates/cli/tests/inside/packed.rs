@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use testkit::model::Model;
+use testkit::model::{Gate, Model};
 use testkit::opencode;
 use testkit::user::User;
 use tokio::process::Command;
@@ -112,6 +112,37 @@ async fn what_is_packed_is_installed_into_an_empty_home_and_starts_the_engine() 
     output(npm.current_dir(modules.join("opencode-orchestrator"))).await;
     let config = fs::read_to_string(user.home().config_dir().join("opencode.json")).unwrap();
     assert!(!config.contains("opencode-orchestrator"), "{config}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_installed_works_on_the_screen_and_a_mission_that_runs_is_found_again() {
+    let (model, gates) = crate::tui::held().await;
+    let user = User::new(PROGRAM, &model.url(), &[("a.txt", "a\n")]);
+    let house = House { user, model };
+    let installed = house.user.run(&["install", "--even-here"]).await;
+    assert_eq!(installed.code, Some(0), "{}", installed.said);
+    let mut screen = Screen::open(&house, &[]).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    screen.shows("- T1 working: Add one").await;
+    screen.quit().await;
+    assert!(house.service().is_some(), "the mission goes on");
+
+    // Nothing but OpenCode is started, in the same folder.
+    let mut screen = Screen::sized(&house, &[], 160).await;
+    screen.shows("Ask anything").await;
+    let seen = screen.shows("m1 0/2").await;
+    println!("{seen}");
+    screen.writes("/mission", "/mission").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    let seen = screen.shows("T1    working").await;
+    println!("{seen}");
+    gates.iter().for_each(Gate::open);
+    screen.shows("m1 completed: Add one and two").await;
+    crate::tui::nothing_but_the_mission(&house.model);
+    screen.quit().await;
+    assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
 }
 
 /// The real OpenCode loads the plugin by its name, into its server and onto its screen, and a command that is typed

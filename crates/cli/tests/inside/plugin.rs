@@ -180,3 +180,201 @@ async fn what_the_engine_is_at_for_longer_is_told_when_it_is_there() {
     ]);
     assert_eq!(told, expected);
 }
+
+/// Waits for an engine whose signs of life come, come late, or end, by timers that the test rings itself.
+const ALIVE: &str = r#"
+import path from "node:path"
+const { alive } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+let beat
+let n = 0
+globalThis.setInterval = (f, ms) => ((beat = f), n++, ms)
+globalThis.clearInterval = () => n--
+const settle = () => new Promise((go) => setImmediate(go))
+const told = []
+async function waits(...beats) {
+  const talk = { socket: { destroyed: false, write() {} }, asked: new Map(), n: 0 }
+  const work = Promise.withResolvers()
+  const said = alive(talk, work.promise).catch((error) => `${error.still} ${error.message.split(";")[0]}`)
+  let over
+  said.then((what) => (over = what))
+  let rung = 0
+  for (const answers of beats) {
+    beat()
+    rung++
+    if (answers) for (const one of talk.asked.values()) one.answer({})
+    await settle()
+    if (over) break
+  }
+  work.resolve("done")
+  told.push([await said, rung])
+}
+await waits(...Array(500).fill(true))
+// Asked once, and then missed twelve times.
+await waits(...Array(500).fill(false))
+// One that comes at the last moment counts, and all begins anew.
+await waits(...Array(11).fill(false), true, ...Array(11).fill(false), true)
+console.log(JSON.stringify([told, n]))
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_is_waited_for_while_it_gives_signs_of_life() {
+    let house = House::new().await;
+    let said = probed(&house, ALIVE).await;
+    let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    let still = "true the engine stands still";
+    let expected = serde_json::json!([[["done", 500], [still, 13], ["done", 24]], 0]);
+    assert_eq!(found, expected);
+}
+
+/// Reaches the bridge over an engine that is told where it is, and asks it for too much.
+const BRIDGE: &str = r#"
+import fs from "node:fs"
+import net from "node:net"
+import path from "node:path"
+const { folder, safe } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const held = []
+const hosts = async (request) => {
+  if (request.url.endsWith("/wait")) await new Promise((go) => held.push(go))
+  return new Response(`${(await request.text()).length}`)
+}
+const client = { _client: { getConfig: () => ({ fetch: hosts, baseUrl: "http://x", headers: {} }) } }
+const hellos = []
+const engine = net.createServer((socket) => socket.on("data", (data) => {
+  const said = JSON.parse(data)
+  if (said.talk) hellos.push(said.bridge)
+  socket.write(JSON.stringify(said.talk ? { talk: 1, version: "1" } : { id: said.id, say: "done", variant: "info" }) + "\n")
+}))
+await new Promise((go) => engine.listen(path.join(safe(folder()), "service.sock"), go))
+const at = path.join(folder(), `oc-${process.pid}.sock`)
+fs.writeFileSync(at, "kept")
+const plugin = (await import(process.argv[2])).default
+const hooks = await plugin.server({ client, directory: process.cwd() }, {})
+await hooks.config({})
+const typed = () => hooks["command.execute.before"]({ command: "status", sessionID: "s" }, { parts: [] }).catch((error) => error.message)
+const told = [(await typed()).replace(at, "it"), fs.readFileSync(at, "utf8")]
+fs.rmSync(at)
+// A socket that a process before this one left behind.
+const left = net.createServer()
+await new Promise((go) => left.listen(`${at}.left`, go))
+fs.renameSync(`${at}.left`, at)
+left.close()
+told.push(await typed(), hellos.at(-1) === at)
+const mode = (of) => (fs.statSync(of).mode & 0o777).toString(8)
+told.push(mode(at), mode(folder()))
+const post = (where, length) => fetch(`http://x/${where}`, { unix: at, method: "POST", body: "x".repeat(length) })
+told.push(await (await post("a", 1000)).text(), (await post("a", (16 << 20) + 1)).status)
+const many = Array.from({ length: 64 }, () => post("wait", 1))
+while (held.length < 64) await new Promise((go) => setImmediate(go))
+told.push((await post("a", 1)).status)
+for (const go of held) go()
+told.push((await Promise.all(many)).every((one) => one.status === 200), (await post("a", 1)).status)
+await hooks.dispose()
+told.push(fs.existsSync(at))
+console.log(JSON.stringify(told))
+process.exit()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bridge_is_the_users_alone_and_takes_so_much_at_once_and_no_more() {
+    let house = House::new().await;
+    let said = probed(&house, BRIDGE).await;
+    let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    let expected = serde_json::json!([
+        "orchestrator: it is not a socket of yours",
+        "kept",
+        "orchestrator: done",
+        true,
+        "600",
+        "700",
+        "1000",
+        413,
+        503,
+        true,
+        200,
+        false
+    ]);
+    assert_eq!(found, expected);
+}
+
+/// Takes the part of OpenCode 2, as its public documentation has it: a place for commands that are executed, a session,
+/// tools, a folder.
+const SECOND: &str = r#"
+import net from "node:net"
+import path from "node:path"
+const { folder, safe } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const asked = []
+const engine = net.createServer((socket) => socket.on("data", (data) => {
+  const said = JSON.parse(data)
+  if (!said.talk) asked.push([said.command, said.arguments, said.session, said.directory])
+  socket.write(JSON.stringify(said.talk ? { talk: 1, version: "1" } : { id: said.id, say: "it begins", variant: "info" }) + "\n")
+}))
+await new Promise((go) => engine.listen(path.join(safe(folder()), "service.sock"), go))
+const plugin = (await import(process.argv[2])).default
+const commands = new Map([["status", { name: "status", description: "the user's own" }]])
+const draft = { get: (name) => commands.get(name), add: (command) => commands.set(command.name, command) }
+const host = { options: {}, session: {}, tool: {}, location: { directory: "/p" }, command: { transform: async (change) => change(draft) } }
+await plugin.setup(host)
+const told = [[...commands.keys()], commands.get("status").description]
+told.push(await commands.get("task").execute({ arguments: "Add a page", sessionID: "ses_1" }), asked)
+engine.close()
+globalThis[Symbol.for("opencode-orchestrator.link")].talk.socket.destroy()
+told.push((await commands.get("task").execute({})).split(";")[0])
+await plugin.setup({ ...host, command: { transform: async () => { throw new Error("no") } } })
+await plugin.setup({ ...host, command: { transform: async (change) => change({}) } })
+console.log(JSON.stringify(told))
+process.exit()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_the_second_kind_gets_commands_that_are_executed() {
+    let house = House::new().await;
+    house.engine("/nowhere/orchestrator".as_ref());
+    let said = probed(&house, SECOND).await;
+    let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    let names = [
+        "status", "task", "queue", "steer", "retry", "skip", "pause", "resume", "stop", "answer",
+    ];
+    let expected = serde_json::json!([
+        names,
+        "the user's own",
+        "it begins",
+        [["task", "Add a page", "ses_1", "/p"]],
+        "there is no program /nowhere/orchestrator"
+    ]);
+    assert_eq!(found, expected);
+}
+
+/// Starts where an engine runs that answers its third guest and none before, by a clock that runs twenty times as fast.
+const SILENT: &str = r#"
+import net from "node:net"
+import path from "node:path"
+const { folder, safe } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const real = globalThis.setTimeout
+globalThis.setTimeout = (done, ms, ...given) => real(done, ms / 20, ...given)
+let n = 0
+const heard = Promise.withResolvers()
+const engine = net.createServer((socket) => {
+  const answers = ++n > 2
+  socket.on("data", () => {
+    if (!answers) return
+    socket.write(JSON.stringify({ talk: 1, version: "1" }) + "\n")
+    heard.resolve()
+  })
+})
+await new Promise((go) => engine.listen(path.join(safe(folder()), "service.sock"), go))
+const plugin = (await import(process.argv[2])).default
+await plugin.server({ client: {}, directory: process.cwd() }, {})
+await heard.promise
+const link = globalThis[Symbol.for("opencode-orchestrator.link")]
+while (!link.talk) await new Promise((go) => setImmediate(go))
+console.log(n)
+process.exit()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_slow_to_answer_a_start_is_looked_for_again() {
+    let house = House::new().await;
+    // On a busy machine it may be slow once more.
+    let n: u32 = probed(&house, SILENT).await.trim().parse().unwrap();
+    assert!(n >= 3, "{n}");
+}

@@ -464,3 +464,70 @@ async fn a_view_without_sense_is_not_drawn_and_breaks_nothing() {
     screen.shows("Build · Mock One").await;
     screen.quit().await;
 }
+
+/// A crew whose first Worker asks two things of its own accord.
+async fn curious() -> Model {
+    let crew = crew();
+    let asks = |text: &str| {
+        let options = ["Tabs", "Spaces"].map(|label| json!({ "label": label, "description": "" }));
+        json!({ "questions": [{ "question": text, "header": "Style", "options": options }] })
+    };
+    Model::start(move |request: &Request| -> Reply {
+        let reply = crew.answer(request);
+        let job = crew.job(request).map(|job| job.name().to_owned());
+        match (Role::of(request), job.as_deref(), request.step()) {
+            (Role::Worker, Some("one"), 0) => Reply::call("question", asks("Tabs or spaces?")),
+            (Role::Worker, Some("one"), 1) => Reply::call("question", asks("And how many?")),
+            _ => reply,
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_wants_to_know_is_answered_in_words_of_ones_own_once() {
+    let house = House::with(curious().await);
+    let mut screen = Screen::sized(&house, &[], 160).await;
+    screen.shows("Ask anything").await;
+    screen.types("/task Add one and two").await;
+    let seen = screen.shows("q1 asks for T1.1: Tabs or spaces?").await;
+    println!("{seen}");
+    // In the page's dialog, in words that nobody proposed.
+    screen.writes("/mission", "/mission").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("a answer").await;
+    screen.tmux(&["send-keys", "a"]).await;
+    let seen = screen.shows("something else").await;
+    println!("{seen}");
+    assert!(seen.contains("Tabs") && seen.contains("Spaces"), "{seen}");
+    screen.tmux(&["send-keys", "Up"]).await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    let seen = screen
+        .until("a place to write", |seen| {
+            !seen.contains("in your own words")
+        })
+        .await;
+    println!("{seen}");
+    screen
+        .tmux(&["send-keys", "-l", "as the file has it"])
+        .await;
+    screen.shows("as the file has it").await;
+    screen.tmux(&["send-keys", "Enter"]).await;
+    screen.shows("q2 asks for T1.1: And how many?").await;
+    // Who comes too late is told so, and the other question is answered in the conversation.
+    let late = house.user.run(&["answer", "m1", "q1", "Tabs"]).await;
+    assert_ne!(late.code, Some(0), "{}", late.said);
+    screen.tmux(&["send-keys", "Escape"]).await;
+    screen.shows("## m1 running").await;
+    screen.types("/answer q2 four of them").await;
+    screen.shows("Report of mission m1").await;
+    let log = house.model.log();
+    let told = |answer: &str| {
+        log.iter()
+            .any(|asked| asked.results().concat().contains(answer))
+    };
+    assert!(told("as the file has it") && told("four of them"));
+    nothing_but_the_mission(&house.model);
+    screen.quit().await;
+    house.ends().await;
+}

@@ -39,8 +39,10 @@ pub struct Ask {
     pub id: String,
     /// Who asks what.
     pub text: String,
-    /// What may be chosen; where it is empty, any text is an answer.
+    /// What may be chosen.
     pub choices: Vec<Choice>,
+    /// Whether any other text is an answer too.
+    pub free: bool,
 }
 
 /// One answer that may be chosen.

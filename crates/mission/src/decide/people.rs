@@ -61,7 +61,7 @@ impl Mission {
             return refused(Refusal::NoQuestion(id));
         };
         let text = cut(text.trim());
-        if text.is_empty() || (!question.choices.is_empty() && !question.choices.contains(&text)) {
+        if text.is_empty() || !(question.is_free() || question.choices.contains(&text)) {
             return refused(Refusal::NoChoice {
                 id,
                 choices: question.choices.clone(),

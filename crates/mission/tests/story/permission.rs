@@ -95,6 +95,17 @@ fn the_answer_to_an_agents_own_question_allows_nothing() {
     assert!(!story.mission.allows(kind));
     asks(&mut story, epoch, 2, kind);
     assert_eq!(open(&story), [2]);
+    // What the agent proposes is not all that one may say.
+    story.wait(Millis(10));
+    answer(&mut story, 2, "none of these");
+    assert_eq!(closed(&story).1.text, "none of these");
+    asks(&mut story, epoch, 3, "bash");
+    let answer = Input::Answer {
+        id: QuestionId(3),
+        text: "none of these".to_owned(),
+        by: "me".to_owned(),
+    };
+    assert!(matches!(story.tell(answer), Reply::Refused(_)));
 }
 
 #[test]
