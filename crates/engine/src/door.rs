@@ -382,7 +382,6 @@ mod tests {
     use crate::store;
     use mission::terms::Terms;
     use std::fs;
-    use std::io::ErrorKind;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use tokio::io::AsyncBufReadExt as _;
     use tokio::io::AsyncReadExt as _;

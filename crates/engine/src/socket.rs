@@ -268,7 +268,7 @@ mod tests {
         let said = line(&mut guest, Duration::from_secs(60)).await.unwrap();
         assert_eq!(said, b"it is me\n");
         let mut nothing = Vec::new();
-        std::io::Read::read_to_end(&mut &stranger, &mut nothing).unwrap();
+        io::Read::read_to_end(&mut &stranger, &mut nothing).unwrap();
         assert_eq!(nothing, b"");
     }
 }
