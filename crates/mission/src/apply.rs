@@ -261,7 +261,17 @@ impl Mission {
             | Event::UndoAsked { .. }
             | Event::Undone { .. }
             | Event::UndoFailed { .. } => self.delivery_event(event),
-            Event::Cleaned { .. } | Event::CleanFailed { .. } => self.cleaned = true,
+            Event::SessionUsed { .. }
+            | Event::SessionRetired { .. }
+            | Event::SessionClosed { .. } => self.session_event(at, event),
+            Event::Cleaned { sessions_left, .. } => {
+                self.sessions_ended(!sessions_left.is_empty());
+                self.cleaned = true;
+            }
+            Event::CleanFailed { .. } => {
+                self.sessions_ended(true);
+                self.cleaned = true;
+            }
         }
         self.time_step(at);
     }

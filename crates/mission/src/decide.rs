@@ -128,10 +128,19 @@ impl Mission {
                 }
                 _ => stale(),
             },
-            Input::Cleaned { n, rescued } => match self.to_clean(n) {
-                true => done(vec![Event::Cleaned { rescued }]),
+            Input::Cleaned {
+                n,
+                rescued,
+                sessions_left,
+            } => match self.to_clean(n) {
+                true => done(vec![Event::Cleaned {
+                    rescued,
+                    sessions_left: cut(&sessions_left),
+                }]),
                 false => stale(),
             },
+            Input::SessionNamed { epoch, session } => self.decide_session(now, epoch, &session),
+            Input::SessionClosed { session, left } => self.decide_closed(&session, &left),
             Input::Question {
                 epoch,
                 token,

@@ -1,8 +1,8 @@
 //! Removes workspaces once a mission is over. What was not landed is kept first.
 
 use super::turn::{Works, unkept, works};
-use super::{Bench, Error, still_owed};
-use mission::ids::AttemptId;
+use super::{Bench, Error, sessions, still_owed};
+use mission::ids::{AttemptId, MissionId};
 use mission::input::Input;
 use mission::mission::{Mission, State};
 use mission::time::Timestamp;
@@ -16,6 +16,8 @@ use workbench::workspace::Workspace;
 /// A mission to be tidied.
 pub(crate) struct Job {
     n: u32,
+    /// Whose sessions are closed.
+    whose: (MissionId, String),
     /// Attempts whose work was not landed.
     open: Vec<(AttemptId, mission::ids::CommitId)>,
     /// What the journal holds of what was handed in.
@@ -29,6 +31,7 @@ pub(crate) fn job(mission: &Mission, n: u32) -> Job {
         .filter_map(|task| Some((task.attempt(), mission.work(task.attempt())?.commit.clone())));
     Job {
         n,
+        whose: (mission.id(), mission.nonce().to_owned()),
         open: open.collect(),
         works: works(mission),
         when: mission.opened(),
@@ -50,7 +53,15 @@ impl Job {
             return Ok(Input::Cleaned {
                 n: self.n,
                 rescued: 0,
+                sessions_left: String::new(),
             });
+        }
+        // While the folders are there by which their host knows them.
+        let mut worked_in = folders(&lanes)?;
+        worked_in.retain(|lane| is_workspace(lane));
+        let sessions_left = sessions::close_all(bench, self.whose.clone(), worked_in).await;
+        if !sessions_left.is_empty() {
+            tracing::warn!(why = sessions_left, "sessions are left at their host");
         }
         let rescued = bench
             .with_repository(move |repository| {
@@ -102,7 +113,11 @@ impl Job {
                 Ok(rescued)
             })
             .await?;
-        Ok(Input::Cleaned { n, rescued })
+        Ok(Input::Cleaned {
+            n,
+            rescued,
+            sessions_left,
+        })
     }
 }
 
@@ -189,6 +204,7 @@ mod tests {
             std::fs::write(lane.join("b.txt"), format!("unfinished {seal}\n")).unwrap();
             let job = Job {
                 n: seal,
+                whose: (MissionId(1), "n".into()),
                 open: Vec::new(),
                 works: Works::new(),
                 when: sample::WHEN,
@@ -201,7 +217,8 @@ mod tests {
                 cleaned,
                 Input::Cleaned {
                     n: seal,
-                    rescued: 1
+                    rescued: 1,
+                    sessions_left: String::new(),
                 }
             );
             assert_eq!(folders(&sample.bench.place.lanes()).unwrap().len(), 0);
@@ -225,6 +242,7 @@ mod tests {
         let prepares = sample.bench.lanes.enter(lane, &never).await.unwrap();
         let job = || Job {
             n: 1,
+            whose: (MissionId(1), "n".into()),
             open: Vec::new(),
             works: Works::new(),
             when: sample::WHEN,
@@ -240,7 +258,14 @@ mod tests {
             .perform(&sample.bench, &CancellationToken::new())
             .await
             .unwrap();
-        assert_eq!(cleaned, Input::Cleaned { n: 1, rescued: 0 });
+        assert_eq!(
+            cleaned,
+            Input::Cleaned {
+                n: 1,
+                rescued: 0,
+                sessions_left: String::new()
+            }
+        );
     }
 
     #[tokio::test]
@@ -259,6 +284,7 @@ mod tests {
             std::fs::write(place.lane_note("worker-1"), note).unwrap();
             let job = Job {
                 n: 1,
+                whose: (MissionId(1), "n".into()),
                 open: Vec::new(),
                 works: in_journal.then(|| "T1.1".to_owned()).into_iter().collect(),
                 when: sample::WHEN,
@@ -268,7 +294,14 @@ mod tests {
                 .await
                 .unwrap();
             let rescued = u32::from(!in_journal);
-            assert_eq!(cleaned, Input::Cleaned { n: 1, rescued });
+            assert_eq!(
+                cleaned,
+                Input::Cleaned {
+                    n: 1,
+                    rescued,
+                    sessions_left: String::new()
+                }
+            );
         }
     }
 
@@ -301,6 +334,7 @@ mod tests {
         std::fs::write(&blamed, "").unwrap();
         let job = Job {
             n: 1,
+            whose: (MissionId(1), "n".into()),
             open: Vec::new(),
             works: Works::new(),
             when: sample::WHEN,

@@ -5,6 +5,7 @@ mod gates;
 mod holds;
 mod schedule;
 mod seal;
+mod sessions;
 mod shadow;
 mod state;
 mod steered;
@@ -132,6 +133,7 @@ pub(crate) struct Audit {
     book: schedule::Book,
     asks: holds::Asked,
     stuck: stuck::Marks,
+    sessions: sessions::Sessions,
 }
 
 impl Audit {
@@ -200,6 +202,7 @@ impl Audit {
             book: schedule::Book::new(&scenario.terms),
             asks: holds::Asked::default(),
             stuck: stuck::Marks::default(),
+            sessions: sessions::Sessions::default(),
         }
     }
 
@@ -263,6 +266,7 @@ impl Audit {
             | Input::Held { epoch, .. }
             | Input::Strayed { epoch, .. }
             | Input::Waits { epoch, .. }
+            | Input::SessionNamed { epoch, .. }
             | Input::AnsweredElsewhere {
                 request: (epoch, _),
                 ..
@@ -287,6 +291,9 @@ impl Audit {
                 Step::Undo => undoes(*n),
                 Step::Clean => cleans(*n),
             },
+            Input::SessionClosed { session, .. } => {
+                self.sealed.is_none() && self.is_being_closed(session)
+            }
             _ => true,
         };
         !fits
@@ -361,10 +368,14 @@ impl Audit {
             recorded.at >= self.last,
             "time ran backwards in the journal"
         );
+        if recorded.at > self.last {
+            self.sessions_are_bounded();
+        }
         self.last = recorded.at;
         self.purse.word(&recorded.event, &self.asked);
         self.events.push(recorded.clone());
         let event = &recorded.event;
+        self.session(event);
         self.rules(event);
         self.scheduled(event);
         if self.sealed.is_some() {

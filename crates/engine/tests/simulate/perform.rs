@@ -165,7 +165,12 @@ impl World {
             Command::PlanDelivery { n, .. } => Some(self.plan_delivery(*n)),
             Command::Deliver { n, plan, .. } => Some(self.deliver(*n, plan)),
             Command::Undo { n, delivery } => Some(self.undo(*n, *delivery)),
-            Command::Clean { n } => Some(Input::Cleaned { n: *n, rescued: 0 }),
+            Command::CloseSession { session, .. } => Some(self.close_session(session)),
+            Command::Clean { n } => Some(Input::Cleaned {
+                n: *n,
+                rescued: 0,
+                sessions_left: self.close_all_sessions(),
+            }),
         }
     }
 
@@ -226,7 +231,9 @@ impl World {
 
     fn begin_turn(&mut self, life: u64, command: &Command, turn: Turn, epoch: Epoch) {
         let name = command.name();
-        if let Some(session) = self.host.sessions.get(&name) {
+        if self.host.sessions.contains_key(&name) {
+            self.names_session(life, turn, epoch);
+            let session = &self.host.sessions[&name];
             if let Some((outcome, work)) = session.ended.clone() {
                 tell!("{:>10} . the finished reply of {name} is found again", "");
                 self.coverage.saw("a finished reply is found again");
@@ -249,6 +256,11 @@ impl World {
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
         let struck = self.struck(&model);
         let deed = struck.map_or(deed, |(deed, _)| deed);
+        let restless = self.restless && !self.calm && role == Role::Worker;
+        let deed = match restless && self.rng.chance(850) {
+            true => Deed::Refused,
+            false => deed,
+        };
         let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
         let tokens = match deed {
             Deed::Refused if self.rng.chance(800) => 0,
@@ -271,6 +283,7 @@ impl World {
         };
         self.coverage.saw(deed.name());
         self.host.sessions.insert(name.clone(), session);
+        self.names_session(life, turn, epoch);
         let Some(length) = self.how_long(&name, deed, role) else {
             return;
         };

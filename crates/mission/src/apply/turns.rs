@@ -95,6 +95,7 @@ impl Mission {
                 self.budget.money.reserved -= lease.money;
             }
         }
+        self.session_turn_ended(at, turn, epoch, ending);
         self.slot_ended(turn, ending);
         self.release(epoch, Some(ending));
         self.budget.ended(usage, charged, money);
