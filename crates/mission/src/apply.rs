@@ -79,11 +79,7 @@ impl Mission {
             Event::Stagnated { .. } | Event::Diagnosed { .. } | Event::TurnNudged { .. } => {
                 self.stagnation_event(event);
             }
-            Event::TurnTold { epoch, n } => {
-                if let Some(lease) = self.leases.get_mut(epoch) {
-                    lease.told = *n;
-                }
-            }
+            Event::TurnTold { epoch, n } => self.turn_told(*epoch, *n),
             Event::TurnServed { .. }
             | Event::ModelNamed { .. }
             | Event::ModelSwitched { .. }
@@ -263,15 +259,9 @@ impl Mission {
             | Event::UndoFailed { .. } => self.delivery_event(event),
             Event::SessionUsed { .. }
             | Event::SessionRetired { .. }
-            | Event::SessionClosed { .. } => self.session_event(at, event),
-            Event::Cleaned { sessions_left, .. } => {
-                self.sessions_ended(!sessions_left.is_empty());
-                self.cleaned = true;
-            }
-            Event::CleanFailed { .. } => {
-                self.sessions_ended(true);
-                self.cleaned = true;
-            }
+            | Event::SessionClosed { .. }
+            | Event::Cleaned { .. }
+            | Event::CleanFailed { .. } => self.session_event(at, event),
         }
         self.time_step(at);
     }

@@ -224,6 +224,8 @@ impl Mission {
             Event::SessionClosed { session, left } => {
                 self.sessions.gone(session, !left.is_empty());
             }
+            Event::Cleaned { sessions_left, .. } => self.sessions_ended(!sessions_left.is_empty()),
+            Event::CleanFailed { .. } => self.sessions_ended(true),
             _ => {}
         }
     }
@@ -249,7 +251,8 @@ impl Mission {
     }
 
     /// The workspaces are gone, and with them all sessions that were known.
-    pub(crate) fn sessions_ended(&mut self, left: bool) {
+    fn sessions_ended(&mut self, left: bool) {
+        self.cleaned = true;
         let n = self.sessions.known.len() as u32;
         self.sessions.known.clear();
         match left {

@@ -30,6 +30,9 @@ pub(crate) fn told(mission: &Mission, event: &Event) -> Option<String> {
                 escape::short(session, 40)
             )
         }
+        Event::Cleaned { sessions_left, .. } if !sessions_left.is_empty() => {
+            format!("sessions are left at the agents' host: {sessions_left}")
+        }
         _ => return None,
     })
 }

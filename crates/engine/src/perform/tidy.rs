@@ -6,6 +6,7 @@ use mission::ids::{AttemptId, MissionId};
 use mission::input::Input;
 use mission::mission::{Mission, State};
 use mission::time::Timestamp;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use workbench::disk;
 use workbench::fault;
@@ -50,19 +51,9 @@ impl Job {
         let notes = bench.place.notes();
         let (shared, all_lanes) = (bench.lanes.clone(), bench.lanes.clear().await?);
         if !bench.place.root().join("repo.git").exists() {
-            return Ok(Input::Cleaned {
-                n: self.n,
-                rescued: 0,
-                sessions_left: String::new(),
-            });
+            return Ok(cleaned(self.n, 0, String::new()));
         }
-        // While the folders are there by which their host knows them.
-        let mut worked_in = folders(&lanes)?;
-        worked_in.retain(|lane| is_workspace(lane));
-        let sessions_left = sessions::close_all(bench, self.whose.clone(), worked_in).await;
-        if !sessions_left.is_empty() {
-            tracing::warn!(why = sessions_left, "sessions are left at their host");
-        }
+        let sessions_left = self.close_sessions(bench, &lanes).await?;
         let rescued = bench
             .with_repository(move |repository| {
                 // As long as this goes on nobody enters a lane, also where nobody waits for it any more.
@@ -113,15 +104,22 @@ impl Job {
                 Ok(rescued)
             })
             .await?;
-        Ok(Input::Cleaned {
-            n,
-            rescued,
-            sessions_left,
-        })
+        Ok(cleaned(n, rescued, sessions_left))
     }
 }
 
 impl Job {
+    /// Closes all that the host has of the mission, while the folders are there by which it knows them.
+    async fn close_sessions(&self, bench: &Bench, lanes: &Path) -> Result<String, Error> {
+        let mut worked_in = folders(lanes)?;
+        worked_in.retain(|lane| is_workspace(lane));
+        let left = sessions::close_all(bench, self.whose.clone(), worked_in).await;
+        if !left.is_empty() {
+            tracing::warn!(why = left, "sessions are left at their host");
+        }
+        Ok(left)
+    }
+
     /// Keeps what was handed in and did not land, and tells how much that is.
     fn keep_open(&self, repository: &MissionRepository) -> Result<u32, Error> {
         for (attempt, commit) in &self.open {
@@ -149,14 +147,21 @@ fn kept(
     }
 }
 
+fn cleaned(n: u32, rescued: u32, sessions_left: String) -> Input {
+    Input::Cleaned {
+        n,
+        rescued,
+        sessions_left,
+    }
+}
+
 /// Removes the workspaces in which set-up ran. Which set-ups fail on the base already stays known, for a mission that
 /// goes on.
-fn remove_prepared(prepared: &std::path::Path) -> Result<(), Error> {
+fn remove_prepared(prepared: &Path) -> Result<(), Error> {
     let mut all = folders(prepared)?;
     // The marks that set-up is done go before what it made.
     all.sort_by_key(|entry| entry.is_dir());
-    let is_blame =
-        |entry: &std::path::Path| entry.extension().is_some_and(|end| end == "fails-on-base");
+    let is_blame = |entry: &Path| entry.extension().is_some_and(|end| end == "fails-on-base");
     for entry in all.iter().filter(|entry| !is_blame(entry)) {
         disk::remove(entry).map_err(Error::new)?;
         fault::point("tidy.prepared removed");
@@ -167,12 +172,12 @@ fn remove_prepared(prepared: &std::path::Path) -> Result<(), Error> {
 }
 
 /// Whether a folder among the lanes is one to work in: `worker-1`, `front`. The engine's side is named by digests.
-fn is_workspace(lane: &std::path::Path) -> bool {
+fn is_workspace(lane: &Path) -> bool {
     let name = lane.file_name().unwrap_or_default().to_string_lossy();
     name == "front" || name.contains('-')
 }
 
-fn folders(lanes: &std::path::Path) -> Result<Vec<std::path::PathBuf>, Error> {
+fn folders(lanes: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = match std::fs::read_dir(lanes) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(Error::new)?,

@@ -363,24 +363,29 @@ impl Audit {
         &all[self.events.len()..]
     }
 
+    /// Time has come so far: what was due before has been done.
+    fn moment(&mut self, at: Timestamp) {
+        if at > self.last {
+            self.sessions_are_bounded();
+        }
+        self.last = at;
+    }
+
     pub(crate) fn event(&mut self, recorded: &Recorded, git: &Git) {
         assert!(
             recorded.at >= self.last,
             "time ran backwards in the journal"
         );
-        if recorded.at > self.last {
-            self.sessions_are_bounded();
-        }
-        self.last = recorded.at;
+        self.moment(recorded.at);
         self.purse.word(&recorded.event, &self.asked);
         self.events.push(recorded.clone());
         let event = &recorded.event;
-        self.session(event);
         self.rules(event);
         self.scheduled(event);
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }
+        self.session(event);
         self.clock(event);
         self.follows(recorded);
         self.schedule_goes_on(event);

@@ -114,6 +114,13 @@ impl Mission {
         }
     }
 
+    /// A running turn knows what people said, up to this.
+    pub(super) fn turn_told(&mut self, epoch: Epoch, n: u32) {
+        if let Some(lease) = self.leases.get_mut(&epoch) {
+            lease.told = n;
+        }
+    }
+
     /// What a turn counts for is its task's.
     fn charge(&mut self, id: TaskId, charged: u64, money: u64) {
         let task = self.task_mut(id);
