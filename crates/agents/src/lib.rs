@@ -57,10 +57,25 @@ pub struct Order {
     pub shell: ShellRule,
     /// A turn of the same role whose conversation this one goes on with, such as the plan that is being repaired.
     pub continues: Option<String>,
+    /// The host's names of sessions that are being closed: nothing is begun in them any more.
+    pub closed: Vec<String>,
     /// The turn is over after this long, whatever it does.
     pub limit: Millis,
     /// The turn is over after nothing was heard of the agent for this long.
     pub silence: Millis,
+}
+
+/// Sessions of a mission that are to be closed at their host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The mission that they belong to.
+    pub mission: MissionId,
+    /// Tells missions of different stores apart.
+    pub nonce: String,
+    /// The workspaces that they worked in.
+    pub directories: Vec<PathBuf>,
+    /// Only the one of this name; all of the mission's where none is said.
+    pub only: Option<String>,
 }
 
 /// What a question about a shell command is about.
@@ -202,6 +217,16 @@ pub trait Agent: Send + Sync {
         watcher: Arc<dyn Watcher>,
         stop: CancellationToken,
     ) -> BoxFuture<'_, ()>;
+
+    /// Whether its sessions stay when their turns are over, so that somebody has to close them.
+    fn keeps_sessions(&self) -> bool {
+        false
+    }
+
+    /// Closes sessions in which no turn runs, and tells how many there were. Closing what is gone already is no failure.
+    fn close_sessions(&self, _closing: Closing) -> BoxFuture<'_, Result<u32, String>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
 
     /// Ends all that the host runs. Called once, last.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -5,6 +5,7 @@
 //! prompt, and a turn that the server's death interrupted goes on where it stopped.
 
 mod api;
+mod closing;
 mod events;
 pub mod front;
 mod roles;
@@ -17,7 +18,7 @@ mod wire;
 
 pub use roles::instructions;
 
-use crate::{Agent, Order, Watcher};
+use crate::{Agent, Closing, Order, Watcher};
 use events::Hub;
 use futures_util::future::BoxFuture;
 use mission::turn::Role;
@@ -379,6 +380,14 @@ impl Agent for OpenCode {
     ) -> BoxFuture<'_, ()> {
         let host = Arc::clone(&self.host);
         Box::pin(turn::run(host, order, watcher, stop))
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+
+    fn close_sessions(&self, closing: Closing) -> BoxFuture<'_, Result<u32, String>> {
+        Box::pin(async move { closing::close(&self.host, &closing).await })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -78,6 +78,7 @@ impl Stage {
             model: None,
             shell: ShellRule::Allow,
             continues: None,
+            closed: Vec::new(),
             limit: Millis::from_secs(120),
             silence: Millis::from_secs(60),
         }

@@ -14,6 +14,7 @@ pub(crate) mod pace;
 pub(crate) mod panel;
 pub(crate) mod quiet;
 pub(crate) mod screen;
+pub(crate) mod sessions;
 pub(crate) mod steering;
 pub(crate) mod stuck;
 pub(crate) mod summary;

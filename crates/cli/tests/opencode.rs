@@ -492,3 +492,91 @@ async fn another_model_stands_in_while_a_provider_refuses_for_long() {
     assert_eq!(works(&standing_in), 4, "two tasks of two calls");
     user.deserted().await;
 }
+
+/// What the first Worker of a lane is told, reads and says is in no request of the next one in the same workspace, and at
+/// the end nothing of either is left at the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lanes_next_task_is_told_nothing_of_the_one_before_and_no_session_outlives_the_mission() {
+    const READ: &str = "secret-that-is-read";
+    const SAID: &str = "secret-that-is-said";
+    let crew = Crew::new("Add words.", vec![Job::word("alpha"), Job::word("beta")]);
+    let goals: Vec<String> = crew.jobs().iter().map(Job::goal).collect();
+    let model = Model::start(move |request| {
+        let is_first = crew.job(request).is_some_and(|job| job.name() == "alpha");
+        match (Role::of(request), request.step()) {
+            (Role::Worker, 0) if is_first => {
+                let folder = request.folder().expect("a Worker has a folder");
+                let file = format!("{folder}/notes.txt");
+                Reply::call("read", json!({ "filePath": file }))
+            }
+            (Role::Worker, 1) if is_first => {
+                let folder = request.folder().expect("a Worker has a folder");
+                let file = format!("{folder}/alpha.txt");
+                Reply::call("write", json!({ "filePath": file, "content": "alpha\n" }))
+            }
+            (Role::Worker, _) if is_first => {
+                Reply::fenced(&json!({ "status": "done", "summary": SAID, "notes": [SAID] }))
+            }
+            _ => crew.answer(request),
+        }
+    })
+    .await;
+    let files = [("notes.txt", READ)];
+    let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), &files);
+    let words = ["task", "Add words", "--allow", "shell", "--yes"];
+    let lanes = ["--workers", "1", "--reviews", "0"];
+    let ran = user.run(&[&words[..], &lanes].concat()).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let log = model.log();
+    let of = |goal: &str| -> Vec<&Request> {
+        let told = log.iter().filter(|r| Role::of(r) == Role::Worker);
+        told.filter(|r| r.body.to_string().contains(goal)).collect()
+    };
+    let (first, next) = (of(&goals[0]), of(&goals[1]));
+    let holds = |requests: &[&Request], secret: &str| {
+        let mut bodies = requests.iter().map(|r| r.body.to_string());
+        bodies.any(|body| body.contains(secret))
+    };
+    assert!(holds(&first, READ), "the first one reads it");
+    assert_eq!(next.len(), 2, "it writes and it reports");
+    assert_eq!(
+        next[0].folder(),
+        first[0].folder(),
+        "they share a workspace"
+    );
+    assert_ne!(next[0].session, first[0].session, "and no session");
+    for secret in [READ, SAID, &goals[0], "alpha"] {
+        assert!(!holds(&next, secret), "the next one is told {secret}");
+    }
+    // Of the Commander, the Planner and two Workers.
+    let told = "sessions: 4 opened, 0 times gone on with, 4 closed";
+    assert!(ran.said.contains(told), "{}", ran.said);
+    let looked = user.run(&["status", "m1"]).await;
+    assert!(looked.said.contains(told), "{}", looked.said);
+    let log = user.run(&["log", "--why"]).await;
+    assert!(log.said.contains("is closed: replaced"), "{}", log.said);
+    assert!(
+        log.said.contains("worker lane 1 works in another"),
+        "{}",
+        log.said
+    );
+    assert_eq!(kept_at_the_host(&user), 0);
+    user.deserted().await;
+}
+
+/// How many sessions OpenCode's own store holds.
+fn kept_at_the_host(user: &User) -> u32 {
+    let store = user.home().data_dir().join("opencode.db");
+    assert!(store.is_file(), "OpenCode keeps its sessions there");
+    let ask = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('select count(*) from session').fetchone()[0])";
+    let asked = std::process::Command::new("python3")
+        .args(["-c", ask])
+        .arg(&store)
+        .output()
+        .expect("Python runs");
+    let said = String::from_utf8_lossy(&asked.stdout);
+    let errors = String::from_utf8_lossy(&asked.stderr);
+    said.trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("{said}{errors}"))
+}

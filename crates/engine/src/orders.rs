@@ -58,11 +58,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     };
     let what = task.map_or_else(String::new, |task| task.task.title.clone());
     let title = format!("{turn} {what}").trim_end().to_owned();
-    let lane = match turn {
-        Turn::Intent { .. } | Turn::Plan { .. } => Place::Front,
-        Turn::Work { .. } => Place::Worker(lane),
-        Turn::Review { .. } => Place::Reviewer(lane),
-    };
+    let lane = Place::of(turn.role(), lane);
     Job {
         mission: mission.id(),
         nonce: mission.nonce().to_owned(),
@@ -91,6 +87,11 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         limit,
         deadline,
         continues: continues(mission, turn),
+        closed: mission
+            .sessions()
+            .retired()
+            .map(|(name, _)| name.to_owned())
+            .collect(),
         model: lease.and_then(|lease| lease.model.clone()),
         shell_allowed: mission.allows(agents::SHELL),
         ruled: Ruled {

@@ -12,6 +12,7 @@ pub(crate) mod prepare;
 mod ready;
 #[cfg(test)]
 pub(crate) mod sample;
+mod sessions;
 pub(crate) mod set_up;
 mod tidy;
 pub(crate) mod turn;
@@ -124,6 +125,7 @@ pub(crate) enum Job {
     PlanDelivery(deliver::Plan),
     Deliver(deliver::Apply),
     Undo(deliver::Undo),
+    CloseSession(sessions::Job),
     Clean(tidy::Job),
 }
 
@@ -167,6 +169,15 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
             Job::Deliver(deliver::apply(mission, *n, *form, plan))
         }
         Command::Undo { n, delivery } => Job::Undo(deliver::undo(mission, *n, *delivery)),
+        Command::CloseSession {
+            session,
+            role,
+            lane,
+        } => Job::CloseSession(sessions::job(
+            mission,
+            session,
+            turn::Place::of(*role, *lane),
+        )),
         Command::Clean { n } => Job::Clean(tidy::job(mission, *n)),
     }
 }
@@ -195,6 +206,7 @@ pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Optio
         Job::PlanDelivery(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::Deliver(job) => job.perform(bench, &line.cancel).await.map(Some),
         Job::Undo(job) => job.perform(bench, &line.cancel).await.map(Some),
+        Job::CloseSession(job) => job.perform(bench).await.map(Some),
         Job::Clean(job) => job.perform(bench, &line.cancel).await.map(Some),
     }
 }
@@ -228,6 +240,10 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
         Command::PlanDelivery { n, .. } => failed(Step::PlanDelivery, *n),
         Command::Deliver { n, .. } => failed(Step::Deliver, *n),
         Command::Undo { n, .. } => failed(Step::Undo, *n),
+        Command::CloseSession { session, .. } => Input::SessionClosed {
+            session: session.clone(),
+            left: why.to_owned(),
+        },
         Command::Clean { n } => failed(Step::Clean, *n),
     }
 }

@@ -79,11 +79,7 @@ impl Mission {
             Event::Stagnated { .. } | Event::Diagnosed { .. } | Event::TurnNudged { .. } => {
                 self.stagnation_event(event);
             }
-            Event::TurnTold { epoch, n } => {
-                if let Some(lease) = self.leases.get_mut(epoch) {
-                    lease.told = *n;
-                }
-            }
+            Event::TurnTold { epoch, n } => self.turn_told(*epoch, *n),
             Event::TurnServed { .. }
             | Event::ModelNamed { .. }
             | Event::ModelSwitched { .. }
@@ -261,7 +257,11 @@ impl Mission {
             | Event::UndoAsked { .. }
             | Event::Undone { .. }
             | Event::UndoFailed { .. } => self.delivery_event(event),
-            Event::Cleaned { .. } | Event::CleanFailed { .. } => self.cleaned = true,
+            Event::SessionUsed { .. }
+            | Event::SessionRetired { .. }
+            | Event::SessionClosed { .. }
+            | Event::Cleaned { .. }
+            | Event::CleanFailed { .. } => self.session_event(at, event),
         }
         self.time_step(at);
     }

@@ -7,6 +7,7 @@ use crate::ids::{AttemptId, CommitId, Digest, Epoch, TreeId};
 use crate::mission::{Delivery, Mission};
 use crate::terms::Deliver;
 use crate::time::Timestamp;
+use crate::turn::Role;
 use std::collections::BTreeSet;
 
 /// One thing that is owed.
@@ -87,7 +88,16 @@ pub enum Command {
         /// Which delivery.
         delivery: u32,
     },
-    /// Remove workspaces, keep what was not landed.
+    /// Close a session at its host.
+    CloseSession {
+        /// The host's name of it.
+        session: String,
+        /// Whose lane it belongs to.
+        role: Role,
+        /// The lane's number.
+        lane: u32,
+    },
+    /// Remove workspaces, keep what was not landed, and close all sessions.
     Clean {
         /// After which seal, from 1.
         n: u32,
@@ -128,6 +138,7 @@ impl Command {
             Self::PlanDelivery { n, .. } => format!("plan delivery {n}"),
             Self::Deliver { n, .. } => format!("deliver {n}"),
             Self::Undo { n, .. } => format!("undo {n}"),
+            Self::CloseSession { session, .. } => format!("close session {session}"),
             Self::Clean { n } => format!("clean {n}"),
         }
     }
@@ -144,6 +155,7 @@ impl Command {
             Self::PlanDelivery { .. } => "plan_delivery",
             Self::Deliver { .. } => "deliver",
             Self::Undo { .. } => "undo",
+            Self::CloseSession { .. } => "close_session",
             Self::Clean { .. } => "clean",
         }
     }
@@ -179,6 +191,13 @@ impl Mission {
                 deadline: run.deadline,
             });
         }
+        // With the mission's end they go all at once.
+        let retired = self.sessions.retired().filter(|_| self.outcome.is_none());
+        due.extend(retired.map(|(name, session)| Command::CloseSession {
+            session: name.to_owned(),
+            role: session.role,
+            lane: session.lane,
+        }));
         due.extend(self.due_landing());
         let n = self.deliveries;
         match &self.delivery {

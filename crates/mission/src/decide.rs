@@ -128,10 +128,13 @@ impl Mission {
                 }
                 _ => stale(),
             },
-            Input::Cleaned { n, rescued } => match self.to_clean(n) {
-                true => done(vec![Event::Cleaned { rescued }]),
-                false => stale(),
-            },
+            Input::Cleaned {
+                n,
+                rescued,
+                sessions_left,
+            } => self.decide_cleaned(n, rescued, &sessions_left),
+            Input::SessionNamed { epoch, session } => self.decide_session(now, epoch, &session),
+            Input::SessionClosed { session, left } => self.decide_closed(&session, &left),
             Input::Question {
                 epoch,
                 token,
@@ -197,6 +200,17 @@ impl Mission {
     /// Whether the workspaces are to go because of this very seal.
     fn to_clean(&self, n: u32) -> bool {
         self.outcome.is_some() && !self.cleaned && n == self.seals
+    }
+
+    fn decide_cleaned(&self, n: u32, rescued: u32, sessions_left: &str) -> Decided {
+        if !self.to_clean(n) {
+            return stale();
+        }
+        let sessions_left = cut(sessions_left);
+        done(vec![Event::Cleaned {
+            rescued,
+            sessions_left,
+        }])
     }
 
     /// Whether this landing is at this very step.

@@ -526,10 +526,35 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// Workspaces are gone and what was not landed is kept under `refs/rescue`.
+    /// A turn is carried out in a session of its host: a new one, or one that is known and is gone on with.
+    SessionUsed {
+        /// Its lease.
+        epoch: Epoch,
+        /// The host's name of the session.
+        session: String,
+    },
+    /// Nobody works in a session any more: it is to be closed at the host.
+    SessionRetired {
+        /// The host's name of it.
+        session: String,
+        /// Why.
+        why: crate::sessions::Retired,
+    },
+    /// A session is gone at the host.
+    SessionClosed {
+        /// The host's name of it.
+        session: String,
+        /// Why it is not, where it could not be closed; it goes with the workspaces then.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        left: String,
+    },
+    /// Workspaces are gone and what was not landed is kept under `refs/rescue`; sessions are gone at their host.
     Cleaned {
         /// How many pieces of work were kept.
         rescued: u32,
+        /// Why sessions could not be closed; empty where all were.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        sessions_left: String,
     },
     /// They could not be removed. What was not landed is still in them, until the mission's folder is removed.
     CleanFailed {

@@ -36,9 +36,10 @@ impl Mission {
         if self.outcome.is_some() {
             return self.expire_step(now);
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 13] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 14] = [
             Self::expire,
             Self::expire_step,
+            Self::retire_sessions,
             Self::close_questions,
             Self::wind_down,
             Self::plan_ahead,

@@ -183,6 +183,22 @@ pub enum Input {
         n: u32,
         /// Pieces of work that were kept.
         rescued: u32,
+        /// Why sessions could not be closed; empty where all were.
+        sessions_left: String,
+    },
+    /// An agent's turn is carried out in this session of its host.
+    SessionNamed {
+        /// Its lease.
+        epoch: Epoch,
+        /// The host's name of it.
+        session: String,
+    },
+    /// A session is gone at the host, or could not be closed.
+    SessionClosed {
+        /// The host's name of it.
+        session: String,
+        /// Why it is not; empty where it is.
+        left: String,
     },
     /// An agent may not decide something by itself.
     Question {

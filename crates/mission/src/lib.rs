@@ -31,6 +31,7 @@ pub mod recovery;
 pub mod rules;
 pub mod schedule;
 pub mod seal;
+pub mod sessions;
 pub mod spending;
 pub mod stagnation;
 pub mod steering;

@@ -110,6 +110,15 @@ pub const PERMISSION: Millis = Millis::from_mins(10);
 /// The most questions that may be open at once; more are answered by their default.
 pub const OPEN_QUESTIONS: usize = 100;
 
+/// How often a session is used. A conversation that so many leases did not bring to its end is long, each call reads all of
+/// it again, and what keeps the turn from its end may stand in it.
+pub const SESSION_USES: u32 = 10;
+/// For how long a session is kept in which nobody works and to which nobody comes back: somebody may still look at how it
+/// ended, and providers keep what they have read of a conversation for about as long.
+pub const SESSION_IDLE: Millis = Millis::from_mins(5);
+/// So many of them are kept for each role: more than this nobody looks at.
+pub const SESSIONS_IDLE: usize = 5;
+
 /// What a turn reserves of the token budget before it starts: what such turns use at the 95th percentile of ordinary
 /// work. A turn that goes past it is ended when the budget has no more to lend.
 pub const RESERVE_SHORT: u64 = 100_000;

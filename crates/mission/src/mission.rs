@@ -17,6 +17,7 @@ use crate::planted;
 use crate::question::{Question, QuestionId};
 use crate::schedule::{Durations, Fan, Pressure, Ready, Slots, Took};
 use crate::seal::Outcome;
+use crate::sessions::Sessions;
 use crate::steering::{Pause, Words};
 use crate::steps::Owed;
 pub use crate::task::{State, TaskState};
@@ -106,6 +107,7 @@ pub struct Mission {
     /// Of Workers, and of Reviewers.
     pub(crate) slots: (Slots, Slots),
     pub(crate) governor: Governor,
+    pub(crate) sessions: Sessions,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
     /// Tasks that stagnate and about which something is still to be done.
     pub(crate) stagnant: BTreeSet<TaskId>,
@@ -264,6 +266,7 @@ impl Mission {
             held: BTreeMap::new(),
             slots: crate::schedule::slots_of(&terms),
             governor: Governor::default(),
+            sessions: Sessions::default(),
             parked: BTreeSet::new(),
             stagnant: BTreeSet::new(),
             checking: BTreeSet::new(),
@@ -372,6 +375,7 @@ impl Mission {
                 .min(),
             short,
             self.next_trial(now),
+            self.next_idle_session(),
             owed,
             Some(self.deadline),
         ];

@@ -60,6 +60,7 @@ impl Mission {
             | Event::Accepted { .. }
             | Event::LandingStarted { .. }
             | Event::LandingFailed { .. } => self.why_of_work(at, event),
+            Event::SessionUsed { .. } | Event::SessionRetired { .. } => self.why_session(at, event),
             Event::Asked {
                 default, deadline, ..
             } => {

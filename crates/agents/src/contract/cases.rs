@@ -52,6 +52,7 @@ fn order(fixture: &dyn Fixture, role: Role, key: &str) -> Order {
         model: None,
         shell: ShellRule::Allow,
         continues: None,
+        closed: Vec::new(),
         limit: Millis::from_secs(120),
         silence: Millis::from_secs(60),
     }

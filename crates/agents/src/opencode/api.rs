@@ -248,6 +248,16 @@ impl Api {
         self.get(&path, Some(directory)).await
     }
 
+    /// Deletes a session with all that was said in it. One that is gone already is deleted.
+    pub(super) async fn delete(&self, directory: &Path, session: &str) -> Result<(), CallError> {
+        let path = format!("/session/{session}");
+        let request = self.request(Method::DELETE, &path, Some(directory));
+        match self.bytes(request, &path).await {
+            Ok(_) | Err(CallError::Missing(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether there is a session.
     pub(super) async fn has_session(
         &self,

@@ -122,8 +122,12 @@ pub(super) fn message_id(mark: &str, after: Option<&Message>) -> String {
 }
 
 /// What we search for. It is no name: whose a session is, its metadata says.
+pub(super) fn tag_of(mission: MissionId) -> String {
+    format!("[{mission}")
+}
+
 fn tag(order: &Order) -> String {
-    format!("[{}", order.mission)
+    tag_of(order.mission)
 }
 
 /// What a person sees in lists of sessions: `T1.1 Add login route [m7]`. A turn without a task is told by its role.
@@ -206,25 +210,26 @@ pub(super) async fn open(
     parent: Option<&str>,
 ) -> Result<Opened, CallError> {
     let rules = roles::rules(order.role, order.shell, user);
-    let known = api.sessions(&order.directory, &tag(order)).await?;
+    let mut known = api.sessions(&order.directory, &tag(order)).await?;
+    known.retain(|session| !order.closed.contains(&session.id));
     // When an answer was lost there may be two; everybody agrees on the older one.
-    let oldest = |fits: &dyn Fn(&&Session) -> bool| {
-        known.iter().filter(fits).min_by(|a, b| {
-            a.time
-                .created
-                .total_cmp(&b.time.created)
-                .then_with(|| a.id.cmp(&b.id))
-        })
-    };
+    known.sort_by(|a, b| {
+        let age = a.time.created.total_cmp(&b.time.created);
+        age.then_with(|| a.id.cmp(&b.id))
+    });
     // A conversation about a workspace that was set to something else since speaks of edits that are gone.
     let its_own =
         |s: &&Session| belongs(s, order, &order.turn) && ours(s)["workspace"] == order.workspace.0;
-    if let Some(session) = oldest(&its_own) {
-        return again(api, order, session, &rules).await;
+    for session in known.iter().filter(its_own) {
+        if is_healthy(api, order, session).await? {
+            return again(api, order, session, &rules).await;
+        }
     }
     let continued = order.continues.as_deref();
-    let earlier = continued.and_then(|turn| oldest(&|s: &&Session| belongs(s, order, turn)));
-    if let Some(earlier) = earlier {
+    let earlier = continued.and_then(|turn| known.iter().find(|s| belongs(s, order, turn)));
+    if let Some(earlier) = earlier
+        && is_healthy(api, order, earlier).await?
+    {
         let mut turns = turns(earlier);
         turns.push(&order.turn);
         let change = json!({ "metadata": metadata(order, &turns, None), "permission": rules });
@@ -243,6 +248,21 @@ pub(super) async fn open(
     }
     let id = api.create(&order.directory, &body).await?.id;
     Ok(Opened { id, counted: None })
+}
+
+/// Whether a session can be gone on with: what was said in it can be read. One of 1.18 that holds an answer in a form which
+/// the server itself cannot read any more answers so for ever.
+async fn is_healthy(api: &Api, order: &Order, session: &Session) -> Result<bool, CallError> {
+    // The last page of it: what a turn reads of it first.
+    let read = api.messages(&order.directory, &session.id, |_| true);
+    match read.await {
+        Ok(_) | Err(CallError::Long(..)) => Ok(true),
+        Err(CallError::Down(why)) => Err(CallError::Down(why)),
+        Err(error) => {
+            tracing::warn!(%error, session = session.id, "a session cannot be gone on with");
+            Ok(false)
+        }
+    }
 }
 
 /// The session that a turn has already. When it is leased anew, what stands there now was accounted for by the lease

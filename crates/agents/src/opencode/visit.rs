@@ -10,7 +10,7 @@ use super::events::Hub;
 use super::front::Place;
 use super::server::{Server, Visited};
 use super::{Host, OpenCode, Pace, roles, session, turn, wire};
-use crate::{Agent, Order, Watcher};
+use crate::{Agent, Closing, Order, Watcher};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
 use mission::turn::{Failure, Outcome, Usage};
@@ -391,6 +391,15 @@ impl Agent for Visiting {
                 Err(_) => self.own.run(order, watcher, stop).await,
             }
         })
+    }
+
+    fn keeps_sessions(&self) -> bool {
+        true
+    }
+
+    /// What is seen belongs to the conversation below which it is seen; the rest is our own server's.
+    fn close_sessions(&self, closing: Closing) -> BoxFuture<'_, Result<u32, String>> {
+        self.own.close_sessions(closing)
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -28,6 +28,9 @@ pub(super) struct Agent {
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) directory: std::path::PathBuf,
+    /// The session that it is a child of.
+    #[serde(rename = "parentID")]
+    pub(super) parent: Option<String>,
     pub(super) metadata: Value,
     pub(super) time: Time,
 }

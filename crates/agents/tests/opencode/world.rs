@@ -155,6 +155,7 @@ impl World {
             model: None,
             shell: ShellRule::Allow,
             continues: None,
+            closed: Vec::new(),
             limit: Millis::from_secs(120),
             silence: Millis::from_secs(60),
         }

@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode tokens starts`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -11,6 +11,7 @@
 
 mod core;
 mod opencode;
+mod sessions;
 mod starts;
 mod task;
 mod tokens;
@@ -21,8 +22,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 7] = [
-    "core", "task", "warm", "program", "opencode", "tokens", "starts",
+const PARTS: [&str; 8] = [
+    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions",
 ];
 
 fn main() {
@@ -64,6 +65,9 @@ fn main() {
     }
     if wanted("starts") {
         runtime.block_on(starts::with_and_without());
+    }
+    if wanted("sessions") {
+        runtime.block_on(sessions::beside_each_other());
     }
 }
 

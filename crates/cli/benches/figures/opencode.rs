@@ -439,9 +439,15 @@ impl Server {
 
 /// An OpenCode server in a home's project, once it listens.
 pub(super) async fn serve(home: &Home) -> (Child, String) {
+    serve_with(home, &[]).await
+}
+
+/// The same with variables of its own.
+pub(super) async fn serve_with(home: &Home, variables: &[(&str, &str)]) -> (Child, String) {
     let mut server = Command::new(testkit::opencode::program())
         .args(["serve", "--hostname", "127.0.0.1", "--port", "0"])
         .envs(home.env())
+        .envs(variables.iter().copied())
         .current_dir(home.project())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

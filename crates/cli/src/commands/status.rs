@@ -3,7 +3,9 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, asked, cost, escape, frame, json, pace, screen, stuck, summary, table};
+use crate::view::{
+    self, asked, cost, escape, frame, json, pace, screen, sessions, stuck, summary, table,
+};
 use engine::clock::Clock;
 use engine::doing::{self, Doing};
 use mission::mission::Mission;
@@ -86,6 +88,7 @@ fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &
     out.push_str(&asked::lines(mission, now));
     out.push_str(&stuck::lines(mission));
     writeln!(out, "{}", cost::line(mission, now)).ok();
+    out.push_str(&sessions::lines(mission));
     out
 }
 

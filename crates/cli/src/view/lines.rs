@@ -200,8 +200,11 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             "workspaces are left, with whatever did not land: {why} (orchestrator clean {} removes the mission's whole folder)",
             mission.id()
         ),
+        Event::SessionUsed { .. }
+        | Event::SessionRetired { .. }
+        | Event::SessionClosed { .. }
+        | Event::Cleaned { .. } => super::sessions::told(mission, event)?,
         Event::Opened { .. }
-        | Event::Cleaned { .. }
         | Event::TurnLent { .. }
         | Event::ModelNamed { .. } => return None,
     })

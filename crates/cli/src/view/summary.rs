@@ -68,6 +68,7 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     out.push_str(&super::asked::lines(mission, mission.last()));
     out.push_str(&super::stuck::lines(mission));
     out.push_str(&super::cost::lines(mission, mission.last()));
+    out.push_str(&super::sessions::lines(mission));
     writeln!(out, "{}", delivery(mission)).ok();
     out
 }

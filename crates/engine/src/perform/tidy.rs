@@ -1,11 +1,12 @@
 //! Removes workspaces once a mission is over. What was not landed is kept first.
 
 use super::turn::{Works, unkept, works};
-use super::{Bench, Error, still_owed};
-use mission::ids::AttemptId;
+use super::{Bench, Error, sessions, still_owed};
+use mission::ids::{AttemptId, MissionId};
 use mission::input::Input;
 use mission::mission::{Mission, State};
 use mission::time::Timestamp;
+use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 use workbench::disk;
 use workbench::fault;
@@ -16,6 +17,8 @@ use workbench::workspace::Workspace;
 /// A mission to be tidied.
 pub(crate) struct Job {
     n: u32,
+    /// Whose sessions are closed.
+    whose: (MissionId, String),
     /// Attempts whose work was not landed.
     open: Vec<(AttemptId, mission::ids::CommitId)>,
     /// What the journal holds of what was handed in.
@@ -29,6 +32,7 @@ pub(crate) fn job(mission: &Mission, n: u32) -> Job {
         .filter_map(|task| Some((task.attempt(), mission.work(task.attempt())?.commit.clone())));
     Job {
         n,
+        whose: (mission.id(), mission.nonce().to_owned()),
         open: open.collect(),
         works: works(mission),
         when: mission.opened(),
@@ -47,11 +51,9 @@ impl Job {
         let notes = bench.place.notes();
         let (shared, all_lanes) = (bench.lanes.clone(), bench.lanes.clear().await?);
         if !bench.place.root().join("repo.git").exists() {
-            return Ok(Input::Cleaned {
-                n: self.n,
-                rescued: 0,
-            });
+            return Ok(cleaned(self.n, 0, String::new()));
         }
+        let sessions_left = self.close_sessions(bench, &lanes).await?;
         let rescued = bench
             .with_repository(move |repository| {
                 // As long as this goes on nobody enters a lane, also where nobody waits for it any more.
@@ -102,11 +104,22 @@ impl Job {
                 Ok(rescued)
             })
             .await?;
-        Ok(Input::Cleaned { n, rescued })
+        Ok(cleaned(n, rescued, sessions_left))
     }
 }
 
 impl Job {
+    /// Closes all that the host has of the mission, while the folders are there by which it knows them.
+    async fn close_sessions(&self, bench: &Bench, lanes: &Path) -> Result<String, Error> {
+        let mut worked_in = folders(lanes)?;
+        worked_in.retain(|lane| is_workspace(lane));
+        let left = sessions::close_all(bench, self.whose.clone(), worked_in).await;
+        if !left.is_empty() {
+            tracing::warn!(why = left, "sessions are left at their host");
+        }
+        Ok(left)
+    }
+
     /// Keeps what was handed in and did not land, and tells how much that is.
     fn keep_open(&self, repository: &MissionRepository) -> Result<u32, Error> {
         for (attempt, commit) in &self.open {
@@ -134,14 +147,21 @@ fn kept(
     }
 }
 
+fn cleaned(n: u32, rescued: u32, sessions_left: String) -> Input {
+    Input::Cleaned {
+        n,
+        rescued,
+        sessions_left,
+    }
+}
+
 /// Removes the workspaces in which set-up ran. Which set-ups fail on the base already stays known, for a mission that
 /// goes on.
-fn remove_prepared(prepared: &std::path::Path) -> Result<(), Error> {
+fn remove_prepared(prepared: &Path) -> Result<(), Error> {
     let mut all = folders(prepared)?;
     // The marks that set-up is done go before what it made.
     all.sort_by_key(|entry| entry.is_dir());
-    let is_blame =
-        |entry: &std::path::Path| entry.extension().is_some_and(|end| end == "fails-on-base");
+    let is_blame = |entry: &Path| entry.extension().is_some_and(|end| end == "fails-on-base");
     for entry in all.iter().filter(|entry| !is_blame(entry)) {
         disk::remove(entry).map_err(Error::new)?;
         fault::point("tidy.prepared removed");
@@ -152,12 +172,12 @@ fn remove_prepared(prepared: &std::path::Path) -> Result<(), Error> {
 }
 
 /// Whether a folder among the lanes is one to work in: `worker-1`, `front`. The engine's side is named by digests.
-fn is_workspace(lane: &std::path::Path) -> bool {
+fn is_workspace(lane: &Path) -> bool {
     let name = lane.file_name().unwrap_or_default().to_string_lossy();
     name == "front" || name.contains('-')
 }
 
-fn folders(lanes: &std::path::Path) -> Result<Vec<std::path::PathBuf>, Error> {
+fn folders(lanes: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = match std::fs::read_dir(lanes) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(Error::new)?,
@@ -189,6 +209,7 @@ mod tests {
             std::fs::write(lane.join("b.txt"), format!("unfinished {seal}\n")).unwrap();
             let job = Job {
                 n: seal,
+                whose: (MissionId(1), "n".into()),
                 open: Vec::new(),
                 works: Works::new(),
                 when: sample::WHEN,
@@ -201,7 +222,8 @@ mod tests {
                 cleaned,
                 Input::Cleaned {
                     n: seal,
-                    rescued: 1
+                    rescued: 1,
+                    sessions_left: String::new(),
                 }
             );
             assert_eq!(folders(&sample.bench.place.lanes()).unwrap().len(), 0);
@@ -225,6 +247,7 @@ mod tests {
         let prepares = sample.bench.lanes.enter(lane, &never).await.unwrap();
         let job = || Job {
             n: 1,
+            whose: (MissionId(1), "n".into()),
             open: Vec::new(),
             works: Works::new(),
             when: sample::WHEN,
@@ -240,7 +263,14 @@ mod tests {
             .perform(&sample.bench, &CancellationToken::new())
             .await
             .unwrap();
-        assert_eq!(cleaned, Input::Cleaned { n: 1, rescued: 0 });
+        assert_eq!(
+            cleaned,
+            Input::Cleaned {
+                n: 1,
+                rescued: 0,
+                sessions_left: String::new()
+            }
+        );
     }
 
     #[tokio::test]
@@ -259,6 +289,7 @@ mod tests {
             std::fs::write(place.lane_note("worker-1"), note).unwrap();
             let job = Job {
                 n: 1,
+                whose: (MissionId(1), "n".into()),
                 open: Vec::new(),
                 works: in_journal.then(|| "T1.1".to_owned()).into_iter().collect(),
                 when: sample::WHEN,
@@ -268,7 +299,14 @@ mod tests {
                 .await
                 .unwrap();
             let rescued = u32::from(!in_journal);
-            assert_eq!(cleaned, Input::Cleaned { n: 1, rescued });
+            assert_eq!(
+                cleaned,
+                Input::Cleaned {
+                    n: 1,
+                    rescued,
+                    sessions_left: String::new()
+                }
+            );
         }
     }
 
@@ -301,6 +339,7 @@ mod tests {
         std::fs::write(&blamed, "").unwrap();
         let job = Job {
             n: 1,
+            whose: (MissionId(1), "n".into()),
             open: Vec::new(),
             works: Works::new(),
             when: sample::WHEN,

@@ -68,6 +68,8 @@ pub(crate) struct Job {
     /// When its lease ends, whatever it does.
     pub(crate) deadline: Timestamp,
     pub(crate) continues: Option<String>,
+    /// Sessions that are being closed.
+    pub(crate) closed: Vec<String>,
     /// The model that it is asked of instead of the one that everything else is.
     pub(crate) model: Option<String>,
     /// Whether a person has allowed commands for the whole mission.
@@ -174,7 +176,9 @@ impl Job {
         let turn = (self.turn, self.epoch);
         let said = (bench.said.subscribe(), bench.nudges.subscribe());
         let providers = Arc::clone(&bench.providers);
-        Arc::new(Wire::new(turn, line.inbox.clone(), said, providers))
+        let sessions = bench.settings.agent.keeps_sessions();
+        let wire = Wire::new(turn, line.inbox.clone(), said, providers, sessions);
+        Arc::new(wire)
     }
 
     /// Prepares a Worker's workspace.
@@ -376,6 +380,7 @@ impl Job {
             model: self.model.clone().or_else(|| bench.settings.model.clone()),
             shell,
             continues: self.continues.clone(),
+            closed: self.closed.clone(),
             limit: left(self.limit, self.deadline, bench.clock.now()),
             silence: bench.settings.silence,
         }
@@ -536,6 +541,7 @@ mod tests {
             definitions: BTreeSet::new(),
             works: Works::new(),
             continues: None,
+            closed: Vec::new(),
             model: None,
             shell_allowed: false,
             ruled: crate::orders::Ruled::default(),

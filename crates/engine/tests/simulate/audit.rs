@@ -5,6 +5,7 @@ mod gates;
 mod holds;
 mod schedule;
 mod seal;
+mod sessions;
 mod shadow;
 mod state;
 mod steered;
@@ -132,6 +133,7 @@ pub(crate) struct Audit {
     book: schedule::Book,
     asks: holds::Asked,
     stuck: stuck::Marks,
+    sessions: sessions::Sessions,
 }
 
 impl Audit {
@@ -200,6 +202,7 @@ impl Audit {
             book: schedule::Book::new(&scenario.terms),
             asks: holds::Asked::default(),
             stuck: stuck::Marks::default(),
+            sessions: sessions::Sessions::default(),
         }
     }
 
@@ -263,6 +266,7 @@ impl Audit {
             | Input::Held { epoch, .. }
             | Input::Strayed { epoch, .. }
             | Input::Waits { epoch, .. }
+            | Input::SessionNamed { epoch, .. }
             | Input::AnsweredElsewhere {
                 request: (epoch, _),
                 ..
@@ -287,6 +291,9 @@ impl Audit {
                 Step::Undo => undoes(*n),
                 Step::Clean => cleans(*n),
             },
+            Input::SessionClosed { session, .. } => {
+                self.sealed.is_none() && self.is_being_closed(session)
+            }
             _ => true,
         };
         !fits
@@ -356,12 +363,20 @@ impl Audit {
         &all[self.events.len()..]
     }
 
+    /// Time has come so far: what was due before has been done.
+    fn moment(&mut self, at: Timestamp) {
+        if at > self.last {
+            self.sessions_are_bounded();
+        }
+        self.last = at;
+    }
+
     pub(crate) fn event(&mut self, recorded: &Recorded, git: &Git) {
         assert!(
             recorded.at >= self.last,
             "time ran backwards in the journal"
         );
-        self.last = recorded.at;
+        self.moment(recorded.at);
         self.purse.word(&recorded.event, &self.asked);
         self.events.push(recorded.clone());
         let event = &recorded.event;
@@ -370,6 +385,7 @@ impl Audit {
         if self.sealed.is_some() {
             self.after_the_seal(event);
         }
+        self.session(event);
         self.clock(event);
         self.follows(recorded);
         self.schedule_goes_on(event);

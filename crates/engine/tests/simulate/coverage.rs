@@ -4,6 +4,7 @@ mod wanted;
 
 use mission::event::{Ending, Event, Rejection};
 use mission::landing::StackResult;
+use mission::sessions::Retired;
 use mission::stagnation::{Remedy, Stray};
 use mission::turn::Failure;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,12 @@ impl Coverage {
                 self.saw("a task is left out, and others run without it");
             }
             Event::CancelAsked { abort: true, .. } => self.saw("a mission is aborted"),
+            Event::SessionRetired { why, .. } => self.saw(match why {
+                Retired::Replaced => "a session is closed: replaced",
+                Retired::Worn => "a session is closed: worn",
+                // No world has more lanes than may be idle; a story tells of that.
+                Retired::Idle | Retired::Crowded => "a session is closed: idle",
+            }),
             Event::LandingFailed { gate: Some(_), .. } => self.saw("a stack is red"),
             Event::Halted { why } => self.saw(halted(why)),
             Event::QuestionClosed { answered, .. } => self.saw(match answered.by.as_str() {

@@ -46,8 +46,9 @@ const GROWS: [&str; 9] = [
 /// Events of a task that goes well, and those that a fault adds to it.
 const EVENTS_PER_TASK: usize = 40;
 const EVENTS_PER_FAULT: usize = 2;
-/// A provider that refuses for a day is asked less and less often: every ten minutes, by one turn.
-const EVENTS_PER_HOUR_OF_REFUSALS: u64 = 40;
+/// A provider that refuses for a day is asked less and less often: every ten minutes, by one turn. Each of these says in which
+/// session it works, and one that has been used ten times is closed.
+const EVENTS_PER_HOUR_OF_REFUSALS: u64 = 50;
 
 /// Attempts that were refused, each of which goes on as the same one.
 fn refusals(events: &[Recorded]) -> usize {

@@ -3,6 +3,7 @@
 use crate::git::{Git, Tree};
 use crate::rng::Rng;
 use crate::scenario::{BROKEN, Faults, Goal, Request, Scenario, TESTS};
+use mission::event::Turn;
 use mission::ids::{CommitId, Epoch};
 use mission::mission::Lease;
 use mission::time::Millis;
@@ -60,6 +61,18 @@ pub(crate) struct Host {
     pub(crate) sessions: BTreeMap<String, Session>,
     /// What sessions that died had used by then, by the turn that they were for.
     pub(crate) before: BTreeMap<String, u64>,
+    /// What it remembers of conversations, until somebody closes them.
+    pub(crate) talks: BTreeMap<String, Talk>,
+    /// How many there ever were.
+    pub(crate) n_talks: u64,
+}
+
+/// A conversation, and where it takes place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Talk {
+    pub(crate) turn: Turn,
+    pub(crate) role: Role,
+    pub(crate) lane: u32,
 }
 
 impl Deed {

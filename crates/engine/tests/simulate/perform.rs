@@ -165,7 +165,12 @@ impl World {
             Command::PlanDelivery { n, .. } => Some(self.plan_delivery(*n)),
             Command::Deliver { n, plan, .. } => Some(self.deliver(*n, plan)),
             Command::Undo { n, delivery } => Some(self.undo(*n, *delivery)),
-            Command::Clean { n } => Some(Input::Cleaned { n: *n, rescued: 0 }),
+            Command::CloseSession { session, .. } => Some(self.close_session(session)),
+            Command::Clean { n } => Some(Input::Cleaned {
+                n: *n,
+                rescued: 0,
+                sessions_left: self.close_all_sessions(),
+            }),
         }
     }
 
@@ -226,21 +231,8 @@ impl World {
 
     fn begin_turn(&mut self, life: u64, command: &Command, turn: Turn, epoch: Epoch) {
         let name = command.name();
-        if let Some(session) = self.host.sessions.get(&name) {
-            if let Some((outcome, work)) = session.ended.clone() {
-                tell!("{:>10} . the finished reply of {name} is found again", "");
-                self.coverage.saw("a finished reply is found again");
-                return self.send(
-                    life,
-                    command,
-                    Input::TurnReplied {
-                        epoch,
-                        outcome,
-                        work,
-                    },
-                );
-            }
-            return self.ask_again(&name);
+        if self.host.sessions.contains_key(&name) {
+            return self.found_again(life, command, turn, epoch);
         }
         let Some(model) = self.may_ask(life, command, epoch) else {
             return;
@@ -249,6 +241,7 @@ impl World {
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
         let struck = self.struck(&model);
         let deed = struck.map_or(deed, |(deed, _)| deed);
+        let deed = self.restlessly(role, deed);
         let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
         let tokens = match deed {
             Deed::Refused if self.rng.chance(800) => 0,
@@ -271,6 +264,7 @@ impl World {
         };
         self.coverage.saw(deed.name());
         self.host.sessions.insert(name.clone(), session);
+        self.names_session(life, turn, epoch);
         let Some(length) = self.how_long(&name, deed, role) else {
             return;
         };
@@ -292,6 +286,32 @@ impl World {
             self.after(length.0 / 3, What::Asks { name });
         } else {
             self.after(length.0, What::TurnOver { name });
+        }
+    }
+
+    /// The host knows the turn already.
+    fn found_again(&mut self, life: u64, command: &Command, turn: Turn, epoch: Epoch) {
+        let name = command.name();
+        self.names_session(life, turn, epoch);
+        let Some((outcome, work)) = self.host.sessions[&name].ended.clone() else {
+            return self.ask_again(&name);
+        };
+        tell!("{:>10} . the finished reply of {name} is found again", "");
+        self.coverage.saw("a finished reply is found again");
+        let reply = Input::TurnReplied {
+            epoch,
+            outcome,
+            work,
+        };
+        self.send(life, command, reply);
+    }
+
+    /// In some worlds the provider refuses most Workers, again and again.
+    fn restlessly(&mut self, role: Role, deed: Deed) -> Deed {
+        let restless = self.restless && !self.calm && role == Role::Worker;
+        match restless && self.rng.chance(850) {
+            true => Deed::Refused,
+            false => deed,
         }
     }
 

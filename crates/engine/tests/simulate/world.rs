@@ -3,6 +3,7 @@
 mod day;
 mod life;
 mod reply;
+mod session;
 mod turn;
 
 use crate::audit::Audit;
@@ -139,6 +140,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     resumes: u32,
     cut_short: u32,
+    /// Its provider refuses most Workers, again and again.
+    pub(crate) restless: bool,
     /// What a world of a whole day counts; others have no such thing.
     pub(crate) day: Option<Box<day::Day>>,
 }
@@ -222,6 +225,7 @@ impl World {
             calm: false,
             resumes: 0,
             cut_short: 0,
+            restless: seed % 32 == 5,
             day: None,
         };
         world.coverage.event(&first.event);
@@ -247,6 +251,14 @@ impl World {
             .expect("the mission is there");
         self.fold();
         self.audit.ended(&self.engine_mission());
+        if self.audit.sessions_are_gone() {
+            assert_eq!(
+                self.host.talks.len(),
+                0,
+                "sessions are left at the host: {:?}",
+                self.host.talks
+            );
+        }
         head
     }
 

@@ -95,6 +95,7 @@ impl Mission {
                 self.budget.money.reserved -= lease.money;
             }
         }
+        self.session_turn_ended(at, turn, epoch, ending);
         self.slot_ended(turn, ending);
         self.release(epoch, Some(ending));
         self.budget.ended(usage, charged, money);
@@ -110,6 +111,13 @@ impl Mission {
                 self.charge(attempt.task, charged, money);
                 self.review_ended(at, attempt, ending, &seed);
             }
+        }
+    }
+
+    /// A running turn knows what people said, up to this.
+    pub(super) fn turn_told(&mut self, epoch: Epoch, n: u32) {
+        if let Some(lease) = self.leases.get_mut(&epoch) {
+            lease.told = n;
         }
     }
 

@@ -61,6 +61,9 @@ impl Event {
             Self::UndoAsked { .. } => "undo_asked",
             Self::Undone { .. } => "undone",
             Self::UndoFailed { .. } => "undo_failed",
+            Self::SessionUsed { .. } => "session_used",
+            Self::SessionRetired { .. } => "session_retired",
+            Self::SessionClosed { .. } => "session_closed",
             Self::Cleaned { .. } => "cleaned",
             Self::CleanFailed { .. } => "clean_failed",
             Self::Pressed { .. } => "pressed",
@@ -70,5 +73,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 60;
+    pub const KINDS: usize = 63;
 }

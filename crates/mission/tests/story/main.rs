@@ -16,6 +16,7 @@ mod pressure;
 mod proof;
 mod resume;
 mod schedule;
+mod sessions;
 mod set_up;
 mod stagnation;
 mod steering;

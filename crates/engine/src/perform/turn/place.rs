@@ -1,5 +1,7 @@
 //! Where a turn works.
 
+use mission::turn::Role;
+
 /// Where a turn works.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
@@ -9,7 +11,16 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    pub(super) fn name(self) -> String {
+    /// Where a role works in its lane of this number.
+    pub(crate) fn of(role: Role, lane: u32) -> Self {
+        match role {
+            Role::Commander | Role::Planner => Self::Front,
+            Role::Worker => Self::Worker(lane),
+            Role::Reviewer => Self::Reviewer(lane),
+        }
+    }
+
+    pub(crate) fn name(self) -> String {
         match self {
             Self::Front => "front".into(),
             Self::Worker(n) => format!("worker-{n}"),

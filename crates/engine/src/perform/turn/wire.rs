@@ -31,6 +31,8 @@ pub(super) struct Wire {
     held: AtomicBool,
     used: Mutex<Usage>,
     meter: Mutex<Meter>,
+    /// Whether its host keeps sessions, of which the mission has to know.
+    sessions: bool,
 }
 
 impl Wire {
@@ -39,6 +41,7 @@ impl Wire {
         inbox: mpsc::Sender<Message>,
         (said, nudges): (watch::Receiver<Vec<Said>>, watch::Receiver<Nudges>),
         providers: Arc<Providers>,
+        sessions: bool,
     ) -> Self {
         Self {
             turn,
@@ -52,6 +55,7 @@ impl Wire {
             held: AtomicBool::new(false),
             used: Mutex::new(Usage::NOTHING),
             meter: Mutex::new(Meter::new()),
+            sessions,
         }
     }
 
@@ -114,6 +118,14 @@ impl Watcher for Wire {
                 self.strays(Stray::Quiet, why);
             }
             _ => {}
+        }
+        if let Sign::Session(session) = &sign
+            && self.sessions
+        {
+            let (epoch, session) = (self.epoch, session.clone());
+            let input = Input::SessionNamed { epoch, session };
+            // Where nobody keeps up it is closed with the workspaces, like one that a crash left.
+            self.inbox.try_send(Message::Input(input, None)).ok();
         }
         if let Sign::Waiting { cause, at_most } = &sign {
             let (epoch, wait, why) = (self.epoch, *at_most, cause.clone());

@@ -11,6 +11,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "plan_delivery",
     "deliver",
     "undo",
+    "close_session",
     "clean",
 ];
 
@@ -114,6 +115,13 @@ pub(super) const SIGHTS: &[&str] = &[
     "a reply overtakes another",
     "a finished reply is found again",
     "a session dies with the engine",
+    "a session of another turn is named",
+    "a session that nobody names",
+    "a session cannot be closed",
+    "a session is gone on with",
+    "a session is closed: replaced",
+    "a session is closed: worn",
+    "a session is closed: idle",
     "an append fails, and nothing is stored",
     "an append fails, and all is stored",
     "a person edits a delivered file",

@@ -1,0 +1,103 @@
+//! After every ending: no process of the mission is left, nobody holds it, and no workspace lies about.
+
+use crate::project;
+use rustix::process::Signal;
+use testkit::world::{Running, Script, Task, World, run, write};
+
+fn task(name: &str) -> Task {
+    Task::new(name).proof(&format!("test -f {name}.txt"))
+}
+
+/// A crew of which this task's Worker writes something else.
+fn script(names: &[&str], bad: &str) -> Script {
+    let tasks: Vec<Task> = names.iter().map(|name| task(name)).collect();
+    let works = |script: Script, name: &&str| {
+        let file = match *name == bad {
+            true => "other.txt".to_owned(),
+            false => format!("{name}.txt"),
+        };
+        script.worker(name, [write(&file, "x\n")])
+    };
+    names.iter().fold(Script::plan(tasks), works).reviewed()
+}
+
+/// What lies where workspaces are.
+fn workspaces(world: &World) -> usize {
+    let lanes = std::fs::read_dir(world.place("m1").join("lanes"));
+    lanes.map_or(0, Iterator::count)
+}
+
+/// Looks at the machine.
+fn is_left_alone(world: &World, how: &str) {
+    world.all_gone();
+    assert_eq!(
+        world.status("m1")["owned"],
+        false,
+        "{how}: somebody holds it"
+    );
+    let trees = world.git(&["worktree", "list"]);
+    assert_eq!(trees.lines().count(), 1, "{how}: {trees}");
+}
+
+fn is_over(world: &World, how: &str) {
+    assert_eq!(world.state_of("m1"), how);
+    is_left_alone(world, how);
+    assert_eq!(workspaces(world), 0, "{how}: workspaces are left");
+}
+
+#[test]
+fn a_mission_that_ends_by_itself_leaves_nothing_running_and_no_workspace() {
+    for (names, bad, how) in [
+        (&["one"][..], "", "completed"),
+        (&["one", "two"][..], "two", "partial"),
+        (&["one"][..], "one", "failed"),
+    ] {
+        let world = project();
+        world.task(&script(names, bad), &["--attempts", "1"]);
+        is_over(&world, how);
+    }
+}
+
+/// A mission whose Worker hangs, with a child of its own that hears no gentle word.
+fn hangs(world: &World) -> Running {
+    let meeting = world.meeting();
+    let line = format!("(trap '' TERM; {}; sleep 1000) & wait", meeting.line());
+    let script = Script::plan([task("a")]).hangs("a", [write("a.txt", "half\n"), run(&line)]);
+    let running = world.start_task(&script, &[]);
+    meeting.come();
+    running
+}
+
+#[test]
+fn a_mission_that_somebody_ends_leaves_nothing_running() {
+    let world = project();
+    let running = hangs(&world);
+    world.run(&["cancel", "m1"]).ends(0, &[]);
+    running.ended();
+    is_over(&world, "cancelled");
+    let world = project();
+    let running = hangs(&world);
+    world.run(&["abort", "m1"]).ends(0, &[]);
+    running.ended();
+    is_left_alone(&world, "aborted");
+    assert_ne!(workspaces(&world), 0, "they are to be looked at");
+    let place = world.place("m1");
+    world.run(&["clean", "m1"]).ends(0, &[]);
+    assert!(!place.exists(), "until they are removed");
+}
+
+#[test]
+fn a_mission_that_was_interrupted_or_killed_leaves_nothing_running_and_nothing_once_it_is_over() {
+    for signal in [Signal::INT, Signal::KILL] {
+        let world = project();
+        let running = hangs(&world);
+        running.signal(signal);
+        running.ended();
+        is_left_alone(&world, "interrupted");
+        world.run(&["cancel", "m1"]);
+        if world.state_of("m1") != "cancelled" {
+            world.run(&["resume", "m1"]);
+        }
+        is_over(&world, "cancelled");
+    }
+}
