@@ -3,7 +3,7 @@
 
 use crate::perform::turn::{Brief, Job, Place};
 use agents::ShellRule;
-use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Survey};
+use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Stuck, Survey};
 use mission::event::{Rejection, Turn};
 use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
@@ -49,20 +49,17 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     let brief = match turn {
         Turn::Intent { .. } => Brief::Intent(survey(mission)),
         Turn::Plan { .. } => Brief::Plan(survey(mission)),
+        Turn::Split { task, .. } => Brief::Plan(stuck(mission, task)),
         Turn::Work { attempt } => Brief::Work(assignment(mission, attempt)),
         Turn::Review { attempt, .. } => Brief::Review(case(mission, attempt)),
     };
     let task = match turn {
         Turn::Work { attempt } | Turn::Review { attempt, .. } => mission.task(attempt.task),
+        Turn::Split { task, .. } => mission.task(task),
         Turn::Intent { .. } | Turn::Plan { .. } => None,
     };
     let what = task.map_or_else(String::new, |task| task.task.title.clone());
     let title = format!("{turn} {what}").trim_end().to_owned();
-    let lane = match turn {
-        Turn::Intent { .. } | Turn::Plan { .. } => Place::Front,
-        Turn::Work { .. } => Place::Worker(lane),
-        Turn::Review { .. } => Place::Reviewer(lane),
-    };
     Job {
         mission: mission.id(),
         nonce: mission.nonce().to_owned(),
@@ -78,7 +75,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         answer,
         brief,
         told: mission.said().last().map_or(0, |said| said.n),
-        lane,
+        lane: place(turn, lane),
         base,
         origin: mission.base().map(|base| base.commit.clone()),
         from,
@@ -106,11 +103,26 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     }
 }
 
+/// Where a turn is carried out.
+fn place(turn: Turn, lane: u32) -> Place {
+    match turn {
+        Turn::Intent { .. } | Turn::Plan { .. } | Turn::Split { .. } => Place::Front,
+        Turn::Work { .. } => Place::Worker(lane),
+        Turn::Review { .. } => Place::Reviewer(lane),
+    }
+}
+
 /// A plan's repair goes on with the conversation in which the faulty plan was written.
 fn continues(mission: &Mission, turn: Turn) -> Option<String> {
     match turn {
         Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
             Some(Turn::Plan { n: n - 1 }.to_string())
+        }
+        Turn::Split { task, n } if n > 1 => {
+            let refused = mission
+                .task(task)
+                .is_some_and(|it| !it.cut().faults().is_empty());
+            refused.then(|| Turn::Split { task, n: n - 1 }.to_string())
         }
         _ => None,
     }
@@ -142,6 +154,43 @@ fn survey(mission: &Mission) -> Survey {
         proposed: proposed(mission),
         notes: said(mission),
         ..Survey::default()
+    }
+}
+
+/// What the Planner is told of a task that is to be cut anew.
+fn stuck(mission: &Mission, id: TaskId) -> Survey {
+    let whole = survey(mission);
+    let Some(task) = mission.task(id) else {
+        return whole;
+    };
+    let Assignment {
+        title,
+        goal,
+        writes,
+        acceptance,
+        history,
+        notes,
+        ..
+    } = assignment(mission, task.attempt());
+    // What others are about: a piece is named like none of them, and does nothing of theirs.
+    let others = mission.tasks().filter(|other| other.task.id != id);
+    let others = others.map(|other| (other.task.key.clone(), other.task.title.clone()));
+    Survey {
+        faults: task.cut().faults().to_vec(),
+        stuck: Some(Stuck {
+            title,
+            goal,
+            writes,
+            acceptance,
+            history,
+            tried: mission.strategies(id),
+            others: others.collect(),
+        }),
+        notes,
+        landed: Vec::new(),
+        failed: Vec::new(),
+        proposed: Vec::new(),
+        ..whole
     }
 }
 

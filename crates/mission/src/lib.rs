@@ -32,6 +32,7 @@ pub mod rules;
 pub mod schedule;
 pub mod seal;
 pub mod spending;
+pub mod split;
 pub mod stagnation;
 pub mod steering;
 mod steps;

@@ -48,6 +48,7 @@ impl Mission {
             tasks: after.tasks,
             dropped: after.dropped,
             by,
+            split: None,
         });
         done(events)
     }

@@ -17,6 +17,7 @@ mod proof;
 mod resume;
 mod schedule;
 mod set_up;
+mod split;
 mod stagnation;
 mod steering;
 mod tasks;
