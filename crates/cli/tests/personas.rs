@@ -241,7 +241,7 @@ async fn a_worker_that_never_answers_fails_its_task() {
     story.ends(
         1,
         &["it is stuck: 3 attempts in a row ended alike, also with a diagnosis, the Planner, who did not cut it anew; \
-           the last: it ended without a word"],
+           the last: it ended without a result: it ended without a word"],
         17,
     );
     story.untouched();
