@@ -78,6 +78,10 @@ pub struct Assignment {
     pub resources: Vec<String>,
     /// Files of the repository that have to do with that.
     pub files: Vec<String>,
+    /// Of files that it is expected to write, what they define.
+    pub defines: Vec<(String, Vec<String>)>,
+    /// Tests that name one of them.
+    pub tests: Vec<String>,
     /// What the project asks of agents: the file's name and what stands in it.
     pub habits: Option<(String, String)>,
     /// What will be run to prove it.
@@ -290,6 +294,14 @@ impl Assignment {
             "Files that are there and may matter",
             &list(&self.files),
         );
+        let defines: Vec<String> = self
+            .defines
+            .iter()
+            .map(|(path, lines)| format!("{path}\n  {}", lines.join("\n  ")))
+            .collect();
+        let title = "What some of them define, with the line";
+        section(&mut text, title, &fenced_all(&defines));
+        section(&mut text, "Tests that name them", &list(&self.tests));
         if let Some((name, habits)) = &self.habits {
             section(
                 &mut text,
@@ -461,6 +473,11 @@ mod tests {
             writes: vec!["src/login.rs".into()],
             resources: vec!["port 8080".into()],
             files: vec!["src/main.rs".into()],
+            defines: vec![(
+                "src/login.rs".into(),
+                vec!["3: fn login()".into(), "9: ```".into()],
+            )],
+            tests: vec!["tests/login.rs".into()],
             habits: Some(("AGENTS.md".into(), "```\nUse tabs.".into())),
             gates: vec![KnownGate {
                 name: "npm-test".into(),
@@ -475,6 +492,10 @@ mod tests {
             "- npm-test: `npm test` is red on the base; fails before your work: logout works";
         assert!(text.contains(told), "{text}");
         assert!(text.contains("- src/main.rs"), "{text}");
+        let defines = "with the line\n\n````text\nsrc/login.rs\n  3: fn login()\n  9: ```\n````";
+        assert!(text.contains(defines), "{text}");
+        let tests = "## Tests that name them\n\n- tests/login.rs\n";
+        assert!(text.contains(tests), "{text}");
         let alone = "## Nobody else of this plan uses, while you work\n\n- port 8080\n";
         assert!(text.contains(alone), "{text}");
         let habits =

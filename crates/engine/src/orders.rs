@@ -8,6 +8,7 @@ use mission::event::{Rejection, Turn};
 use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
 use mission::mission::{Mission, State, TaskState};
+use mission::plan::TaskKind;
 use mission::steering::Said;
 use mission::todo::{Line, LineId};
 use mission::turn::{AnswerKind, Intent, Report};
@@ -88,6 +89,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         limit,
         deadline,
         continues: continues(mission, turn),
+        ahead: ahead(mission, turn),
         model: lease.and_then(|lease| lease.model.clone()),
         shell_allowed: mission.allows(agents::SHELL),
         ruled: Ruled {
@@ -110,6 +112,22 @@ fn place(turn: Turn, lane: u32) -> Place {
         Turn::Work { .. } => Place::Worker(lane),
         Turn::Review { .. } => Place::Reviewer(lane),
     }
+}
+
+/// What the tasks that wait are expected to write, in the order of the plan, for whoever has time while an agent works.
+fn ahead(mission: &Mission, turn: Turn) -> Vec<Vec<String>> {
+    if !matches!(turn, Turn::Work { .. }) {
+        return Vec::new();
+    }
+    let waits = |task: &&TaskState| {
+        let open = matches!(
+            task.state,
+            State::Waiting { .. } | State::Ready | State::Parked { .. }
+        );
+        open && task.task.kind == TaskKind::Agent && !task.task.writes.is_empty()
+    };
+    let waiting = mission.tasks().filter(waits).take(crate::perform::AHEAD);
+    waiting.map(|task| task.task.writes.clone()).collect()
 }
 
 /// A plan's repair goes on with the conversation in which the faulty plan was written.
@@ -266,6 +284,8 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         resources: task.task.resources.clone(),
         files: Vec::new(),
         habits: None,
+        defines: Vec::new(),
+        tests: Vec::new(),
         acceptance: task.task.acceptance.iter().map(brief::command).collect(),
         builds_on: needs
             .map(|need| (need.task.title.clone(), said(need)))
