@@ -42,6 +42,27 @@ pub struct Survey {
     pub proposed: Vec<String>,
     /// What people said after the request.
     pub notes: Vec<String>,
+    /// The one task that is to be cut anew, where that is all that is asked for.
+    pub stuck: Option<Stuck>,
+}
+
+/// A task that is stuck, as the Planner is told of it who is to cut it anew.
+#[derive(Clone, Debug, Default)]
+pub struct Stuck {
+    /// The task in one line.
+    pub title: String,
+    /// What was to be done.
+    pub goal: String,
+    /// Where it was expected to write.
+    pub writes: Vec<String>,
+    /// What proves the whole.
+    pub acceptance: Vec<String>,
+    /// Why its attempts were turned down.
+    pub history: Vec<String>,
+    /// What they did, as those say who made them.
+    pub tried: Vec<String>,
+    /// The other tasks: names and titles.
+    pub others: Vec<(String, String)>,
 }
 
 /// What a Worker is told.
@@ -57,6 +78,10 @@ pub struct Assignment {
     pub resources: Vec<String>,
     /// Files of the repository that have to do with that.
     pub files: Vec<String>,
+    /// Of files that it is expected to write, what they define.
+    pub defines: Vec<(String, Vec<String>)>,
+    /// Tests that name one of them.
+    pub tests: Vec<String>,
     /// What the project asks of agents: the file's name and what stands in it.
     pub habits: Option<(String, String)>,
     /// What will be run to prove it.
@@ -182,6 +207,9 @@ impl Survey {
         }
         section(&mut text, "What the user proposes", &list(&self.proposed));
         section(&mut text, NOTES, &list(&self.notes));
+        if let Some(stuck) = &self.stuck {
+            stuck.tell(&mut text);
+        }
         if !self.faults.is_empty() {
             section(
                 &mut text,
@@ -207,6 +235,50 @@ impl Survey {
     }
 }
 
+impl Stuck {
+    fn tell(&self, text: &mut String) {
+        let asked = format!(
+            "One task of the plan is stuck: its attempts ended alike, and a diagnosis did not help. The rest of the plan \
+             stands. Cut this one task anew: into 2 to {} smaller ones, or into one that goes about it otherwise. Find out \
+             from what failed where it really breaks, and give each piece an `acceptance` of its own that tells whether that \
+             part is done.\n\nThe pieces together are to bring about all of the task. When all of them have landed, the \
+             engine runs the task's own commands on the whole, as they stand below: none of them needs to be a piece. Pieces \
+             are of kind `agent`. Their `needs` may name each other and tasks of the plan, and nothing that waits for this \
+             task. Name none of them like a task of the plan.",
+            mission::limits::PIECES
+        );
+        section(text, "Cut one task anew", &asked);
+        let task = format!("{}\n\n{}", one_line(&self.title), self.goal.trim());
+        section(text, "The task", &fenced(&task));
+        section(text, "Expected to change", &list(&self.writes));
+        section(
+            text,
+            "Will be run to prove the whole",
+            &list(&self.acceptance),
+        );
+        section(
+            text,
+            "Why its attempts were turned down",
+            &fenced_all(&self.history),
+        );
+        section(text, "Tried before", &list(&self.tried));
+        let others: Vec<String> = self
+            .others
+            .iter()
+            .map(|(key, title)| format!("{key}: {title}"))
+            .collect();
+        section(text, "Other tasks of the plan", &list(&others));
+    }
+}
+
+/// Texts from outside, one below the other, between fences; nothing where there are none.
+fn fenced_all(texts: &[String]) -> String {
+    match texts.is_empty() {
+        true => String::new(),
+        false => fenced(&texts.join("\n\n")),
+    }
+}
+
 impl Assignment {
     /// The text for the Worker.
     pub fn text(&self) -> String {
@@ -222,6 +294,14 @@ impl Assignment {
             "Files that are there and may matter",
             &list(&self.files),
         );
+        let defines: Vec<String> = self
+            .defines
+            .iter()
+            .map(|(path, lines)| format!("{path}\n  {}", lines.join("\n  ")))
+            .collect();
+        let title = "What some of them define, with the line";
+        section(&mut text, title, &fenced_all(&defines));
+        section(&mut text, "Tests that name them", &list(&self.tests));
         if let Some((name, habits)) = &self.habits {
             section(
                 &mut text,
@@ -393,6 +473,11 @@ mod tests {
             writes: vec!["src/login.rs".into()],
             resources: vec!["port 8080".into()],
             files: vec!["src/main.rs".into()],
+            defines: vec![(
+                "src/login.rs".into(),
+                vec!["3: fn login()".into(), "9: ```".into()],
+            )],
+            tests: vec!["tests/login.rs".into()],
             habits: Some(("AGENTS.md".into(), "```\nUse tabs.".into())),
             gates: vec![KnownGate {
                 name: "npm-test".into(),
@@ -407,6 +492,10 @@ mod tests {
             "- npm-test: `npm test` is red on the base; fails before your work: logout works";
         assert!(text.contains(told), "{text}");
         assert!(text.contains("- src/main.rs"), "{text}");
+        let defines = "with the line\n\n````text\nsrc/login.rs\n  3: fn login()\n  9: ```\n````";
+        assert!(text.contains(defines), "{text}");
+        let tests = "## Tests that name them\n\n- tests/login.rs\n";
+        assert!(text.contains(tests), "{text}");
         let alone = "## Nobody else of this plan uses, while you work\n\n- port 8080\n";
         assert!(text.contains(alone), "{text}");
         let habits =
@@ -435,6 +524,36 @@ mod tests {
             assert!(text.contains(told), "{told}\n{text}");
         }
         assert!(!Assignment::default().text().contains("strategy"));
+    }
+
+    #[test]
+    fn whoever_cuts_a_stuck_task_sees_what_failed_and_what_proves_the_whole() {
+        let stuck = Stuck {
+            title: "Parse\ndates".into(),
+            goal: "Dates are read.".into(),
+            acceptance: vec!["npm test -- dates".into()],
+            history: vec!["T1.3: red\n```\n## Request".into()],
+            tried: vec!["mend the caller".into()],
+            others: vec![("b".into(), "Do b".into())],
+            ..Stuck::default()
+        };
+        let text = Survey {
+            request: "do it".into(),
+            stuck: Some(stuck),
+            ..Survey::default()
+        }
+        .for_planner();
+        for told in [
+            "into 2 to 5 smaller ones",
+            "## The task\n\n```text\nParse dates\n\nDates are read.\n```",
+            "## Will be run to prove the whole\n\n- npm test -- dates\n",
+            "turned down\n\n````text\nT1.3: red\n```\n## Request\n````",
+            "## Tried before\n\n- mend the caller\n",
+            "## Other tasks of the plan\n\n- b: Do b\n",
+        ] {
+            assert!(text.contains(told), "{told}\n{text}");
+        }
+        assert!(!Survey::default().for_planner().contains("Cut one task"));
     }
 
     #[test]

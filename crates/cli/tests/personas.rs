@@ -240,8 +240,9 @@ async fn a_worker_that_never_answers_fails_its_task() {
     let story = play("gone-mute", &["alpha"], &[]).await;
     story.ends(
         1,
-        &["3 tries failed, some of them alike, also with a diagnosis; the last: it ended without a word"],
-        14,
+        &["it is stuck: 3 attempts in a row ended alike, also with a diagnosis, the Planner, who did not cut it anew; \
+           the last: it ended without a result: it ended without a word"],
+        17,
     );
     story.untouched();
 }
@@ -277,7 +278,7 @@ async fn a_proof_that_proves_nothing_makes_nothing_completed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_asks_in_prose_fails_with_its_question() {
     let story = play("asker", &["alpha"], &[]).await;
-    story.ends(1, &["its last words: Before I start: should the file"], 14);
+    story.ends(1, &["its last words: Before I start: should the file"], 17);
     story.untouched();
 }
 
@@ -316,14 +317,14 @@ async fn tool_calls_as_text_change_nothing_and_are_not_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_always_runs_out_of_room_fails_its_task() {
     let story = play("never-done", &["alpha"], &[]).await;
-    story.ends(1, &["ran out of room for its answer again and again"], 11);
+    story.ends(1, &["ran out of room for its answer again and again"], 14);
     story.untouched();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_that_is_removed_in_silence_is_seen() {
     let story = play("test-remover", &["alpha"], &[]).await;
-    story.ends(1, &["tests/base.sh was removed and is not among"], 11);
+    story.ends(1, &["tests/base.sh was removed and is not among"], 14);
     story.untouched();
 }
 
@@ -454,6 +455,35 @@ async fn a_lying_agent_is_found_out_twice_finds_the_cause_and_its_mission_comple
     for told in [
         "## Tried before\n\n- All tests pass. DONE.",
         "write: alpha.txt",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    story.delivered(&["alpha"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_a_diagnosis_does_not_help_is_cut_anew_and_its_mission_completes() {
+    let story = play("overwhelmed", &["alpha"], &[]).await;
+    assert_eq!(story.ran.code, Some(0), "{}", story.ran.said);
+    for told in [
+        "T1 stagnates, 3 attempts in a row ended alike",
+        "the planner is asked to cut it anew",
+        "planner cuts T1 anew: Add alpha",
+        "T1 is cut into T2 and is done when all of it is (plan version 2)",
+        "cut into T2; it landed",
+    ] {
+        assert!(story.ran.said.contains(told), "{told}: {}", story.ran.said);
+    }
+    // The Planner sees what failed, and what will be run on the whole.
+    let asked = story.log.iter().find_map(|request| {
+        let mut messages = request.messages.iter();
+        messages.find(|message| message.text.contains("## Cut one task anew"))
+    });
+    let text = &asked.expect("a planner is asked").text;
+    for told in [
+        "## Will be run to prove the whole\n\n- grep -q alpha alpha.txt\n",
+        "`grep -q alpha alpha.txt` was red (exit 1)",
+        "- It is written more slowly.",
     ] {
         assert!(text.contains(told), "{told}: {text}");
     }

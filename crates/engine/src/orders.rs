@@ -3,11 +3,12 @@
 
 use crate::perform::turn::{Brief, Job, Place};
 use agents::ShellRule;
-use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Survey};
+use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Stuck, Survey};
 use mission::event::{Rejection, Turn};
 use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
 use mission::mission::{Mission, State, TaskState};
+use mission::plan::TaskKind;
 use mission::steering::Said;
 use mission::todo::{Line, LineId};
 use mission::turn::{AnswerKind, Intent, Report};
@@ -49,16 +50,17 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     let brief = match turn {
         Turn::Intent { .. } => Brief::Intent(survey(mission)),
         Turn::Plan { .. } => Brief::Plan(survey(mission)),
+        Turn::Split { task, .. } => Brief::Plan(stuck(mission, task)),
         Turn::Work { attempt } => Brief::Work(assignment(mission, attempt)),
         Turn::Review { attempt, .. } => Brief::Review(case(mission, attempt)),
     };
     let task = match turn {
         Turn::Work { attempt } | Turn::Review { attempt, .. } => mission.task(attempt.task),
+        Turn::Split { task, .. } => mission.task(task),
         Turn::Intent { .. } | Turn::Plan { .. } => None,
     };
     let what = task.map_or_else(String::new, |task| task.task.title.clone());
     let title = format!("{turn} {what}").trim_end().to_owned();
-    let lane = Place::of(turn.role(), lane);
     Job {
         mission: mission.id(),
         nonce: mission.nonce().to_owned(),
@@ -74,7 +76,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         answer,
         brief,
         told: mission.said().last().map_or(0, |said| said.n),
-        lane,
+        lane: Place::of(turn.role(), lane),
         base,
         origin: mission.base().map(|base| base.commit.clone()),
         from,
@@ -92,6 +94,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             .retired()
             .map(|(name, _)| name.to_owned())
             .collect(),
+        ahead: ahead(mission, turn),
         model: lease.and_then(|lease| lease.model.clone()),
         shell_allowed: mission.allows(agents::SHELL),
         ruled: Ruled {
@@ -107,11 +110,33 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
     }
 }
 
+/// What the tasks that wait are expected to write, in the order of the plan, for whoever has time while an agent works.
+fn ahead(mission: &Mission, turn: Turn) -> Vec<Vec<String>> {
+    if !matches!(turn, Turn::Work { .. }) {
+        return Vec::new();
+    }
+    let waits = |task: &&TaskState| {
+        let open = matches!(
+            task.state,
+            State::Waiting { .. } | State::Ready | State::Parked { .. }
+        );
+        open && task.task.kind == TaskKind::Agent && !task.task.writes.is_empty()
+    };
+    let waiting = mission.tasks().filter(waits).take(crate::perform::AHEAD);
+    waiting.map(|task| task.task.writes.clone()).collect()
+}
+
 /// A plan's repair goes on with the conversation in which the faulty plan was written.
 fn continues(mission: &Mission, turn: Turn) -> Option<String> {
     match turn {
         Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
             Some(Turn::Plan { n: n - 1 }.to_string())
+        }
+        Turn::Split { task, n } if n > 1 => {
+            let refused = mission
+                .task(task)
+                .is_some_and(|it| !it.cut().faults().is_empty());
+            refused.then(|| Turn::Split { task, n: n - 1 }.to_string())
         }
         _ => None,
     }
@@ -143,6 +168,43 @@ fn survey(mission: &Mission) -> Survey {
         proposed: proposed(mission),
         notes: said(mission),
         ..Survey::default()
+    }
+}
+
+/// What the Planner is told of a task that is to be cut anew.
+fn stuck(mission: &Mission, id: TaskId) -> Survey {
+    let whole = survey(mission);
+    let Some(task) = mission.task(id) else {
+        return whole;
+    };
+    let Assignment {
+        title,
+        goal,
+        writes,
+        acceptance,
+        history,
+        notes,
+        ..
+    } = assignment(mission, task.attempt());
+    // What others are about: a piece is named like none of them, and does nothing of theirs.
+    let others = mission.tasks().filter(|other| other.task.id != id);
+    let others = others.map(|other| (other.task.key.clone(), other.task.title.clone()));
+    Survey {
+        faults: task.cut().faults().to_vec(),
+        stuck: Some(Stuck {
+            title,
+            goal,
+            writes,
+            acceptance,
+            history,
+            tried: mission.strategies(id),
+            others: others.collect(),
+        }),
+        notes,
+        landed: Vec::new(),
+        failed: Vec::new(),
+        proposed: Vec::new(),
+        ..whole
     }
 }
 
@@ -218,6 +280,8 @@ fn assignment(mission: &Mission, attempt: AttemptId) -> Assignment {
         resources: task.task.resources.clone(),
         files: Vec::new(),
         habits: None,
+        defines: Vec::new(),
+        tests: Vec::new(),
         acceptance: task.task.acceptance.iter().map(brief::command).collect(),
         builds_on: needs
             .map(|need| (need.task.title.clone(), said(need)))

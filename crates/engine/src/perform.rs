@@ -8,6 +8,8 @@ pub(crate) mod gate;
 mod judges;
 mod land;
 mod lanes;
+mod outline;
+mod pack;
 pub(crate) mod prepare;
 mod ready;
 #[cfg(test)]
@@ -34,6 +36,7 @@ use mission::mission::Mission;
 use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::turn::{Failure, Outcome, Usage};
+pub(crate) use pack::AHEAD;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
@@ -56,6 +59,8 @@ pub(crate) struct Bench {
     pub(crate) environment: tokio::sync::OnceCell<Digest>,
     /// What Workers are told of the mission's own base.
     pub(crate) origin: Arc<OnceLock<context::Origin>>,
+    /// What was read of the files that tasks are about.
+    pub(crate) packs: Arc<pack::Packs>,
     planned: deliver::PlannedIn,
     pub(crate) room: Arc<Room>,
     pub(crate) providers: Arc<Providers>,
@@ -280,6 +285,7 @@ impl Bench {
             failed_setups: ready::FailedSetups::default(),
             environment: tokio::sync::OnceCell::new(),
             origin: Arc::default(),
+            packs: Arc::default(),
             planned: Arc::default(),
             said: watch::Sender::default(),
             nudges: watch::Sender::default(),

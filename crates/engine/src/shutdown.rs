@@ -122,7 +122,8 @@ impl Part {
         match command {
             Command::Prepare | Command::Clean { .. } => Self::Folder,
             Command::SetUp => Self::SetUp,
-            Command::Turn { .. } => Self::Turn,
+            // Closing a session asks the same host.
+            Command::Turn { .. } | Command::CloseSession { .. } => Self::Turn,
             Command::Gate { .. } => Self::Gate,
             Command::Stack { .. } | Command::Move { .. } => Self::Landing,
             Command::PlanDelivery { .. } | Command::Deliver { .. } | Command::Undo { .. } => {

@@ -108,12 +108,7 @@ impl Mission {
                 self.phase = Phase::Planning;
             }
             Event::Planned { plan } => self.planned(plan),
-            Event::PlanEdited {
-                version,
-                tasks,
-                dropped,
-                ..
-            } => self.plan_edited(*version, tasks, dropped),
+            Event::PlanEdited { .. } | Event::SplitRefused { .. } => self.plan_event(at, event),
             Event::Worked {
                 attempt,
                 work,
@@ -350,6 +345,7 @@ impl Mission {
                 self.company.remove(&id);
             }
             State::Judging { from } => _ = self.judging.remove(&(*from, id)),
+            State::Splitting { from } => _ = self.cuts.due.remove(&(*from, id)),
             State::Queued if planted!("rejected_attempt_stays_queued") => {}
             State::Queued => self.queue.retain(|attempt| attempt.task != id),
             _ => {}
@@ -359,6 +355,7 @@ impl Mission {
             State::Parked { until, .. } => _ = self.parked.insert((*until, id)),
             State::Checking => _ = self.checking.insert(id),
             State::Judging { from } => _ = self.judging.insert((*from, id)),
+            State::Splitting { from } => _ = self.cuts.due.insert((*from, id)),
             _ => {}
         }
         self.task_mut(id).state = state;
@@ -373,6 +370,7 @@ impl Mission {
         self.company.clear();
         self.judging.clear();
         self.stagnant.clear();
+        self.cuts.due.clear();
         self.queue.clear();
         self.tasks.retain(|_, task| task.state == State::Landed);
         self.befores.retain(|id| self.tasks.contains_key(id));
@@ -560,6 +558,7 @@ impl TaskState {
             proved_in: None,
             history: Vec::new(),
             stuck: crate::stagnation::Stuck::default(),
+            cut: None,
             notes: Vec::new(),
             again: None,
             reused: false,

@@ -296,6 +296,8 @@ impl Mission {
                 ))
             }
             Rejection::Conflict { .. } | Rejection::Person { .. } => None,
+            // The Planner is asked before it is given up.
+            other if self.is_split_next(attempt, other) => None,
             other if task.tries + 1 >= self.terms.attempts => {
                 let last = self.told(other);
                 Some(format!(

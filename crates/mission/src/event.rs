@@ -211,7 +211,7 @@ pub enum Event {
         /// The plan.
         plan: Plan,
     },
-    /// A person changed the plan.
+    /// A person changed the plan, or the Planner cut a task that was stuck anew.
     PlanEdited {
         /// The plan's version after it.
         version: u64,
@@ -221,6 +221,19 @@ pub enum Event {
         dropped: Vec<TaskId>,
         /// Who.
         by: String,
+        /// The task that is among them because it was stuck: it is done when its pieces have landed and its own commands
+        /// are green on that; or, where they are not, a Worker goes on with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        split: Option<TaskId>,
+    },
+    /// A stuck task was not cut anew.
+    SplitRefused {
+        /// The task.
+        task: TaskId,
+        /// What is wrong with the answer, or why there is none.
+        faults: Vec<String>,
+        /// Whether nobody is asked again: something else is tried.
+        given_up: bool,
     },
     /// A Worker handed in.
     Worked {

@@ -23,7 +23,7 @@ impl Turn {
     pub fn role(&self) -> Role {
         match self {
             Self::Intent { .. } => Role::Commander,
-            Self::Plan { .. } => Role::Planner,
+            Self::Plan { .. } | Self::Split { .. } => Role::Planner,
             Self::Work { .. } => Role::Worker,
             Self::Review { .. } => Role::Reviewer,
         }
@@ -36,7 +36,7 @@ impl Mission {
         if self.outcome.is_some() {
             return self.expire_step(now);
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 14] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 15] = [
             Self::expire,
             Self::expire_step,
             Self::retire_sessions,
@@ -49,6 +49,7 @@ impl Mission {
             Self::start_gate,
             Self::start_review,
             Self::remedy,
+            Self::start_split,
             Self::start_work,
             Self::seal,
         ];
@@ -68,7 +69,8 @@ impl Mission {
         };
         if let Some(lease) = self.leases.get(epoch) {
             let why = format!("{} was not done in time", lease.turn);
-            let then = self.after_failure(now, lease.turn, Failure::Silent, &why);
+            let said = (why.as_str(), limits::EXPIRED);
+            let then = self.after_ending(now, lease.turn, Failure::Silent, said);
             return self.end_turn(*epoch, lease, Ending::Expired, Usage::default(), then);
         }
         self.lose_gate(*epoch, "its runner did not come back in time".into())
@@ -191,7 +193,7 @@ impl Mission {
         self.start_turn(now, turn, limits::SHORT_TURN, 1, base, None)
     }
 
-    fn start_turn(
+    pub(crate) fn start_turn(
         &self,
         now: Timestamp,
         turn: Turn,

@@ -41,7 +41,7 @@ impl Mission {
     }
 
     /// What a task of this size uses, and whether that is learned.
-    fn costs_of(&self, size: Size) -> (u64, bool) {
+    pub(crate) fn costs_of(&self, size: Size) -> (u64, bool) {
         let landed = self.tasks.values().filter(|task| {
             task.task.kind == TaskKind::Agent
                 && task.task.size == size

@@ -33,6 +33,7 @@ pub mod schedule;
 pub mod seal;
 pub mod sessions;
 pub mod spending;
+pub mod split;
 pub mod stagnation;
 pub mod steering;
 mod steps;

@@ -10,6 +10,13 @@ pub const PLAN_BYTES: usize = 256 * 1024;
 pub const PLAN_DEPTH: usize = 50;
 /// How often a faulty plan goes back with its faults before the mission fails.
 pub const PLAN_REPAIRS: u32 = 2;
+/// Stuck tasks of one mission that the Planner is asked to cut anew, unless its terms say otherwise: each costs a turn and
+/// its pieces, and where more than a few are stuck it is the plan or the project.
+pub const SPLITS: u32 = 3;
+/// The most tasks that stand for one that was stuck: as many as one person keeps apart; more are another plan.
+pub const PIECES: usize = 5;
+/// Turns in a row that may fail at cutting a task anew before something else is tried: one failure may be chance.
+pub const SPLIT_TRIES: u32 = 2;
 /// The longest name that a Planner may give a task, in bytes.
 pub const KEY_BYTES: usize = 64;
 /// The longest title of a task, in characters: one line on a wide terminal.
@@ -237,6 +244,10 @@ pub const STEP_EVENTS: usize = 10_000;
 pub const TODO_PROPOSALS: usize = 200;
 /// The longest line that people may add to a TODO, in bytes.
 pub const TODO_BYTES: usize = 2 * 1024;
+/// What is noted of an attempt that was not done in time, as two of them are compared.
+pub const EXPIRED: &str = "it was not done in time";
+/// The same of one that used up what there was to use.
+pub const OVERSPENT: &str = "it used more tokens than there were";
 /// The most findings that are kept of one review.
 pub const FINDINGS: usize = 50;
 /// The most paths that an event lists for people: files that an undo left, for example.

@@ -18,6 +18,7 @@ use crate::question::{Question, QuestionId};
 use crate::schedule::{Durations, Fan, Pressure, Ready, Slots, Took};
 use crate::seal::Outcome;
 use crate::sessions::Sessions;
+use crate::split::Cuts;
 use crate::steering::{Pause, Words};
 use crate::steps::Owed;
 pub use crate::task::{State, TaskState};
@@ -111,6 +112,8 @@ pub struct Mission {
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
     /// Tasks that stagnate and about which something is still to be done.
     pub(crate) stagnant: BTreeSet<TaskId>,
+    /// What the Planner is to cut anew.
+    pub(crate) cuts: Cuts,
     pub(crate) checking: BTreeSet<TaskId>,
     /// Those of them that were being proved already when the merge queue last ceased to be empty: it waits for no others.
     pub(crate) company: BTreeSet<TaskId>,
@@ -269,6 +272,7 @@ impl Mission {
             sessions: Sessions::default(),
             parked: BTreeSet::new(),
             stagnant: BTreeSet::new(),
+            cuts: Cuts::default(),
             checking: BTreeSet::new(),
             company: BTreeSet::new(),
             judging: BTreeSet::new(),
@@ -368,6 +372,7 @@ impl Mission {
             self.deadlines.first().map(|(at, _)| *at),
             self.parked.range(from..).next().map(|(at, _)| *at),
             self.judging.range(from..).next().map(|(at, _)| *at),
+            self.cuts.due.range(from..).next().map(|(at, _)| *at),
             self.ready.next_rise(now).filter(|_| self.paused.is_none()),
             self.questions
                 .values()

@@ -1,6 +1,7 @@
 //! The task graph: what a Planner writes, and what makes it a plan.
 
 mod claim;
+mod cut;
 mod edit;
 mod graph;
 mod shared;
@@ -9,11 +10,12 @@ use crate::gate::{Gate, GateKind, Program};
 use crate::ids::{Digest, TaskId};
 use crate::limits;
 use crate::time::Millis;
-use claim::{check_characters, check_claim, resources};
+use claim::{check_characters, check_claim, path_fault, resources, trivial};
 use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use cut::cut_anew;
 pub use edit::{PlanEdit, TaskChange};
 pub(crate) use edit::{edited, is_open};
 pub use shared::is_shared;
@@ -278,6 +280,21 @@ pub enum Fault {
         /// What it holds.
         what: &'static str,
     },
+    /// More pieces than one task is cut into.
+    #[error(
+        "a stuck task is cut into 1 to {} tasks, and there are {found}",
+        limits::PIECES
+    )]
+    Pieces {
+        /// How many there are.
+        found: usize,
+    },
+    /// A piece that is no work.
+    #[error("`{id}` is no task of kind `agent`; a stuck task is cut into work alone")]
+    Piece {
+        /// The task.
+        id: String,
+    },
     /// A small change that is not one task for a Worker.
     #[error("a small change is exactly one task of kind `agent`; anything else is a plan")]
     NotSmall,
@@ -483,44 +500,6 @@ fn check_task(task: &TaskDraft, names: &BTreeMap<&str, usize>, faults: &mut Vec<
             command: command.clone(),
         });
     }
-}
-
-/// Why a forecast's path is refused, if it is.
-fn path_fault(path: &str) -> Option<&'static str> {
-    let windows_drive =
-        path.len() >= 2 && path.as_bytes()[1] == b':' && path.as_bytes()[0].is_ascii_alphabetic();
-    if path.is_empty() {
-        Some("it is empty")
-    } else if path.len() > limits::PATH_BYTES {
-        Some("it is too long")
-    } else if path.contains('\0') {
-        Some("it holds a NUL")
-    } else if path.starts_with('/')
-        || path.starts_with('\\')
-        || path.starts_with('~')
-        || windows_drive
-    {
-        Some("it is absolute")
-    } else if path.contains("://") {
-        Some("it is an address")
-    } else if path.split(['/', '\\']).any(|part| part == "..") {
-        Some("it leaves the root")
-    } else {
-        None
-    }
-}
-
-/// Whether a shell line cannot fail. Only the plainest forms: everything else is told by running it on the base.
-fn trivial(command: &str) -> bool {
-    let line = command.trim().trim_end_matches(';').trim();
-    let always = ["true", ":", "exit", "exit 0", "/bin/true", "/usr/bin/true"];
-    always.contains(&line)
-        || line.ends_with("|| true")
-        || line.ends_with("|| :")
-        || line.ends_with("|| exit 0")
-        || line.ends_with("; true")
-        || line.ends_with("; exit 0")
-        || (line.starts_with("echo ") && !line.contains(['|', '&', ';', '>', '`', '$']))
 }
 
 fn build(

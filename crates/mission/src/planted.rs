@@ -73,6 +73,8 @@ pub const ALL: &[&str] = &[
     "stagnation_unseen",
     "stale_diagnosis_accepted",
     "stuck_task_never_given_up",
+    "split_without_bound",
+    "piece_not_waited_for",
     "nudged_for_ever",
     "deny_rule_ignored",
     "plan_version_unchecked",

@@ -30,7 +30,9 @@ impl Mission {
     pub(crate) fn reservation(&self, turn: Turn) -> (u64, u64) {
         let limit = self.budget.limit;
         let tokens = match turn {
-            Turn::Intent { .. } | Turn::Plan { .. } => limits::RESERVE_SHORT.min(limit / 4),
+            Turn::Intent { .. } | Turn::Plan { .. } | Turn::Split { .. } => {
+                limits::RESERVE_SHORT.min(limit / 4)
+            }
             Turn::Review { .. } => limits::RESERVE_SHORT.min(limit / 8),
             Turn::Work { .. } => limits::RESERVE_WORK.min(limit / 4),
         };
@@ -161,7 +163,8 @@ impl Mission {
                 money,
             }),
             Err(why) => {
-                let then = self.after_failure(now, lease.turn, Failure::Overflow, &why);
+                let said = (why.as_str(), limits::OVERSPENT);
+                let then = self.after_ending(now, lease.turn, Failure::Overflow, said);
                 events.extend(self.end_turn(epoch, lease, Ending::Overspent, usage, then));
             }
         }

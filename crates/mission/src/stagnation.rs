@@ -3,8 +3,9 @@
 //! Within a turn an agent may stand still or go round in circles: [`Progress`] sees that from what it does, it is told so
 //! once, and when it goes on all the same its turn is ended. Across attempts a task *stagnates* when two in a row end
 //! alike: in the same failure, or with the same tree. Then the next attempt is a diagnosis, which sees what the one before
-//! it did and has to name a strategy that nobody tried. Where that ends alike too, another model may try, if the user named
-//! one; after that the task fails, and says what was tried. Each remedy is tried once for one failure, and every attempt
+//! it did and has to name a strategy that nobody tried. Where that ends alike too, the Planner is asked once to cut the task
+//! anew; where nothing comes of that, another model may try, if the user named one; after that the task fails, and says
+//! what was tried. Each remedy is tried once for one failure, and every attempt
 //! counts among those that a task has.
 
 mod digest;
@@ -53,6 +54,8 @@ impl fmt::Display for Stray {
 pub enum Remedy {
     /// The next attempt begins with a diagnosis and names a strategy that nobody tried.
     Diagnose,
+    /// The Planner is asked to cut the task anew.
+    Split,
     /// The next attempt is made by another model.
     Model,
     /// The task fails.
@@ -61,7 +64,7 @@ pub enum Remedy {
 
 /// What an attempt that was turned down ended with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
+pub(crate) struct Mark {
     failure: Option<Digest>,
     tree: Option<TreeId>,
 }
@@ -95,6 +98,22 @@ pub struct Stuck {
 }
 
 impl Stuck {
+    /// Whether one more attempt that ends so ends like those before, and a remedy was tried against that.
+    pub(crate) fn would_be_alike(&self, mark: &Mark) -> bool {
+        let same = self
+            .mark
+            .as_ref()
+            .is_some_and(|before| mark.is_like(before));
+        same && self.alike + 1 >= limits::ALIKE
+    }
+
+    /// Whether a remedy was tried against what ended so.
+    pub(crate) fn is_tried(&self, remedy: Remedy, mark: Option<&Mark>) -> bool {
+        let against = |tried: &Mark| mark.is_some_and(|now| now.is_like(tried));
+        let mut tried = self.tried.iter();
+        tried.any(|(of, it)| *it == remedy && against(of))
+    }
+
     /// So many attempts in a row ended alike.
     pub fn alike(&self) -> u32 {
         self.alike
@@ -166,7 +185,7 @@ impl Mission {
     pub fn asks_for(&self, turn: Turn) -> AnswerKind {
         match turn {
             Turn::Intent { .. } => AnswerKind::Intent,
-            Turn::Plan { .. } => AnswerKind::Plan,
+            Turn::Plan { .. } | Turn::Split { .. } => AnswerKind::Plan,
             Turn::Work { attempt } if self.diagnoses(attempt) => AnswerKind::Diagnosis,
             Turn::Work { .. } => AnswerKind::Report,
             Turn::Review { .. } => AnswerKind::Verdict,
@@ -193,7 +212,7 @@ impl Mission {
     }
 
     /// What an attempt that is turned down ends with; `None` where that says nothing of whether it got anywhere.
-    fn mark(&self, attempt: AttemptId, rejection: &Rejection) -> Option<Mark> {
+    pub(crate) fn mark(&self, attempt: AttemptId, rejection: &Rejection) -> Option<Mark> {
         let failure = match rejection {
             Rejection::Person { .. } | Rejection::Conflict { .. } => return None,
             // Findings are words, and no two are the same.
@@ -277,15 +296,7 @@ impl Mission {
     /// Each remedy once for one failure. The last attempt that a task has is a diagnosis by another model, if there is one.
     fn chosen_remedy(&self, task: &TaskState) -> (Remedy, Option<String>) {
         let stuck = &task.stuck;
-        let against =
-            |(mark, _): &&(Mark, Remedy)| stuck.mark.as_ref().is_some_and(|now| now.is_like(mark));
-        let tried = |remedy: Remedy| {
-            stuck
-                .tried
-                .iter()
-                .filter(against)
-                .any(|(_, it)| *it == remedy)
-        };
+        let tried = |remedy: Remedy| stuck.is_tried(remedy, stuck.mark.as_ref());
         let others = self
             .terms
             .fallbacks
@@ -299,7 +310,12 @@ impl Mission {
         if !tried(Remedy::Diagnose) {
             return (Remedy::Diagnose, others.next().filter(|_| last));
         }
-        match others.next() {
+        let again = planted!("split_without_bound");
+        if (!tried(Remedy::Split) || again) && self.may_be_split(task) {
+            return (Remedy::Split, None);
+        }
+        // One that was to be cut anew may have used all its attempts up.
+        match others.next().filter(|_| task.tries < self.terms.attempts) {
             Some(model) => (Remedy::Model, Some(model)),
             None if planted!("stuck_task_never_given_up") => (Remedy::Diagnose, None),
             None => (Remedy::GiveUp, None),
@@ -323,6 +339,9 @@ impl Mission {
                 ..
             } => {
                 self.stagnant.remove(task);
+                if *remedy == Remedy::Split {
+                    self.splits_now(*task);
+                }
                 let task = self.task_mut(*task);
                 let next = task.n + 1;
                 let stuck = &mut task.stuck;
@@ -439,7 +458,7 @@ impl Lease {
 }
 
 /// What was tried at a task that stagnated, in words that follow others.
-fn tried(task: &TaskState) -> String {
+pub(crate) fn tried(task: &TaskState) -> String {
     let stuck = &task.stuck;
     let mut done = Vec::new();
     let is_diagnosis = |remedy: &Remedy| *remedy == Remedy::Diagnose;
@@ -447,6 +466,8 @@ fn tried(task: &TaskState) -> String {
     done.extend(diagnoses.map(|_| "a diagnosis".to_owned()));
     let named = stuck.strategies.iter();
     done.extend(named.map(|strategy| format!("\"{}\"", cut_to(strategy, limits::PATH_BYTES))));
+    let asked = stuck.remedies().any(|remedy| remedy == Remedy::Split);
+    done.extend(asked.then(|| task.cut().told()));
     let models = stuck.models.iter();
     done.extend(models.map(|model| format!("the model {model}")));
     match done.is_empty() {

@@ -65,6 +65,7 @@ impl Said {
             Turn::Work { attempt } | Turn::Review { attempt, .. } => {
                 self.task.is_none_or(|about| about == attempt.task)
             }
+            Turn::Split { task, .. } => self.task.is_none_or(|about| about == *task),
             Turn::Intent { .. } | Turn::Plan { .. } => true,
         }
     }

@@ -4,6 +4,7 @@ use crate::event::Rejection;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::plan::Task;
 use crate::question::QuestionId;
+use crate::split::Cut;
 use crate::stagnation::Stuck;
 use crate::time::Timestamp;
 use crate::turn::Report;
@@ -33,6 +34,11 @@ pub enum State {
     },
     /// Its acceptance commands run.
     Checking,
+    /// It is stuck, and the Planner is asked to cut it anew.
+    Splitting {
+        /// Not before then.
+        from: Timestamp,
+    },
     /// It waits for a Reviewer.
     Judging {
         /// Not before then.
@@ -87,6 +93,7 @@ impl State {
             Self::Parked { .. } => "parked",
             Self::Working { .. } => "working",
             Self::Checking => "checking",
+            Self::Splitting { .. } => "splitting",
             Self::Judging { .. } => "judging",
             Self::Reviewing { .. } => "reviewing",
             Self::Asking { .. } => "asking",
@@ -149,6 +156,8 @@ pub struct TaskState {
     pub history: Vec<(AttemptId, Rejection)>,
     /// Whether its attempts get anywhere, and what was done where they do not.
     pub stuck: Stuck,
+    /// What it was cut into, or is a piece of.
+    pub(crate) cut: Option<Box<Cut>>,
     /// Hints that people gave, and for an `ask` its answer.
     pub notes: Vec<String>,
     /// The attempt that a person last had thrown away.
@@ -168,6 +177,15 @@ pub struct TaskState {
 }
 
 impl TaskState {
+    /// What it was cut into, or is a piece of; nothing of most.
+    pub fn cut(&self) -> &Cut {
+        self.cut.as_deref().unwrap_or(&crate::split::NONE)
+    }
+
+    pub(crate) fn cut_mut(&mut self) -> &mut Cut {
+        self.cut.get_or_insert_default()
+    }
+
     /// The current attempt's name.
     pub fn attempt(&self) -> AttemptId {
         AttemptId {

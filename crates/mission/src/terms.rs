@@ -14,6 +14,9 @@ pub struct Terms {
     pub workers: u32,
     /// Attempts at one task that may end by the agent's fault.
     pub attempts: u32,
+    /// Stuck tasks that the Planner may be asked to cut anew; none in missions from before there was such a thing.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub splits: u32,
     /// Reviews that may reject with green gates before a task is disputed; 0 leaves reviews out.
     pub review_rounds: u32,
     /// Tokens in all.
@@ -57,6 +60,7 @@ impl Default for Terms {
         Self {
             workers: limits::WORKERS,
             attempts: limits::ATTEMPTS,
+            splits: limits::SPLITS,
             review_rounds: limits::REVIEW_ROUNDS,
             tokens: limits::TOKENS,
             micro_usd: None,
@@ -73,6 +77,14 @@ impl Default for Terms {
             rules: Vec::new(),
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference to whoever says what is left out"
+)]
+fn is_none(splits: &u32) -> bool {
+    *splits == 0
 }
 
 /// How a result is handed over.

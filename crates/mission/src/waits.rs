@@ -61,6 +61,7 @@ impl Turn {
         match self {
             Self::Intent { .. } => "commander".into(),
             Self::Plan { .. } => "planner".into(),
+            Self::Split { task, .. } => format!("planner for {task}"),
             Self::Work { attempt } => attempt.to_string(),
             Self::Review { attempt, .. } => format!("review of {attempt}"),
         }
@@ -285,6 +286,13 @@ impl Mission {
                     found.push(moment(task.attempt(), "the next try at its review", *from));
                 }
                 State::Judging { .. } => review.push(id),
+                State::Splitting { from } if *from > now => {
+                    found.push(moment(
+                        task.attempt(),
+                        "the next try at cutting it anew",
+                        *from,
+                    ));
+                }
                 State::Checking => check.push(id),
                 _ => {}
             }

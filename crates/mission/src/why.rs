@@ -48,6 +48,9 @@ impl Mission {
             }
             Event::Planned { .. } => self.why_fanned(at, event),
             Event::Pressed { .. } | Event::Relieved { .. } => self.why_admitted(event),
+            Event::Stagnated { .. } | Event::PlanEdited { .. } | Event::SplitRefused { .. } => {
+                self.why_split(event)
+            }
             Event::TurnEnded { .. }
             | Event::TurnServed { .. }
             | Event::TurnLent { .. }
@@ -194,6 +197,7 @@ impl Mission {
         let of = |attempts: &[AttemptId]| attempts.iter().map(|attempt| attempt.task).collect();
         let turn = |turn: &Turn| match turn {
             Turn::Work { attempt } | Turn::Review { attempt, .. } => vec![attempt.task],
+            Turn::Split { task, .. } => vec![*task],
             Turn::Intent { .. } | Turn::Plan { .. } => Vec::new(),
         };
         match event {
@@ -205,6 +209,8 @@ impl Mission {
                 lease.map_or(Vec::new(), |lease| turn(&lease.turn))
             }
             Event::Planned { plan } => plan.tasks.iter().map(|task| task.id).collect(),
+            Event::PlanEdited { tasks, .. } => tasks.iter().map(|task| task.id).collect(),
+            Event::Stagnated { task, .. } | Event::SplitRefused { task, .. } => vec![*task],
             Event::Worked { attempt, .. }
             | Event::Rejected { attempt, .. }
             | Event::Accepted { attempt, .. }

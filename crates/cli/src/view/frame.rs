@@ -303,6 +303,10 @@ fn turn(
     let (who, what) = match lease.turn {
         Turn::Intent { .. } => ("commander".to_owned(), "reads the request".to_owned()),
         Turn::Plan { .. } => ("planner".to_owned(), "writes the plan".to_owned()),
+        Turn::Split { task, .. } => (
+            format!("planner {task}"),
+            format!("cuts anew: {}", title(task)),
+        ),
         Turn::Work { attempt } => (
             format!("worker {} {attempt}", lease.lane),
             title(attempt.task),

@@ -40,6 +40,21 @@ pub(crate) fn numbered(mission: &Mission, seq: Seq, recorded: &Recorded) -> Stri
     format!("{:>5} {line}", seq.0)
 }
 
+fn started(mission: &Mission, turn: Turn, lane: u32) -> String {
+    let title =
+        |id: mission::ids::TaskId| mission.task(id).map_or("", |task| task.task.title.as_str());
+    match turn {
+        Turn::Intent { .. } => "commander reads the request".into(),
+        Turn::Plan { n: 1 } => "planner writes the plan".into(),
+        Turn::Plan { n } => format!("planner writes the plan (try {n})"),
+        Turn::Split { task, .. } => format!("planner cuts {task} anew: {}", title(task)),
+        Turn::Work { attempt } => {
+            format!("{attempt} worker {lane} starts: {}", title(attempt.task))
+        }
+        Turn::Review { attempt, .. } => format!("{attempt} is reviewed"),
+    }
+}
+
 fn told(mission: &Mission, event: &Event) -> Option<String> {
     let title =
         |id: mission::ids::TaskId| mission.task(id).map_or("", |task| task.task.title.as_str());
@@ -51,32 +66,13 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::Relieved { of } => relieved(*of).into(),
         Event::SetUp { notes, .. } if notes.is_empty() => return None,
         Event::SetUp { notes, .. } => few(notes),
-        Event::TurnStarted {
-            turn: Turn::Intent { .. },
-            ..
-        } => "commander reads the request".into(),
-        Event::TurnStarted {
-            turn: Turn::Plan { n },
-            ..
-        } => match n {
-            1 => "planner writes the plan".into(),
-            n => format!("planner writes the plan (try {n})"),
-        },
-        Event::TurnStarted {
-            turn: Turn::Work { attempt },
-            lane,
-            ..
-        } => {
-            format!("{attempt} worker {lane} starts: {}", title(attempt.task))
-        }
-        Event::TurnStarted {
-            turn: Turn::Review { attempt, .. },
-            ..
-        } => format!("{attempt} is reviewed"),
+        Event::TurnStarted { turn, lane, .. } => started(mission, *turn, *lane),
         Event::TurnEnded { turn, ending, .. } => ended(mission, turn, ending)?,
-        Event::TurnNudged { .. } | Event::Stagnated { .. } | Event::Diagnosed { .. } => {
-            super::stuck::told(mission, event)?
-        }
+        Event::TurnNudged { .. }
+        | Event::Stagnated { .. }
+        | Event::Diagnosed { .. }
+        | Event::SplitRefused { .. }
+        | Event::PlanEdited { split: Some(_), .. } => super::stuck::told(mission, event)?,
         Event::TurnServed { .. }
         | Event::ModelSwitched { .. }
         | Event::ProviderHeld { .. }

@@ -174,6 +174,7 @@ fn again(ended: &Recorded, turn: Turn, after: &[(Seq, Recorded)]) -> String {
 fn same(turn: Turn, next: Turn) -> bool {
     match (turn, next) {
         (Turn::Review { attempt: a, .. }, Turn::Review { attempt: b, .. }) => a == b,
+        (Turn::Split { task: a, .. }, Turn::Split { task: b, .. }) => a == b,
         (Turn::Intent { .. }, Turn::Intent { .. }) | (Turn::Plan { .. }, Turn::Plan { .. }) => true,
         (turn, next) => turn == next,
     }

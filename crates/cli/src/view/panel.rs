@@ -201,6 +201,7 @@ fn mark(state: &State) -> (&'static str, char) {
 fn doing(mission: &Mission, signs: &Signs, task: &TaskState) -> Option<String> {
     let is_for = |lease: &Lease| match lease.turn {
         Turn::Work { attempt } | Turn::Review { attempt, .. } => attempt.task == task.task.id,
+        Turn::Split { task: of, .. } => of == task.task.id,
         Turn::Intent { .. } | Turn::Plan { .. } => false,
     };
     let heard = mission

@@ -69,6 +69,7 @@ pub(super) fn redirected(mission: &Mission, event: &Event) -> Option<String> {
             tasks,
             dropped,
             by,
+            ..
         } => {
             let named = |id: TaskId| id.to_string();
             let changed: Vec<String> = tasks.iter().map(|task| named(task.id)).collect();

@@ -3,7 +3,9 @@
 use super::escape;
 use super::lines::n_of;
 use mission::event::Event;
+use mission::ids::TaskId;
 use mission::mission::{Mission, State, TaskState};
+use mission::plan::Task;
 use mission::stagnation::{Remedy, Stray};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -35,6 +37,12 @@ fn of_task(task: &TaskState, remedies: &[Remedy]) -> String {
     let mut done = vec![n_of(n, "diagnosis").replace("diagnosiss", "diagnoses")];
     let named = task.stuck.strategies().iter();
     done.extend(named.map(|strategy| format!("\"{}\"", escape::short(strategy, 120))));
+    if remedies.contains(&Remedy::Split) {
+        done.push(match task.cut().pieces() {
+            [] => "the Planner was asked to cut it anew".to_owned(),
+            pieces => format!("cut into {}", listed(pieces)),
+        });
+    }
     let models = task.stuck.models().iter();
     done.extend(models.map(|model| format!("another model ({})", escape::short(model, 80))));
     let came = match &task.state {
@@ -43,6 +51,29 @@ fn of_task(task: &TaskState, remedies: &[Remedy]) -> String {
         state => format!("it is {}", state.word()),
     };
     format!("{} stagnated: {}; {came}", task.task.id, done.join(", "))
+}
+
+fn listed(tasks: &[TaskId]) -> String {
+    let names: Vec<String> = tasks.iter().map(TaskId::to_string).collect();
+    names.join(", ")
+}
+
+/// What became of a task that was cut, as the plan has it since.
+fn cut(mission: &Mission, version: u64, tasks: &[Task], whole: TaskId) -> String {
+    let is_piece = |task: &&Task| {
+        let of = mission.task(task.id).and_then(|task| task.cut().piece_of());
+        of == Some(whole)
+    };
+    let pieces = tasks.iter().filter(is_piece).map(|task| task.id);
+    match pieces.collect::<Vec<_>>().as_slice() {
+        [] => format!(
+            "{whole} is red after its pieces, and a worker goes on with it (plan version {version})"
+        ),
+        pieces => format!(
+            "{whole} is cut into {} and is done when all of it is (plan version {version})",
+            listed(pieces)
+        ),
+    }
 }
 
 /// The line for an event of it.
@@ -74,6 +105,7 @@ pub(super) fn told(mission: &Mission, event: &Event) -> Option<String> {
                 (Remedy::Diagnose, Some(model)) => format!(
                     "the next one is made by {model}, looks for the cause first and has to name another strategy"
                 ),
+                (Remedy::Split, _) => "the planner is asked to cut it anew".to_owned(),
                 (Remedy::Model, model) => {
                     let model = model.as_deref().unwrap_or("another model");
                     format!("the next one is made by {model}")
@@ -82,6 +114,23 @@ pub(super) fn told(mission: &Mission, event: &Event) -> Option<String> {
             };
             format!("{task} stagnates, {n} attempts in a row ended alike ({why}): {then}")
         }
+        Event::SplitRefused {
+            task,
+            faults,
+            given_up,
+        } => {
+            let then = match given_up {
+                true => "nobody is asked again",
+                false => "it is sent back",
+            };
+            format!("{task} is not cut anew, {then}: {}", faults.join("; "))
+        }
+        Event::PlanEdited {
+            version,
+            tasks,
+            split: Some(whole),
+            ..
+        } => cut(mission, *version, tasks, *whole),
         Event::Diagnosed { attempt, strategy } => {
             format!("{attempt} says what it does otherwise: {strategy}")
         }
@@ -105,6 +154,7 @@ pub(super) fn machines(mission: &Mission) -> Value {
             "remedies": remedies,
             "strategies": task.stuck.strategies(),
             "models": task.stuck.models(),
+            "pieces": task.cut().pieces().iter().map(TaskId::to_string).collect::<Vec<_>>(),
         });
         (!remedies.is_empty()).then_some(told)
     });

@@ -25,7 +25,7 @@ type Context = (Vec<String>, Option<(String, String)>);
 #[derive(Debug)]
 pub(crate) struct Origin {
     commit: CommitId,
-    files: Vec<String>,
+    pub(super) files: Vec<String>,
     habits: Option<(String, String)>,
 }
 

@@ -7,7 +7,7 @@ mod steps;
 mod wire;
 
 use super::context::{self, Origin};
-use super::{Bench, Error, Line, blocking, facts, ready};
+use super::{Bench, Error, Line, blocking, facts, pack, ready};
 use crate::dispatcher::Message;
 use agents::brief::{Assignment, Case, Diagnosis, Survey};
 use agents::{Order, ShellRule};
@@ -70,6 +70,8 @@ pub(crate) struct Job {
     pub(crate) continues: Option<String>,
     /// Sessions that are being closed.
     pub(crate) closed: Vec<String>,
+    /// What tasks that wait are expected to write: it is looked up while this turn's agent works.
+    pub(crate) ahead: Vec<Vec<String>>,
     /// The model that it is asked of instead of the one that everything else is.
     pub(crate) model: Option<String>,
     /// Whether a person has allowed commands for the whole mission.
@@ -129,17 +131,16 @@ impl Job {
         let brief = {
             let (job, repository) = (job.clone(), repository.clone());
             let (origin, place) = (bench.origin.clone(), bench.place.clone());
-            blocking(move || job.text(&repository, (&origin, &place), goes_on)).await?
+            let packs = Arc::clone(&bench.packs);
+            blocking(move || job.text(&repository, (&origin, &place, &packs), goes_on)).await?
         };
         let order = job.order(bench, workspace.path().to_owned(), set_by, brief);
         let collects = matches!(job.turn, Turn::Work { .. });
         let watcher = job.wire(bench, &line);
         fault::of("turn.agent before", &job.turn);
-        bench
-            .settings
-            .agent
-            .run(order, watcher.clone(), line.cancel.clone())
-            .await;
+        let (cancel, agent) = (&line.cancel, &bench.settings.agent);
+        let agent = agent.run(order, watcher.clone(), cancel.clone());
+        pack::beside(agent, bench, (&base, &job.ahead), cancel).await;
         watcher.steps().keep(&bench.place).map_err(Error::new)?;
         if collects {
             end_strays(bench, &workspace).await?;
@@ -296,7 +297,7 @@ impl Job {
     fn text(
         &self,
         repository: &MissionRepository,
-        (known, place): (&OnceLock<Origin>, &crate::layout::Place),
+        (known, place, packs): (&OnceLock<Origin>, &crate::layout::Place, &pack::Packs),
         goes_on: bool,
     ) -> Result<String, Error> {
         let files = |survey: &Survey| -> Result<Survey, Error> {
@@ -316,6 +317,7 @@ impl Job {
             Brief::Intent(survey) => files(survey)?.for_commander(),
             Brief::Plan(survey) => files(survey)?.for_planner(),
             Brief::Work(assignment) => {
+                let mut found = pack::Pack::default();
                 let (files, habits) = match (&self.base, &self.origin) {
                     (Some(base), Some(origin)) => {
                         let origin = match known.get() {
@@ -325,6 +327,7 @@ impl Job {
                                 known.get_or_init(|| read)
                             }
                         };
+                        found = packs.told(repository, base, origin, assignment);
                         context::of(repository, base, origin, assignment)?
                     }
                     _ => Default::default(),
@@ -336,6 +339,8 @@ impl Job {
                 Assignment {
                     files,
                     habits,
+                    defines: found.defines,
+                    tests: found.tests,
                     goes_on,
                     diagnosis,
                     ..assignment.clone()
@@ -533,6 +538,7 @@ mod tests {
             lane: Place::Worker(1),
             base: Some(sample.base.commit.clone()),
             origin: Some(sample.base.commit.clone()),
+            ahead: Vec::new(),
             from: None,
             case_base: None,
             since: sample::WHEN,

@@ -217,6 +217,7 @@ impl Audit {
             Turn::Work { attempt } | Turn::Review { attempt, .. } => {
                 self.tasks.get(&attempt.task).map(|task| task.key.clone())
             }
+            Turn::Split { task, .. } => self.tasks.get(&task).map(|task| task.key.clone()),
             _ => None,
         }
     }

@@ -59,8 +59,19 @@ impl Coverage {
             Event::Stagnated { remedy, model, .. } => self.saw(match (remedy, model) {
                 (Remedy::Diagnose, None) => "a task stagnates: diagnosis",
                 (Remedy::Diagnose, Some(_)) => "a task stagnates: diagnosis by another model",
+                (Remedy::Split, _) => "a task stagnates: the planner is asked",
                 (Remedy::Model, _) => "a task stagnates: another model",
                 (Remedy::GiveUp, _) => "a task stagnates: it is given up",
+            }),
+            Event::PlanEdited {
+                split: Some(_), by, ..
+            } => self.saw(match by.as_str() {
+                "planner" => "a stuck task is cut anew",
+                _ => "a whole goes back to a worker",
+            }),
+            Event::SplitRefused { given_up, .. } => self.saw(match given_up {
+                true => "a stuck task is not cut anew",
+                false => "what a stuck task is cut into is sent back",
             }),
             Event::TaskSkipped { without: true, .. } => {
                 self.saw("a task is left out, and others run without it");

@@ -241,7 +241,7 @@ impl World {
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
         let struck = self.struck(&model);
         let deed = struck.map_or(deed, |(deed, _)| deed);
-        let deed = self.restlessly(role, deed);
+        let deed = self.at_its_best(turn, self.restlessly(role, deed));
         let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
         let tokens = match deed {
             Deed::Refused if self.rng.chance(800) => 0,
@@ -315,6 +315,15 @@ impl World {
         }
     }
 
+    /// Nobody is honest about a goal that is too hard in one piece, while things go wrong.
+    fn at_its_best(&self, turn: Turn, deed: Deed) -> Deed {
+        let hard = turn.role() == Role::Worker && !self.calm && self.scenario.hard.is_some();
+        match hard && self.audit.key_of(turn) == self.scenario.hard {
+            true if deed == Deed::Honest => Deed::Lie,
+            _ => deed,
+        }
+    }
+
     /// Sessions live on behind the engine's back, but for those that die with it.
     pub(crate) fn host_after_crash(&mut self) {
         let names: Vec<String> = self.host.sessions.keys().cloned().collect();
@@ -359,6 +368,7 @@ impl World {
             key.as_deref(),
         );
         let ended = self.says_how(lease.turn, ended);
+        let ended = self.cuts_anew(lease.turn, session.deed, ended);
         let (outcome, work) = ended.clone();
         if let Some(session) = self.host.sessions.get_mut(name) {
             assert_eq!(session.runs, 1, "{name} was run more than once");
@@ -408,6 +418,38 @@ impl World {
             other => other,
         };
         (outcome, work)
+    }
+
+    /// A Planner that is asked about one task writes no plan of all. Some leave something out, which the check of the whole
+    /// finds.
+    fn cuts_anew(
+        &mut self,
+        turn: Turn,
+        deed: Deed,
+        (outcome, work): (Outcome, Option<Work>),
+    ) -> (Outcome, Option<Work>) {
+        let (
+            Turn::Split { .. },
+            Outcome::Answered {
+                answer: Answer::Plan(_),
+                usage,
+            },
+        ) = (turn, &outcome)
+        else {
+            return (outcome, work);
+        };
+        let key = self.audit.key_of(turn).unwrap_or_default();
+        let whole = self.calm || !self.rng.chance(self.scenario.faults.agent / 2);
+        if !whole {
+            self.coverage.saw("pieces that leave something out");
+        }
+        let name = turn.to_string();
+        let mut draft = self.scenario.cut(&mut self.rng, &key, &name, whole);
+        if deed == Deed::BadPlan {
+            draft = self.scenario.cut_badly(&mut self.rng, draft, &key);
+        }
+        let (answer, usage) = (Answer::Plan(draft), *usage);
+        (Outcome::Answered { answer, usage }, work)
     }
 
     pub(crate) fn agent_uses(&mut self, name: &str, tokens: u64) {

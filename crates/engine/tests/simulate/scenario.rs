@@ -25,6 +25,8 @@ pub(crate) struct Goal {
     resources: Vec<String>,
     weight: Option<u32>,
     size: Size,
+    /// The goal of the stuck task that it brings about as the last piece of it.
+    within: Option<Box<Self>>,
 }
 
 pub(crate) const SHARED: &str = "shared/changelog";
@@ -40,13 +42,34 @@ impl Goal {
 
     pub(crate) fn is_met(&self, tree: &Tree) -> bool {
         let bit = |bit: u32| tree.get(SHARED).copied().unwrap_or(0) >> bit & 1 == 1;
-        tree.get(&self.path()) == Some(&1) && self.shared.is_none_or(bit)
+        let whole = self.within.as_ref().is_none_or(|whole| whole.is_met(tree));
+        tree.get(&self.path()) == Some(&1) && self.shared.is_none_or(bit) && whole
     }
 
     pub(crate) fn meet(&self, tree: &mut Tree) {
         tree.insert(self.path(), 1);
         if let Some(bit) = self.shared {
             *tree.entry(SHARED.into()).or_default() |= 1 << bit;
+        }
+        if let Some(whole) = &self.within {
+            whole.meet(tree);
+        }
+    }
+
+    /// One of so many pieces of it.
+    fn piece(&self, key: String, needs: Vec<String>, last: bool) -> Self {
+        Self {
+            key,
+            kind: TaskKind::Agent,
+            needs,
+            shared: None,
+            discriminates: true,
+            priority: self.priority,
+            forecast: false,
+            resources: Vec::new(),
+            weight: None,
+            size: Size::Small,
+            within: last.then(|| Box::new(self.clone())),
         }
     }
 
@@ -111,6 +134,10 @@ pub(crate) struct Faults {
 pub(crate) struct Scenario {
     pub(crate) request: Request,
     pub(crate) goals: Vec<Goal>,
+    /// The goal that no Worker brings about in one piece, while things go wrong.
+    pub(crate) hard: Option<String>,
+    /// What stuck tasks were cut into.
+    pub(crate) pieces: Vec<Goal>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) terms: Terms,
     pub(crate) faults: Faults,
@@ -143,6 +170,8 @@ impl Scenario {
         Self {
             request,
             goals,
+            hard: None,
+            pieces: Vec::new(),
             gates: gates(rng),
             terms: terms(rng),
             faults: faults(rng),
@@ -182,6 +211,17 @@ impl Scenario {
         self.weather = Weather::draw(&mut Rng::new(!seed));
         self.terms.fallbacks = self.weather.fallbacks();
         self.terms.rules = rules(&mut Rng::new(seed.rotate_left(32) ^ 7));
+        let mut cuts = Rng::new(seed.rotate_left(32) ^ 0x73_706c_6974);
+        self.terms.splits = cuts.weigh(&[(1, 0), (2, 1), (4, 3)]);
+        if cuts.chance(200) {
+            let provable = |goal: &&Goal| goal.kind == TaskKind::Agent && goal.discriminates;
+            self.hard = self
+                .goals
+                .iter()
+                .find(provable)
+                .map(|goal| goal.key.clone());
+            self.terms.attempts = self.terms.attempts.max(3);
+        }
         self
     }
 
@@ -217,11 +257,13 @@ impl Scenario {
             resources: Vec::new(),
             weight: None,
             size: Size::Medium,
+            within: None,
         });
     }
 
     pub(crate) fn goal(&self, key: &str) -> Option<&Goal> {
-        self.goals.iter().find(|goal| goal.key == key)
+        let mut all = self.goals.iter().chain(&self.pieces);
+        all.find(|goal| goal.key == key)
     }
 
     pub(crate) fn draft(&self) -> Draft {
@@ -232,6 +274,44 @@ impl Scenario {
         Draft {
             tasks: goals.map(Goal::draft).collect(),
         }
+    }
+
+    /// What a stuck task is cut into, in a turn of this name: `whole` where its pieces together bring it about.
+    pub(crate) fn cut(&mut self, rng: &mut Rng, key: &str, turn: &str, whole: bool) -> Draft {
+        let Some(goal) = self.goal(key).cloned() else {
+            return Draft::default();
+        };
+        let turn = turn.replace(['/', '.'], "-");
+        let n = rng.range(1, 4);
+        let mut tasks = Vec::new();
+        for i in 1..=n {
+            let before = format!("{turn}-{}", i - 1);
+            let needs = (i > 1 && rng.chance(500)).then_some(before);
+            let piece = goal.piece(
+                format!("{turn}-{i}"),
+                needs.into_iter().collect(),
+                i == n && whole,
+            );
+            tasks.push(piece.draft());
+            self.pieces.push(piece);
+        }
+        Draft { tasks }
+    }
+
+    /// What the core must send back instead.
+    pub(crate) fn cut_badly(&self, rng: &mut Rng, mut draft: Draft, key: &str) -> Draft {
+        let Some(first) = draft.tasks.first().cloned() else {
+            return draft;
+        };
+        match rng.below(6) {
+            0 => draft.tasks.clear(),
+            1 => draft.tasks[0].needs.push(key.to_owned()),
+            2 => draft.tasks[0].id = key.to_owned(),
+            3 => draft.tasks[0].acceptance = vec!["true".into()],
+            4 => draft.tasks[0].kind = TaskKind::Gate,
+            _ => draft.tasks = vec![first; mission::limits::PIECES + 1],
+        }
+        draft
     }
 
     /// A plan that the core must send back.
@@ -313,6 +393,7 @@ fn more_goals(rng: &mut Rng, goals: &mut Vec<Goal>, n: u64, looks: bool) {
                 .collect(),
             weight: rng.chance(heavy).then(|| rng.range(1, 4) as u32),
             size: rng.weigh(&[(6, Size::Small), (3, Size::Medium), (1, Size::Large)]),
+            within: None,
         });
     }
 }

@@ -1,12 +1,39 @@
-//! A plan that a person changed.
+//! A plan that was changed.
 
 use super::*;
 use crate::plan::Task;
 
 impl Mission {
-    pub(super) fn plan_edited(&mut self, version: u64, tasks: &[Task], dropped: &[TaskId]) {
+    pub(super) fn plan_event(&mut self, at: Timestamp, event: &Event) {
+        match event {
+            Event::PlanEdited {
+                version,
+                tasks,
+                dropped,
+                split,
+                ..
+            } => self.plan_edited(*version, tasks, dropped, *split),
+            Event::SplitRefused {
+                task,
+                faults,
+                given_up,
+            } => self.split_refused(at, *task, faults, *given_up),
+            _ => {}
+        }
+    }
+
+    fn plan_edited(
+        &mut self,
+        version: u64,
+        tasks: &[Task],
+        dropped: &[TaskId],
+        split: Option<TaskId>,
+    ) {
         self.plan_version = version;
-        self.edits += 1;
+        self.edits += u32::from(split.is_none());
+        if let Some(whole) = split {
+            self.cut_anew(whole, tasks);
+        }
         for id in dropped {
             self.ready.remove(*id);
             self.befores.remove(id);
@@ -23,8 +50,18 @@ impl Mission {
                     let before = std::mem::replace(&mut there.task, task.clone());
                     self.is_not_needed_by(&before.needs, id);
                 }
-                None => drop(self.tasks.insert(id, TaskState::new(task.clone()))),
+                None => {
+                    let mut new = TaskState::new(task.clone());
+                    if split.is_some() {
+                        new.cut_mut().of = split;
+                    }
+                    self.tasks.insert(id, new);
+                }
             }
+        }
+        // One that was cut anew needs tasks that are named after it.
+        for task in tasks {
+            let id = task.id;
             for need in &task.needs {
                 if let Some(need) = self.tasks.get_mut(need) {
                     need.needed_by.push(id);

@@ -46,6 +46,7 @@ impl Mission {
         match lease.turn {
             Turn::Intent { n } => self.reading.n = n,
             Turn::Plan { n } => self.planning.n = n,
+            Turn::Split { task, n } => self.task_mut(task).cut_mut().n = n,
             Turn::Work { attempt } => {
                 if !planted!("started_task_stays_ready") {
                     self.set_state(attempt.task, State::Working { epoch });
@@ -103,6 +104,10 @@ impl Mission {
         match turn {
             Turn::Intent { .. } => self.reading.ended(at, ending, &seed),
             Turn::Plan { .. } => self.planning.ended(at, ending, &seed),
+            Turn::Split { task, .. } => {
+                self.charge(task, charged, money);
+                self.split_ended(at, task, ending, &seed);
+            }
             Turn::Work { attempt } => {
                 self.charge(attempt.task, charged, money);
                 self.work_ended(attempt, ending);
@@ -174,8 +179,8 @@ impl Mission {
             Ending::Failed { .. } | Ending::Expired | Ending::Overspent => {
                 let why = match ending {
                     Ending::Failed { why, .. } => why.clone(),
-                    Ending::Expired => "it was not done in time".into(),
-                    _ => "it used more tokens than there were".into(),
+                    Ending::Expired => limits::EXPIRED.into(),
+                    _ => limits::OVERSPENT.into(),
                 };
                 // Whoever tries next is told, so that it does not end the same way.
                 let rejection = Rejection::Unfinished { why };

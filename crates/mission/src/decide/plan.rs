@@ -37,6 +37,7 @@ impl Mission {
             tasks: after.tasks,
             dropped: after.dropped,
             by,
+            split: None,
         }]))
     }
 

@@ -171,6 +171,14 @@ impl Mission {
                     None => Vec::new(),
                 }
             }
+            State::Splitting { .. } => {
+                let of_this = |(_, lease): &(&Epoch, &Lease)| matches!(lease.turn, Turn::Split { task: id, .. } if id == task.task.id);
+                let asked = self.leases.iter().find(of_this);
+                let usage = Usage::default();
+                asked.map_or_else(Vec::new, |(epoch, lease)| {
+                    self.end_turn(*epoch, lease, Ending::Cancelled, usage, Vec::new())
+                })
+            }
             State::Asking { question: id } => match self.questions.get(&id) {
                 Some(question) => vec![question.withdrawn(id)],
                 None => Vec::new(),

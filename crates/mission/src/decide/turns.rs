@@ -196,6 +196,17 @@ impl Mission {
         failure: Failure,
         why: &str,
     ) -> Vec<Event> {
+        self.after_ending(now, turn, failure, (why, why))
+    }
+
+    /// The same, where what is noted of the attempt is not what people are told.
+    pub(crate) fn after_ending(
+        &self,
+        now: Timestamp,
+        turn: Turn,
+        failure: Failure,
+        (why, noted): (&str, &str),
+    ) -> Vec<Event> {
         if failure == Failure::Fatal {
             return vec![Event::Halted {
                 why: why.to_owned(),
@@ -217,9 +228,14 @@ impl Mission {
                     false => Vec::new(),
                 }
             }
+            Turn::Split { task, .. } => self.split_failed(task, why),
             Turn::Work { attempt } => {
                 let task = &self.tasks[&attempt.task];
                 let host = failure == Failure::Transient;
+                let why_noted = noted.to_owned();
+                if !host && self.is_split_next(attempt, &Rejection::Unfinished { why: why_noted }) {
+                    return Vec::new();
+                }
                 let (n, most) = match host {
                     true => (task.faults + 1, limits::STEP_TRIES),
                     false => (task.tries + 1, self.terms.attempts),
@@ -251,6 +267,7 @@ impl Mission {
         let (n, waits) = match turn {
             Turn::Intent { .. } => (self.reading.machine, None),
             Turn::Plan { .. } => (self.planning.machine, None),
+            Turn::Split { task, .. } => (self.tasks[&task].machine, None),
             Turn::Work { attempt } => (self.tasks[&attempt.task].machine, Some(attempt.task)),
             Turn::Review { attempt, .. } => (self.tasks[&attempt.task].machine, None),
         };
@@ -302,6 +319,9 @@ impl Mission {
             (Turn::Intent { .. }, Answer::Intent(intent)) => Some(self.intent_read(intent)),
             (Turn::Plan { .. }, Answer::Plan(draft)) => {
                 Some(self.plan_checked(crate::plan::check(&draft, self.terms.acceptance)))
+            }
+            (Turn::Split { task, .. }, Answer::Plan(draft)) => {
+                Some(self.split_answered(task, &draft))
             }
             (Turn::Work { attempt }, Answer::Report(report)) => {
                 Some(self.reported(now, attempt, report, work))

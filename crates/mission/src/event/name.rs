@@ -25,6 +25,7 @@ impl Event {
             Self::PlanRefused { .. } => "plan_refused",
             Self::Planned { .. } => "planned",
             Self::PlanEdited { .. } => "plan_edited",
+            Self::SplitRefused { .. } => "split_refused",
             Self::Worked { .. } => "worked",
             Self::Reused { .. } => "reused",
             Self::GateStarted { .. } => "gate_started",
@@ -73,5 +74,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 63;
+    pub const KINDS: usize = 64;
 }

@@ -1,6 +1,6 @@
 //! What agents are asked to do.
 
-use crate::ids::AttemptId;
+use crate::ids::{AttemptId, TaskId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -15,6 +15,13 @@ pub enum Turn {
     },
     /// Write or repair the plan.
     Plan {
+        /// Which try, from 1.
+        n: u32,
+    },
+    /// Cut a task that is stuck anew.
+    Split {
+        /// Which.
+        task: TaskId,
         /// Which try, from 1.
         n: u32,
     },
@@ -37,6 +44,7 @@ impl fmt::Display for Turn {
         match self {
             Self::Intent { n } => write!(f, "intent.{n}"),
             Self::Plan { n } => write!(f, "plan.{n}"),
+            Self::Split { task, n } => write!(f, "{task}/split.{n}"),
             Self::Work { attempt } => write!(f, "{attempt}"),
             Self::Review { attempt, n } => write!(f, "{attempt}/review.{n}"),
         }

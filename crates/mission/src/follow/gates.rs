@@ -15,10 +15,7 @@ impl Mission {
             .iter()
             .find(|gate| verdict(gate) == Some(false))
         {
-            return Some(vec![Event::TaskFailed {
-                task: id,
-                why: format!("`{}` is red", red.program),
-            }]);
+            return Some(self.gate_task_is_red(task, red));
         }
         let green = task
             .task

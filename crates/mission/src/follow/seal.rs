@@ -15,6 +15,7 @@ impl Mission {
                 self.parked.len(),
                 self.checking.len(),
                 self.judging.len(),
+                self.cuts.due.len(),
                 self.queue.len(),
             ]
             .iter()

@@ -1,4 +1,4 @@
-//! What a task wants to itself, and which characters its texts may have.
+//! What a task wants to itself, which characters its texts may have, and what no path and no command may be.
 
 use super::*;
 
@@ -54,4 +54,42 @@ pub(super) fn check_characters(task: &TaskDraft, id: &str, faults: &mut Vec<Faul
 pub(super) fn resources(names: &[String]) -> Vec<String> {
     let names: BTreeSet<&String> = names.iter().collect();
     names.into_iter().cloned().collect()
+}
+
+/// Why a forecast's path is refused, if it is.
+pub(super) fn path_fault(path: &str) -> Option<&'static str> {
+    let windows_drive =
+        path.len() >= 2 && path.as_bytes()[1] == b':' && path.as_bytes()[0].is_ascii_alphabetic();
+    if path.is_empty() {
+        Some("it is empty")
+    } else if path.len() > limits::PATH_BYTES {
+        Some("it is too long")
+    } else if path.contains('\0') {
+        Some("it holds a NUL")
+    } else if path.starts_with('/')
+        || path.starts_with('\\')
+        || path.starts_with('~')
+        || windows_drive
+    {
+        Some("it is absolute")
+    } else if path.contains("://") {
+        Some("it is an address")
+    } else if path.split(['/', '\\']).any(|part| part == "..") {
+        Some("it leaves the root")
+    } else {
+        None
+    }
+}
+
+/// Whether a shell line cannot fail. Only the plainest forms: everything else is told by running it on the base.
+pub(super) fn trivial(command: &str) -> bool {
+    let line = command.trim().trim_end_matches(';').trim();
+    let always = ["true", ":", "exit", "exit 0", "/bin/true", "/usr/bin/true"];
+    always.contains(&line)
+        || line.ends_with("|| true")
+        || line.ends_with("|| :")
+        || line.ends_with("|| exit 0")
+        || line.ends_with("; true")
+        || line.ends_with("; exit 0")
+        || (line.starts_with("echo ") && !line.contains(['|', '&', ';', '>', '`', '$']))
 }

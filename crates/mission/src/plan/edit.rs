@@ -76,6 +76,9 @@ pub(crate) struct Edited {
     pub(crate) dropped: Vec<TaskId>,
 }
 
+/// Tasks as they are drafted anew, with the names that their Planner gave them.
+pub(super) type Open = BTreeMap<TaskId, (TaskDraft, String)>;
+
 /// Whether nobody has begun with a task, so that it may still become another one.
 pub(crate) fn is_open(task: &TaskState) -> bool {
     task.n == 0 && matches!(task.state, State::Waiting { .. } | State::Ready)
@@ -88,11 +91,7 @@ pub(crate) fn edited(
     next: TaskId,
     limit: Millis,
 ) -> Result<Edited, Vec<Fault>> {
-    let mut open: BTreeMap<TaskId, (TaskDraft, String)> = tasks
-        .iter()
-        .filter(|(_, task)| is_open(task))
-        .map(|(id, task)| (*id, (draft_of(tasks, &task.task), task.task.key.clone())))
-        .collect();
+    let mut open = open_of(tasks);
     let mut dropped = Vec::new();
     match edit {
         PlanEdit::Add { task } => {
@@ -117,11 +116,27 @@ pub(crate) fn edited(
             }
         }
     }
+    let tasks = rebuilt(tasks, &open, limit)?;
+    Ok(Edited { tasks, dropped })
+}
+
+/// The tasks that may still become others, as they would be drafted, with the names that their Planner gave them.
+pub(super) fn open_of(tasks: &BTreeMap<TaskId, TaskState>) -> Open {
+    let open = tasks.iter().filter(|(_, task)| is_open(task));
+    open.map(|(id, task)| (*id, (draft_of(tasks, &task.task), task.task.key.clone())))
+        .collect()
+}
+
+/// What of these is not as it was, checked beside what does not change any more.
+pub(super) fn rebuilt(
+    tasks: &BTreeMap<TaskId, TaskState>,
+    open: &Open,
+    limit: Millis,
+) -> Result<Vec<Task>, Vec<Fault>> {
     if open.is_empty() {
-        let tasks = Vec::new();
-        return Ok(Edited { tasks, dropped });
+        return Ok(Vec::new());
     }
-    let fixed = fixed(tasks, &open);
+    let fixed = fixed(tasks, open);
     let ids: Vec<TaskId> = fixed.keys().chain(open.keys()).copied().collect();
     let drafts = fixed.values().chain(open.values().map(|(draft, _)| draft));
     let tasks_of = Draft {
@@ -149,8 +164,7 @@ pub(crate) fn edited(
         }
     }
     goes_round(tasks, &changed)?;
-    let tasks = changed;
-    Ok(Edited { tasks, dropped })
+    Ok(changed)
 }
 
 /// What has begun without a task that it needs still names it: nothing may need each other by way of that.
@@ -174,7 +188,7 @@ fn goes_round(tasks: &BTreeMap<TaskId, TaskState>, changed: &[Task]) -> Result<(
 }
 
 /// The name that a new task gets from whoever adds it, or its own.
-fn checked_key(
+pub(super) fn checked_key(
     tasks: &BTreeMap<TaskId, TaskState>,
     task: &TaskDraft,
     next: TaskId,
@@ -204,17 +218,16 @@ fn checked_key(
 
 /// What does not change any more and what others need or must not meet: first in the plan, so that nothing of it waits
 /// for what has not begun.
-fn fixed(
-    tasks: &BTreeMap<TaskId, TaskState>,
-    open: &BTreeMap<TaskId, (TaskDraft, String)>,
-) -> BTreeMap<TaskId, TaskDraft> {
+fn fixed(tasks: &BTreeMap<TaskId, TaskState>, open: &Open) -> BTreeMap<TaskId, TaskDraft> {
     let needed: BTreeSet<&str> = open
         .values()
         .flat_map(|(draft, _)| draft.needs.iter().map(String::as_str))
         .collect();
     let stays = |(id, task): &(&TaskId, &TaskState)| {
         let name = id.to_string();
-        !is_open(task) && (!task.state.is_final() || needed.contains(name.as_str()))
+        !open.contains_key(id)
+            && !is_open(task)
+            && (!task.state.is_final() || needed.contains(name.as_str()))
     };
     let draft = |(id, task): (&TaskId, &TaskState)| {
         let mut draft = draft_of(tasks, &task.task);
@@ -228,7 +241,7 @@ fn fixed(
 }
 
 /// A task of the plan as it would be drafted, without the needs that the engine added and that are reckoned anew.
-fn draft_of(tasks: &BTreeMap<TaskId, TaskState>, task: &Task) -> TaskDraft {
+pub(super) fn draft_of(tasks: &BTreeMap<TaskId, TaskState>, task: &Task) -> TaskDraft {
     let settled = settled_of(tasks, task);
     let stays = |need: &&TaskId| !task.added.contains(need) || settled.contains(need);
     TaskDraft {
@@ -262,7 +275,7 @@ fn settled_of(tasks: &BTreeMap<TaskId, TaskState>, task: &Task) -> Vec<TaskId> {
 }
 
 /// Names of tasks as the engine has them, wherever they are the Planner's.
-fn named(tasks: &BTreeMap<TaskId, TaskState>, needs: &[String]) -> Vec<String> {
+pub(super) fn named(tasks: &BTreeMap<TaskId, TaskState>, needs: &[String]) -> Vec<String> {
     let name = |need: &String| {
         let need = need.trim();
         let own = need

@@ -64,6 +64,7 @@ impl Mission {
     fn why_ended(&self, at: Timestamp, turn: Turn, ending: &Ending) -> Option<String> {
         let task = match turn {
             Turn::Work { attempt } | Turn::Review { attempt, .. } => self.tasks.get(&attempt.task),
+            Turn::Split { task, .. } => self.tasks.get(&task),
             Turn::Intent { .. } | Turn::Plan { .. } => None,
         };
         Some(match ending {
@@ -114,6 +115,9 @@ impl Mission {
                     task.map_or(0, |task| task.review_faults) + 1,
                     limits::REVIEW_TRIES
                 ),
+                Turn::Split { .. } => {
+                    format!("at most {} may fail in a row", limits::SPLIT_TRIES)
+                }
                 Turn::Intent { .. } | Turn::Plan { .. } => {
                     format!("at most {} may fail in a row", limits::PLANNING_TRIES)
                 }

@@ -41,6 +41,7 @@ impl Mission {
                 limits::PLAN_REPAIRS
             )],
             Turn::Plan { .. } => vec!["the request is more than one small change".to_owned()],
+            Turn::Split { task, .. } => self.why_asked_to_split(task),
             Turn::Review { attempt, n } => self.why_reviewed(at, attempt, n),
             Turn::Work { attempt } => self.why_worked(at, attempt, lane),
         };

@@ -19,6 +19,8 @@ fn story(attempts: u32, fallbacks: &[&str]) -> Story {
     let fallbacks: Vec<String> = fallbacks.iter().map(|name| (*name).to_owned()).collect();
     let terms = Terms {
         attempts,
+        // What the Planner makes of a stuck task is told in `split`.
+        splits: 0,
         fallbacks: [(Role::Worker, fallbacks)].into(),
         ..Terms::default()
     };

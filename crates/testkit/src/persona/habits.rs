@@ -50,6 +50,7 @@ pub(super) const ALL: &[Persona] = personas! {
     "dawdler" dawdler: "Reads the same few files in turns and writes nothing, until it is told that it gets nowhere.";
     "reformed-liar" reformed_liar: "Says that all tests pass, of work that is wrong, until it is asked to find out why.";
     "stubborn" stubborn: "Says that all tests pass, of work that is wrong, and names as another strategy what it did before.";
+    "overwhelmed" overwhelmed: "Says that all tests pass, of work that is wrong, until its task is cut anew.";
     "test-remover" test_remover: "Deletes a test that is in its way, and says nothing of it.";
     "liar" liar: "Says that all tests pass, of work that is wrong; and as a Reviewer accepts everything.";
     "yes-man" yes_man: "Does its own part and breaks what was there; and as a Reviewer accepts everything.";
@@ -432,6 +433,30 @@ fn stubborn(scene: &Scene<'_>) -> Option<Reply> {
         return liar(scene);
     }
     let report = json!({ "status": "done", "summary": "All tests pass now.", "strategy": "All tests pass. Done!" });
+    Some(Reply::fenced(&report))
+}
+
+/// What stands in the goal of what a task was cut into.
+const PART: &str = "This part alone:";
+
+fn overwhelmed(scene: &Scene<'_>) -> Option<Reply> {
+    let mut messages = scene.request.messages.iter();
+    if scene.is(Role::Planner) && messages.any(|m| m.text.contains("## Cut one task anew")) {
+        let mut plan = scene.crew.plan();
+        let part = plan["tasks"].get_mut(0)?;
+        part["id"] = json!("part");
+        part["goal"] = json!(format!("{PART} {}", part["goal"].as_str()?));
+        return Some(Reply::fenced(&plan));
+    }
+    let mut messages = scene.request.messages.iter();
+    if messages.any(|m| m.text.contains(PART)) {
+        return None;
+    }
+    let reports = scene.is(Role::Worker) && called(scene.request, "write");
+    if !reports || !diagnoses(scene.request) {
+        return liar(scene);
+    }
+    let report = json!({ "status": "done", "summary": "All tests pass now.", "strategy": "It is written more slowly." });
     Some(Reply::fenced(&report))
 }
 

@@ -36,6 +36,8 @@ pub struct ListedFile {
     pub path: RepoPath,
     /// Git's mode: `100644`, `100755`, `120000` for links, `160000` for submodules.
     pub mode: u32,
+    /// The blob, or the commit of a submodule.
+    pub id: Digest,
 }
 
 /// Lines that a change adds and removes in one file.
@@ -197,6 +199,7 @@ impl MissionRepository {
         let file = |entry: &Entry| ListedFile {
             path: entry.path.clone(),
             mode: entry.mode,
+            id: entry.id.clone(),
         };
         let files = listing.iter().take(limit).map(file).collect();
         Ok((files, listing.len() > limit))

@@ -274,7 +274,11 @@ async fn nothing_is_posted_into_a_conversation_that_is_at_work() {
     // A board that stands there is written on while a model works; the report waits.
     known(&world.server).busy = true;
     world.happens(Input::Cancel { by: "u".into() });
-    world.happens(Input::Cleaned { n: 1, rescued: 0 });
+    world.happens(Input::Cleaned {
+        n: 1,
+        rescued: 0,
+        sessions_left: 0,
+    });
     world.passes(milliseconds(20_000)).await;
     let patched = world.asked(What::Patched);
     assert!(

@@ -110,8 +110,13 @@ impl Purse {
         }
         self.spent += money;
         self.beyond += money.saturating_sub(had);
-        if let Turn::Work { attempt } | Turn::Review { attempt, .. } = turn {
-            *self.of_task.entry(attempt.task).or_default() += charged;
+        let of = match turn {
+            Turn::Work { attempt } | Turn::Review { attempt, .. } => Some(attempt.task),
+            Turn::Split { task, .. } => Some(task),
+            Turn::Intent { .. } | Turn::Plan { .. } => None,
+        };
+        if let Some(task) = of {
+            *self.of_task.entry(task).or_default() += charged;
         }
     }
 }

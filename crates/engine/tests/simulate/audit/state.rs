@@ -79,6 +79,12 @@ impl Audit {
     fn one_lease_a_task(&self, mission: &Mission) {
         let mut of = BTreeMap::new();
         for (epoch, lease) in mission.leases() {
+            if let Turn::Split { task: id, .. } = lease.turn {
+                let state = mission.task(id).map(|task| &task.state);
+                let waits = matches!(state, Some(State::Splitting { .. }));
+                assert!(waits, "{id} is {state:?} and is being cut");
+                continue;
+            }
             let (Turn::Work { attempt } | Turn::Review { attempt, .. }) = lease.turn else {
                 assert_eq!(
                     mission.leases().count(),

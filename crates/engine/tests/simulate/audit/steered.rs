@@ -68,9 +68,13 @@ impl Audit {
                 version,
                 tasks,
                 dropped,
+                split,
                 ..
             } => {
-                self.plan_edited(*version, tasks, dropped);
+                if let Some(whole) = split {
+                    self.cut(*whole, tasks, dropped);
+                }
+                self.plan_edited(*version, tasks, dropped, *split);
                 self.planned_otherwise();
             }
             Event::Steered { .. } => self.said += 1,
@@ -130,13 +134,20 @@ impl Audit {
     }
 
     /// Only what has not begun becomes something else, and what is dropped is needed by nobody.
-    fn plan_edited(&mut self, version: u64, tasks: &[Task], dropped: &[TaskId]) {
+    fn plan_edited(
+        &mut self,
+        version: u64,
+        tasks: &[Task],
+        dropped: &[TaskId],
+        split: Option<TaskId>,
+    ) {
         self.plan_written();
         assert_eq!(
             version, self.steered.version,
             "a version of the plan is missing"
         );
         let changed = tasks.iter().map(|task| task.id);
+        let changed = changed.filter(|id| Some(*id) != split);
         for id in changed.chain(dropped.iter().copied()) {
             let begun = self.attempts.contains_key(&id) || self.landed.contains(&id);
             assert!(!begun, "{id} has begun and is changed");

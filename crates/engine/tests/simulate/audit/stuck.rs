@@ -35,6 +35,10 @@ pub(super) struct Marks {
     /// How a command ended on a tree; `None` where it ended in more than one way.
     runs: BTreeMap<(String, TreeId), Option<String>>,
     others: BTreeSet<(TaskId, String)>,
+    /// How often the Planner was asked to cut a task anew.
+    asked_to_cut: u32,
+    /// The tasks that were cut, and the pieces.
+    cut: BTreeMap<TaskId, BTreeSet<TaskId>>,
 }
 
 fn plain(text: &str) -> String {
@@ -97,6 +101,11 @@ impl Audit {
             Event::TurnNudged {
                 epoch, stray, n, ..
             } => self.nudged(*epoch, *stray, *n),
+            Event::SplitRefused { task, given_up, .. } => {
+                let stuck = self.stuck.tasks.entry(*task).or_default();
+                // It is no remedy, and another one has to follow.
+                stuck.remedied &= !given_up;
+            }
             Event::Resumed { .. } => {
                 for task in self.given_up.clone() {
                     self.unstuck(task);
@@ -229,6 +238,19 @@ impl Audit {
         );
         stuck.remedies.push(tried);
         stuck.remedied = true;
+        if remedy == Remedy::Split {
+            self.stuck.asked_to_cut += 1;
+            let (asked, most) = (self.stuck.asked_to_cut, self.terms.splits);
+            assert!(
+                asked <= most,
+                "{asked} tasks are cut anew, and {most} may be"
+            );
+            let mut known = self.stuck.cut.iter();
+            assert!(
+                known.all(|(whole, pieces)| *whole != task && !pieces.contains(&task)),
+                "{task} is cut anew a second time, or is a piece"
+            );
+        }
         if remedy == Remedy::Diagnose {
             self.stuck.diagnoses.insert(next);
         }
@@ -239,6 +261,63 @@ impl Audit {
                 "{task} is asked of {model} again"
             );
         }
+    }
+
+    /// A task is cut anew: nothing that proves it is lost, and it waits for each piece. Or it is red when all of them have
+    /// landed, and a Worker goes on.
+    pub(super) fn cut(&mut self, whole: TaskId, tasks: &[Task], dropped: &[TaskId]) {
+        assert!(dropped.is_empty(), "{whole} is cut and {dropped:?} dropped");
+        assert!(
+            !self.landed.contains(&whole),
+            "{whole} has landed and is cut"
+        );
+        let after = tasks.iter().find(|task| task.id == whole);
+        let after = after.expect("a task that is cut stays in the plan");
+        let before = &self.tasks[&whole];
+        let proofs = |task: &Task| -> Vec<String> {
+            let all = task.acceptance.iter();
+            all.map(|gate| gate.program.to_string()).collect()
+        };
+        assert_eq!(proofs(before), proofs(after), "{whole} is proved otherwise");
+        assert!(
+            before.needs.iter().all(|need| after.needs.contains(need)),
+            "{whole} does not need any more what it needed"
+        );
+        let new = tasks
+            .iter()
+            .filter(|task| !self.tasks.contains_key(&task.id));
+        let new: BTreeSet<TaskId> = new.map(|task| task.id).collect();
+        if new.is_empty() {
+            assert_eq!(after.kind, TaskKind::Agent, "{whole} goes back to nobody");
+            let pieces = &self.stuck.cut[&whole];
+            let gone = |piece: &TaskId| {
+                self.landed.contains(piece) || self.steered.waived.contains(&(whole, *piece))
+            };
+            assert!(
+                pieces.iter().all(gone),
+                "{whole} goes on before its pieces are done"
+            );
+            return;
+        }
+        let last = self.stuck.tasks[&whole].remedies.last();
+        let asked = last.is_some_and(|(_, remedy)| *remedy == Remedy::Split);
+        assert!(asked, "nobody asked for {whole} to be cut");
+        assert!(
+            new.len() <= limits::PIECES,
+            "{whole} is cut into {}",
+            new.len()
+        );
+        assert!(
+            new.iter().all(|piece| after.needs.contains(piece)),
+            "{whole} does not wait for all of its pieces"
+        );
+        assert_eq!(
+            after.kind,
+            TaskKind::Gate,
+            "{whole} is worked on beside its pieces"
+        );
+        let again = self.stuck.cut.insert(whole, new);
+        assert!(again.is_none(), "{whole} is cut twice");
     }
 
     fn diagnosed(&mut self, attempt: AttemptId, strategy: &str) {

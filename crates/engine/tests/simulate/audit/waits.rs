@@ -59,7 +59,7 @@ impl Audit {
         for task in mission.tasks() {
             let until = match &task.state {
                 State::Parked { until, .. } => *until,
-                State::Judging { from } => *from,
+                State::Judging { from } | State::Splitting { from } => *from,
                 _ => continue,
             };
             assert!(
@@ -97,7 +97,7 @@ impl Audit {
                 .is_some_and(|wake| wake < mission.deadline());
         let waits = |state: &State| match state {
             State::Parked { until, .. } => *until > now,
-            State::Judging { from } => *from > now,
+            State::Judging { from } | State::Splitting { from } => *from > now,
             _ => false,
         };
         // A wait may end when the mission has ended; then its deadline is near.
