@@ -89,11 +89,7 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         limit,
         deadline,
         continues: continues(mission, turn),
-        closed: mission
-            .sessions()
-            .retired()
-            .map(|(name, _)| name.to_owned())
-            .collect(),
+        closed: closed(mission),
         ahead: ahead(mission, turn),
         model: lease.and_then(|lease| lease.model.clone()),
         shell_allowed: mission.allows(agents::SHELL),
@@ -108,6 +104,12 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             .collect(),
         works: crate::perform::turn::works(mission),
     }
+}
+
+/// The sessions that are being closed, which nobody goes on with.
+fn closed(mission: &Mission) -> Vec<String> {
+    let retired = mission.sessions().retired();
+    retired.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// What the tasks that wait are expected to write, in the order of the plan, for whoever has time while an agent works.

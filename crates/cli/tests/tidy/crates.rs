@@ -91,13 +91,10 @@ fn packages() -> Vec<cargo_metadata::Package> {
     command.exec().unwrap().packages
 }
 
-/// The version is written into Cargo.toml; every crate takes it from there, and the plugin's package follows.
+/// The version is written into Cargo.toml; every crate takes it from there, and the plugin's package is given it where it is
+/// packed or installed.
 #[test]
 fn the_version_stands_in_one_place() {
-    let manifest = read("Cargo.toml");
-    let (_, common) = manifest.split_once("[workspace.package]").unwrap();
-    let version = common.split("version = \"").nth(1).unwrap();
-    let version = version.split('"').next().unwrap();
     let mut wrong = Vec::new();
     for package in packages() {
         let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
@@ -106,19 +103,8 @@ fn the_version_stands_in_one_place() {
         }
     }
     let at = "plugin/package.json";
-    let text = read(at);
-    let said = text.split("\"version\": \"").nth(1).unwrap();
-    let said = said.split('"').next().unwrap();
-    let (old, new) = (
-        format!("\"version\": \"{said}\""),
-        format!("\"version\": \"{version}\""),
-    );
-    if old != new && std::env::var_os("ORCHESTRATOR_REFRESH").is_some() {
-        std::fs::write(root().join(at), text.replacen(&old, &new, 1)).unwrap();
-    } else if old != new {
-        wrong.push(format!(
-            "{at} says version {said} and Cargo.toml {version}; ORCHESTRATOR_REFRESH=1 cargo test -p orchestrator --test tidy writes it anew"
-        ));
+    if read(at).contains("\"version\"") {
+        wrong.push(format!("{at} has a version of its own"));
     }
     nothing(&wrong);
 }

@@ -241,7 +241,8 @@ impl World {
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
         let struck = self.struck(&model);
         let deed = struck.map_or(deed, |(deed, _)| deed);
-        let deed = self.at_its_best(turn, self.restlessly(role, deed));
+        let deed = self.restlessly(role, deed);
+        let deed = self.at_its_best(turn, deed);
         let tokens = self.rng.weigh(&[(6, 20_000), (3, 120_000), (1, 900_000)]);
         let tokens = match deed {
             Deed::Refused if self.rng.chance(800) => 0,

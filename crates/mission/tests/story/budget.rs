@@ -255,14 +255,7 @@ fn a_person_who_lets_a_dear_task_go_on_lets_it_use_as_much_again() {
     assert_eq!(story.mission.outcome(), Some(Outcome::Failed));
     story.tell(resume(false));
     assert!(matches!(story.state(1), State::Working { .. }));
-    assert_eq!(
-        story
-            .mission
-            .task(mission::ids::TaskId(1))
-            .unwrap()
-            .forgiven,
-        510_000
-    );
+    assert_eq!(story.mission.task(TaskId(1)).unwrap().forgiven, 510_000);
 }
 
 #[test]
@@ -406,9 +399,9 @@ fn what_is_left_out_is_not_forecast() {
     let tasks = ["a", "b"].map(|key| task(key, &[]));
     let mut story = Story::planned(Terms::default(), tasks.to_vec());
     story.tell(Input::Skip {
-        task: mission::ids::TaskId(2),
+        task: TaskId(2),
         why: "not now".into(),
-        dependents: mission::steering::Dependents::Ask,
+        dependents: Dependents::Ask,
         by: "me".into(),
     });
     assert_eq!(story.mission.forecast().tokens, 240_000);

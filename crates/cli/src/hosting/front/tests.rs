@@ -277,7 +277,7 @@ async fn nothing_is_posted_into_a_conversation_that_is_at_work() {
     world.happens(Input::Cleaned {
         n: 1,
         rescued: 0,
-        sessions_left: 0,
+        sessions_left: String::new(),
     });
     world.passes(milliseconds(20_000)).await;
     let patched = world.asked(What::Patched);
