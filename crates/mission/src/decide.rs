@@ -69,10 +69,9 @@ impl Mission {
             Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
             Input::Strayed {
                 epoch,
-                stray,
-                why,
+                strayed,
                 usage,
-            } => self.decide_strayed(now, epoch, (stray, &why), usage),
+            } => self.decide_strayed(now, epoch, &strayed, usage),
             asked @ (Input::ModelNamed { .. } | Input::Held { .. } | Input::Waits { .. }) => {
                 self.decide_asked(now, asked)
             }

@@ -100,9 +100,7 @@ pub enum Input {
         /// Its lease.
         epoch: Epoch,
         /// How.
-        stray: crate::stagnation::Stray,
-        /// What was seen of it.
-        why: String,
+        strayed: crate::stagnation::Strayed,
         /// What it has used by now.
         usage: crate::turn::Usage,
     },

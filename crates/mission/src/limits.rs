@@ -264,6 +264,11 @@ pub const ALIKE: u32 = 2;
 /// How often a turn that goes nowhere is told so before it is ended. Whoever does not hear it once does not hear it twice;
 /// that nothing is heard of it is another matter, and told apart.
 pub const NUDGES: u32 = 1;
+/// After so many edits and new results since it was told, it had heard it, and is told once more: what it reads then is for
+/// another part of its work.
+pub const GAINED: u32 = 10;
+/// How often a turn is told at most, silence apart. Whoever needs it more often gets somewhere too slowly.
+pub const NUDGES_MOST: u32 = 5;
 /// So often in a row may the same call give the same back. A person would have stopped by then.
 pub const SAME_CALL: u32 = 5;
 /// So many calls in a row that were all seen before are a circle, if they are few different ones: some files are read again

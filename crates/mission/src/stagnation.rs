@@ -12,7 +12,7 @@ mod digest;
 mod progress;
 
 pub use digest::scrubbed;
-pub use progress::{Act, ActKind, Progress};
+pub use progress::{Act, ActKind, Progress, Strayed};
 
 use crate::decide::{Decided, cut, cut_to, done};
 use crate::event::{Ending, Event, Rejection, Turn};
@@ -410,14 +410,15 @@ impl Mission {
         &self,
         now: Timestamp,
         epoch: Epoch,
-        (stray, why): (Stray, &str),
+        strayed: &Strayed,
         usage: Usage,
     ) -> Decided {
+        let stray = strayed.stray;
         let Some(lease) = self.leases.get(&epoch) else {
             return (Vec::new(), Reply::Stale);
         };
-        let why = cut_to(why, limits::TODO_BYTES);
-        if lease.is_to_be_nudged(stray) || planted!("nudged_for_ever") {
+        let why = cut_to(&strayed.why, limits::TODO_BYTES);
+        if lease.is_to_be_nudged(stray, strayed.gained) || planted!("nudged_for_ever") {
             let n = u32::try_from(lease.nudges.len()).unwrap_or(u32::MAX) + 1;
             return done(vec![Event::TurnNudged {
                 epoch,
@@ -439,15 +440,20 @@ impl Mission {
 }
 
 impl Lease {
-    /// Whether it has not been told yet that it goes nowhere: of silence and of everything else once each.
-    fn is_to_be_nudged(&self, stray: Stray) -> bool {
+    /// Whether it has not been told yet that it goes nowhere, of silence and of everything else once each, or got somewhere
+    /// after it was told.
+    fn is_to_be_nudged(&self, stray: Stray, gained: u32) -> bool {
         let quiet = |(stray, _): &&(Stray, String)| *stray == Stray::Quiet;
         let of_silence = self.nudges.iter().filter(quiet).count();
-        let told = match stray {
-            Stray::Quiet => of_silence,
-            Stray::Stalled | Stray::Looping => self.nudges.len() - of_silence,
+        let (told, most) = match stray {
+            Stray::Quiet => (of_silence, limits::NUDGES),
+            Stray::Stalled | Stray::Looping => {
+                let heard = gained >= limits::GAINED;
+                let most = [limits::NUDGES, limits::NUDGES_MOST][usize::from(heard)];
+                (self.nudges.len() - of_silence, most)
+            }
         };
-        told < limits::NUDGES as usize
+        told < most as usize
     }
 
     /// What the turn has been told because it went nowhere, by number from 1: how, and what was seen of it.

@@ -5,7 +5,7 @@ use super::wire::{Message, Session, Speaker, Status};
 use super::{Permissions, roles};
 use crate::Order;
 use mission::ids::{Digest, MissionId};
-use mission::limits::NUDGES;
+use mission::limits::{NUDGES, NUDGES_MOST};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -43,7 +43,7 @@ impl Step {
         let go_on = (1..=GO_ON).map(Self::GoOn);
         let repairs = (1..=REPAIRS).map(Self::Repair);
         // Of silence, and of everything else.
-        let nudges = (1..=2 * NUDGES).map(Self::Nudge);
+        let nudges = (1..=NUDGES + NUDGES_MOST).map(Self::Nudge);
         [Self::Work, Self::Answer]
             .into_iter()
             .chain(go_on)

@@ -241,6 +241,8 @@ impl Audit {
             self.looked_at(mission, now, sample);
         } else if let Input::EditPlan { .. } = input {
             self.plan_is_seen(mission, now, input);
+        } else if let Input::Strayed { epoch, strayed, .. } = input {
+            self.stuck.gained.insert(*epoch, strayed.gained);
         } else if let Input::TurnUsed { epoch, usage } = input {
             let tokens = usage.tokens().unwrap_or(0);
             self.is_bound(mission, now, input, (*epoch, tokens, usage.micro_usd));

@@ -9,9 +9,10 @@ use mission::event::{Event, Turn};
 use mission::gate::{Gate, GateResult, GateRun};
 use mission::ids::{Digest, Epoch, TreeId};
 use mission::input::Input;
+use mission::limits;
 use mission::mission::Lease;
 use mission::question::About;
-use mission::stagnation::Stray;
+use mission::stagnation::{Stray, Strayed};
 use mission::steering::Said;
 use mission::time::Millis;
 use mission::turn::{Answer, Diagnosis, Outcome, Role, Usage};
@@ -479,11 +480,14 @@ impl World {
                 output: Some(0),
                 ..Usage::default()
             };
-            let why = "read: a.txt".to_owned();
+            let strayed = Strayed {
+                stray,
+                why: "read: a.txt".to_owned(),
+                gained: [0, 0, limits::GAINED][self.rng.below(3) as usize],
+            };
             let input = Input::Strayed {
                 epoch,
-                stray,
-                why,
+                strayed,
                 usage,
             };
             self.says(0, life, name.to_owned(), Some(input), false, None);

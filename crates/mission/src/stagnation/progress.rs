@@ -36,6 +36,17 @@ pub struct Act {
     pub failed: bool,
 }
 
+/// How an agent goes nowhere in its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strayed {
+    /// In which way.
+    pub stray: Stray,
+    /// What was seen of it.
+    pub why: String,
+    /// Edits, and commands that said something new, since it last did, or since it began.
+    pub gained: u32,
+}
+
 /// What one turn has come to so far.
 #[derive(Clone, Debug)]
 pub struct Progress {
@@ -60,6 +71,8 @@ pub struct Progress {
     changes: u32,
     /// Changes there were when a command last ran.
     ran_at: BTreeMap<u64, u32>,
+    /// Changes and new results since it last went nowhere.
+    gained: u32,
 }
 
 impl Progress {
@@ -77,19 +90,19 @@ impl Progress {
             failures: BTreeMap::new(),
             changes: 0,
             ran_at: BTreeMap::new(),
+            gained: 0,
         }
     }
 
     /// Takes a finished step; says how the agent goes nowhere and what was seen of it, if it does. It begins to count anew
     /// then. `doing` is the step in one line.
-    pub fn take(&mut self, act: Act, doing: &str) -> Option<(Stray, String)> {
-        let strays = self.looping(act, doing).or_else(|| self.stalled(act));
-        if strays.is_some() {
-            self.recent.clear();
-            self.failures.clear();
-            (self.same, self.known, self.idle, self.looked) = (0, 0, 0, 0);
-        }
-        strays
+    pub fn take(&mut self, act: Act, doing: &str) -> Option<Strayed> {
+        let (stray, why) = self.looping(act, doing).or_else(|| self.stalled(act))?;
+        self.recent.clear();
+        self.failures.clear();
+        (self.same, self.known, self.idle, self.looked) = (0, 0, 0, 0);
+        let gained = std::mem::take(&mut self.gained);
+        Some(Strayed { stray, why, gained })
     }
 
     fn looping(&mut self, act: Act, doing: &str) -> Option<(Stray, String)> {
@@ -163,6 +176,8 @@ impl Progress {
             }
             ActKind::Other => false,
         };
+        let works = matches!(act.kind, ActKind::Change | ActKind::Run);
+        self.gained += u32::from(new && evidence && works);
         self.idle = match new && evidence {
             true => 0,
             false => self.idle + 1,
@@ -203,7 +218,7 @@ mod tests {
     fn strays(acts: impl Iterator<Item = Act>) -> Option<(usize, Stray)> {
         let mut progress = Progress::new(true);
         let mut steps = (1..).zip(acts.take(1000));
-        steps.find_map(|(n, act)| Some((n, progress.take(act, "x")?.0)))
+        steps.find_map(|(n, act)| Some((n, progress.take(act, "x")?.stray)))
     }
 
     #[test]
@@ -283,6 +298,20 @@ mod tests {
             _ => act(Run, 9, 1),
         });
         assert_eq!(strays(green), None, "what is green stays green");
+    }
+
+    #[test]
+    fn what_was_gained_since_it_last_went_nowhere_is_told() {
+        let mut progress = Progress::new(true);
+        let mut gained = Vec::new();
+        // Five edits, then it reads; then two edits and a command, and it reads again.
+        let edits = |from: u64, n: u64| (from..from + n).map(|n| act(Change, n, 1));
+        let reads = || (0..u64::from(limits::IDLE_STEPS)).map(|n| act(Look, n, 1));
+        let acts = edits(0, 5).chain(reads()).chain(edits(9, 2));
+        for act in acts.chain([act(Run, 1, 1)]).chain(reads()) {
+            gained.extend(progress.take(act, "x").map(|strayed| strayed.gained));
+        }
+        assert_eq!(gained, [5, 3]);
     }
 
     #[test]

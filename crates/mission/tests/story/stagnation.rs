@@ -7,7 +7,7 @@ use mission::input::{Input, Reply};
 use mission::limits;
 use mission::mission::State;
 use mission::seal::Outcome;
-use mission::stagnation::{Remedy, Stray};
+use mission::stagnation::{Remedy, Stray, Strayed};
 use mission::terms::Terms;
 use mission::time::Millis;
 use mission::turn::{
@@ -271,13 +271,40 @@ fn a_resumed_task_may_be_tried_in_every_way_again_and_what_was_tried_is_known() 
 
 /// The agent of a turn goes nowhere.
 fn strays(story: &mut Story, turn: &str, stray: Stray) -> Reply {
-    let (epoch, why, usage) = (story.epoch(turn), "read: a.txt".to_owned(), used(300));
+    strays_after(story, turn, stray, 0)
+}
+
+/// The same, after so many edits since it last did.
+fn strays_after(story: &mut Story, turn: &str, stray: Stray, gained: u32) -> Reply {
+    let (epoch, why) = (story.epoch(turn), "read: a.txt".to_owned());
     story.tell(Input::Strayed {
         epoch,
-        stray,
-        why,
-        usage,
+        strayed: Strayed { stray, why, gained },
+        usage: used(300),
     })
+}
+
+#[test]
+fn whoever_got_somewhere_after_it_was_told_is_told_again_and_not_for_ever() {
+    let mut story = story(3, &[]);
+    strays(&mut story, "T1.1", Stray::Stalled);
+    for told in 2..=limits::NUDGES_MOST {
+        strays_after(&mut story, "T1.1", Stray::Stalled, limits::GAINED);
+        let lease = story.mission.lease(story.epoch("T1.1")).unwrap();
+        assert_eq!(lease.nudges().count(), told as usize);
+    }
+    let epoch = story.epoch("T1.1");
+    strays_after(&mut story, "T1.1", Stray::Stalled, limits::GAINED);
+    assert!(story.mission.lease(epoch).is_none(), "it is over");
+}
+
+#[test]
+fn a_little_less_after_it_was_told_is_nothing() {
+    let mut story = story(3, &[]);
+    let epoch = story.epoch("T1.1");
+    strays(&mut story, "T1.1", Stray::Looping);
+    strays_after(&mut story, "T1.1", Stray::Looping, limits::GAINED - 1);
+    assert!(story.mission.lease(epoch).is_none(), "it is over");
 }
 
 #[test]
@@ -348,13 +375,15 @@ fn silence_is_told_once_and_ended_by_its_host_alone() {
     );
     strays(&mut story, "T1.1", Stray::Looping);
     assert_eq!(story.count("turn_nudged"), 2, "that is another matter");
-    let (epoch, why) = (Epoch(99), String::new());
-    let (stray, usage) = (Stray::Looping, Usage::default());
+    let strayed = Strayed {
+        stray: Stray::Looping,
+        why: String::new(),
+        gained: 0,
+    };
     let late = story.tell(Input::Strayed {
-        epoch,
-        stray,
-        why,
-        usage,
+        epoch: Epoch(99),
+        strayed,
+        usage: Usage::default(),
     });
     assert_eq!(late, Reply::Stale);
 }

@@ -4,7 +4,7 @@
 use crate::layout::Place;
 use mission::event::Turn;
 use mission::ids::AttemptId;
-use mission::stagnation::{Act, Progress, Stray};
+use mission::stagnation::{Act, Progress, Strayed};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use workbench::fault;
@@ -43,7 +43,7 @@ impl Steps {
     }
 
     /// Takes a finished step; says how the agent goes nowhere, if it does.
-    pub(super) fn take(&self, act: Act, doing: &str) -> Option<(Stray, String)> {
+    pub(super) fn take(&self, act: Act, doing: &str) -> Option<Strayed> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let failed = if act.failed { " (failed)" } else { "" };
         let line: String = doing.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -110,7 +110,7 @@ mod tests {
     use super::super::super::sample;
     use super::*;
     use mission::limits;
-    use mission::stagnation::ActKind;
+    use mission::stagnation::{ActKind, Stray};
 
     fn act(kind: ActKind, what: u64) -> Act {
         let (gave, alike, failed) = (what, what, kind == ActKind::Run);
@@ -152,7 +152,7 @@ mod tests {
         let steps = Steps::new(Turn::Plan { n: 1 });
         let mut strays =
             (0..limits::SAME_CALL).filter_map(|_| steps.take(act(ActKind::Look, 1), "read: a"));
-        let (stray, why) = strays.next().unwrap();
+        let Strayed { stray, why, .. } = strays.next().unwrap();
         assert_eq!(stray, Stray::Looping);
         assert!(why.ends_with("read: a"), "{why}");
     }

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use mission::event::Turn;
 use mission::ids::Epoch;
 use mission::input::Input;
-use mission::stagnation::Stray;
+use mission::stagnation::{Stray, Strayed};
 use mission::steering::Said;
 use mission::turn::{Outcome, Usage};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,13 +65,12 @@ impl Wire {
     }
 
     /// Tells the loop that the agent goes nowhere.
-    fn strays(&self, stray: Stray, why: String) {
+    fn strays(&self, strayed: Strayed) {
         let usage = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.epoch;
         let input = Input::Strayed {
             epoch,
-            stray,
-            why,
+            strayed,
             usage,
         };
         // Where nobody keeps up, it will be seen again if it goes on.
@@ -109,13 +108,17 @@ impl Watcher for Wire {
         }
         match &sign {
             Sign::Did(act, doing) => {
-                if let Some((stray, why)) = self.steps.take(*act, doing) {
-                    self.strays(stray, why);
+                if let Some(strayed) = self.steps.take(*act, doing) {
+                    self.strays(strayed);
                 }
             }
             Sign::Quiet(silence) => {
                 let why = format!("nothing was heard of it for {silence}");
-                self.strays(Stray::Quiet, why);
+                self.strays(Strayed {
+                    stray: Stray::Quiet,
+                    why,
+                    gained: 0,
+                });
             }
             _ => {}
         }

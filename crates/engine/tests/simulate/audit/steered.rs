@@ -40,10 +40,13 @@ impl Audit {
                 self.tries.insert(*task, 0);
                 self.purse.retried(*task);
                 self.steered.without.remove(task);
-                let begun = &self.attempts;
+                let (begun, again) = (&self.attempts, &self.steered.again);
+                let has_begun =
+                    |who: &TaskId| begun.get(who).is_some_and(|n| again.get(who) != Some(n));
                 self.steered
                     .waived
-                    .retain(|(who, need)| need != task || begun.contains_key(who));
+                    .retain(|(who, need)| need != task || has_begun(who));
+                self.planned_otherwise();
             }
             Event::TaskSkipped { task, without, .. } => {
                 assert!(
@@ -58,6 +61,7 @@ impl Audit {
                     let waived = needs.map(|who| (who.id, *task));
                     self.steered.waived.extend(waived);
                 }
+                self.planned_otherwise();
             }
             Event::TaskPrioritised { task, priority, .. } => {
                 if let Some(task) = self.tasks.get_mut(task) {

@@ -32,6 +32,8 @@ pub(super) struct Marks {
     diagnoses: BTreeSet<AttemptId>,
     diagnosed: BTreeSet<AttemptId>,
     nudges: BTreeMap<Epoch, Vec<Stray>>,
+    /// What a turn had gained when it was last said to go nowhere.
+    pub(super) gained: BTreeMap<Epoch, u32>,
     /// How a command ended on a tree; `None` where it ended in more than one way.
     runs: BTreeMap<(String, TreeId), Option<String>>,
     others: BTreeSet<(TaskId, String)>,
@@ -148,9 +150,15 @@ impl Audit {
         told.push(stray);
         assert_eq!(told.len(), n as usize, "a nudge has another number");
         let quiet = told.iter().filter(|stray| **stray == Stray::Quiet).count();
-        let most = limits::NUDGES as usize;
+        let heard = self.stuck.gained.get(&epoch).copied() >= Some(limits::GAINED);
+        let most = if heard {
+            limits::NUDGES_MOST
+        } else {
+            limits::NUDGES
+        };
+        let others = (told.len() - quiet) as u32;
         assert!(
-            quiet <= most && told.len() - quiet <= most,
+            quiet as u32 <= limits::NUDGES && (stray == Stray::Quiet || others <= most),
             "epoch {} is told again and again that it goes nowhere",
             epoch.0
         );
