@@ -21,6 +21,7 @@ use engine::store::{self, Owned, Shared};
 use journal::{Hold, Sqlite};
 use mission::ids::{MissionId, Seq};
 use mission::mission::{Delivery, Mission};
+use mission::question::{About, Question};
 use mission::seal::Outcome;
 use mission::terms::Deliver;
 use mission::turn::Role;
@@ -353,19 +354,28 @@ pub(crate) async fn run(
 
 /// Nothing goes on without an answer, and nobody is here to give it: what to type, here or elsewhere.
 fn needs_input(mission: &Mission) -> Exit {
+    view::note(&waits_for_answer(mission));
+    Exit::NeedsInput
+}
+
+/// The same in words.
+pub(crate) fn waits_for_answer(mission: &Mission) -> String {
     let id = mission.id();
-    view::note(&format!(
-        "{id} waits for an answer, and nobody is here; nothing is lost. To go on:"
-    ));
-    for (question, asked) in mission.questions() {
+    let begin = format!("{id} waits for an answer, and nobody is here; nothing is lost. To go on:");
+    let answers = mission.questions().map(|(question, asked)| {
         let text = view::escape::short(&asked.text, 160);
         let choices = view::frame::answers(asked);
-        view::note(&format!(
-            "  orchestrator answer {id} {question} {choices}    ({text})"
-        ));
-    }
-    view::note(&format!("  orchestrator resume {id}"));
-    Exit::NeedsInput
+        format!("  orchestrator answer {id} {question} {choices}    ({text})")
+    });
+    let end = format!("  orchestrator resume {id}");
+    let lines: Vec<String> = std::iter::once(begin).chain(answers).chain([end]).collect();
+    lines.join("\n")
+}
+
+/// Whether a mission waits for a word that nobody is there to give.
+pub(crate) fn is_deserted(mission: &Mission) -> bool {
+    let asked = |(_, question): (_, &Question)| question.about == About::Plan;
+    mission.outcome().is_none() && !mission.terms().attended && mission.questions().any(asked)
 }
 
 /// Runs a mission that this process owns until nothing is owed any more, and shows what happens.
@@ -494,6 +504,7 @@ pub(crate) fn ended(mission: &Mission) -> Exit {
         {
             Exit::Undelivered
         }
+        None if is_deserted(mission) => Exit::NeedsInput,
         outcome => outcome.map_or(Exit::Failed, Exit::from),
     }
 }

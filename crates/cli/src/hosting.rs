@@ -24,9 +24,11 @@ use engine::reception::{Answer, Desk, Guest, Want};
 use engine::store::{self, Owned};
 use front::Shown;
 use futures_util::future::BoxFuture;
+use mission::event::Event;
 use mission::ids::MissionId;
 use mission::input::Input;
 use mission::mission::Mission;
+use mission::question::About;
 use note::Note;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -375,11 +377,14 @@ impl Hosting {
             settings.agent = agent;
         }
         let watch = |handle: Handle, closed: CancellationToken| {
-            tokio::spawn(async move { this.watch(id, handle, closed, wake).await })
+            tokio::spawn(async move { this.watch(id, attended, handle, closed, wake).await })
         };
         let (ended, _) = Box::pin(host::carry(&self.store, owned, settings, watch)).await?;
         Ok(match ended? {
             Ended::Over(mission) => board::report(&mission),
+            Ended::WoundDown(mission) if host::is_deserted(&mission) => {
+                host::waits_for_answer(&mission)
+            }
             Ended::WoundDown(mission) => format!(
                 "interrupted; nothing is lost. Go on with: orchestrator resume {}",
                 mission.id()
@@ -387,10 +392,12 @@ impl Hosting {
         })
     }
 
-    /// Wakes whoever shows a mission at each event, and ends it when this process is to end.
+    /// Wakes whoever shows a mission at each event, and ends it when this process is to end, or when it asks for a word that
+    /// nobody is there to give.
     async fn watch(
         &self,
         id: MissionId,
+        attended: bool,
         handle: Handle,
         closed: CancellationToken,
         wake: Arc<Notify>,
@@ -401,9 +408,23 @@ impl Hosting {
         loop {
             tokio::select! {
                 received = seen.recv() => match received {
-                    Ok(Seen::Event(..)) | Err(RecvError::Lagged(_)) => {
+                    Ok(Seen::Event(_, recorded)) => {
                         wake.notify_one();
                         self.looks.stir();
+                        let asks_for_word = matches!(
+                            recorded.event,
+                            Event::Asked { about: About::Plan, .. }
+                        );
+                        if asks_for_word && !attended {
+                            handle.wind_down();
+                        }
+                    }
+                    Err(RecvError::Lagged(_)) => {
+                        wake.notify_one();
+                        self.looks.stir();
+                        if self.store.load(id).is_ok_and(|(found, _)| host::is_deserted(&found)) {
+                            handle.wind_down();
+                        }
                     }
                     Ok(Seen::Sign(epoch, sign)) => self.looks.hear(id, epoch, sign),
                     Err(RecvError::Closed) => return,

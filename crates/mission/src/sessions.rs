@@ -66,10 +66,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether a turn in this lane may know what was said in it: it is its own, or it wrote the plan that it repairs.
+    /// Whether a turn in this lane may know what was said in it: it is its own, or it wrote the plan, or the cut of the same
+    /// task, that it repairs.
     fn is_of(&self, turn: Turn, lane: u32) -> bool {
-        let plans = matches!((self.turn, turn), (Turn::Plan { .. }, Turn::Plan { .. }));
-        self.lane == lane && (self.turn == turn || plans)
+        let repairs = match (self.turn, turn) {
+            (Turn::Plan { .. }, Turn::Plan { .. }) => true,
+            (Turn::Split { task: one, .. }, Turn::Split { task: other, .. }) => one == other,
+            _ => false,
+        };
+        self.lane == lane && (self.turn == turn || repairs)
     }
 }
 

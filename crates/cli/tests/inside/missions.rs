@@ -148,6 +148,29 @@ async fn a_run_of_a_script_asks_nobody_and_its_exit_code_is_the_missions() {
     house.ends().await;
 }
 
+/// What costs more than it may without a word waits for one, and a script is told so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_a_script_whose_plan_needs_a_word_ends_and_says_what_to_type() {
+    let house = House::new().await;
+    house.prefers("[limits]\nask_above = \"1K\"\n");
+    let output = house.ran("task", "Add one and two").await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}{told}");
+    assert_eq!(output.status.code(), Some(7), "{said}{told}");
+    assert!(said.contains("orchestrator answer m1 q1"), "{said}{told}");
+    assert!(!house.user.files().contains_key("two.txt"));
+    // It is as it was, and goes on with the word.
+    assert_eq!(
+        house.user.run(&["answer", "m1", "q1", "yes"]).await.code,
+        Some(0)
+    );
+    let resumed = house.user.run(&["resume", "m1"]).await;
+    assert_eq!(resumed.code, Some(0), "{}", resumed.said);
+    assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
     let (model, gates) = crate::tui::held().await;

@@ -25,6 +25,11 @@ impl World {
             Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
                 Some(Turn::Plan { n: n - 1 })
             }
+            Turn::Split { task, n } if n > 1 => {
+                let cut = mission.task(task).map(|task| task.cut());
+                let refused = cut.is_some_and(|cut| !cut.faults().is_empty());
+                refused.then(|| Turn::Split { task, n: n - 1 })
+            }
             _ => None,
         };
         let open = |name: &String| !closed.contains(name);
