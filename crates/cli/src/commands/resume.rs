@@ -74,7 +74,8 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         if let Some(before) = before {
             before.leave(&owned.mission).await;
         }
-        let attended = crate::places::attended();
+        // What nobody was there to answer when it began is answered by a policy still.
+        let attended = crate::places::attended() && owned.mission.terms().attended;
         let settings = host::settings(&store, &ready.agent, &place, &means, attended)?;
         goes_on(args, &owned.mission, &ready.told, place.root());
         let ran = host::run(&store, owned, settings, style, seq).await;

@@ -50,7 +50,8 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
         store.can_open_doors()?;
         let owned = means.open(&store, &request, terms, |_| Ok(()))?;
         let place = store.layout.mission(&owned.mission.full_name());
-        let settings = host::settings(&store, &ready.agent, &place, &means, places::attended())?;
+        let asks = attended && places::attended();
+        let settings = host::settings(&store, &ready.agent, &place, &means, asks)?;
         if args.json {
             let began = json::began(&owned.mission, &ready.told, place.root());
             view::data(&began.to_string());
