@@ -1,9 +1,11 @@
 //! The command line. What stands here as documentation is the manual that `--help` prints.
 
+mod clean;
 mod plan;
 mod steering;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use clean::{CleanArgs, parse_age, parse_size};
 use mission::ids::{MissionId, TaskId};
 pub(crate) use plan::{PlanArgs, PlanChange, TaskFields};
 use serde::Deserialize;
@@ -75,7 +77,7 @@ pub(crate) enum Command {
     Summary(OneOrLast),
     /// Runs missions for OpenCode in the background; started on demand.
     Serve(ServeArgs),
-    /// Removes what is kept of missions that are over.
+    /// Removes what is kept of missions that are over and old, or that take too much room.
     Clean(CleanArgs),
     /// Puts the plugin into OpenCode: its files, and one entry in the configuration that OpenCode reads.
     Install(PluginArgs),
@@ -407,19 +409,6 @@ pub(crate) struct ServeArgs {
     pub(crate) agent: AgentArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-}
-
-/// `orchestrator clean`.
-#[derive(Debug, Args)]
-pub(crate) struct CleanArgs {
-    /// The missions; all that are over if none is named.
-    pub(crate) missions: Vec<MissionId>,
-    /// Only say what would be removed.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Print JSON for machines.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// `orchestrator install` and `orchestrator uninstall`.

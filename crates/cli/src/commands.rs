@@ -16,7 +16,7 @@ mod log;
 mod manual;
 mod pause;
 mod plan;
-mod redirect;
+pub(crate) mod redirect;
 mod resume;
 mod serve;
 mod show;

@@ -4,11 +4,14 @@
 //! the project: a repository must not be able to loosen a limit.
 
 mod bounds;
+mod clean;
 mod rules;
 
 use crate::args::{AgentArgs, Allowed, Form, LimitArgs, Switch, parse_model};
 use crate::error::{Error, Kind};
 use bounds::Limits;
+use clean::Clean;
+pub(crate) use clean::Retention;
 use engine::pressure::Machine;
 use mission::gate::Program;
 use mission::limits;
@@ -37,6 +40,8 @@ pub(crate) struct Config {
     limits: Limits,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    clean: Clean,
     #[serde(default)]
     set_up: Vec<SetUp>,
     #[serde(default)]

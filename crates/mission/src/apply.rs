@@ -372,7 +372,10 @@ impl Mission {
         self.stagnant.clear();
         self.cuts.due.clear();
         self.queue.clear();
-        self.tasks.retain(|_, task| task.state == State::Landed);
+        let stays = |task: &TaskState| task.state == State::Landed;
+        let gone = self.tasks.values().filter(|task| !stays(task));
+        self.budget.left_plan = gone.fold(self.budget.left_plan, with_what_it_used);
+        self.tasks.retain(|_, task| stays(task));
         self.befores.retain(|id| self.tasks.contains_key(id));
         self.forget_what_was_said_of_others();
         for task in &plan.tasks {
@@ -529,6 +532,15 @@ impl Short {
             }
         }
     }
+}
+
+/// Tokens and money, and what a task used of both.
+fn with_what_it_used(sum: (u64, u64), task: &TaskState) -> (u64, u64) {
+    let (tokens, money) = sum;
+    (
+        tokens.saturating_add(task.tokens),
+        money.saturating_add(task.money),
+    )
 }
 
 impl TaskState {

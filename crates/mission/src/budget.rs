@@ -17,6 +17,8 @@ pub struct Budget {
     pub unknown: bool,
     /// What it costs, where that is known.
     pub money: Money,
+    /// What tasks used that left the plan without landing, in tokens and in money; part of what is spent.
+    pub left_plan: (u64, u64),
     /// Model calls.
     pub calls: u64,
     /// Turns that asked a model since the mission was opened, or resumed after its end.

@@ -86,6 +86,40 @@ pub fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// The lengths of all files of a folder, each once however many names it has there, and no link followed. What goes
+/// away meanwhile is not counted; no folder at all is nothing.
+///
+/// # Errors
+/// Something in it may not be looked at.
+pub fn length(folder: &Path) -> Result<u64, Failure> {
+    use std::os::unix::fs::MetadataExt;
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let (mut all, mut seen) = (0_u64, std::collections::BTreeSet::new());
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        let data = match fs::symlink_metadata(&path) {
+            Ok(data) => data,
+            Err(error) if gone(&error) => continue,
+            Err(error) => return Err(failed("look at", &path)(error)),
+        };
+        if !data.is_dir() {
+            if data.nlink() == 1 || seen.insert((data.dev(), data.ino())) {
+                all = all.saturating_add(data.len());
+            }
+            continue;
+        }
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if gone(&error) => continue,
+            Err(error) => return Err(failed("look into", &path)(error)),
+        };
+        for entry in entries {
+            open.push(entry.map_err(failed("look into", &path))?.path());
+        }
+    }
+    Ok(all)
+}
+
 /// So deep, names of any length still make a path that the system takes.
 const SHALLOW: usize = 12;
 
@@ -130,5 +164,28 @@ impl Drop for Passing {
         let mut lock = self.0.clone().into_os_string();
         lock.push(".lock");
         drop(fs::remove_file(PathBuf::from(lock)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_folder_counts_each_file_once_and_nothing_behind_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, beside) = (folder.path().join("root"), folder.path().join("beside"));
+        fs::create_dir_all(root.join("deep/er")).unwrap();
+        fs::create_dir(&beside).unwrap();
+        fs::write(beside.join("big"), [0; 5_000]).unwrap();
+        assert_eq!(length(&root).unwrap(), 0);
+        fs::write(root.join("a"), [0; 300]).unwrap();
+        fs::write(root.join("deep/er/b"), [0; 20]).unwrap();
+        fs::hard_link(root.join("a"), root.join("deep/a")).unwrap();
+        assert_eq!(length(&root).unwrap(), 320);
+        std::os::unix::fs::symlink("../beside", root.join("c")).unwrap();
+        let link = "../beside".len() as u64;
+        assert_eq!(length(&root).unwrap(), 320 + link, "the link itself");
+        assert_eq!(length(&root.join("none")).unwrap(), 0);
     }
 }

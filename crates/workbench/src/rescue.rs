@@ -60,6 +60,18 @@ impl MissionRepository {
         Ok(Some(commit))
     }
 
+    /// Whether unmerged work is kept here: of workspaces, or of attempts that were handed in and did not land.
+    ///
+    /// # Errors
+    /// If git cannot say it.
+    pub fn holds_rescued(&self) -> Result<bool, repository::Error> {
+        let kept = self
+            .call("for-each-ref")
+            .args(["--count=1", "refs/rescue/", "refs/heads/rescue/"])
+            .text()?;
+        Ok(!kept.is_empty())
+    }
+
     /// The commits of the agent that are not in the base, with their objects brought into the mission's repository.
     fn own_commits(&self, workspace: &Workspace) -> Result<Vec<CommitId>, Error> {
         let dir = workspace.agent_dir();

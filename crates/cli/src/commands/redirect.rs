@@ -73,7 +73,7 @@ pub(super) fn wanted(
 }
 
 /// What a mission owes that ended by what was wanted of it, where nobody runs it.
-async fn after(store: &Store, id: MissionId) -> Result<(), Error> {
+pub(crate) async fn after(store: &Store, id: MissionId) -> Result<(), Error> {
     if store.load(id)?.0.outcome().is_none() {
         return Ok(());
     }

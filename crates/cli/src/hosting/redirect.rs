@@ -1,15 +1,18 @@
 //! What a user types in OpenCode about one task: that it is to be tried again, or left out.
 
 use super::typed::unquoted;
-use super::{Hosting, Typed, info};
+use super::{Hosting, Typed, answer, info};
+use crate::commands::redirect::after;
 use crate::error::{Error, Kind};
 use crate::host;
-use crate::view::steering;
+use crate::view::{Style, steering};
+use agents::opencode::front::Tone;
 use engine::door::Wish;
-use engine::reception::Answer;
-use mission::ids::TaskId;
+use engine::reception::{Answer, Guest};
+use mission::ids::{MissionId, TaskId};
 use mission::mission::Mission;
 use mission::steering::Dependents;
+use std::sync::Arc;
 
 /// The task that is named first, and the rest.
 fn named<'a>(arguments: &'a str, usage: &str) -> Result<(TaskId, &'a str), Error> {
@@ -38,13 +41,56 @@ fn dependents(text: &str) -> (Dependents, String) {
     (*meant, rest.join(" "))
 }
 
+/// What was done to a mission that nobody carries out.
+fn left(id: MissionId, came_to: &str) -> Answer {
+    answer(
+        format!("{id}: {came_to}; nobody runs {id} now: /resume goes on"),
+        Tone::Warning,
+    )
+}
+
 impl Hosting {
-    pub(super) async fn retry(&self, typed: &Typed) -> Result<Answer, Error> {
+    /// A mission that is over, or that nobody runs, goes on by it, as after `/resume`.
+    pub(super) async fn retry(
+        self: &Arc<Self>,
+        guest: &Guest,
+        typed: Typed,
+    ) -> Result<Answer, Error> {
         let (task, note) = named(&typed.arguments, "/retry T2 use argon2")?;
         let note = note.to_owned();
         let wish = Wish::Retry { task, note };
-        self.redirect(typed, wish, |mission| steering::retried(mission, task))
-            .await
+        let project = typed.project()?;
+        let Some((mission, runs)) = self.newest_in(&project, &typed.session)? else {
+            return Err(Error::new(Kind::NoMission, "there is no mission here yet")
+                .hint("start one: /task Add a health check"));
+        };
+        let (id, over) = (typed.means(mission.id())?, mission.outcome().is_some());
+        if over && runs {
+            // It is only tidied up by whoever ran it.
+            self.wait(id).await;
+        } else if !runs {
+            // What keeps it from being carried out is known before anything of it changes.
+            host::check_folder(&self.store, &mission)?;
+            self.means_of(&mission)?;
+        }
+        if over {
+            Box::pin(host::settle(&self.store, id, Style::Plain)).await?;
+        }
+        let (told, mine) = host::wish(&self.store, id, wish).await?;
+        host::told(told)?;
+        let (mission, _) = self.store.load(id)?;
+        let came_to = steering::retried(&mission, task);
+        if !mine {
+            return Ok(info(format!("{id}: {came_to}")));
+        }
+        if mission.pause().is_some() {
+            return Ok(left(id, &came_to));
+        }
+        let goes_on = Box::pin(self.resume(guest, typed)).await?;
+        Ok(Answer {
+            say: format!("{came_to}; {}", goes_on.say),
+            ..goes_on
+        })
     }
 
     pub(super) async fn skip(&self, typed: &Typed) -> Result<Answer, Error> {
@@ -66,10 +112,17 @@ impl Hosting {
         came_to: impl Fn(&Mission) -> String,
     ) -> Result<Answer, Error> {
         let id = self.meant(typed)?;
-        let (told, _) = host::wish(&self.store, id, wish).await?;
+        let (told, mine) = host::wish(&self.store, id, wish).await?;
         host::told(told)?;
+        if mine {
+            Box::pin(after(&self.store, id)).await?;
+        }
         let (mission, _) = self.store.load(id)?;
-        Ok(info(format!("{id}: {}", came_to(&mission))))
+        let came_to = came_to(&mission);
+        Ok(match mine && mission.outcome().is_none() {
+            false => info(format!("{id}: {came_to}")),
+            true => left(id, &came_to),
+        })
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn unquoted(arguments: &str) -> &str {
 impl Typed {
     /// The mission that a command is about, unless it was typed for another one that was shown: by now this one is the
     /// mission of the folder, and nobody has seen what would be done to it.
-    fn means(&self, id: MissionId) -> Result<MissionId, Error> {
+    pub(super) fn means(&self, id: MissionId) -> Result<MissionId, Error> {
         match self.mission {
             Some(shown) if shown != id => {
                 let what = format!("{shown} is not the mission here any more; it is {id} now");
@@ -48,7 +48,7 @@ impl Hosting {
             "pause" => self.pause(&typed).await,
             "resume" => self.resume(guest, typed).await,
             "steer" => self.steer(&typed).await,
-            "retry" => self.retry(&typed).await,
+            "retry" => self.retry(guest, typed).await,
             "skip" => self.skip(&typed).await,
             "stop" => self.stop(&typed).await,
             "status" => self.status(&typed),
@@ -138,7 +138,11 @@ impl Hosting {
     }
 
     /// A mission goes on that is paused, that nobody runs, or that has ended and left something to do.
-    async fn resume(self: &Arc<Self>, guest: &Guest, typed: Typed) -> Result<Answer, Error> {
+    pub(super) async fn resume(
+        self: &Arc<Self>,
+        guest: &Guest,
+        typed: Typed,
+    ) -> Result<Answer, Error> {
         let project = typed.project()?;
         let newest = || self.newest_in(&project, &typed.session);
         if let Some((mission, true)) = newest()?

@@ -100,7 +100,7 @@ struct Spent {
 
 impl Spent {
     fn of(mission: &Mission) -> Self {
-        let (mut changes, mut landed, mut lost) = (0, (0, 0), (0, 0));
+        let (mut changes, mut landed, mut lost) = (0, (0, 0), mission.budget().left_plan);
         for task in mission.tasks() {
             let has_landed = task.state == State::Landed;
             changes += u64::from(has_landed && task.work.is_some());

@@ -325,7 +325,7 @@ fn what_machines_get_is_json_and_nothing_else() {
     assert_eq!(show["tasks"][0]["proof"], "landed");
     assert_eq!(show["tasks"][0]["history"], Value::Array(Vec::new()));
     world.run(&["undo"]).ends(0, &[]);
-    let cleaned = json(&world.run(&["clean", "--json"]));
+    let cleaned = json(&world.run(&["clean", "m1", "--json"]));
     assert_eq!(cleaned["removed"], true);
     let task = world.task(&script(), &["--json"]).ends(0, &[]);
     let began: Value = serde_json::from_str(task.out.lines().next().unwrap()).unwrap();

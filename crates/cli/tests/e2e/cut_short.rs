@@ -196,7 +196,7 @@ fn a_clean_cut_short_is_finished_by_the_next_one() {
     for point in ["clean.moved@1", "clean.unpinned@1", "unpin.after@1"] {
         let world = project();
         world.task(&script(), &[]).ends(0, &[]);
-        dies(&world, point, &["clean"]);
+        dies(&world, point, &["clean", "m1"]);
         world.run(&["clean"]).ends(0, &["m1: removed"]);
         assert_eq!(
             world.git(&["for-each-ref", "refs/orchestrator"]),
@@ -240,10 +240,10 @@ fn a_mission_that_cannot_be_removed_keeps_no_other_from_it() {
     let in_the_way = missions.join(format!("{first}.gone/something"));
     std::fs::create_dir_all(&in_the_way).unwrap();
     let ran = world
-        .run(&["clean"])
+        .run(&["clean", "m1", "m2"])
         .ends(1, &["error[ORC011]", "m2: removed"]);
     assert!(ran.said().contains(&first), "{}", ran.said());
     assert_eq!(folders(), [first.clone(), format!("{first}.gone")]);
     std::fs::remove_dir_all(in_the_way.parent().unwrap()).unwrap();
-    world.run(&["clean"]).ends(0, &["m1: removed"]);
+    world.run(&["clean", "m1"]).ends(0, &["m1: removed"]);
 }

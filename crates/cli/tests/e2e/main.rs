@@ -9,6 +9,7 @@
     )
 )]
 
+mod cleaned;
 mod commands;
 #[cfg(feature = "faults")]
 mod cut_short;

@@ -47,6 +47,37 @@ fn what_each_landed_change_cost_is_told_to_people_and_machines() {
 }
 
 #[test]
+fn what_did_not_land_stays_told_as_that_after_a_new_plan() {
+    let world = project();
+    let task = |id: &str| Task::new(id).writes(id).proof(&format!("test -f {id}"));
+    let works = |id: &str, path: &str| {
+        let end = json!({ "answer": { "status": "done", "summary": "did it" } });
+        json!({
+            "role": "worker", "task": id, "steps": [write(path, "")], "end": end,
+            "usage": { "input": 1_000, "output": 0, "micro_usd": 1_000_000, "calls": 1 },
+        })
+    };
+    let first = Script::plan([task("good"), task("bad")])
+        .turn(works("good", "good"))
+        .turn(works("bad", "other"))
+        .reviewed();
+    world.task(&first, &["--attempts", "1"]).ends(4, &[]);
+    let before = summary(&world)["cost"].clone();
+    assert_eq!(before["not_landed"]["tokens"], 1_000);
+    let second = Script::plan([task("better")])
+        .turn(works("better", "better"))
+        .reviewed();
+    let agent = world.agent(&second);
+    world.run(&["resume", "--replan", &agent]).ends(
+        0,
+        &["m1 completed", "; what did not land 1000 tokens, $1.00;"],
+    );
+    let after = summary(&world)["cost"].clone();
+    assert_eq!(after["landed_changes"], 2);
+    assert_eq!(after["not_landed"], before["not_landed"]);
+}
+
+#[test]
 fn a_plan_that_is_dearer_than_was_said_is_not_begun_unasked() {
     let world = project();
     let (script, dear) = (script(), ["--ask-above", "100k"]);

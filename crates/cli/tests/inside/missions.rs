@@ -244,6 +244,8 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     let mut talk = server.talk().await;
     talk.types("task", "Add three", "m1 is not over, and nobody runs it")
         .await;
+    talk.types("skip", "T2 not now", "nobody runs m1 now: /resume goes on")
+        .await;
     talk.types("resume", "", "m1 goes on").await;
     talk.types("resume", "", "m1 runs already").await;
     talk.types("stop", "", "m1 is cancelled").await;
@@ -262,6 +264,8 @@ async fn a_second_task_is_told_of_the_one_that_runs_and_of_one_that_nobody_runs(
     until(&server, &talk.session, &mut BTreeSet::new(), runs).await;
     talk.types("stop", "", "m2 is cancelled").await;
     talk.types("resume", "", "m2 goes on").await;
+    talk.types("stop", "", "m2 is cancelled").await;
+    talk.types("retry", "T1 in capitals", "m2 goes on").await;
     talk.types("stop", "", "m2 is cancelled").await;
     let list = house.user.run(&["list"]).await.said;
     assert!(!list.contains("Add three"), "{list}");

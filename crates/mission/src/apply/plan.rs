@@ -39,6 +39,7 @@ impl Mission {
             self.befores.remove(id);
             self.stagnant.remove(id);
             if let Some(task) = self.tasks.remove(id) {
+                self.budget.left_plan = with_what_it_used(self.budget.left_plan, &task);
                 self.is_not_needed_by(&task.task.needs, *id);
             }
         }

@@ -237,7 +237,7 @@ impl Mission {
     }
 
     /// Whether what has landed is what was handed over last.
-    fn is_handed_over(&self) -> bool {
+    pub(crate) fn is_handed_over(&self) -> bool {
         let head = self.head.as_ref().map(|(commit, _)| commit);
         self.handed
             .last()

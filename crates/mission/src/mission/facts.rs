@@ -178,6 +178,21 @@ impl Mission {
         self.outcome
     }
 
+    /// When it ended last; `None` while it runs.
+    pub fn ended(&self) -> Option<Timestamp> {
+        self.sealed_at
+    }
+
+    /// Whether something has landed that was never handed over, or was taken back.
+    pub fn is_undelivered(&self) -> bool {
+        let changed = |base: &Base| {
+            self.head
+                .as_ref()
+                .is_some_and(|(_, tree)| *tree != base.tree)
+        };
+        self.landed > 0 && self.base.as_ref().is_some_and(changed) && !self.is_handed_over()
+    }
+
     /// Why it did not end better.
     pub fn reasons(&self) -> &[String] {
         &self.reasons

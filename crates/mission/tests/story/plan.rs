@@ -1,6 +1,7 @@
 //! Plans, and plans after plans.
 
 use crate::teller::{Story, task, used, work};
+use mission::ids::TaskId;
 use mission::input::{Input, Reply};
 use mission::limits;
 use mission::plan::{Draft, TaskDraft};
@@ -34,6 +35,34 @@ fn a_later_plan_with_needs_is_numbered_on_and_carried_out() {
         story.carry(attempt);
     }
     assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn what_tasks_used_that_leave_the_plan_is_remembered() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[]), task("b", &["a"])]);
+    story.carry("T1.1");
+    story.hand_in("T2.1");
+    story.tell(Input::Cancel { by: "me".into() });
+    let used = |story: &Story, id| story.mission.task(TaskId(id)).unwrap().tokens;
+    let second = used(&story, 2);
+    assert!(second > 0);
+    assert_eq!(
+        story.mission.budget().left_plan,
+        (0, 0),
+        "it is in the plan"
+    );
+    let anew = |story: &mut Story, turn: &str| {
+        assert_eq!(story.tell(resume(true)), Reply::Done);
+        let tasks = vec![task("c", &[])];
+        story.answer(turn, Answer::Plan(Draft { tasks }));
+    };
+    anew(&mut story, "plan.2");
+    assert_eq!(story.mission.budget().left_plan.0, second);
+    story.hand_in("T3.1");
+    story.tell(Input::Cancel { by: "me".into() });
+    let third = used(&story, 3);
+    anew(&mut story, "plan.3");
+    assert_eq!(story.mission.budget().left_plan.0, second + third);
 }
 
 #[test]

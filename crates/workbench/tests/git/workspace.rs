@@ -408,6 +408,7 @@ fn unmerged_work_is_kept_before_a_workspace_goes() {
         None,
         "there is nothing to keep"
     );
+    assert!(!mission.holds_rescued().unwrap());
     let root = workspace.path();
     write_in(root, "on-branch", "1\n");
     run_as_agent(&world, &workspace, &["checkout", "-q", "-b", "side"]);
@@ -436,6 +437,16 @@ fn unmerged_work_is_kept_before_a_workspace_goes() {
     assert_eq!(show(&["show", "refs/rescue/T1.1^2:on-branch"]), "1");
     show(&["fsck", "--strict"]);
     assert!(mission.rescue(&workspace, "../x", WHEN).is_err());
+    assert!(mission.holds_rescued().unwrap());
+    for kept in ["T1.1", "T1.2"] {
+        show(&["update-ref", "-d", &format!("refs/rescue/{kept}")]);
+    }
+    assert!(!mission.holds_rescued().unwrap());
+    show(&["update-ref", "refs/heads/rescue/T1.1", kept.as_str()]);
+    assert!(
+        mission.holds_rescued().unwrap(),
+        "an attempt that did not land"
+    );
 }
 
 #[test]
