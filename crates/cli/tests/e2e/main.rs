@@ -12,6 +12,7 @@
 mod commands;
 #[cfg(feature = "faults")]
 mod cut_short;
+mod edited;
 mod endings;
 mod first;
 mod honest;

@@ -278,3 +278,92 @@ fn what_has_begun_without_a_task_makes_no_circle_with_it() {
         other => panic!("{other:?}"),
     }
 }
+
+fn several(saw: u64, edits: Vec<PlanEdit>) -> Input {
+    edit(saw, PlanEdit::Several { edits })
+}
+
+#[test]
+fn several_changes_are_one_version_and_name_each_other() {
+    let mut story = plan();
+    let to = TaskChange {
+        goal: Some("the other way".into()),
+        needs: Some(vec!["e".into()]),
+        ..TaskChange::default()
+    };
+    // The third goes although the second was needed by it: both go at once. A new one needs another new one.
+    let edits = vec![
+        PlanEdit::Drop { task: TaskId(2) },
+        PlanEdit::Set {
+            task: TaskId(3),
+            to,
+        },
+        PlanEdit::Add {
+            task: task("d", &["T1"]),
+        },
+        PlanEdit::Add {
+            task: task("e", &["d"]),
+        },
+    ];
+    assert_eq!(story.tell(several(1, edits.clone())), Reply::Done);
+    assert_eq!(story.mission.plan_version(), 2);
+    let needs = |story: &Story, id| story.mission.task(TaskId(id)).unwrap().task.needs.clone();
+    assert!(story.mission.task(TaskId(2)).is_none());
+    assert_eq!(needs(&story, 3), [TaskId(5)]);
+    assert_eq!(needs(&story, 4), [TaskId(1)]);
+    assert_eq!(needs(&story, 5), [TaskId(4)]);
+    // Said again, it is made already.
+    let n_events = story.mission.n_events();
+    assert_eq!(story.tell(several(1, edits)), Reply::Done);
+    assert_eq!(story.mission.n_events(), n_events);
+    for attempt in ["T1.1", "T4.1", "T5.1", "T3.1"] {
+        carry(&mut story, attempt);
+    }
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn of_several_changes_all_are_made_or_none() {
+    let mut story = plan();
+    let added = PlanEdit::Add {
+        task: task("d", &[]),
+    };
+    let n_events = story.mission.n_events();
+    let begun = PlanEdit::Drop { task: TaskId(1) };
+    assert_eq!(
+        refused(&mut story, several(1, vec![added.clone(), begun])),
+        Refusal::Begun(TaskId(1), "working")
+    );
+    let needed = PlanEdit::Drop { task: TaskId(2) };
+    let by = vec![TaskId(3)];
+    assert_eq!(
+        refused(&mut story, several(1, vec![added.clone(), needed])),
+        Refusal::StillNeeded { id: TaskId(2), by }
+    );
+    let twice = refused(&mut story, several(1, vec![added.clone(), added.clone()]));
+    assert!(matches!(twice, Refusal::PlanFaults(_)), "{twice:?}");
+    let circle = PlanEdit::Set {
+        task: TaskId(2),
+        to: needs(&["T3"]),
+    };
+    let circle = refused(&mut story, several(1, vec![added, circle]));
+    assert!(matches!(circle, Refusal::PlanFaults(_)), "{circle:?}");
+    assert_eq!(story.mission.n_events(), n_events);
+    assert_eq!(story.mission.plan_version(), 1);
+}
+
+#[test]
+fn a_task_that_another_one_only_waits_for_by_its_forecast_may_go() {
+    let mut later = task("c", &[]);
+    later.writes = vec!["src/b".into()];
+    let mut before = task("b", &["a"]);
+    before.writes = vec!["src/b".into()];
+    let mut story = Story::planned(terms(), vec![task("a", &[]), before, later]);
+    assert_eq!(
+        story.mission.task(TaskId(3)).unwrap().task.added,
+        [TaskId(2)]
+    );
+    assert_eq!(story.tell(drop_it(1, 2)), Reply::Done);
+    assert!(story.mission.task(TaskId(3)).unwrap().task.needs.is_empty());
+    assert_eq!(story.state(3), &State::Ready);
+}

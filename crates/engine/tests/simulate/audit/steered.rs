@@ -44,6 +44,7 @@ impl Audit {
                 self.steered
                     .waived
                     .retain(|(who, need)| need != task || begun.contains_key(who));
+                self.planned_otherwise();
             }
             Event::TaskSkipped { task, without, .. } => {
                 assert!(
@@ -58,6 +59,7 @@ impl Audit {
                     let waived = needs.map(|who| (who.id, *task));
                     self.steered.waived.extend(waived);
                 }
+                self.planned_otherwise();
             }
             Event::TaskPrioritised { task, priority, .. } => {
                 if let Some(task) = self.tasks.get_mut(task) {
@@ -164,6 +166,9 @@ impl Audit {
         }
         for id in dropped {
             assert!(self.current.remove(id), "{id} is dropped and was not there");
+        }
+        // Once all of them are gone: one may go with those that needed it.
+        for id in dropped {
             let needs = |who: &TaskId| self.tasks[who].needs.contains(id);
             assert!(
                 !self.current.iter().any(needs),
