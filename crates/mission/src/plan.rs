@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use cut::cut_anew;
-pub(crate) use edit::edited;
+pub(crate) use edit::{Edited, edited};
 pub use edit::{PlanEdit, TaskChange, is_open};
 pub use shared::is_shared;
 

@@ -151,3 +151,27 @@ fn what_is_handed_in_from_a_file_is_checked_and_never_lost() {
     running.ended().ends(0, &["m1 completed"]);
     assert!(world.project().join("zwei").exists());
 }
+
+#[test]
+fn a_change_that_makes_a_plan_dear_waits_for_a_word_where_nobody_is_there() {
+    let world = project();
+    let meeting = world.meeting();
+    let script = Script::plan([task("one"), task("two").needs("one")])
+        .worker("one", [run(&meeting.line()), write("one", "")])
+        .worker("two", [write("two", "")])
+        .worker("three", [write("three", "")])
+        .reviewed();
+    let mut running = world.start_task(&script, &["--ask-above", "500k"]);
+    running.says("T1.1 worker");
+    let add = ["plan", "add", "--id", "three", "--title", "Do three"];
+    let add = [&add[..], &["--proof", "test -f three"]].concat();
+    world.run(&add).ends(0, &["the plan is version 2 now"]);
+    meeting.come();
+    // What was worked on is handed in; its review would be a turn more.
+    let told = ["orchestrator answer m1 q1 yes|no", "orchestrator resume m1"];
+    let ran = running.ended().ends(7, &told);
+    assert!(!ran.said().contains("T3.1"), "{}", ran.said());
+    world.run(&["answer", "m1", "q1", "yes"]).ends(0, &[]);
+    let ran = world.run(&["resume"]).ends(0, &["m1 completed"]);
+    assert!(!ran.said().contains("T1.2"), "{}", ran.said());
+}

@@ -31,8 +31,10 @@ impl Mission {
         if after.tasks.is_empty() && after.dropped.is_empty() {
             return done(Vec::new());
         }
+        let dear = self.becomes_dear(&after);
         done(self.of_another_plan(vec![Event::PlanEdited {
             version: now + 1,
+            dear,
             tasks: after.tasks,
             dropped: after.dropped,
             by,

@@ -152,9 +152,17 @@ pub(crate) fn edited(
             draft.needs = named(tasks, &needs);
         }
     }
-    let tasks = rebuilt(tasks, &open, limit)?;
+    let found = tasks.keys().filter(|id| !dropped.contains(id)).count() + new.len();
+    if !new.is_empty() && found > limits::PLAN_TASKS {
+        return Err(vec![Fault::TooMany { found }]);
+    }
+    let changed = rebuilt(tasks, &open, limit)?;
+    grows_too_deep(tasks, &changed)?;
     let dropped = dropped.into_iter().collect();
-    Ok(Edited { tasks, dropped })
+    Ok(Edited {
+        tasks: changed,
+        dropped,
+    })
 }
 
 /// The tasks that may still become others, as they would be drafted, with the names that their Planner gave them.
@@ -222,6 +230,34 @@ fn goes_round(tasks: &BTreeMap<TaskId, TaskState>, changed: &[Task]) -> Result<(
         }
         None => Ok(()),
     }
+}
+
+/// However often a plan is changed, no chain of needs in it grows beyond what a Planner may write: what has landed counts
+/// as well.
+fn grows_too_deep(tasks: &BTreeMap<TaskId, TaskState>, changed: &[Task]) -> Result<(), Vec<Fault>> {
+    let mut all: BTreeMap<TaskId, &Task> =
+        tasks.iter().map(|(id, task)| (*id, &task.task)).collect();
+    let before = deepest(&all);
+    all.extend(changed.iter().map(|task| (task.id, task)));
+    let found = deepest(&all);
+    match found > limits::PLAN_DEPTH.max(before) {
+        true => Err(vec![Fault::TooDeep { found }]),
+        false => Ok(()),
+    }
+}
+
+/// The longest chain of needs, without those that the engine added.
+fn deepest(all: &BTreeMap<TaskId, &Task>) -> usize {
+    let ids: Vec<TaskId> = all.keys().copied().collect();
+    let place = |id: &TaskId| ids.binary_search(id).ok();
+    let needs: Vec<BTreeSet<usize>> = all
+        .values()
+        .map(|task| {
+            let own = task.needs.iter().filter(|need| !task.added.contains(need));
+            own.filter_map(place).collect()
+        })
+        .collect();
+    depths(&needs).into_iter().max().unwrap_or(0)
 }
 
 /// The name that a new task gets from whoever adds it, or its own.

@@ -71,6 +71,7 @@ impl Audit {
                 tasks,
                 dropped,
                 split,
+                dear,
                 ..
             } => {
                 if let Some(whole) = split {
@@ -78,6 +79,7 @@ impl Audit {
                 }
                 self.plan_edited(*version, tasks, dropped, *split);
                 self.planned_otherwise();
+                self.made_dear(split.is_none(), *dear);
             }
             Event::Steered { .. } => self.said += 1,
             Event::CancelAsked { abort, .. } => self.steered.aborted |= *abort,
