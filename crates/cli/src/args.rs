@@ -7,7 +7,7 @@ mod steering;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use clean::{CleanArgs, parse_age, parse_size};
 use mission::ids::{MissionId, TaskId};
-pub(crate) use plan::{PlanArgs, PlanChange, TaskFields};
+pub(crate) use plan::{EditArgs, PlanArgs, PlanChange, TaskFields};
 use serde::Deserialize;
 use std::path::PathBuf;
 pub(crate) use steering::{OfMission, PrioritiseArgs, RetryArgs, SkipArgs, SteerArgs};

@@ -316,10 +316,14 @@ fn stands_still(mission: &Mission) -> bool {
     // In a mission that nobody attends all but one kind of question is answered by a policy.
     let waits_for_people =
         |(_, question): (_, &Question)| mission.terms().attended || question.about == About::Plan;
+    // Until somebody agrees to a plan, no wait in it ends by itself.
+    let begins_nothing = mission
+        .questions()
+        .any(|(_, question)| question.about == About::Plan);
     mission.outcome().is_none()
         && mission.questions().any(waits_for_people)
         && mission.due().is_empty()
-        && !mission.tasks().any(waits)
+        && (begins_nothing || !mission.tasks().any(waits))
 }
 
 /// One event as a line for machines.

@@ -225,6 +225,9 @@ pub enum Event {
         /// are green on that; or, where they are not, a Worker goes on with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         split: Option<TaskId>,
+        /// Whether it is forecast to use more than before, and more than it may without a person's word: it waits for one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dear: bool,
     },
     /// A stuck task was not cut anew.
     SplitRefused {

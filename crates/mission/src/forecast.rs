@@ -1,13 +1,15 @@
 //! What a plan is forecast to use before it is carried out, and the word that a person has to give where that is much.
 
 use crate::event::Event;
+use crate::ids::TaskId;
 use crate::limits;
 use crate::mission::{Mission, State, TaskState};
-use crate::plan::{Size, TaskKind};
+use crate::plan::{Edited, Size, TaskKind};
 use crate::planted;
 use crate::question::{About, QuestionId};
 use crate::spending::dollars;
 use crate::time::Timestamp;
+use std::collections::BTreeSet;
 
 /// What the tasks that have not landed are forecast to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +27,8 @@ impl Mission {
     /// What the tasks are forecast to use that have neither landed nor been left out: each once, with one review. What fails
     /// is tried again, and uses more.
     pub fn forecast(&self) -> Forecast {
-        let open = |task: &&TaskState| {
-            let done = matches!(task.state, State::Landed | State::Skipped { .. });
-            task.task.kind == TaskKind::Agent && !done
-        };
         let costs = [Size::Small, Size::Medium, Size::Large].map(|size| self.costs_of(size));
-        let each = self.tasks.values().filter(open);
+        let each = self.tasks.values().filter(is_open);
         let each: Vec<(u64, bool)> = each.map(|task| costs[place(task.task.size)]).collect();
         let tokens = each.iter().map(|(tokens, _)| tokens).sum();
         Forecast {
@@ -61,7 +59,29 @@ impl Mission {
 
     /// Above how many tokens a plan waits for a person's word.
     fn asks_above(&self) -> u64 {
-        self.terms.ask_above.unwrap_or(self.budget.free())
+        self.terms.ask_above.unwrap_or(self.left())
+    }
+
+    /// The tokens that nothing has used yet. Those that are lent to turns are for tasks that the forecast counts.
+    fn left(&self) -> u64 {
+        self.budget.free() + self.budget.reserved
+    }
+
+    /// Whether a change of the plan by a person makes it use more than before, and more than it may without their word.
+    pub(crate) fn becomes_dear(&self, after: &Edited) -> bool {
+        let changed: BTreeSet<TaskId> = after.tasks.iter().map(|task| task.id).collect();
+        let stays = |task: &&TaskState| {
+            let id = task.task.id;
+            !changed.contains(&id) && !after.dropped.contains(&id)
+        };
+        let kept = self.tasks.values().filter(is_open).filter(stays);
+        let kept = kept.map(|task| task.task.size);
+        let agents = after.tasks.iter();
+        let agents = agents.filter(|task| task.kind == TaskKind::Agent);
+        let sizes = kept.chain(agents.map(|task| task.size));
+        let tokens: u64 = sizes.map(|size| self.costs_of(size).0).sum();
+        let dear = tokens > self.forecast().tokens && tokens > self.asks_above();
+        dear && !planted!("forecast_ignored")
     }
 
     /// Reckons whether a new plan needs a person's word.
@@ -78,7 +98,7 @@ impl Mission {
         let Forecast { tokens, money, .. } = self.forecast();
         let cost = money.map_or(String::new(), |money| format!(", {}", dollars(money)));
         let above = self.terms.ask_above.map_or_else(
-            || format!("{} are left", self.budget.free()),
+            || format!("{} are left", self.left()),
             |above| format!("above {above} it has to be asked for"),
         );
         let dear = match self.wants_word {
@@ -97,6 +117,12 @@ impl Mission {
             deadline: now + limits::QUESTION,
         }]
     }
+}
+
+/// Whether an agent has still to do a task.
+fn is_open(task: &&TaskState) -> bool {
+    let done = matches!(task.state, State::Landed | State::Skipped { .. });
+    task.task.kind == TaskKind::Agent && !done
 }
 
 /// Where the number for a size stands.

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use cut::cut_anew;
-pub use edit::{PlanEdit, TaskChange};
-pub(crate) use edit::{edited, is_open};
+pub(crate) use edit::{Edited, edited};
+pub use edit::{PlanEdit, TaskChange, is_open};
 pub use shared::is_shared;
 
 /// How soon a task should run, before the longest remaining path is asked.

@@ -146,6 +146,7 @@ impl Mission {
                         dropped: Vec::new(),
                         by: PLANNER.to_owned(),
                         split: Some(id),
+                        dear: false,
                     }];
                 }
                 Some(why) => vec![why],
@@ -208,6 +209,7 @@ impl Mission {
                 dropped: Vec::new(),
                 by: ENGINE.to_owned(),
                 split: Some(id),
+                dear: false,
             }];
         }
         let why = format!(

@@ -3,6 +3,7 @@
 use super::steering::{Class, OfMission};
 use clap::{Args, Subcommand, ValueEnum};
 use mission::ids::{MissionId, TaskId};
+use std::path::PathBuf;
 
 /// `orchestrator plan`.
 #[derive(Debug, Args)]
@@ -41,6 +42,8 @@ pub(crate) enum PlanChange {
         #[command(flatten)]
         seen: Seen,
     },
+    /// Opens what has not begun in your editor, and makes all your changes at once or none.
+    Edit(EditArgs),
     /// Changes a task that has not begun. What is not named stays.
     Set {
         /// The task, as in `T3`.
@@ -50,6 +53,22 @@ pub(crate) enum PlanChange {
         #[command(flatten)]
         seen: Seen,
     },
+}
+
+/// `orchestrator plan edit`.
+#[derive(Debug, Args)]
+pub(crate) struct EditArgs {
+    /// The mission, as in `m7`; the last one of this folder if none is named.
+    pub(crate) mission: Option<MissionId>,
+    /// Take the edited text from a file, `-` for standard input; no editor is opened.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Print the text that the editor would open, and change nothing.
+    #[arg(long, conflicts_with_all = ["file", "json"])]
+    pub(crate) print: bool,
+    /// Print JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which plan somebody saw.

@@ -1,5 +1,8 @@
 //! `orchestrator plan`: the plan with its version, and changes of what has not begun.
 
+mod edit;
+mod sheet;
+
 use crate::args::{PlanArgs, PlanChange, TaskFields};
 use crate::commands::redirect;
 use crate::error::{Error, Exit};
@@ -30,6 +33,7 @@ pub(crate) fn run(args: PlanArgs) -> Result<Exit, Error> {
             let task = draft(id.unwrap_or_default(), kind.into(), change(fields));
             (PlanEdit::Add { task }, seen)
         }
+        Some(PlanChange::Edit(args)) => return edit::run(&args),
         Some(PlanChange::Drop { task, seen }) => (PlanEdit::Drop { task }, seen),
         Some(PlanChange::Set { task, fields, seen }) => {
             let to = change(fields);
@@ -43,13 +47,15 @@ pub(crate) fn run(args: PlanArgs) -> Result<Exit, Error> {
             store.load(store.find(seen.of.mission)?)?.0.plan_version()
         }
     };
-    redirect::wanted(&seen.of, Wish::EditPlan { edit, saw }, |mission| {
-        format!(
-            "the plan is version {} now: orchestrator plan {}",
-            mission.plan_version(),
-            mission.id()
-        )
-    })
+    redirect::wanted(&seen.of, Wish::EditPlan { edit, saw }, is_now)
+}
+
+fn is_now(mission: &Mission) -> String {
+    format!(
+        "the plan is version {} now: orchestrator plan {}",
+        mission.plan_version(),
+        mission.id()
+    )
 }
 
 /// What is named on the command line. An empty text names nothing.

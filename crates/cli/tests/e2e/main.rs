@@ -13,6 +13,7 @@ mod cleaned;
 mod commands;
 #[cfg(feature = "faults")]
 mod cut_short;
+mod edited;
 mod endings;
 mod first;
 mod honest;

@@ -69,6 +69,7 @@ impl Coverage {
                 "planner" => "a stuck task is cut anew",
                 _ => "a whole goes back to a worker",
             }),
+            Event::PlanEdited { dear: true, .. } => self.saw("a plan is made dear by its change"),
             Event::SplitRefused { given_up, .. } => self.saw(match given_up {
                 true => "a stuck task is not cut anew",
                 false => "what a stuck task is cut into is sent back",

@@ -216,6 +216,18 @@ impl World {
                 },
             },
         };
+        // As somebody does who takes the whole plan into an editor.
+        let edit = match self.rng.chance(250) {
+            true => PlanEdit::Several {
+                edits: vec![
+                    edit,
+                    PlanEdit::Drop {
+                        task: *self.rng.pick(&tasks)?,
+                    },
+                ],
+            },
+            false => edit,
+        };
         let (saw, by) = (saw.unwrap_or(now), me());
         Some(Input::EditPlan { edit, saw, by })
     }

@@ -11,8 +11,15 @@ impl Mission {
                 tasks,
                 dropped,
                 split,
+                dear,
                 ..
-            } => self.plan_edited(*version, tasks, dropped, *split),
+            } => {
+                self.plan_edited(*version, tasks, dropped, *split);
+                if *dear {
+                    // A word that was given was about another plan.
+                    (self.wants_word, self.approval_asked) = (true, false);
+                }
+            }
             Event::SplitRefused {
                 task,
                 faults,

@@ -1,6 +1,7 @@
 //! What a person changes of the plan while it is carried out. Whoever changes it names the version that they saw.
 
 use super::*;
+use crate::mission::TaskState;
 use crate::plan::{PlanEdit, TaskChange, edited, is_open};
 
 impl Mission {
@@ -15,9 +16,7 @@ impl Mission {
         if saw != now && !planted!("plan_version_unchecked") {
             return refused(Refusal::PlanChanged { saw, now });
         }
-        if let PlanEdit::Drop { task: id } | PlanEdit::Set { task: id, .. } = edit
-            && let Err(why) = self.may_change(*id, matches!(edit, PlanEdit::Drop { .. }))
-        {
+        if let Err(why) = self.may_be_changed(edit) {
             return refused(why);
         }
         let next = TaskId(self.last_named() + 1);
@@ -32,8 +31,10 @@ impl Mission {
         if after.tasks.is_empty() && after.dropped.is_empty() {
             return done(Vec::new());
         }
+        let dear = self.becomes_dear(&after);
         done(self.of_another_plan(vec![Event::PlanEdited {
             version: now + 1,
+            dear,
             tasks: after.tasks,
             dropped: after.dropped,
             by,
@@ -91,22 +92,57 @@ impl Mission {
                 unchanged(task, &PlanEdit::Set { task, to })
             }
             PlanEdit::Add { .. } => false,
+            PlanEdit::Several { edits } => edits.iter().all(|edit| self.is_made(edit)),
         }
     }
 
-    /// Whether a task has not begun, and nobody counts on it where it is to go.
-    fn may_change(&self, id: TaskId, drops: bool) -> Result<(), Refusal> {
+    /// Whether every task that is changed has not begun, and nobody counts on one that is to go: whoever goes with it or
+    /// gets other needs by the same change does not, and is checked with the plan that comes of it.
+    fn may_be_changed(&self, edit: &PlanEdit) -> Result<(), Refusal> {
+        let singles = edit.singles();
+        let counts_no_more = |id: TaskId| {
+            singles.iter().any(|edit| match edit {
+                PlanEdit::Drop { task } => *task == id,
+                PlanEdit::Set { task, to } => *task == id && to.needs.is_some(),
+                _ => false,
+            })
+        };
+        for edit in &singles {
+            match edit {
+                PlanEdit::Set { task, .. } => {
+                    self.not_begun(*task)?;
+                }
+                PlanEdit::Drop { task: id } => {
+                    let needed_by = &self.not_begun(*id)?.needed_by;
+                    // An edge that the engine added between two forecasts goes with either of them.
+                    let only_ordered = |by: &TaskId| {
+                        let by = self.tasks.get(by).filter(|by| is_open(by));
+                        by.is_some_and(|by| by.task.added.contains(id))
+                    };
+                    let by: Vec<TaskId> = needed_by
+                        .iter()
+                        .copied()
+                        .filter(|by| !counts_no_more(*by) && !only_ordered(by))
+                        .collect();
+                    if !by.is_empty() {
+                        return Err(Refusal::StillNeeded { id: *id, by });
+                    }
+                }
+                PlanEdit::Add { .. } | PlanEdit::Several { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A task that has not begun.
+    fn not_begun(&self, id: TaskId) -> Result<&TaskState, Refusal> {
         let task = self.tasks.get(&id).ok_or(Refusal::NoTask(id))?;
         let of_this =
             |lease: &crate::mission::GateLease| lease.purpose == Purpose::Task { task: id };
         if !is_open(task) || self.gate_leases.values().any(of_this) {
             return Err(Refusal::Begun(id, task.state.word()));
         }
-        let by: Vec<TaskId> = task.needed_by.clone();
-        if drops && !by.is_empty() {
-            return Err(Refusal::StillNeeded { id, by });
-        }
-        Ok(())
+        Ok(task)
     }
 
     /// The highest name that a task ever had.

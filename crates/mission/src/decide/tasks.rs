@@ -134,7 +134,7 @@ impl Mission {
     }
 
     /// Why nothing of the plan changes any more, if that is so.
-    pub(crate) fn takes_no_more(&self) -> Option<Refusal> {
+    pub fn takes_no_more(&self) -> Option<Refusal> {
         match self.outcome {
             Some(outcome) => Some(Refusal::OverFirst(outcome)),
             None if self.winding_down() => Some(Refusal::Ending),

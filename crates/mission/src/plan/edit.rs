@@ -24,6 +24,21 @@ pub enum PlanEdit {
         /// In what.
         to: TaskChange,
     },
+    /// Several at once: all of them or none. New tasks are named in their order.
+    Several {
+        /// Which.
+        edits: Vec<Self>,
+    },
+}
+
+impl PlanEdit {
+    /// The single ones that it comes to, in their order.
+    pub(crate) fn singles(&self) -> Vec<&Self> {
+        match self {
+            Self::Several { edits } => edits.iter().flat_map(Self::singles).collect(),
+            single => vec![single],
+        }
+    }
 }
 
 /// In what a task becomes another one; what is `None` stays.
@@ -80,11 +95,11 @@ pub(crate) struct Edited {
 pub(super) type Open = BTreeMap<TaskId, (TaskDraft, String)>;
 
 /// Whether nobody has begun with a task, so that it may still become another one.
-pub(crate) fn is_open(task: &TaskState) -> bool {
+pub fn is_open(task: &TaskState) -> bool {
     task.n == 0 && matches!(task.state, State::Waiting { .. } | State::Ready)
 }
 
-/// The plan after a change. `next` is the name that a new task gets.
+/// The plan after a change. `next` is the name that the first new task gets.
 pub(crate) fn edited(
     tasks: &BTreeMap<TaskId, TaskState>,
     edit: &PlanEdit,
@@ -92,32 +107,62 @@ pub(crate) fn edited(
     limit: Millis,
 ) -> Result<Edited, Vec<Fault>> {
     let mut open = open_of(tasks);
-    let mut dropped = Vec::new();
-    match edit {
-        PlanEdit::Add { task } => {
-            let key = checked_key(tasks, task, next)?;
-            let mut draft = task.clone();
-            draft.needs = named(tasks, &task.needs);
-            draft.id = next.to_string();
-            open.insert(next, (draft, key));
-        }
-        PlanEdit::Drop { task } => {
-            open.remove(task);
-            dropped.push(*task);
-            if tasks.len() == 1 {
-                return Err(vec![Fault::Empty]);
+    let (mut next, mut dropped) = (next, BTreeSet::new());
+    // Those whose needs somebody names now: of these alone are names of new tasks meant.
+    let mut meant = Vec::new();
+    for edit in edit.singles() {
+        match edit {
+            PlanEdit::Add { task } => {
+                let key = checked_key(tasks, task, next)?;
+                if open.values().any(|(_, other)| *other == key) {
+                    return Err(vec![Fault::Duplicate { id: key }]);
+                }
+                let mut draft = task.clone();
+                draft.id = next.to_string();
+                open.insert(next, (draft, key));
+                meant.push(next);
+                next = TaskId(next.0 + 1);
             }
-        }
-        PlanEdit::Set { task, to } => {
-            if let Some((draft, _)) = open.get_mut(task) {
-                // Needs that the engine had added are reckoned anew.
-                to.make(draft);
-                draft.needs = named(tasks, &draft.needs);
+            PlanEdit::Drop { task } => {
+                open.remove(task);
+                dropped.insert(*task);
             }
+            PlanEdit::Set { task, to } => {
+                if let Some((draft, _)) = open.get_mut(task) {
+                    // Needs that the engine had added are reckoned anew.
+                    to.make(draft);
+                    meant.push(*task);
+                }
+            }
+            PlanEdit::Several { .. } => {}
         }
     }
-    let tasks = rebuilt(tasks, &open, limit)?;
-    Ok(Edited { tasks, dropped })
+    if open.is_empty() && tasks.keys().all(|id| dropped.contains(id)) {
+        return Err(vec![Fault::Empty]);
+    }
+    let new: BTreeMap<String, String> = open
+        .iter()
+        .filter(|(id, _)| !tasks.contains_key(id))
+        .map(|(id, (_, key))| (key.clone(), id.to_string()))
+        .collect();
+    for id in meant {
+        if let Some((draft, _)) = open.get_mut(&id) {
+            let of_new = |need: &String| new.get(need.trim()).unwrap_or(need).clone();
+            let needs: Vec<String> = draft.needs.iter().map(of_new).collect();
+            draft.needs = named(tasks, &needs);
+        }
+    }
+    let found = tasks.keys().filter(|id| !dropped.contains(id)).count() + new.len();
+    if !new.is_empty() && found > limits::PLAN_TASKS {
+        return Err(vec![Fault::TooMany { found }]);
+    }
+    let changed = rebuilt(tasks, &open, limit)?;
+    grows_too_deep(tasks, &changed)?;
+    let dropped = dropped.into_iter().collect();
+    Ok(Edited {
+        tasks: changed,
+        dropped,
+    })
 }
 
 /// The tasks that may still become others, as they would be drafted, with the names that their Planner gave them.
@@ -185,6 +230,34 @@ fn goes_round(tasks: &BTreeMap<TaskId, TaskState>, changed: &[Task]) -> Result<(
         }
         None => Ok(()),
     }
+}
+
+/// However often a plan is changed, no chain of needs in it grows beyond what a Planner may write: what has landed counts
+/// as well.
+fn grows_too_deep(tasks: &BTreeMap<TaskId, TaskState>, changed: &[Task]) -> Result<(), Vec<Fault>> {
+    let mut all: BTreeMap<TaskId, &Task> =
+        tasks.iter().map(|(id, task)| (*id, &task.task)).collect();
+    let before = deepest(&all);
+    all.extend(changed.iter().map(|task| (task.id, task)));
+    let found = deepest(&all);
+    match found > limits::PLAN_DEPTH.max(before) {
+        true => Err(vec![Fault::TooDeep { found }]),
+        false => Ok(()),
+    }
+}
+
+/// The longest chain of needs, without those that the engine added.
+fn deepest(all: &BTreeMap<TaskId, &Task>) -> usize {
+    let ids: Vec<TaskId> = all.keys().copied().collect();
+    let place = |id: &TaskId| ids.binary_search(id).ok();
+    let needs: Vec<BTreeSet<usize>> = all
+        .values()
+        .map(|task| {
+            let own = task.needs.iter().filter(|need| !task.added.contains(need));
+            own.filter_map(place).collect()
+        })
+        .collect();
+    depths(&needs).into_iter().max().unwrap_or(0)
 }
 
 /// The name that a new task gets from whoever adds it, or its own.

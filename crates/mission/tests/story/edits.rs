@@ -4,8 +4,10 @@ use crate::teller::{Story, task};
 use mission::event::Event;
 use mission::ids::TaskId;
 use mission::input::{Input, Refusal, Reply};
+use mission::limits;
 use mission::mission::{Phase, State};
 use mission::plan::{PlanEdit, Priority, TaskChange, TaskDraft};
+use mission::question::QuestionId;
 use mission::seal::Outcome;
 use mission::terms::Terms;
 
@@ -277,4 +279,190 @@ fn what_has_begun_without_a_task_makes_no_circle_with_it() {
         Refusal::PlanFaults(faults) => assert!(faults[0].contains("in a circle"), "{faults:?}"),
         other => panic!("{other:?}"),
     }
+}
+
+fn several(saw: u64, edits: Vec<PlanEdit>) -> Input {
+    edit(saw, PlanEdit::Several { edits })
+}
+
+#[test]
+fn several_changes_are_one_version_and_name_each_other() {
+    let mut story = plan();
+    let to = TaskChange {
+        goal: Some("the other way".into()),
+        needs: Some(vec!["e".into()]),
+        ..TaskChange::default()
+    };
+    // The third goes although the second was needed by it: both go at once. A new one needs another new one.
+    let edits = vec![
+        PlanEdit::Drop { task: TaskId(2) },
+        PlanEdit::Set {
+            task: TaskId(3),
+            to,
+        },
+        PlanEdit::Add {
+            task: task("d", &["T1"]),
+        },
+        PlanEdit::Add {
+            task: task("e", &["d"]),
+        },
+    ];
+    assert_eq!(story.tell(several(1, edits.clone())), Reply::Done);
+    assert_eq!(story.mission.plan_version(), 2);
+    let needs = |story: &Story, id| story.mission.task(TaskId(id)).unwrap().task.needs.clone();
+    assert!(story.mission.task(TaskId(2)).is_none());
+    assert_eq!(needs(&story, 3), [TaskId(5)]);
+    assert_eq!(needs(&story, 4), [TaskId(1)]);
+    assert_eq!(needs(&story, 5), [TaskId(4)]);
+    // Said again, it is made already.
+    let n_events = story.mission.n_events();
+    assert_eq!(story.tell(several(1, edits)), Reply::Done);
+    assert_eq!(story.mission.n_events(), n_events);
+    for attempt in ["T1.1", "T4.1", "T5.1", "T3.1"] {
+        carry(&mut story, attempt);
+    }
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+#[test]
+fn of_several_changes_all_are_made_or_none() {
+    let mut story = plan();
+    let added = PlanEdit::Add {
+        task: task("d", &[]),
+    };
+    let n_events = story.mission.n_events();
+    let begun = PlanEdit::Drop { task: TaskId(1) };
+    assert_eq!(
+        refused(&mut story, several(1, vec![added.clone(), begun])),
+        Refusal::Begun(TaskId(1), "working")
+    );
+    let needed = PlanEdit::Drop { task: TaskId(2) };
+    let by = vec![TaskId(3)];
+    assert_eq!(
+        refused(&mut story, several(1, vec![added.clone(), needed])),
+        Refusal::StillNeeded { id: TaskId(2), by }
+    );
+    let twice = refused(&mut story, several(1, vec![added.clone(), added.clone()]));
+    assert!(matches!(twice, Refusal::PlanFaults(_)), "{twice:?}");
+    let circle = PlanEdit::Set {
+        task: TaskId(2),
+        to: needs(&["T3"]),
+    };
+    let circle = refused(&mut story, several(1, vec![added, circle]));
+    assert!(matches!(circle, Refusal::PlanFaults(_)), "{circle:?}");
+    assert_eq!(story.mission.n_events(), n_events);
+    assert_eq!(story.mission.plan_version(), 1);
+}
+
+#[test]
+fn a_task_that_another_one_only_waits_for_by_its_forecast_may_go() {
+    let mut later = task("c", &[]);
+    later.writes = vec!["src/b".into()];
+    let mut before = task("b", &["a"]);
+    before.writes = vec!["src/b".into()];
+    let mut story = Story::planned(terms(), vec![task("a", &[]), before, later]);
+    assert_eq!(
+        story.mission.task(TaskId(3)).unwrap().task.added,
+        [TaskId(2)]
+    );
+    assert_eq!(story.tell(drop_it(1, 2)), Reply::Done);
+    assert!(story.mission.task(TaskId(3)).unwrap().task.needs.is_empty());
+    assert_eq!(story.state(3), &State::Ready);
+}
+
+#[test]
+fn a_plan_that_grows_by_changes_has_as_many_tasks_as_one_may_and_no_more() {
+    let mut story = plan();
+    carry(&mut story, "T1.1");
+    let add = |n: usize| {
+        let all = (0..n).map(|n| PlanEdit::Add {
+            task: task(&format!("more{n}"), &["T3"]),
+        });
+        all.collect::<Vec<_>>()
+    };
+    let room = limits::PLAN_TASKS - 3;
+    let refusal = refused(&mut story, several(1, add(room + 1)));
+    let Refusal::PlanFaults(faults) = refusal else {
+        panic!("{refusal:?}")
+    };
+    assert!(faults[0].contains("the plan has 201 tasks"), "{faults:?}");
+    assert_eq!(story.tell(several(1, add(room))), Reply::Done);
+    assert_eq!(story.mission.tasks().count(), limits::PLAN_TASKS);
+    // What has landed counts; what goes makes room, and a change that adds nothing needs none.
+    let one = || PlanEdit::Add {
+        task: task("one", &[]),
+    };
+    refused(&mut story, edit(2, one()));
+    let drop = PlanEdit::Drop { task: TaskId(200) };
+    assert_eq!(story.tell(several(2, vec![drop, one()])), Reply::Done);
+    assert_eq!(story.tell(set(3, 3, needs(&[]))), Reply::Done);
+}
+
+#[test]
+fn a_chain_that_grows_by_changes_is_as_long_as_one_may_be_and_no_longer() {
+    let name = |n: usize| format!("t{n}");
+    let chain = (0..limits::PLAN_DEPTH).map(|n| match n {
+        0 => task(&name(0), &[]),
+        n => task(&name(n), &[&name(n - 1)]),
+    });
+    let terms = Terms {
+        ask_above: Some(u64::MAX),
+        ..terms()
+    };
+    let mut story = Story::planned(terms, chain.collect());
+    carry(&mut story, "T1.1");
+    carry(&mut story, "T2.1");
+    let last = format!("T{}", limits::PLAN_DEPTH);
+    let refusal = refused(&mut story, add(1, task("more", &[&last])));
+    let Refusal::PlanFaults(faults) = refusal else {
+        panic!("{refusal:?}")
+    };
+    assert!(faults[0].contains("chain of needs has 51"), "{faults:?}");
+    assert_eq!(story.tell(add(1, task("more", &["T49"]))), Reply::Done);
+}
+
+fn asked(story: &Story) -> Option<(QuestionId, String)> {
+    let mut all = story.mission.questions();
+    all.next().map(|(id, question)| (id, question.text.clone()))
+}
+
+fn answer(story: &mut Story, text: &str) {
+    let (id, _) = asked(story).expect("a question");
+    let (text, by) = (text.to_owned(), "me".to_owned());
+    assert_eq!(story.tell(Input::Answer { id, text, by }), Reply::Done);
+}
+
+#[test]
+fn whoever_makes_a_plan_dear_is_asked_for_it_while_what_runs_goes_on() {
+    // A task is forecast to use 200,000 tokens.
+    let terms = Terms {
+        ask_above: Some(600_000),
+        ..terms()
+    };
+    let tasks = vec![task("a", &[]), task("b", &["a"])];
+    let mut story = Story::planned(terms, tasks);
+    assert_eq!(story.tell(add(1, task("c", &[]))), Reply::Done);
+    assert_eq!(asked(&story), None, "it is not dear yet");
+    assert_eq!(story.tell(add(2, task("d", &[]))), Reply::Done);
+    let (_, text) = asked(&story).expect("a question");
+    assert!(
+        text.contains("4 tasks") && text.contains("about 800000 tokens; above 600000"),
+        "{text}"
+    );
+    // What runs goes on to its end, and nothing begins.
+    story.hand_in("T1.1");
+    assert_eq!(story.worked(), ["T1.1"]);
+    // A change that leaves it cheap enough asks nobody any more.
+    assert_eq!(story.tell(drop_it(3, 4)), Reply::Done);
+    assert_eq!(asked(&story), None);
+    story.tell(add(4, task("e", &[])));
+    answer(&mut story, "yes");
+    // That word was for this plan: one that costs no more needs none, one that does needs another.
+    story.tell(set(5, 2, needs(&[])));
+    assert_eq!(asked(&story), None);
+    story.tell(add(6, task("f", &[])));
+    let (_, text) = asked(&story).expect("a question");
+    assert!(text.contains("about 1000000 tokens"), "{text}");
+    answer(&mut story, "no");
+    assert_eq!(story.mission.outcome(), Some(Outcome::Cancelled));
 }

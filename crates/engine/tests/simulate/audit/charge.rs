@@ -19,6 +19,8 @@ pub(super) struct Purse {
     of_task: BTreeMap<TaskId, u64>,
     /// Whether the plan waits for a person's word.
     awaits_word: bool,
+    /// What the plan was forecast to use before it was changed.
+    forecast: u64,
 }
 
 impl Purse {
@@ -209,9 +211,29 @@ impl Audit {
 
     /// A new plan that is forecast to use more than it may waits for a person's word.
     pub(super) fn planned_for(&mut self) {
-        let above = self.terms.ask_above;
-        let above = above.unwrap_or(self.limit.saturating_sub(self.spent + self.reserved()));
-        self.purse.awaits_word = self.shadow.forecast().tokens > above;
+        self.purse.awaits_word = self.shadow.forecast().tokens > self.asks_above();
+    }
+
+    fn asks_above(&self) -> u64 {
+        let left = self.limit.saturating_sub(self.spent);
+        self.terms.ask_above.unwrap_or(left)
+    }
+
+    /// A plan that a person makes dearer than it may be waits for a word, whatever was said before.
+    pub(super) fn made_dear(&mut self, by_a_person: bool, dear: bool) {
+        let after = self.shadow.forecast().tokens;
+        let rises = by_a_person && after > self.purse.forecast && after > self.asks_above();
+        assert_eq!(
+            dear, rises,
+            "a plan that was forecast to use {} tokens is changed, and then {after}",
+            self.purse.forecast
+        );
+        self.purse.awaits_word |= dear;
+    }
+
+    /// What the plan is forecast to use before an event changes it.
+    pub(super) fn forecast_before(&mut self) {
+        self.purse.forecast = self.shadow.forecast().tokens;
     }
 
     pub(super) fn charged(&mut self, epoch: Epoch, ending: &Ending, usage: &Usage, charged: u64) {

@@ -13,6 +13,9 @@ impl Audit {
         if self.whole && self.events.len().is_multiple_of(4) {
             self.can_be_explained(recorded);
         }
+        if let Event::PlanEdited { .. } = recorded.event {
+            self.forecast_before();
+        }
         self.shadow.apply(recorded.at, &recorded.event);
         let Some((idle, before)) = moved else { return };
         let most = self.clocks.idle;

@@ -73,6 +73,7 @@ impl Audit {
                 tasks,
                 dropped,
                 split,
+                dear,
                 ..
             } => {
                 if let Some(whole) = split {
@@ -80,6 +81,7 @@ impl Audit {
                 }
                 self.plan_edited(*version, tasks, dropped, *split);
                 self.planned_otherwise();
+                self.made_dear(split.is_none(), *dear);
             }
             Event::Steered { .. } => self.said += 1,
             Event::CancelAsked { abort, .. } => self.steered.aborted |= *abort,
@@ -168,6 +170,9 @@ impl Audit {
         }
         for id in dropped {
             assert!(self.current.remove(id), "{id} is dropped and was not there");
+        }
+        // Once all of them are gone: one may go with those that needed it.
+        for id in dropped {
             let needs = |who: &TaskId| self.tasks[who].needs.contains(id);
             assert!(
                 !self.current.iter().any(needs),

@@ -42,6 +42,7 @@ pub(super) const SIGHTS: &[&str] = &[
     "a quiet turn is told so",
     "a task stagnates: diagnosis",
     "a task stagnates: diagnosis by another model",
+    "a plan is made dear by its change",
     "a task stagnates: the planner is asked",
     "a stuck task is cut anew",
     "a stuck task is not cut anew",
