@@ -11,6 +11,7 @@ mod queue;
 mod redirect;
 mod seen;
 mod typed;
+mod watched;
 
 use crate::args::ServeArgs;
 use crate::begin::{self, Means};
@@ -24,11 +25,9 @@ use engine::reception::{Answer, Desk, Guest, Want};
 use engine::store::{self, Owned};
 use front::Shown;
 use futures_util::future::BoxFuture;
-use mission::event::Event;
 use mission::ids::MissionId;
 use mission::input::Input;
 use mission::mission::Mission;
-use mission::question::About;
 use note::Note;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -390,52 +389,6 @@ impl Hosting {
                 mission.id()
             ),
         })
-    }
-
-    /// Wakes whoever shows a mission at each event, and ends it when this process is to end, or when it asks for a word that
-    /// nobody is there to give.
-    async fn watch(
-        &self,
-        id: MissionId,
-        attended: bool,
-        handle: Handle,
-        closed: CancellationToken,
-        wake: Arc<Notify>,
-    ) {
-        use engine::dispatcher::Seen;
-        use tokio::sync::broadcast::error::RecvError;
-        let mut seen = handle.watch();
-        loop {
-            tokio::select! {
-                received = seen.recv() => match received {
-                    Ok(Seen::Event(_, recorded)) => {
-                        wake.notify_one();
-                        self.looks.stir();
-                        let asks_for_word = matches!(
-                            recorded.event,
-                            Event::Asked { about: About::Plan, .. }
-                        );
-                        if asks_for_word && !attended {
-                            handle.wind_down();
-                        }
-                    }
-                    Err(RecvError::Lagged(_)) => {
-                        wake.notify_one();
-                        self.looks.stir();
-                        if self.store.load(id).is_ok_and(|(found, _)| host::is_deserted(&found)) {
-                            handle.wind_down();
-                        }
-                    }
-                    Ok(Seen::Sign(epoch, sign)) => self.looks.hear(id, epoch, sign),
-                    Err(RecvError::Closed) => return,
-                },
-                () = self.stop.cancelled() => {
-                    handle.wind_down();
-                    return;
-                }
-                () = closed.cancelled() => return,
-            }
-        }
     }
 
     /// There is nobody to carry it out. One that has just begun ends with that; one that was taken up waits.

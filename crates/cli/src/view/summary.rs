@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 /// The summary of a mission, rendered from facts alone, with what may be done next.
 pub(crate) fn summary(mission: &Mission, room: Option<usize>) -> String {
     let mut out = facts(mission, room);
+    // Of no use to the agent that reads the report of a mission in its conversation.
+    out.push_str(&super::sessions::lines(mission));
     let id = mission.id();
     let mut next = match mission.landed() {
         0 => vec![format!("look: orchestrator show {id}")],
@@ -68,7 +70,6 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     out.push_str(&super::asked::lines(mission, mission.last()));
     out.push_str(&super::stuck::lines(mission));
     out.push_str(&super::cost::lines(mission, mission.last()));
-    out.push_str(&super::sessions::lines(mission));
     writeln!(out, "{}", delivery(mission)).ok();
     out
 }

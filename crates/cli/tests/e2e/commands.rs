@@ -158,7 +158,7 @@ const DONE: &[Row] = &[
     ("diff", 0, &["-old", "+new"], &[]),
     ("verify m1", 0, &["every link holds"], &[]),
     ("explain orc004", 0, &["# ORC004: "], &[]),
-    ("clean --dry-run", 0, &["m1: would remove "], &[]),
+    ("clean m1 --dry-run", 0, &["m1: would remove "], &[]),
     (
         "undo",
         0,

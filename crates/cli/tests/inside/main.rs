@@ -8,5 +8,6 @@ mod lean;
 mod missions;
 mod packed;
 mod plugin;
+mod scripts;
 mod service;
 mod tui;

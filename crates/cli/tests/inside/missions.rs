@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::model::{Gate, Model, Request};
-use testkit::persona::{Crew, Job, Role};
+use testkit::persona::Role;
 
 /// Waits until a conversation fits, and returns its texts; what the board said on the way goes into the set.
 async fn until(
@@ -113,60 +113,6 @@ async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
     println!("{said}{told}");
     assert!(output.status.success(), "{said}{told}");
     reported_once(&house, "m1");
-    assert!(house.user.files().contains_key("two.txt"));
-    house.ends().await;
-}
-
-/// A script must not wait for somebody who is not there, and reads the exit code.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_a_script_asks_nobody_and_its_exit_code_is_the_missions() {
-    let job = Job::new("one", "one.txt", "wrong\n", "grep -q right one.txt");
-    let crew = Crew::new("Add one.", vec![job]);
-    let model = Model::start(move |request| {
-        let reply = crew.answer(request);
-        if Role::of(request) != Role::Worker || request.step() > 0 {
-            return reply;
-        }
-        let bash = json!({ "command": "echo hello", "description": "says it" });
-        reply.and_call("bash", bash)
-    })
-    .await;
-    let house = House::with(model);
-    let output = house.ran("task", "Add one").await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    println!("{said}{told}");
-    assert_eq!(output.status.code(), Some(1), "{said}{told}");
-    assert!(said.contains("Report of mission m1"), "{said}");
-    let log = house.user.run(&["log", "m1"]).await;
-    assert!(log.said.contains("T1.1 turned down"), "{}", log.said);
-    assert!(
-        !log.said.contains(" asks: "),
-        "nobody is asked: {}",
-        log.said
-    );
-    house.ends().await;
-}
-
-/// What costs more than it may without a word waits for one, and a script is told so at once.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_a_script_whose_plan_needs_a_word_ends_and_says_what_to_type() {
-    let house = House::new().await;
-    house.prefers("[limits]\nask_above = \"1K\"\n");
-    let output = house.ran("task", "Add one and two").await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    println!("{said}{told}");
-    assert_eq!(output.status.code(), Some(7), "{said}{told}");
-    assert!(said.contains("orchestrator answer m1 q1"), "{said}{told}");
-    assert!(!house.user.files().contains_key("two.txt"));
-    // It is as it was, and goes on with the word.
-    assert_eq!(
-        house.user.run(&["answer", "m1", "q1", "yes"]).await.code,
-        Some(0)
-    );
-    let resumed = house.user.run(&["resume", "m1"]).await;
-    assert_eq!(resumed.code, Some(0), "{}", resumed.said);
     assert!(house.user.files().contains_key("two.txt"));
     house.ends().await;
 }
