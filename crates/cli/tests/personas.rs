@@ -264,7 +264,7 @@ async fn a_plan_that_stays_a_circle_fails_with_the_circle_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_that_is_not_in_the_project_is_named() {
     let story = play("script-inventor", &["alpha"], &[]).await;
-    story.ends(1, &["`./scripts/verify-all.sh --strict` cannot run"], 8);
+    story.ends(1, &["`./scripts/verify-all.sh --strict` cannot run"], 11);
     story.untouched();
 }
 
