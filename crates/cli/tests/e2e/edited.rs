@@ -147,6 +147,10 @@ fn what_is_handed_in_from_a_file_is_checked_and_never_lost() {
     hands_in(&world, &name, None).ends(0, &["the plan is version 3 now"]);
     // Again: it is so already.
     hands_in(&world, &name, None).ends(0, &["as it was"]);
+    // A task that went meanwhile is not taken for a misspelt one.
+    world.run(&["plan", "drop", "T3"]).ends(0, &["version 4"]);
+    let gone = ["T3 is no task of the plan any more: that is version 4, and this was taken from 2"];
+    hands_in(&world, &name, None).ends(2, &gone);
     meeting.come();
     running.ended().ends(0, &["m1 completed"]);
     assert!(world.project().join("zwei").exists());

@@ -107,6 +107,7 @@ impl Sheet {
     /// The changes that make the plan what stands on the sheet.
     pub(super) fn changes(self, mission: &Mission, text: &str) -> Result<Vec<PlanEdit>, Unusable> {
         let there = |id: TaskId| mission.tasks().find(|task| task.task.id == id);
+        let (saw, now) = (self.version, mission.plan_version());
         let (mut kept, mut changes) = (BTreeSet::new(), Vec::new());
         for block in self.tasks {
             let at = line(text, block.span().start);
@@ -118,9 +119,14 @@ impl Sheet {
                 continue;
             };
             let Some(before) = there(id) else {
-                return wrong(format!(
-                    "{id} is no task of the plan; a new one has no `id`, or a name of its own"
-                ));
+                return wrong(match saw == now {
+                    true => format!(
+                        "{id} is no task of the plan; a new one has no `id`, or a name of its own"
+                    ),
+                    false => format!(
+                        "{id} is no task of the plan any more: that is version {now}, and this was taken from {saw}"
+                    ),
+                });
             };
             if !kept.insert(id) {
                 return wrong(format!("{id} stands there twice; leave one of the two"));
