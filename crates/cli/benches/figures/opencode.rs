@@ -336,6 +336,17 @@ pub(super) async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration
     side
 }
 
+/// A repository of one file to work in.
+pub(super) fn workspace(home: &Home, name: &str) -> PathBuf {
+    let folder = home.workspace(name);
+    std::fs::write(folder.join("base.txt"), "base\n").unwrap();
+    git(&folder, &["init", "-q", "-b", "main"]);
+    git(&folder, &["add", "-A"]);
+    let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
+    git(&folder, &[&who[..], &["commit", "-qm", "base"]].concat());
+    folder
+}
+
 /// The same prompts, each in a session of its own, in folders like the Workers', once the server is warm. Their `report` is
 /// from the model's last answer to the end of the last session: several end at once there as well.
 async fn plain(
@@ -346,15 +357,7 @@ async fn plain(
     model: &Model,
 ) -> Side {
     let folders: Vec<PathBuf> = (0..SLOTS)
-        .map(|n| {
-            let folder = home.workspace(&format!("slot{n}"));
-            std::fs::write(folder.join("base.txt"), "base\n").unwrap();
-            git(&folder, &["init", "-q", "-b", "main"]);
-            git(&folder, &["add", "-A"]);
-            let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
-            git(&folder, &[&who[..], &["commit", "-qm", "base"]].concat());
-            folder
-        })
+        .map(|n| workspace(home, &format!("slot{n}")))
         .collect();
     server.warm(&home.project()).await;
     let before = model.log().len();

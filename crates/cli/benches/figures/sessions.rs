@@ -4,7 +4,7 @@
 //! Every way gets the same pairs of tasks in the same workspace of a real server. The first task of a pair is told a
 //! secret, writes it into a file and says it; what counts is what the second one's first request holds.
 
-use super::opencode::serve_with;
+use super::opencode::{serve_with, workspace};
 use super::{line, percentile, told};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use testkit::model::{Model, Reply, Request};
 use testkit::opencode::Home;
-use testkit::user::git;
 
 /// Pairs of tasks for each way.
 const PAIRS: usize = 10;
@@ -234,20 +233,10 @@ fn id_of(session: &Value) -> String {
         .to_owned()
 }
 
-fn workspace(home: &Home) -> PathBuf {
-    let folder = home.workspace("lane");
-    std::fs::write(folder.join("base.txt"), "base\n").unwrap();
-    git(&folder, &["init", "-q", "-b", "main"]);
-    git(&folder, &["add", "-A"]);
-    let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
-    git(&folder, &[&who[..], &["commit", "-qm", "base"]].concat());
-    folder
-}
-
 async fn measure(way: Way, snapshots: bool) -> Cost {
     let model = Model::start(answer).await;
     let home = Home::new(&model.url());
-    let folder = workspace(&home);
+    let folder = workspace(&home, "lane");
     let content = json!({ "snapshot": snapshots }).to_string();
     let (mut child, url) = serve_with(&home, &[("OPENCODE_CONFIG_CONTENT", &content)]).await;
     let client = reqwest::Client::new();
