@@ -203,7 +203,7 @@ mod tests {
         let key = wrong(&format!("{head}aim = \"y\"\n"));
         assert_eq!(key.line, 6);
         assert!(key.why.contains("unknown field `aim`"), "{}", key.why);
-        assert_eq!(wrong(&format!("{head}needs = [\"T1\"\n")).line, 7);
+        assert_eq!(wrong(&format!("{head}needs = [\"T1\"\n")).line, 6);
         assert_eq!(wrong(&format!("{head}priority = \"soon\"\n")).line, 6);
         let nothing = wrong("");
         assert!(nothing.why.contains("version"), "{}", nothing.why);
