@@ -2,16 +2,21 @@
 //!
 //! Git's own rule: a file whose size, times, owner and number are those that the index noted has the content that the
 //! index names, unless it was written so close to the index that its times prove nothing; then its content is hashed.
-//! The form of the index is that of git's `gitformat-index(5)`, versions 2 and 3. Whatever is not plain (another form,
-//! submodules, converted line ends, much to hash) is for git to say.
+//! Whatever is not plain (another form of the index, submodules, converted line ends, much to hash) is for git to say.
+
+mod index;
 
 use crate::git::RepoPath;
 use crate::repository::{Change, Changed, Entry};
+use index::{Noted, modified, number, read};
 use mission::ids::Digest;
-use std::collections::{HashMap, HashSet};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -23,15 +28,6 @@ const HASHED: u64 = 32 << 20;
 const CLOSE: i128 = 100_000_000;
 /// The same where the file system notes whole seconds, or every other one.
 const CLOSE_IN_SECONDS: i128 = 3_000_000_000;
-/// Bytes of an entry before its object's name: ten numbers of four bytes.
-const STAT: usize = 40;
-
-/// One entry of an index.
-struct Noted<'a> {
-    stat: &'a [u8],
-    id: &'a [u8],
-    path: &'a [u8],
-}
 
 /// Which files of an index are looked at.
 #[derive(Debug)]
@@ -72,7 +68,7 @@ fn told(
     if noted.len() != listing.len() {
         return Ok(false);
     }
-    let mut look = Look::new(root, written, is_sha256);
+    let mut look = Look::new(root, written, is_sha256)?;
     for (noted, entry) in noted.iter().zip(listing) {
         let names = noted.path == entry.path.as_bytes()
             && noted.mode() == entry.mode
@@ -120,7 +116,7 @@ pub(crate) fn differing(root: &Path, index: &Path, is_sha256: bool) -> Option<Ve
     let bytes = fs::read(index).ok()?;
     let length = name_length(is_sha256);
     let zeros: Digest = "0".repeat(2 * length).parse().ok()?;
-    let mut look = Look::new(root, written, is_sha256);
+    let mut look = Look::new(root, written, is_sha256).ok()?;
     let mut changes = Vec::new();
     for noted in read(&bytes, length)? {
         let (changed, new_mode) = match look.at(&noted) {
@@ -165,37 +161,35 @@ struct Look<'a> {
     written: i128,
     is_sha256: bool,
     hashed: u64,
-    folders: HashMap<&'a [u8], bool>,
+    /// The root, and of the last file the folders down to it: those of the next one are mostly the same.
+    open: Vec<(&'a [u8], OwnedFd)>,
 }
 
 impl<'a> Look<'a> {
-    fn new(root: &'a Path, written: i128, is_sha256: bool) -> Self {
-        Self {
+    fn new(root: &'a Path, written: i128, is_sha256: bool) -> io::Result<Self> {
+        let top = rustix::fs::open(root, FOLDER, Mode::empty())?;
+        Ok(Self {
             root,
             written,
             is_sha256,
             hashed: 0,
-            folders: HashMap::new(),
-        }
+            open: vec![(b"", top)],
+        })
     }
 
     fn at(&mut self, noted: &Noted<'a>) -> io::Result<Found> {
         if !matches!(noted.mode(), 0o100_644 | 0o100_755 | 0o120_000) {
             return Ok(Found::Unclear);
         }
-        let place = self.root.join(OsStr::from_bytes(noted.path));
-        if !self.are_folders(parent(noted.path))? {
-            return Ok(Found::Nothing);
-        }
-        let Some(found) = look_at(&place)? else {
+        let Some(found) = self.look_at(noted.path)? else {
             return Ok(Found::Nothing);
         };
-        let kind = found.file_type();
-        let mode = match (kind.is_symlink(), kind.is_file(), found.mode() & 0o100) {
-            (true, _, _) => 0o120_000,
-            (_, true, 0) => 0o100_644,
-            (_, true, _) => 0o100_755,
-            _ if kind.is_dir() => return Ok(Found::Nothing),
+        let kind = FileType::from_raw_mode(found.st_mode);
+        let mode = match (kind, found.st_mode & 0o100) {
+            (FileType::Symlink, _) => 0o120_000,
+            (FileType::RegularFile, 0) => 0o100_644,
+            (FileType::RegularFile, _) => 0o100_755,
+            (FileType::Directory, _) => return Ok(Found::Nothing),
             _ => return Ok(Found::Unclear),
         };
         if mode != noted.mode() {
@@ -205,12 +199,14 @@ impl<'a> Look<'a> {
         if as_noted && !is_close(modified(noted.stat), self.written) {
             return Ok(Found::Same);
         }
-        self.hashed += found.len();
+        let size = u64::try_from(found.st_size).unwrap_or(u64::MAX);
+        self.hashed = self.hashed.saturating_add(size);
         if self.hashed > HASHED {
             return Ok(Found::Unclear);
         }
+        let place = self.root.join(OsStr::from_bytes(noted.path));
         Ok(
-            match content(&place, &found, self.is_sha256)? == hex(noted.id) {
+            match content(&place, kind, size, self.is_sha256)? == hex(noted.id) {
                 true if as_noted => Found::Same,
                 true => Found::Touched,
                 false => Found::Other(mode),
@@ -218,32 +214,54 @@ impl<'a> Look<'a> {
         )
     }
 
-    /// Whether a path and all above it are folders and no links: what lies behind a link is not in the workspace. Those
-    /// that were looked at already are known.
-    fn are_folders(&mut self, folder: &'a [u8]) -> io::Result<bool> {
-        if folder.is_empty() {
-            return Ok(true);
+    /// What is in a place, or nothing: what lies behind a link is not in the workspace. One that cannot be looked at, as
+    /// behind a closed folder, is an error: it may be there.
+    fn look_at(&mut self, path: &'a [u8]) -> io::Result<Option<Stat>> {
+        let folder = parent(path);
+        while !is_in(folder, self.last().0) {
+            self.open.pop();
         }
-        if let Some(known) = self.folders.get(folder) {
-            return Ok(*known);
+        while self.last().0 != folder {
+            let (above, opened) = self.last();
+            let from = above.len() + usize::from(!above.is_empty());
+            let rest = &folder[from..];
+            let name = rest.split(|byte| *byte == b'/').next().unwrap_or(rest);
+            let below = rustix::fs::openat(opened, name, FOLDER, Mode::empty());
+            let Some(below) = there(below)? else {
+                return Ok(None);
+            };
+            self.open.push((&folder[..from + name.len()], below));
         }
-        let place = self.root.join(OsStr::from_bytes(folder));
-        let is =
-            self.are_folders(parent(folder))? && look_at(&place)?.is_some_and(|data| data.is_dir());
-        self.folders.insert(folder, is);
-        Ok(is)
+        let name = &path[folder.len() + usize::from(!folder.is_empty())..];
+        let found = rustix::fs::statat(self.last().1, name, AtFlags::SYMLINK_NOFOLLOW);
+        there(found)
+    }
+
+    fn last(&self) -> (&'a [u8], &OwnedFd) {
+        let (path, opened) = &self.open[self.open.len() - 1];
+        (path, opened)
     }
 }
 
-/// What is in a place, or nothing. One that cannot be looked at, as behind a closed folder, is an error: it may be there.
-fn look_at(place: &Path) -> io::Result<Option<Metadata>> {
-    match fs::symlink_metadata(place) {
-        Err(error) => match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(error),
-        },
-        found => found.map(Some),
+/// How folders are opened: links are none.
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// What was found, or nothing where no such thing is there.
+fn there<T>(found: rustix::io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        found => Ok(Some(found?)),
     }
+}
+
+/// Whether a folder is another one or lies in it.
+fn is_in(folder: &[u8], other: &[u8]) -> bool {
+    other.is_empty()
+        || folder
+            .strip_prefix(other)
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
 /// The folder of a path; nothing for the topmost.
@@ -255,49 +273,6 @@ fn parent(path: &[u8]) -> &[u8] {
 /// Bytes of the name of an object.
 fn name_length(is_sha256: bool) -> usize {
     if is_sha256 { 32 } else { 20 }
-}
-
-impl Noted<'_> {
-    fn mode(&self) -> u32 {
-        number(self.stat, 6)
-    }
-}
-
-/// The entries of an index; nothing if it has another form.
-fn read(bytes: &[u8], name: usize) -> Option<Vec<Noted<'_>>> {
-    let (head, mut rest) = bytes.split_at_checked(12)?;
-    if &head[..4] != b"DIRC" || !matches!(number(head, 1), 2 | 3) {
-        return None;
-    }
-    let count = usize::try_from(number(head, 2)).ok()?;
-    let mut all = Vec::with_capacity(count.min(bytes.len() / STAT));
-    for _ in 0..count {
-        let flags = rest.get(STAT + name..STAT + name + 2)?;
-        // A stage: the path is in conflict.
-        if flags[0] & 0x30 != 0 {
-            return None;
-        }
-        let path = STAT + name + if flags[0] & 0x40 != 0 { 4 } else { 2 };
-        let length = rest.get(path..)?.iter().position(|byte| *byte == 0)?;
-        all.push(Noted {
-            stat: &rest[..STAT],
-            id: &rest[STAT..STAT + name],
-            path: &rest[path..path + length],
-        });
-        // One to eight zero bytes make the entry's length a multiple of eight.
-        rest = rest.get((path + length + 8) / 8 * 8..)?;
-    }
-    Some(all)
-}
-
-/// The `n`th number of four bytes.
-fn number(bytes: &[u8], n: usize) -> u32 {
-    let four = bytes[n * 4..n * 4 + 4].try_into();
-    u32::from_be_bytes(four.unwrap_or_default())
-}
-
-fn modified(stat: &[u8]) -> i128 {
-    i128::from(number(stat, 2)) * 1_000_000_000 + i128::from(number(stat, 3))
 }
 
 /// Whether a file's time says nothing about what was done to it after the index was written.
@@ -318,26 +293,26 @@ fn nanos(data: &Metadata) -> i128 {
     clippy::cast_sign_loss,
     reason = "the index keeps the low 32 bits"
 )]
-fn is_as_noted(found: &Metadata, stat: &[u8]) -> bool {
+fn is_as_noted(found: &Stat, stat: &[u8]) -> bool {
     let now = [
-        (0, found.ctime() as u32),
-        (1, found.ctime_nsec() as u32),
-        (2, found.mtime() as u32),
-        (3, found.mtime_nsec() as u32),
-        (5, found.ino() as u32),
-        (7, found.uid()),
-        (8, found.gid()),
-        (9, found.size() as u32),
+        (0, found.st_ctime as u32),
+        (1, found.st_ctime_nsec as u32),
+        (2, found.st_mtime as u32),
+        (3, found.st_mtime_nsec as u32),
+        (5, found.st_ino as u32),
+        (7, found.st_uid),
+        (8, found.st_gid),
+        (9, found.st_size as u32),
     ];
     now.iter().all(|(n, now)| number(stat, *n) == *now)
 }
 
 /// The name of the object that git would make of a file's bytes as they are.
-fn content(place: &Path, found: &Metadata, is_sha256: bool) -> io::Result<String> {
+fn content(place: &Path, kind: FileType, size: u64, is_sha256: bool) -> io::Result<String> {
     use sha1::Digest as _;
-    let bytes = match found.file_type().is_symlink() {
+    let bytes = match kind.is_symlink() {
         true => fs::read_link(place)?.as_os_str().as_bytes().to_owned(),
-        false => bytes_of(place, found)?,
+        false => bytes_of(place, size)?,
     };
     let head = format!("blob {}\0", bytes.len());
     Ok(match is_sha256 {
@@ -354,16 +329,16 @@ fn content(place: &Path, found: &Metadata, is_sha256: bool) -> io::Result<String
 
 /// The bytes of a file that was looked at. Whatever somebody puts there meanwhile is not followed, waited for or read
 /// without end.
-fn bytes_of(place: &Path, found: &Metadata) -> io::Result<Vec<u8>> {
+fn bytes_of(place: &Path, size: u64) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let file = fs::File::options()
         .read(true)
         .custom_flags(flags as i32)
         .open(place)?;
     let mut bytes = Vec::new();
-    file.take(found.len() + 1).read_to_end(&mut bytes)?;
+    file.take(size.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -403,14 +378,9 @@ mod tests {
             fs::set_permissions(root.join("sub/b.sh"), fs::Permissions::from_mode(0o755)).unwrap();
             symlink("a", root.join("link")).unwrap();
             git(&root, &["add", "-A"]);
-            let said = git(&root, &["ls-files", "-z", "--stage"]);
-            let listing = crate::repository::entries(&said, |words| match words[..] {
-                [mode, id, _] => Some((mode, id)),
-                _ => None,
-            });
             Self {
+                listing: listing(&root),
                 root,
-                listing: listing.unwrap(),
                 is_sha256: format == "sha256",
                 _dir: dir,
             }
@@ -448,6 +418,15 @@ mod tests {
             let index = fs::File::options().write(true).open(self.index()).unwrap();
             index.set_modified(later).unwrap();
         }
+    }
+
+    fn listing(root: &Path) -> Vec<Entry> {
+        let said = git(root, &["ls-files", "-z", "--stage"]);
+        let listing = crate::repository::entries(&said, |words| match words[..] {
+            [mode, id, _] => Some((mode, id)),
+            _ => None,
+        });
+        listing.unwrap()
     }
 
     fn git(root: &Path, words: &[&str]) -> Vec<u8> {
@@ -527,6 +506,26 @@ mod tests {
                     checked.says_what_git_says(what);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn folders_whose_names_begin_alike_are_told_apart() {
+        let mut checked = Checked::out("sha1");
+        let paths = ["d/b-c/x", "d/b/c/x", "d/b/x", "d/bb/x", "d/x", "db/x"];
+        for path in paths {
+            let place = checked.root.join(path);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, path).unwrap();
+        }
+        git(&checked.root, &["add", "-A"]);
+        checked.listing = listing(&checked.root);
+        assert!(checked.holds());
+        for (n, path) in (1..).zip(paths) {
+            fs::write(checked.root.join(path), "another").unwrap();
+            let told = differing(&checked.root, &checked.index(), false).unwrap();
+            let told: Vec<String> = told.iter().map(|it| it.path.to_string()).collect();
+            assert_eq!(told, paths[..n]);
         }
     }
 

@@ -283,13 +283,16 @@ impl MissionRepository {
         let listing = beside(
             || Ok(self.listing(workspace.set.commit.as_str())?),
             || {
-                snapshot::remove_rules(&workspace.path, keep)?;
-                quick = match before {
-                    Before::Same => Some(Which::All),
-                    Before::Other { commit, untouched } => {
-                        self.check_out_changes(workspace, commit, *untouched)?
+                let changed = beside(
+                    || Ok(self.changed_since(workspace, before)),
+                    || Ok(snapshot::remove_rules(&workspace.path, keep)?),
+                )?;
+                quick = match (before, changed) {
+                    (Before::Same, _) => Some(Which::All),
+                    (Before::Other { untouched, .. }, Some(changes)) => {
+                        self.check_out_changes(workspace, changes, *untouched)?
                     }
-                    Before::Unknown => None,
+                    _ => None,
                 };
                 match quick {
                     Some(_) => Ok(()),
@@ -465,28 +468,33 @@ impl MissionRepository {
         Ok(())
     }
 
-    /// Checks out what differs from the commit that the workspace was set to before, and what somebody has changed
-    /// there. Says which files have yet to be compared with the commit; nothing where it could not be done like this.
-    /// Git looks at every file and every folder of the tree otherwise.
+    /// What differs between a workspace's commit and the one that it was set to before, and what somebody has changed
+    /// there. Nothing where that cannot be told.
+    fn changed_since(&self, workspace: &Workspace, before: &Before) -> Option<Vec<Change>> {
+        let Before::Other { commit, untouched } = before else {
+            return None;
+        };
+        // What is not known any more of the other commit, a check-out of this one does without.
+        let now = workspace.set.commit.as_str();
+        let mut changes = self.changes(commit.as_str(), now, false).ok()?;
+        if !untouched {
+            let index = workspace.index();
+            let differing = standing::differing(&workspace.path, &index, self.is_sha256());
+            changes.extend(differing?);
+        }
+        Some(changes)
+    }
+
+    /// Checks out what differs. Says which files have yet to be compared with the commit; nothing where it could not be
+    /// done like this. Git looks at every file and every folder of the tree otherwise.
     fn check_out_changes(
         &self,
         workspace: &Workspace,
-        before: &CommitId,
+        changes: Vec<Change>,
         untouched: bool,
     ) -> Result<Option<Which>, Error> {
         const SUBMODULE: u32 = 0o160_000;
-        let (root, index) = (workspace.path.as_path(), workspace.index());
-        let commit = workspace.set.commit.as_str();
-        // What is not known any more of the other commit, a check-out of this one does without.
-        let Ok(mut changes) = self.changes(before.as_str(), commit, false) else {
-            return Ok(None);
-        };
-        if !untouched {
-            match standing::differing(root, &index, self.is_sha256()) {
-                Some(differing) => changes.extend(differing),
-                None => return Ok(None),
-            }
-        }
+        let (root, commit) = (workspace.path.as_path(), workspace.set.commit.as_str());
         let plain = |change: &Change| change.old_mode != SUBMODULE && change.new_mode != SUBMODULE;
         if changes.len() > FEW || !changes.iter().all(plain) {
             return Ok(None);
@@ -510,6 +518,8 @@ impl MissionRepository {
         let call = self
             .lane_call(workspace, "checkout")
             .deadline(CHECKOUT_DEADLINE);
+        // Threads that look at few files cost more than they save.
+        let call = call.setting("core.preloadIndex", "false");
         let call = call.args(["--quiet", "--no-overlay", commit]);
         let call = call.args(["--pathspec-from-file=-", "--pathspec-file-nul"]);
         let checked_out = call.input_paths(&paths).run().is_ok();
