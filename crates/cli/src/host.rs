@@ -237,10 +237,14 @@ fn agent_error(error: agents::opencode::Error) -> Error {
     .hint("without a model: orchestrator demo")
 }
 
+/// How the host of the agents is started: behind the engine, which commits and answers in between, and before the checks,
+/// for which nobody pays by the minute.
 pub(crate) fn guard_words() -> Result<Vec<OsString>, Error> {
     let guard = crate::places::guard()?;
     let words = std::iter::once(guard.program.into_os_string()).chain(guard.arguments);
-    Ok(words.chain([OsString::from("--")]).collect())
+    Ok(words
+        .chain(["--nice=5", "--"].map(OsString::from))
+        .collect())
 }
 
 /// What a mission is run with, once it has a place.

@@ -421,14 +421,15 @@ async fn rules_answer_what_opencode_asks_for_and_what_the_user_denies_there_is_n
     let crew = Crew::new("Add a word.", vec![Job::word("word-a")]);
     let model = Model::start(move |request| {
         let reply = crew.answer(request);
-        if Role::of(request) != Role::Worker || request.step() > 0 {
-            return reply;
+        let bash = |command| json!({ "command": command, "description": "does it" });
+        // OpenCode takes one refusal for all that waits, so what is allowed comes by itself.
+        match (Role::of(request), request.step()) {
+            (Role::Worker, 0) => reply
+                .and_call("bash", bash("git push origin main"))
+                .and_call("bash", bash("rm -f nothing")),
+            (Role::Worker, 1) => Reply::call("bash", bash("echo hello $(nice)")),
+            _ => reply,
         }
-        let commands = ["git push origin main", "rm -f nothing", "echo hello"];
-        commands.iter().fold(reply, |reply, command| {
-            let bash = json!({ "command": command, "description": "does it" });
-            reply.and_call("bash", bash)
-        })
     })
     .await;
     let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), PROJECT);
@@ -449,7 +450,7 @@ async fn rules_answer_what_opencode_asks_for_and_what_the_user_denies_there_is_n
     let said = &ran.said;
     assert_eq!(ran.code, Some(0), "{said}");
     let answered = |text: &str| assert!(said.contains(text), "{text}: {said}");
-    answered("asks: run: echo hello");
+    answered("asks: run: echo hello $(nice)");
     answered("answered by policy: rule 1: allow");
     answered("asks: run: rm -f nothing");
     answered("answered by policy: rule 2: deny");
@@ -457,6 +458,11 @@ async fn rules_answer_what_opencode_asks_for_and_what_the_user_denies_there_is_n
         !said.contains("run: git push"),
         "it is not even asked: {said}"
     );
+    // It ran behind the engine, as all that agents start.
+    let own = rustix::process::getpriority_process(None).expect("a priority");
+    let hello = format!("hello {}", (own + 5).min(19));
+    let heard = |request: &Request| request.results().iter().any(|it| it.contains(&hello));
+    assert!(model.log().iter().any(heard), "{hello}");
     user.deserted().await;
 }
 
