@@ -15,7 +15,7 @@ use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use cut::cut_anew;
+pub(crate) use cut::{cut_anew, worked_on_again};
 pub(crate) use edit::{Edited, edited};
 pub use edit::{PlanEdit, TaskChange, is_open};
 pub use shared::is_shared;

@@ -10,7 +10,7 @@ use crate::gate::Gate;
 use crate::ids::{AttemptId, TaskId};
 use crate::limits;
 use crate::mission::{Mission, State, TaskState};
-use crate::plan::{Draft, Task, TaskKind, cut_anew};
+use crate::plan::{Draft, Task, TaskKind, cut_anew, worked_on_again};
 use crate::planted;
 use crate::stagnation::Remedy;
 use crate::time::Timestamp;
@@ -140,14 +140,14 @@ impl Mission {
         let faults = match pieces {
             Ok(tasks) => match self.is_dear(&tasks) {
                 None => {
-                    return vec![Event::PlanEdited {
+                    return self.of_another_plan(vec![Event::PlanEdited {
                         version: self.plan_version + 1,
                         tasks,
                         dropped: Vec::new(),
                         by: PLANNER.to_owned(),
                         split: Some(id),
                         dear: false,
-                    }];
+                    }]);
                 }
                 Some(why) => vec![why],
             },
@@ -201,16 +201,14 @@ impl Mission {
             return vec![Event::TaskFailed { task: id, why }];
         }
         if task.tries < self.terms.attempts {
-            let mut again = task.task.clone();
-            again.kind = TaskKind::Agent;
-            return vec![Event::PlanEdited {
+            return self.of_another_plan(vec![Event::PlanEdited {
                 version: self.plan_version + 1,
-                tasks: vec![again],
+                tasks: worked_on_again(&self.tasks, id, self.terms.acceptance),
                 dropped: Vec::new(),
                 by: ENGINE.to_owned(),
                 split: Some(id),
                 dear: false,
-            }];
+            }]);
         }
         let why = format!(
             "`{red}` is red though all that it was cut into has landed ({}){}",

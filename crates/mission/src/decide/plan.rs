@@ -43,7 +43,7 @@ impl Mission {
     }
 
     /// Whoever is asked whether the plan is to be carried out is asked about the one that it becomes.
-    pub(super) fn of_another_plan(&self, events: Vec<Event>) -> Vec<Event> {
+    pub(crate) fn of_another_plan(&self, events: Vec<Event>) -> Vec<Event> {
         let changes = events.iter().any(|event| {
             matches!(
                 event,

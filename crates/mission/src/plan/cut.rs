@@ -41,12 +41,27 @@ pub(crate) fn cut_anew(
     }
     let mut check_of_all = draft_of(tasks, before);
     check_of_all.kind = TaskKind::Gate;
-    check_of_all.writes.clear();
     let few = usize::from(planted!("piece_not_waited_for"));
     let waited_for = own.values().skip(few).map(TaskId::to_string);
     check_of_all.needs.extend(waited_for);
     open.insert(whole, (check_of_all, before.key.clone()));
     rebuilt(tasks, &open, limit)
+}
+
+/// A task that was cut and goes back to a Worker, and whatever of the plan is another one by that: what it is expected to
+/// write is kept apart from what others are.
+pub(crate) fn worked_on_again(
+    tasks: &BTreeMap<TaskId, TaskState>,
+    whole: TaskId,
+    limit: Millis,
+) -> Vec<Task> {
+    let before = &tasks[&whole].task;
+    let mut again = before.clone();
+    again.kind = TaskKind::Agent;
+    let mut open = open_of(tasks);
+    open.insert(whole, (draft_of(tasks, &again), before.key.clone()));
+    // Where that goes round in a circle nothing keeps them apart, as where a person has a task tried again.
+    rebuilt(tasks, &open, limit).unwrap_or_else(|_| vec![again])
 }
 
 /// The pieces alone, with faults that name them as their Planner does.

@@ -290,7 +290,7 @@ pub(super) fn checked_key(
 }
 
 /// What does not change any more and what others need or must not meet: first in the plan, so that nothing of it waits
-/// for what has not begun.
+/// for what has not begun. Only a task that was cut anew does, for its pieces: it is the check of all of them.
 fn fixed(tasks: &BTreeMap<TaskId, TaskState>, open: &Open) -> BTreeMap<TaskId, TaskDraft> {
     let needed: BTreeSet<&str> = open
         .values()
@@ -302,9 +302,18 @@ fn fixed(tasks: &BTreeMap<TaskId, TaskState>, open: &Open) -> BTreeMap<TaskId, T
             && !is_open(task)
             && (!task.state.is_final() || needed.contains(name.as_str()))
     };
+    let names: BTreeSet<String> = tasks
+        .iter()
+        .filter(|one| stays(one) || open.contains_key(one.0))
+        .map(|(id, _)| id.to_string())
+        .collect();
+    let is_there = |need: &str| names.contains(need);
     let draft = |(id, task): (&TaskId, &TaskState)| {
         let mut draft = draft_of(tasks, &task.task);
-        draft.needs.clear();
+        match task.state {
+            State::Waiting { .. } => draft.needs.retain(|need| is_there(need)),
+            _ => draft.needs.clear(),
+        }
         if task.state.is_final() {
             draft.writes.clear();
         }

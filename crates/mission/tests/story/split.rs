@@ -324,3 +324,60 @@ fn a_mission_that_is_resumed_while_a_task_is_being_cut_asks_again() {
     cut(&mut story, "T1/split.2", vec![task("a-1", &[])]);
     assert_eq!(pieces(&story, 1), [3]);
 }
+
+/// Pieces of the first task, the second of which writes what the task does that needs the whole.
+fn cut_in_the_way_of_another(terms: Terms) -> Story {
+    let mut needs_it = task("b", &["a"]);
+    needs_it.writes = vec!["both".into()];
+    let mut story = Story::planned(terms, vec![task("a", &[]), needs_it]);
+    sticks(&mut story, "T1", 1);
+    let mut second = task("a-2", &["a-1"]);
+    second.writes = vec!["both".into()];
+    cut(&mut story, "T1/split.1", vec![task("a-1", &[]), second]);
+    story
+}
+
+#[test]
+fn a_plan_may_be_changed_while_pieces_wait_that_write_what_others_do() {
+    let mut story = cut_in_the_way_of_another(Terms::default());
+    assert!(story.worked().contains(&"T3.1".to_owned()), "a piece runs");
+    let saw = story.mission.plan_version();
+    let edit = PlanEdit::Add {
+        task: task("c", &[]),
+    };
+    let by = "me".to_owned();
+    let reply = story.tell(Input::EditPlan { edit, saw, by });
+    assert_eq!(reply, Reply::Done);
+    let needs = |id| story.mission.task(TaskId(id)).unwrap().task.needs.clone();
+    assert_eq!(needs(1), [TaskId(3), TaskId(4)]);
+    assert_eq!(needs(4), [TaskId(3)], "a piece waits for no other's end");
+}
+
+#[test]
+fn a_whole_that_goes_back_to_a_worker_is_kept_apart_from_what_writes_the_same() {
+    let terms = Terms {
+        attempts: 5,
+        ..Terms::default()
+    };
+    let mut first = task("a", &[]);
+    first.writes = vec!["both".into()];
+    let mut story = Story::planned(terms, vec![first]);
+    sticks(&mut story, "T1", 1);
+    cut(&mut story, "T1/split.1", vec![task("a-1", &[])]);
+    let saw = story.mission.plan_version();
+    let mut other = task("c", &["a-1"]);
+    other.writes = vec!["both".into()];
+    let edit = PlanEdit::Add { task: other };
+    let by = "me".to_owned();
+    assert_eq!(story.tell(Input::EditPlan { edit, saw, by }), Reply::Done);
+    story.hand_in("T2.1");
+    story.gates(|_, _| false);
+    story.review("T2.1/review.1", true);
+    story.stack();
+    story.gates(|_, _| false);
+    story.move_line();
+    story.gates(|line, _| line == "check a");
+    let turns = story.worked();
+    let runs = |name: &str| turns.iter().any(|turn| turn == name);
+    assert!(runs("T1.4") != runs("T3.1"), "both at once: {turns:?}");
+}
