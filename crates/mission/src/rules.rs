@@ -73,7 +73,7 @@ fn named<'a>(kind: &str, text: &'a str) -> &'a str {
 }
 
 /// What begins or ends a command inside a line of shell, or writes into a file.
-const JOINTS: [char; 11] = [';', '&', '|', '\n', '`', '$', '(', ')', '<', '>', '{'];
+const JOINTS: [char; 12] = [';', '&', '|', '\n', '`', '$', '(', ')', '<', '>', '{', '}'];
 /// What a command may stand between that a shell is given as a text.
 const QUOTES: [char; 2] = ['"', '\''];
 
@@ -83,20 +83,48 @@ const BEFORE: [&str; 20] = [
     "builtin", "env", "nice", "nohup", "sudo", "setsid", "xargs", "timeout",
 ];
 
-/// A command without what stands before it, and with one space where there are several.
-fn bare(part: &str) -> String {
-    let mut words = part.split_whitespace().peekable();
-    let before = |word: &&str| {
-        let name = word.split_once('=').map(|(name, _)| name);
-        let sets = name.is_some_and(|name| {
-            !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
-        });
-        // What follows such a program may be told how to begin with: `nice -n 5`, `timeout 10`.
-        let told = word.starts_with('-') || word.chars().all(|c| c.is_ascii_digit() || c == '.');
-        sets || told || BEFORE.contains(word)
+/// So many words are read of a command to find where another one begins in it.
+const WORDS: usize = 32;
+
+/// The parts of a line of shell, and whether each begins with the rest of a word: of a variable, or of a file's name.
+fn parts(line: &str) -> impl Iterator<Item = (&str, bool)> {
+    line.split_inclusive(JOINTS).scan(false, |is_rest, part| {
+        let end = part.chars().next_back().filter(|c| JOINTS.contains(c));
+        let text = &part[..part.len() - end.map_or(0, char::len_utf8)];
+        let was_rest = std::mem::replace(is_rest, matches!(end, Some('$' | '<' | '>')));
+        Some((text.trim(), was_rest))
+    })
+}
+
+/// The commands that a part of a line may run: without quotes and with one space where there are several, from its first
+/// word, or from any where something else stands before the command; and each by its name alone where its place is named.
+fn readings(part: &str, begins_with_a_rest: bool) -> Vec<String> {
+    let text: String = part
+        .chars()
+        .filter(|c| !QUOTES.contains(c) && *c != '\\')
+        .collect();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let first = words.first().copied().unwrap_or_default();
+    let sets = first.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+    });
+    let read = match begins_with_a_rest || sets || BEFORE.contains(&file_name(first)) {
+        true => words.len().min(WORDS),
+        false => words.len().min(1),
     };
-    while words.next_if(before).is_some() {}
-    words.collect::<Vec<&str>>().join(" ")
+    let from = (0..read).map(|from| words[from..].join(" "));
+    from.flat_map(|command| [file_name_first(&command), command])
+        .collect()
+}
+
+fn file_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// A command whose program is named without the folder that it lies in.
+fn file_name_first(command: &str) -> String {
+    let (program, rest) = command.split_at(command.find(' ').unwrap_or(command.len()));
+    format!("{}{rest}", file_name(program))
 }
 
 impl Rule {
@@ -112,23 +140,25 @@ impl Rule {
         if self.pattern == "*" {
             return true;
         }
-        let parts: Vec<&str> = match kind {
-            SHELL => what.split(JOINTS).map(str::trim).collect(),
-            _ => what.split(", ").map(str::trim).collect(),
+        let parts: Vec<(&str, bool)> = match kind {
+            SHELL => parts(what).collect(),
+            _ => what.split(", ").map(|part| (part.trim(), false)).collect(),
         };
-        let mut each = parts.iter().filter(|part| !part.is_empty());
+        let mut each = parts.iter().filter(|(part, _)| !part.is_empty());
         match self.action {
             // What is cut off may be anything, and what a command is joined to by more than `;`, `&` and `|` is not read.
             Action::Allow => {
-                let nested = |c: char| "`$()<>{\n".contains(c);
+                let nested = |c: char| "`$()<>{}\n".contains(c);
                 let unread = kind == SHELL && what.contains(nested);
-                whole && !unread && each.all(|part| fits(&self.pattern, part))
+                whole && !unread && each.all(|(part, _)| fits(&self.pattern, part))
             }
             Action::Ask | Action::Deny => {
                 let names = |part: &str| fits(&self.pattern, part);
-                let mut inside = each.flat_map(|part| {
-                    let quoted = part.split(QUOTES).map(bare);
-                    quoted.chain([(*part).to_owned(), bare(part)])
+                // In quotes there may stand a line of its own.
+                let mut inside = each.flat_map(|(part, is_rest)| {
+                    let quoted = part.split(QUOTES).flat_map(|inner| readings(inner, false));
+                    let whole = readings(part, *is_rest);
+                    quoted.chain(whole).chain([(*part).to_owned()])
                 });
                 names(what) || inside.any(|part| names(&part))
             }
@@ -283,6 +313,17 @@ mod tests {
             "run: ! git\tpush",
             "run: sh -c 'git push'",
             "run: { git push; }",
+            "run: sudo -u deploy git push",
+            "run: env -u X git push",
+            "run: timeout 10s git push",
+            "run: find . | xargs -I{} git push",
+            "run: PATH=$PATH:/x git push",
+            "run: 2>/dev/null git push",
+            "run: git \"push\"",
+            "run: 'git' push",
+            "run: g\\it push",
+            "run: /usr/bin/git push",
+            "run: sudo /usr/bin/git push",
         ] {
             assert!(ruled(&deny, "bash", text, true).is_some(), "{text}");
         }
@@ -290,6 +331,8 @@ mod tests {
             "run: git pull",
             "run: echo a=git push",
             "run: git stash push",
+            "run: echo git push",
+            "run: ls bin/git push",
         ] {
             assert!(ruled(&deny, "bash", text, true).is_none(), "{text}");
         }

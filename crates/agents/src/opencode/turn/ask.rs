@@ -149,8 +149,7 @@ impl Asks {
             return;
         }
         let what = asked.metadata["command"].as_str().map(str::to_owned);
-        // A line more is a command more, also where it is shown in one.
-        let what = what.map(|what| what.trim().replace(['\n', '\r'], " ; "));
+        let what = what.map(|what| in_one_line(&what));
         let what = what.unwrap_or_else(|| asked.patterns.join(", "));
         let is_shell = asked.permission == SHELL;
         let verb = if is_shell { "run" } else { &asked.permission };
@@ -239,9 +238,21 @@ impl Answered {
     }
 }
 
+/// A command as one line: a line more is a command more, unless the one before it says that it goes on there.
+fn in_one_line(command: &str) -> String {
+    let joined = command.trim().replace("\r\n", "\n").replace("\\\n", " ");
+    joined.replace(['\n', '\r'], " ; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_more_is_a_command_more_unless_it_goes_on() {
+        let told = in_one_line("git \\\n  push -f\r\nmake \\\r\n x\n");
+        assert_eq!(told, "git    push -f ; make   x");
+    }
     use crate::Sign;
     use mission::turn::Outcome;
 
