@@ -86,6 +86,21 @@ pub fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Removes all that is in a folder and keeps the folder. What is no folder, or a link to one, is left as it is.
+///
+/// # Errors
+/// The system refuses all the same.
+pub fn empty(folder: &Path) -> Result<(), Failure> {
+    let data = fs::symlink_metadata(folder).map_err(failed("look at", folder))?;
+    if !data.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
+        remove(&entry.map_err(failed("list", folder))?.path())?;
+    }
+    Ok(())
+}
+
 /// The lengths of all files of a folder, each once however many names it has there, and no link followed. What goes
 /// away meanwhile is not counted; no folder at all is nothing.
 ///

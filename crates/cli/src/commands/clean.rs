@@ -17,6 +17,7 @@ use mission::mission::{Delivery, Mission};
 use mission::time::Timestamp;
 use retention::{Choice, Going, Kept, Why, size};
 use serde_json::json;
+use std::io;
 use std::path::Path;
 use workbench::disk;
 use workbench::fault;
@@ -154,17 +155,36 @@ fn looked_at(mission: &Mission, place: &Place) -> Kept {
 
 /// Whether work lies there that did not land: kept when its workspace went, or still in the workspaces of a mission
 /// that was aborted.
-fn holds_unmerged(place: &Place) -> Result<bool, repository::Error> {
-    let lanes = std::fs::read_dir(place.lanes());
-    if lanes.is_ok_and(|mut lanes| lanes.next().is_some()) {
-        return Ok(true);
+fn holds_unmerged(place: &Place) -> Result<bool, Box<dyn std::error::Error>> {
+    match std::fs::read_dir(place.lanes()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Whoever cannot look must not take it for empty.
+        lanes => {
+            let mut lanes = lanes?;
+            if lanes.next().is_some() {
+                return Ok(true);
+            }
+        }
     }
     match MissionRepository::read(&Git::find()?, place.root()) {
-        Ok(repository) => repository.holds_rescued(),
+        Ok(repository) => Ok(repository.holds_rescued()?),
         // It ended before there was anything to work on.
         Err(repository::Error::NotThere(_)) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Whether what a mission was chosen for still holds: it may have gone on, ended again or been taken back since.
+fn may_still_go(mission: &Mission, place: &Place, one: &Going) -> bool {
+    if mission.outcome().is_none() || is_owed(mission) {
+        return false;
+    }
+    if one.why == Why::Named || one.kept.cut_short {
+        return true;
+    }
+    let unmerged = holds_unmerged(place).unwrap_or(true);
+    let since = mission.ended().unwrap_or(mission.last());
+    !mission.is_undelivered() && since == one.kept.ended && unmerged == one.kept.unmerged
 }
 
 /// Removes a mission, or says that it would; whether it did.
@@ -183,7 +203,7 @@ fn clean(store: &Store, args: &CleanArgs, one: &Going) -> Result<bool, Error> {
         Takeover::IfDead,
     )?;
     let (mission, _) = store.load(id)?;
-    if mission.outcome().is_none() || is_owed(&mission) {
+    if !may_still_go(&mission, &place, one) {
         view::note(&format!("{id} is kept: somebody went on with it meanwhile"));
         return Ok(false);
     }
@@ -203,10 +223,19 @@ fn remove(place: &Place, project: &str, name: &str) -> Result<(), Error> {
             .map_err(|error| Error::io("remove", place.root(), &error))?;
         fault::point("clean.moved");
     }
-    unpin(project, name);
+    let unpinned = unpin(project, name);
     fault::point("clean.unpinned");
-    disk::remove(&place.going())
-        .map_err(|error| Error::io("remove", &place.going(), &std::io::Error::other(error)))?;
+    let going = place.going();
+    let cannot = |error: disk::Failure| Error::io("remove", &going, &io::Error::other(error));
+    match unpinned {
+        Ok(()) => disk::remove(&going).map_err(cannot)?,
+        Err(why) => {
+            view::note(&format!(
+                "the ref refs/orchestrator/{name} stays in {project}: {why}. The next `orchestrator clean` tries again"
+            ));
+            disk::empty(&going).map_err(cannot)?;
+        }
+    }
     fault::point("clean.after");
     Ok(())
 }
@@ -228,19 +257,15 @@ fn told(args: &CleanArgs, one: &Going, folder: &Path, removed: bool) {
     });
 }
 
-/// Removes the mission's ref from the user's repository, where that is still there.
-fn unpin(project: &str, name: &str) {
-    let found = Git::find()
-        .ok()
-        .and_then(|git| Project::find(&git, Path::new(project), &crate::places::git()).ok());
-    let unpinned = found
-        .as_ref()
-        .and_then(Project::repository)
-        .map(|user| user.unpin(name));
-    if let Some(Err(error)) = unpinned {
-        view::note(&format!(
-            "the ref refs/orchestrator/{name} stays in {project}: {error}"
-        ));
+/// Removes the mission's ref from the user's repository. Where that was removed, the ref went with it.
+fn unpin(project: &str, name: &str) -> Result<(), Box<dyn std::error::Error>> {
+    if !Path::new(project).try_exists()? {
+        return Ok(());
+    }
+    let found = Project::find(&Git::find()?, Path::new(project), &crate::places::git())?;
+    match found.repository() {
+        Some(user) => Ok(user.unpin(name)?),
+        None => Ok(()),
     }
 }
 
@@ -302,10 +327,24 @@ mod tests {
         // A workspace still stands there, as after an abort.
         std::fs::create_dir(place.lane("worker-1")).unwrap();
         assert_eq!(chosen(&store, ended + Millis(1_000)), [], "there is room");
-        let (second, _) = opened();
+        std::fs::write(place.lane("worker-1").join("y"), "ok").unwrap();
         let told = chosen(&store, ended + Millis(1_000));
-        assert_eq!(told, [(1, "room_with_unmerged_work", 4)]);
+        assert_eq!(told, [(1, "room_with_unmerged_work", 6)]);
+        let (second, other) = opened();
+        std::fs::write(other.root().join("y"), "ok").unwrap();
         let ended = cancel(second);
-        assert_eq!(chosen(&store, ended), [(2, "room", 4)]);
+        assert_eq!(chosen(&store, ended), [(2, "room", 6)]);
+        // What it was chosen for must hold when it is its turn.
+        let mission = store.load(second).unwrap().0;
+        let kept = looked_at(&mission, &other);
+        let going = |why| Going { kept, why };
+        let (room, named) = (going(Why::Room(5)), going(Why::Named));
+        assert!(may_still_go(&mission, &other, &room));
+        let mut later = room;
+        later.kept.ended = Timestamp(ended.0 - 1);
+        assert!(!may_still_go(&mission, &other, &later), "it ended again");
+        std::fs::create_dir(other.lane("worker-1")).unwrap();
+        assert!(!may_still_go(&mission, &other, &room), "it holds work now");
+        assert!(may_still_go(&mission, &other, &named));
     }
 }

@@ -52,6 +52,11 @@ pub(super) fn wanted(
 ) -> Result<Exit, Error> {
     let store = Store::open()?;
     let id = store.find(of.mission)?;
+    let (mission, _) = store.load(id)?;
+    // It would go on where nothing is left to go on with.
+    if mission.outcome().is_some() && matches!(wish, Wish::Retry { .. }) {
+        host::check_folder(&store, &mission)?;
+    }
     host::block_on(async {
         let (told, mine) = host::wish(&store, id, wish).await?;
         host::told(told)?;

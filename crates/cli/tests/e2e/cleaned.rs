@@ -62,6 +62,10 @@ fn a_dry_run_says_what_goes_and_why_and_a_run_removes_just_that() {
     assert_eq!(there(&world), ["m2"]);
     world.run(&["clean", "m2"]).ends(0, &["m2: removed"]);
     assert_eq!(there(&world), Vec::<String>::new());
+    world
+        .run(&["retry", "T1", "--mission", "m1"])
+        .ends(1, &["was removed"]);
+    assert_eq!(world.state_of("m1"), "completed", "it did not begin anew");
     for id in ["m1", "m2", "m3"] {
         world.run(&["verify", id]).ends(0, &["every link holds"]);
     }
@@ -98,4 +102,28 @@ fn the_oldest_goes_until_there_is_room_and_what_runs_stays() {
         (last[0].0.as_str(), last[0].1.as_str()),
         ("m3", "room_with_unmerged_work")
     );
+}
+
+#[test]
+fn a_ref_that_cannot_be_removed_is_removed_by_the_next_clean() {
+    let world = project();
+    world.task(&script(), &[]).ends(0, &[]);
+    let refs = world.project().join(".git/refs/orchestrator");
+    let pinned = || {
+        let names = std::fs::read_dir(&refs).into_iter().flatten().flatten();
+        names.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    let [pin] = &pinned()[..] else {
+        panic!("{:?}", pinned())
+    };
+    // As while somebody packs the refs of a large repository.
+    let lock = world.project().join(".git/packed-refs.lock");
+    std::fs::write(&lock, "").unwrap();
+    let said = world.run(&["clean", "m1"]);
+    said.ends(0, &["m1: removed", "stays in", "tries again"]);
+    assert!(pin.exists());
+    std::fs::remove_file(&lock).unwrap();
+    world.run(&["clean"]).ends(0, &["m1: removed"]);
+    assert!(!pin.exists());
+    assert_eq!(there(&world), Vec::<String>::new());
 }

@@ -50,7 +50,11 @@ impl fmt::Display for Why {
             Self::Named => write!(out, "named"),
             Self::CutShort => write!(out, "the rest of a removal that was cut short"),
             Self::Old(age) => write!(out, "ended {} ago", days(*age)),
-            Self::Room(keep) => write!(out, "the oldest, and all take more than {}", size(*keep)),
+            Self::Room(keep) => write!(
+                out,
+                "the oldest, and all that may go take more than {}",
+                size(*keep)
+            ),
             Self::Last(keep) => write!(
                 out,
                 "with unmerged work, and the rest takes more than {}",
@@ -79,7 +83,8 @@ pub(super) struct Choice {
 }
 
 /// Chooses what goes: the rest of what was cut short, what is too old, and the oldest as long as too much is left.
-/// What holds unmerged work goes last, when it is too old and all else that goes has not made room.
+/// What holds unmerged work goes last, when it is too old and all else that goes has not made room. What may not go (what
+/// `stays`, and unmerged work that is not old) is held against nobody: however much it takes, nothing makes up for it.
 pub(super) fn choose(
     mut may_go: Vec<Kept>,
     undelivered: Vec<Kept>,
@@ -90,8 +95,13 @@ pub(super) fn choose(
     may_go.sort_by_key(|kept| (kept.ended, kept.mission));
     let age = |kept: &Kept| now.since(kept.ended);
     let is_old = |kept: &Kept| age(kept) >= limits.older_than;
-    let all = may_go.iter().map(|kept| kept.bytes);
-    let mut left = all.fold(stays, u64::saturating_add);
+    let sum = |all: &mut dyn Iterator<Item = &Kept>| {
+        let bytes = all.map(|kept| kept.bytes);
+        bytes.fold(0, u64::saturating_add)
+    };
+    let may = |kept: &&Kept| kept.cut_short || !kept.unmerged || is_old(kept);
+    let mut left = sum(&mut may_go.iter().filter(may));
+    let stays = stays.saturating_add(sum(&mut may_go.iter().filter(|kept| !may(kept))));
     let mut going: Vec<Going> = Vec::new();
     for step in 0..4 {
         for kept in &may_go {
@@ -111,7 +121,7 @@ pub(super) fn choose(
     Choice {
         going,
         undelivered: undelivered.map(|kept| kept.mission).collect(),
-        left,
+        left: left.saturating_add(stays),
     }
 }
 
@@ -215,14 +225,19 @@ mod tests {
             kept(4, 40, 500),
         ];
         let (going, left) = chosen(&all, 30);
-        assert_eq!(going, ["m4 old", "m2 room", "m1 room"]);
-        assert_eq!(left, 70);
-        assert_eq!(
-            chosen(&all[..2], 20),
-            (Vec::new(), 100),
-            "just as much as may be"
-        );
-        assert_eq!(chosen(&all[..2], 21).0, ["m2 room"]);
+        assert_eq!(going, ["m4 old", "m2 room"]);
+        assert_eq!(left, 110);
+        let two = [kept(1, 3, 40), kept(2, 9, 60)];
+        assert_eq!(chosen(&two, 0).0, [""; 0], "just as much as may be");
+        let more = [kept(1, 3, 40), kept(2, 9, 61)];
+        assert_eq!(chosen(&more, 0).0, ["m2 room"]);
+    }
+
+    #[test]
+    fn nothing_goes_for_the_sake_of_what_cannot() {
+        assert_eq!(chosen(&[kept(1, 3, 40)], 500), (Vec::new(), 540));
+        let young = [unmerged(1, 29, 500), kept(2, 3, 40)];
+        assert_eq!(chosen(&young, 0), (Vec::new(), 540));
     }
 
     #[test]
@@ -234,13 +249,14 @@ mod tests {
             unmerged(4, 80, 60),
         ];
         let (going, left) = chosen(&all, 0);
-        let last = [
-            "m3 room",
-            "m1 room_with_unmerged_work",
-            "m4 room_with_unmerged_work",
-        ];
-        assert_eq!((going, left), (last.map(str::to_owned).to_vec(), 60));
-        assert_eq!(chosen(&all[..3], 0).0, last[..2]);
+        let last = ["m3 room", "m1 room_with_unmerged_work"];
+        assert_eq!((going, left), (last.map(str::to_owned).to_vec(), 120));
+        let more = unmerged(5, 85, 60);
+        let all = [&all[..], &[more]].concat();
+        assert_eq!(
+            chosen(&all, 0).0,
+            [last[0], last[1], "m5 room_with_unmerged_work"]
+        );
         let small = [unmerged(1, 90, 60), kept(3, 1, 60)];
         assert_eq!(chosen(&small, 0).0, ["m3 room"], "there is room");
     }
