@@ -237,8 +237,7 @@ fn agent_error(error: agents::opencode::Error) -> Error {
     .hint("without a model: orchestrator demo")
 }
 
-/// How the host of the agents is started: behind the engine, which commits and answers in between, and before the checks,
-/// for which nobody pays by the minute.
+/// How the host of the agents is started: behind the engine, which commits and answers in between, and before checks.
 pub(crate) fn guard_words() -> Result<Vec<OsString>, Error> {
     let guard = crate::places::guard()?;
     let words = std::iter::once(guard.program.into_os_string()).chain(guard.arguments);

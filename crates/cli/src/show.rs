@@ -311,7 +311,10 @@ async fn next(signal: &mut Option<Signal>) {
 /// Whether nothing happens any more until somebody answers.
 fn stands_still(mission: &Mission) -> bool {
     let waits = |task: &mission::mission::TaskState| {
-        matches!(task.state, State::Parked { .. } | State::Judging { .. })
+        matches!(
+            task.state,
+            State::Parked { .. } | State::Judging { .. } | State::Splitting { .. }
+        )
     };
     // In a mission that nobody attends all but one kind of question is answered by a policy.
     let waits_for_people =

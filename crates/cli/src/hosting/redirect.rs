@@ -68,7 +68,8 @@ impl Hosting {
         if over && runs {
             // It is only tidied up by whoever ran it.
             self.wait(id).await;
-        } else if !runs {
+        }
+        if over || !runs {
             // What keeps it from being carried out is known before anything of it changes.
             host::check_folder(&self.store, &mission)?;
             self.means_of(&mission)?;

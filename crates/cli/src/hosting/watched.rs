@@ -23,6 +23,14 @@ impl Hosting {
         wake: Arc<Notify>,
     ) {
         let mut seen = handle.watch();
+        let is_deserted = || {
+            let loaded = self.store.load(id);
+            loaded.is_ok_and(|(found, _)| host::is_deserted(&found))
+        };
+        // One that was taken up again may have asked already, before anybody looked.
+        if is_deserted() {
+            handle.wind_down();
+        }
         loop {
             tokio::select! {
                 received = seen.recv() => match received {
@@ -40,7 +48,7 @@ impl Hosting {
                     Err(RecvError::Lagged(_)) => {
                         wake.notify_one();
                         self.looks.stir();
-                        if self.store.load(id).is_ok_and(|(found, _)| host::is_deserted(&found)) {
+                        if is_deserted() {
                             handle.wind_down();
                         }
                     }

@@ -237,10 +237,22 @@ pub(crate) fn choices(question: &Question) -> String {
 
 /// The same for a command line.
 pub(crate) fn answers(question: &Question) -> String {
-    match question.choices.is_empty() {
-        true => "TEXT".into(),
-        false => escape::line(&question.choices.join("|")),
-    }
+    offered(&question.choices, question.is_free())
+}
+
+/// Choices as they are typed into a shell: an agent's may hold anything.
+pub(crate) fn offered(choices: &[String], is_free: bool) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./,:@%+=".contains(c);
+    let typed = |choice: &String| {
+        let choice = escape::line(choice);
+        match !choice.is_empty() && choice.chars().all(plain) {
+            true => choice,
+            false => format!("'{}'", choice.replace('\'', r"'\''")),
+        }
+    };
+    let free = is_free.then(|| "TEXT".to_owned());
+    let all: Vec<String> = choices.iter().map(typed).chain(free).collect();
+    all.join("|")
 }
 
 fn asked(question: &Question) -> String {

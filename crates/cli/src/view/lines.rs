@@ -131,8 +131,7 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             let choices = match open {
                 Some((_, question)) => super::frame::answers(question),
                 // It has been answered since; the mission stands further on.
-                None if choices.is_empty() => "TEXT".to_owned(),
-                None => choices.join("|"),
+                None => super::frame::offered(choices, choices.is_empty()),
             };
             format!(
                 "{id} asks: {text} (orchestrator answer {} {id} {choices})",

@@ -19,6 +19,8 @@ pub(crate) struct Job {
     n: u32,
     /// Whose sessions are closed.
     whose: (MissionId, String),
+    /// So many of them are known.
+    sessions: usize,
     /// Attempts whose work was not landed.
     open: Vec<(AttemptId, mission::ids::CommitId)>,
     /// What the journal holds of what was handed in.
@@ -33,6 +35,7 @@ pub(crate) fn job(mission: &Mission, n: u32) -> Job {
     Job {
         n,
         whose: (mission.id(), mission.nonce().to_owned()),
+        sessions: mission.sessions().known().count(),
         open: open.collect(),
         works: works(mission),
         when: mission.opened(),
@@ -111,6 +114,10 @@ impl Job {
 impl Job {
     /// Closes all that the host has of the mission, while the folders are there by which it knows them.
     async fn close_sessions(&self, bench: &Bench, lanes: &Path) -> Result<String, Error> {
+        // A mission that is ended where no agent is asked has the host of its sessions not at hand.
+        if self.sessions > 0 && !bench.settings.agent.keeps_sessions() {
+            return Ok("their host was not started for that".to_owned());
+        }
         let mut worked_in = folders(lanes)?;
         worked_in.retain(|lane| is_workspace(lane));
         let left = sessions::close_all(bench, self.whose.clone(), worked_in).await;

@@ -9,6 +9,12 @@ impl Mission {
         if let Some(why) = self.takes_no_more() {
             return refused(why);
         }
+        // No plan has so many tasks that each could change twice.
+        let found = edit.singles().len();
+        if found > 2 * limits::PLAN_TASKS {
+            let fault = Fault::TooMany { found };
+            return refused(Refusal::PlanFaults(vec![fault.to_string()]));
+        }
         if self.is_made(edit) {
             return done(Vec::new());
         }

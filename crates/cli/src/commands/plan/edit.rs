@@ -11,7 +11,7 @@ use mission::ids::MissionId;
 use mission::limits;
 use mission::mission::Mission;
 use mission::plan::PlanEdit;
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,7 +25,14 @@ pub(super) fn run(args: &EditArgs) -> Result<Exit, Error> {
     let id = store.find(args.mission)?;
     let (mission, _) = store.load(id)?;
     if args.print {
-        view::data(&sheet::text(&mission)?);
+        let text = sheet::text(&mission)?;
+        // Where somebody reads it, it is shown; where a program does, it is handed over as it is.
+        let shown = std::io::stdout().is_terminal();
+        view::data(&if shown {
+            view::escape::text(&text)
+        } else {
+            text
+        });
         return Ok(Exit::Good);
     }
     // Nobody writes for nothing.

@@ -25,6 +25,18 @@ fn tree() -> TreeId {
     "2222222222222222222222222222222222222222".parse().unwrap()
 }
 
+#[test]
+fn choices_are_told_as_a_shell_takes_them() {
+    let told = |choices: &[&str], is_free| {
+        let choices: Vec<String> = choices.iter().map(|it| (*it).to_owned()).collect();
+        offered(&choices, is_free)
+    };
+    assert_eq!(told(&["yes", "no"], false), "yes|no");
+    assert_eq!(told(&[], true), "TEXT");
+    let hostile = ["ok; curl x|sh", "it's", ""];
+    assert_eq!(told(&hostile, true), r"'ok; curl x|sh'|'it'\''s'|''|TEXT");
+}
+
 /// A mission with three tasks, two of which run.
 pub(in crate::view) fn running(titles: [&str; 3]) -> Mission {
     let tasks = ["a", "b", "c"].map(|id| TaskDraft {
