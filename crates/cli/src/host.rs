@@ -343,7 +343,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Error> {
     let ran = drive(store, owned, settings, style, after).await?;
     match ran.ended {
-        Ended::Over(mission) => Ok(finish(&mission, style)),
+        Ended::Over(mission) => Ok(finish(store, &mission, style)),
         Ended::WoundDown(mission) if ran.deserted => Ok(needs_input(&mission)),
         Ended::WoundDown(mission) => {
             view::note(&format!(
@@ -487,11 +487,11 @@ pub(crate) fn check_folder(store: &Store, mission: &Mission) -> Result<(), Error
 }
 
 /// Shows the end of a mission and tells how the program ends.
-pub(crate) fn finish(mission: &Mission, style: Style) -> Exit {
+pub(crate) fn finish(store: &Store, mission: &Mission, style: Style) -> Exit {
     if style != Style::Json {
         view::data(&format!(
             "\n{}",
-            summary::summary(mission, view::screen::room())
+            summary::summary(mission, &store.made_ready(mission), view::screen::room())
         ));
     }
     ended(mission)

@@ -9,7 +9,7 @@ use crate::places;
 use crate::view::keyboard::{self, Keyboard};
 use crate::view::live::{self, Live};
 use crate::view::quiet::{self, Quiet};
-use crate::view::{self, Style, frame, lines, screen, why};
+use crate::view::{self, Style, frame, lines, reuse, screen, why};
 use engine::clock::Clock;
 use engine::dispatcher::{Handle, Seen};
 use engine::doing;
@@ -272,6 +272,29 @@ impl Show {
             Ok(Reply::Done) | Err(_) => {}
             Ok(Reply::Stale) => view::note(&format!("{id} is closed already")),
             Ok(Reply::Refused(why)) => view::note(&view::escape::line(&why.to_string())),
+        }
+    }
+}
+
+impl Store {
+    /// What was made ready for a mission in all lives of its engines.
+    pub(crate) fn made_ready(&self, mission: &Mission) -> reuse::Ready {
+        doing::seen(&self.layout.mission(&mission.full_name()))
+            .ready
+            .into()
+    }
+}
+
+impl From<doing::Ready> for reuse::Ready {
+    fn from(ready: doing::Ready) -> Self {
+        let packs = |of: doing::Pack| ready.packs.values().filter(|pack| **pack == of).count();
+        Self {
+            waits: packs(doing::Pack::Waits),
+            used: packs(doing::Pack::Used),
+            stale: packs(doing::Pack::Stale),
+            set_ups: ready.set_ups,
+            brought: ready.brought,
+            stood: ready.stood,
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod mishaps;
 pub(crate) mod pace;
 pub(crate) mod panel;
 pub(crate) mod quiet;
+pub(crate) mod reuse;
 pub(crate) mod screen;
 pub(crate) mod sessions;
 pub(crate) mod steering;

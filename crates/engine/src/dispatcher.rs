@@ -10,6 +10,7 @@ use crate::pressure::{self, Watch};
 use crate::settings::Settings;
 use crate::store::{Owned, Shared};
 use agents::Sign;
+use early::Early;
 use journal::Head;
 use mission::command::Command;
 use mission::desk::Desk;
@@ -143,6 +144,7 @@ pub struct Dispatcher {
     /// The host's names of what is asked, where it has any.
     requests: BTreeMap<(Epoch, u64), String>,
     open: BTreeMap<QuestionId, ((Epoch, u64), String)>,
+    early: Early,
     last_token: u64,
     alive: tokio::time::Interval,
     watch: Watch,
@@ -174,6 +176,7 @@ impl Dispatcher {
             .collect();
         let (alive, looks) = (every(crate::alive::EVERY), every(pressure::EVERY));
         let machine = bench.settings.machine.clone();
+        let early = Early::of(&owned.mission);
         let room = Arc::clone(&bench.room);
         let last_token = open
             .values()
@@ -199,6 +202,7 @@ impl Dispatcher {
             asked: BTreeMap::new(),
             requests: BTreeMap::new(),
             open,
+            early,
             last_token,
             alive,
             looks,
@@ -301,6 +305,10 @@ impl Dispatcher {
             }
             Message::Settled(epoch, question, answer) => self.settled(epoch, &question, answer),
             Message::Ask(epoch, question, answer) => {
+                if let Some(reply) = self.early.take(epoch, &question) {
+                    answer.send(reply).ok();
+                    return;
+                }
                 let before = self.asked_before(epoch, &question);
                 let token = before.unwrap_or(self.last_token + 1);
                 self.asked.insert((epoch, token), answer);
@@ -531,14 +539,17 @@ impl Dispatcher {
                         tracing::warn!(%error, "what is allowed in the project cannot be kept");
                     }
                 }
-                if let Some(waiting) = self.asked.remove(&key) {
-                    let reply = match answered.text.as_str() {
-                        _ if lasts => agents::Reply::Allow,
-                        permit::ONCE => agents::Reply::Allow,
-                        permit::DENY => agents::Reply::Deny(format!("denied by {}", answered.by)),
-                        text => agents::Reply::Text(text.to_owned()),
-                    };
-                    waiting.send(reply).ok();
+                let reply = match answered.text.as_str() {
+                    _ if lasts => agents::Reply::Allow,
+                    permit::ONCE => agents::Reply::Allow,
+                    permit::DENY => agents::Reply::Deny(format!("denied by {}", answered.by)),
+                    text => agents::Reply::Text(text.to_owned()),
+                };
+                match self.asked.remove(&key) {
+                    Some(waiting) => {
+                        waiting.send(reply).ok();
+                    }
+                    None => self.early.answered(*id, reply),
                 }
             }
             _ => {}
@@ -569,6 +580,7 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
+mod early;
 mod ending;
 #[cfg(test)]
 mod tests;

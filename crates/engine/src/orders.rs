@@ -113,7 +113,7 @@ fn closed(mission: &Mission) -> Vec<String> {
 }
 
 /// What the tasks that wait are expected to write, in the order of the plan, for whoever has time while an agent works.
-fn ahead(mission: &Mission, turn: Turn) -> Vec<Vec<String>> {
+fn ahead(mission: &Mission, turn: Turn) -> Vec<crate::perform::Waiting> {
     if !matches!(turn, Turn::Work { .. }) {
         return Vec::new();
     }
@@ -125,7 +125,9 @@ fn ahead(mission: &Mission, turn: Turn) -> Vec<Vec<String>> {
         open && task.task.kind == TaskKind::Agent && !task.task.writes.is_empty()
     };
     let waiting = mission.tasks().filter(waits).take(crate::perform::AHEAD);
-    waiting.map(|task| task.task.writes.clone()).collect()
+    waiting
+        .map(|task| (task.task.id, task.task.writes.clone()))
+        .collect()
 }
 
 /// A plan's repair goes on with the conversation in which the faulty plan was written.

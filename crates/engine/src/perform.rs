@@ -23,7 +23,7 @@ mod writing;
 
 use crate::clock::Clock;
 use crate::dispatcher::Message;
-use crate::doing::{self, Doing};
+use crate::doing;
 use crate::layout::Place;
 use crate::orders;
 use crate::providers::Providers;
@@ -36,7 +36,7 @@ use mission::mission::Mission;
 use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::turn::{Failure, Outcome, Usage};
-pub(crate) use pack::AHEAD;
+pub(crate) use pack::{AHEAD, Waiting};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
@@ -305,8 +305,9 @@ impl Bench {
     /// Notes what this engine does that no event tells, in place of what a killed one left.
     pub(crate) fn begin(&self) {
         let silence = Some(self.settings.silence);
-        let set_up = None;
-        doing::note(&self.place, &Doing { silence, set_up });
+        doing::change(&self.place, |doing| {
+            (doing.silence, doing.set_up) = (silence, None);
+        });
     }
 
     /// The mission's repository, which stands once the mission is prepared.

@@ -15,6 +15,7 @@ use crate::mission::{Mission, State};
 use crate::planted;
 use crate::time::Timestamp;
 use crate::turn::{Failure, Role, Usage};
+use crate::work::Workspaces;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -82,6 +83,8 @@ impl Session {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sessions {
     known: BTreeMap<String, Session>,
+    /// The workspaces of the lanes that they belong to.
+    pub(crate) workspaces: Workspaces,
     /// So many were begun.
     pub opened: u32,
     /// So often a further lease went on in one.
@@ -258,6 +261,7 @@ impl Mission {
     /// The workspaces are gone, and with them all sessions that were known.
     fn sessions_ended(&mut self, left: bool) {
         self.cleaned = true;
+        self.sessions.workspaces.gone();
         let n = self.sessions.known.len() as u32;
         self.sessions.known.clear();
         match left {

@@ -2,6 +2,29 @@
 
 use crate::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Which lanes have a workspace in which a Worker has worked, and how often that was of use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workspaces {
+    lanes: BTreeSet<u32>,
+    /// So many turns of Workers began.
+    pub begun: u32,
+    /// So many of them in a workspace in which one had worked before: only what differs was written for them.
+    pub warm: u32,
+}
+
+impl Workspaces {
+    pub(crate) fn begun_in(&mut self, lane: u32) {
+        self.begun += 1;
+        self.warm += u32::from(!self.lanes.insert(lane));
+    }
+
+    /// The workspaces are gone.
+    pub(crate) fn gone(&mut self) {
+        self.lanes.clear();
+    }
+}
 
 /// The state that a mission starts from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions packs reuse`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -11,6 +11,8 @@
 
 mod core;
 mod opencode;
+mod packs;
+mod reuse;
 mod sessions;
 mod starts;
 mod task;
@@ -22,8 +24,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 8] = [
-    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions",
+const PARTS: [&str; 10] = [
+    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions", "packs", "reuse",
 ];
 
 fn main() {
@@ -68,6 +70,12 @@ fn main() {
     }
     if wanted("sessions") {
         runtime.block_on(sessions::beside_each_other());
+    }
+    if wanted("packs") {
+        runtime.block_on(packs::beside_none());
+    }
+    if wanted("reuse") {
+        runtime.block_on(reuse::of_missions());
     }
 }
 

@@ -339,12 +339,21 @@ pub(super) async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration
 /// A repository of one file to work in.
 pub(super) fn workspace(home: &Home, name: &str) -> PathBuf {
     let folder = home.workspace(name);
-    std::fs::write(folder.join("base.txt"), "base\n").unwrap();
-    git(&folder, &["init", "-q", "-b", "main"]);
-    git(&folder, &["add", "-A"]);
-    let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
-    git(&folder, &[&who[..], &["commit", "-qm", "base"]].concat());
+    git_of(&folder, &[("base.txt".to_owned(), "base\n".to_owned())]);
     folder
+}
+
+/// Makes a folder a repository of these files.
+pub(super) fn git_of(folder: &Path, files: &[(String, String)]) {
+    for (path, text) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    git(folder, &["init", "-q", "-b", "main"]);
+    git(folder, &["add", "-A"]);
+    let who = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
+    git(folder, &[&who[..], &["commit", "-qm", "base"]].concat());
 }
 
 /// The same prompts, each in a session of its own, in folders like the Workers', once the server is warm. Their `report` is

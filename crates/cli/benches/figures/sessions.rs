@@ -146,13 +146,22 @@ fn answer(request: &Request) -> Reply {
 }
 
 /// A server, and how often it was asked.
-struct Server {
+pub(super) struct Server {
     client: reqwest::Client,
     url: String,
     folder: PathBuf,
 }
 
 impl Server {
+    /// One that listens there, for a folder.
+    pub(super) fn at(url: String, folder: &Path) -> Self {
+        Self {
+            client: reqwest::Client::new(),
+            url,
+            folder: folder.to_owned(),
+        }
+    }
+
     async fn ask(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
         let request = self.client.request(method, format!("{}{path}", self.url));
         let folder = self.folder.to_string_lossy().into_owned();
@@ -168,13 +177,13 @@ impl Server {
         self.ask(reqwest::Method::POST, path, Some(body)).await
     }
 
-    async fn open(&self) -> String {
+    pub(super) async fn open(&self) -> String {
         let session = self.post("/session", json!({ "title": "a task" })).await;
         id_of(&session)
     }
 
     /// Has a task done, and tells the name of its prompt.
-    async fn work(&self, session: &str, text: &str) -> String {
+    pub(super) async fn work(&self, session: &str, text: &str) -> String {
         let body = json!({ "agent": "build", "parts": [{ "type": "text", "text": text }] });
         let said = self
             .post(&format!("/session/{session}/message"), body)
@@ -239,12 +248,7 @@ async fn measure(way: Way, snapshots: bool) -> Cost {
     let folder = workspace(&home, "lane");
     let content = json!({ "snapshot": snapshots }).to_string();
     let (mut child, url) = serve_with(&home, &[("OPENCODE_CONFIG_CONTENT", &content)]).await;
-    let client = reqwest::Client::new();
-    let server = Server {
-        client,
-        url,
-        folder: folder.clone(),
-    };
+    let server = Server::at(url, &folder);
     let warm = server.open().await;
     server.work(&warm, "First: nothing special.").await;
     let path = format!("/session/{warm}");

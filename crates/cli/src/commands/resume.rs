@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
             goes_on_elsewhere(&store, args, id).await?;
             let show = Show::new(&store, id, style, Seq(0));
             return Ok(match host::follow(&store, id, show).await? {
-                Followed::Over(mission) => host::finish(&mission, style),
+                Followed::Over(mission) => host::finish(&store, &mission, style),
                 Followed::Left(exit) => exit,
             });
         }
@@ -40,7 +40,9 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         );
         match settled {
             Settled::Interrupted => return Ok(Exit::Interrupted),
-            Settled::Done if whole && !args.replan => return Ok(host::finish(&mission, style)),
+            Settled::Done if whole && !args.replan => {
+                return Ok(host::finish(&store, &mission, style));
+            }
             Settled::Done | Settled::Nothing => {}
         }
         if mission.outcome().is_none() && (args.replan || args.tokens > 0 || args.cost > 0) {

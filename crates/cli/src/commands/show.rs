@@ -95,9 +95,10 @@ fn text(mission: &Mission) -> String {
 pub(crate) fn summary(args: &OneOrLast) -> Result<Exit, Error> {
     let store = Store::open()?;
     let (mission, _) = store.load(store.find(args.mission)?)?;
+    let ready = store.made_ready(&mission);
     view::data(&match args.json {
-        true => json::summary(&mission, mission.last()).to_string(),
-        false => summary::summary(&mission, view::screen::room()),
+        true => json::summary(&mission, &ready, mission.last()).to_string(),
+        false => summary::summary(&mission, &ready, view::screen::room()),
     });
     Ok(Exit::Good)
 }

@@ -4,7 +4,7 @@ use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
 use crate::view::{
-    self, asked, cost, escape, frame, json, pace, screen, sessions, stuck, summary, table,
+    self, asked, cost, escape, frame, json, pace, reuse, screen, sessions, stuck, summary, table,
 };
 use engine::clock::Clock;
 use engine::doing::{self, Doing};
@@ -24,10 +24,11 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     } else {
         mission.last()
     };
-    // What a killed engine noted last holds no longer.
+    let noted = doing::seen(&store.layout.mission(&mission.full_name()));
+    // What a killed engine did last it does no longer.
     let doing = match owned {
-        true => doing::seen(&store.layout.mission(&mission.full_name())),
-        false => Doing::default(),
+        true => noted,
+        false => noted.of_nobody(),
     };
     let waits = waits(&mission, owned, now, &doing);
     view::data(&match args.json {
@@ -89,6 +90,7 @@ fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &
     out.push_str(&stuck::lines(mission));
     writeln!(out, "{}", cost::line(mission, now)).ok();
     out.push_str(&sessions::lines(mission));
+    out.push_str(&reuse::lines(mission, &doing.ready.clone().into()));
     out
 }
 
@@ -121,7 +123,7 @@ fn machines(
     waits: &[Wait],
     doing: &Doing,
 ) -> serde_json::Value {
-    let mut told = json::summary(mission, now);
+    let mut told = json::summary(mission, &doing.ready.clone().into(), now);
     let waits: Vec<serde_json::Value> = waits
         .iter()
         .map(

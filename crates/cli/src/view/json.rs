@@ -1,6 +1,6 @@
 //! A mission as JSON, for machines.
 
-use super::lines;
+use super::{lines, reuse};
 use mission::mission::{Delivery, Mission, TaskState};
 use mission::time::Timestamp;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub(crate) fn changed(mission: &Mission) -> Value {
 }
 
 /// How a mission stands, or ended.
-pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
+pub(crate) fn summary(mission: &Mission, ready: &reuse::Ready, now: Timestamp) -> Value {
     let budget = mission.budget();
     json!({
         "mission": mission.id(),
@@ -50,6 +50,7 @@ pub(crate) fn summary(mission: &Mission, now: Timestamp) -> Value {
         "asked": super::asked::machines(mission),
         "stuck": super::stuck::machines(mission),
         "sessions": super::sessions::machines(mission),
+        "reuse": reuse::machines(mission, ready),
     })
 }
 

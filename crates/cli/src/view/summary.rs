@@ -1,7 +1,7 @@
 //! The end of a mission as text: what changed, what proves it and how strongly, what was not done, what it cost.
 
 use super::table::table;
-use super::{escape, pace};
+use super::{escape, pace, reuse};
 use mission::gate::Gate;
 
 use mission::mission::{Delivery, Evidence, Mission, State, TaskState};
@@ -12,10 +12,11 @@ use mission::turn::Intent;
 use std::fmt::Write as _;
 
 /// The summary of a mission, rendered from facts alone, with what may be done next.
-pub(crate) fn summary(mission: &Mission, room: Option<usize>) -> String {
+pub(crate) fn summary(mission: &Mission, ready: &reuse::Ready, room: Option<usize>) -> String {
     let mut out = facts(mission, room);
     // Of no use to the agent that reads the report of a mission in its conversation.
     out.push_str(&super::sessions::lines(mission));
+    out.push_str(&reuse::lines(mission, ready));
     let id = mission.id();
     let mut next = match mission.landed() {
         0 => vec![format!("look: orchestrator show {id}")],

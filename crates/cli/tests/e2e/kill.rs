@@ -13,7 +13,10 @@
 //! numbers, `ORCHESTRATOR_KILL_POINTS` names points, separated by commas, to die at in one mission, and nowhere else.
 
 mod afterwards;
+mod answered;
 mod chain;
+#[path = "../tidy/points.rs"]
+mod points;
 
 use chain::{Armed, Met, Wanted, chain, each_once, kind, number, parallel};
 use serde_json::json;
@@ -344,6 +347,9 @@ fn a_mission_killed_at_every_point_and_again_in_each_recovery_goes_on_as_if_noth
         began.elapsed().as_secs(),
     );
     no_kind_is_spared(&kinds, &script, &wanted);
+    let passed = wanted.points.iter().map(|point| kind(point).to_owned());
+    let passed = passed.chain(met.passed()).collect();
+    points::all_passed(points::MISSION, &passed);
     // What was not died at was not passed by any life that was to die there; another order of things passes others.
     let (armed, spared) = (met.armed(), never.iter());
     let spared: Vec<&String> = spared.filter(|point| armed.contains(*point)).collect();

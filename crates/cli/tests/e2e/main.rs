@@ -26,6 +26,7 @@ mod owner;
 mod paid;
 mod places;
 mod redirected;
+mod reused;
 mod room;
 mod set_ups;
 mod steered;

@@ -63,6 +63,12 @@ fn a_node_project_with_dependencies_is_set_up_once_for_all_workers_and_checks() 
     let set_ups = std::fs::read_to_string(world.beside("set-ups")).unwrap_or_default();
     assert_eq!(set_ups.lines().count(), 1, "{}", ran.said());
     assert!(!world.project().join("node_modules").exists());
+    let reuse = &world.status("m1")["reuse"];
+    assert_eq!(reuse["set_ups_run"], 1, "{reuse}");
+    // To each of the Workers' lanes and to the one of the gates, at least.
+    let [brought, stood] =
+        ["set_ups_brought", "set_ups_stood"].map(|what| reuse[what].as_u64().unwrap());
+    assert!(brought >= 4 && stood >= 3, "{reuse}");
 }
 
 #[test]

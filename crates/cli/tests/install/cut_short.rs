@@ -1,7 +1,10 @@
 //! A crash at every point that an install or its undoing passes: old or new, and nothing left after the next run.
 
+#[path = "../tidy/points.rs"]
+mod points;
+
 use super::{Home, ran};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -56,7 +59,7 @@ fn points(home: &Home, word: &str) -> Vec<String> {
 
 #[test]
 fn a_crash_at_any_point_leaves_the_old_or_the_new_and_the_next_run_tidies_up() {
-    let mut died = 0;
+    let (mut died, mut passed) = (0, BTreeSet::new());
     for start in STARTS {
         for word in ["install", "uninstall"] {
             let prepared = || {
@@ -71,6 +74,8 @@ fn a_crash_at_any_point_leaves_the_old_or_the_new_and_the_next_run_tidies_up() {
             let points = points(&undisturbed, word);
             let new = normal(&undisturbed, undisturbed.configuration());
             assert!(points.len() > 5, "{points:?}");
+            let names = points.iter().filter_map(|point| point.split('@').next());
+            passed.extend(names.map(str::to_owned));
             for point in &points {
                 let home = prepared();
                 let mut command = home.command(&[word, "--even-here"]);
@@ -106,4 +111,5 @@ fn a_crash_at_any_point_leaves_the_old_or_the_new_and_the_next_run_tidies_up() {
         }
     }
     println!("died {died} times");
+    points::all_passed(points::INSTALL, &passed);
 }

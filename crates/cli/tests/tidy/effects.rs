@@ -4,7 +4,9 @@
 //! passes a point itself. Objects of git need none, since nobody sees them before a ref or a file names them. Where the
 //! points stand around the call instead, or nothing of a mission is touched, the function is named here with the reason.
 
+use super::points::{NEVER, SWEPT};
 use super::{files, nothing, read};
+use std::collections::BTreeSet;
 
 /// What touches the world.
 const TOUCHES: &[&str] = &[
@@ -142,11 +144,60 @@ fn functions(text: &str) -> Vec<(String, Vec<&str>)> {
     found
 }
 
+/// The points that a file's own code passes.
+fn points(text: &str) -> BTreeSet<String> {
+    let bodies = functions(text).into_iter().map(|(_, body)| body.join("\n"));
+    let mut found = BTreeSet::new();
+    for body in bodies {
+        for (start, _) in body.match_indices("fault::") {
+            let call = &body[start..];
+            let passes = ["fault::point(", "fault::of("];
+            if passes.iter().any(|begins| call.starts_with(begins)) {
+                let call = call.split(';').next().unwrap_or_default();
+                found.extend(call.split('"').skip(1).step_by(2).map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
 fn touches(line: &str) -> bool {
     let code = line.trim_start();
     !code.starts_with("//")
         && !code.starts_with("use ")
         && TOUCHES.iter().any(|touch| code.contains(touch))
+}
+
+/// Whether a file is of the program, and no test.
+fn own(path: &&String) -> bool {
+    let crates = ["engine", "workbench", "cli"].map(|name| format!("crates/{name}/src/"));
+    let is_test = ["/tests.rs", "/sample.rs"];
+    let is_test = is_test.iter().any(|end| path.ends_with(end));
+    crates.iter().any(|folder| path.starts_with(folder)) && !is_test
+}
+
+#[test]
+fn every_point_is_passed_by_a_sweep() {
+    let mut there = BTreeSet::new();
+    for path in files(".rs").iter().filter(own) {
+        let text = read(path);
+        there.extend(points(&text));
+        // Each is found: none is named where its call does not show it.
+        let calls = ["fault::point(name", "fault::of(name"];
+        assert!(!calls.iter().any(|call| text.contains(call)), "{path}");
+    }
+    assert!(there.len() > 100, "{there:?}");
+    let listed = SWEPT.iter().chain(NEVER).flat_map(|(_, points)| *points);
+    let listed: Vec<String> = listed.map(|point| (*point).to_owned()).collect();
+    let all: BTreeSet<String> = listed.iter().cloned().collect();
+    let mut wrong: Vec<String> = Vec::new();
+    let missing = there.difference(&all);
+    wrong.extend(missing.map(|point| format!("no sweep is said to pass `{point}`")));
+    let gone = all.difference(&there);
+    wrong.extend(gone.map(|point| format!("`{point}` is in no source")));
+    let twice = (0..listed.len()).filter(|n| listed[..*n].contains(&listed[*n]));
+    wrong.extend(twice.map(|n| format!("`{}` stands there twice", listed[n])));
+    nothing(&wrong);
 }
 
 #[test]
@@ -157,11 +208,6 @@ fn every_effect_on_the_world_has_its_point() {
         .iter()
         .flat_map(|(_, who)| who.iter().copied())
         .collect();
-    let crates = ["engine", "workbench", "cli"].map(|name| format!("crates/{name}/src/"));
-    let own = |path: &&String| {
-        let is_test = path.ends_with("/tests.rs") || path.ends_with("/sample.rs");
-        crates.iter().any(|folder| path.starts_with(folder)) && !is_test
-    };
     for path in files(".rs").iter().filter(own) {
         for (name, body) in functions(&read(path)) {
             let silent = !body.iter().any(|line| line.contains("fault::"));
@@ -193,4 +239,9 @@ fn an_effect_without_a_point_is_seen_and_a_test_is_not() {
             .all(|(_, body)| body.iter().any(|line| touches(line)))
     );
     assert!(!touches("    // fs::write( is not called"));
+    let text = "fn one() {\n    fault::point(\"x.before\");\n    fault::of(\n        \"x.after\",\n        &y,\n    );\n}\n";
+    assert_eq!(
+        points(text).into_iter().collect::<Vec<_>>(),
+        ["x.after", "x.before"]
+    );
 }

@@ -5,6 +5,7 @@
 mod crates;
 mod documents;
 mod effects;
+mod points;
 mod program;
 mod sources;
 

@@ -7,8 +7,11 @@
 use super::context::Origin;
 use super::outline::{definitions, is_test, stem, words};
 use super::{Bench, Error};
+use crate::doing::{self, Pack as Noted};
+use crate::layout::Place;
 use agents::brief::Assignment;
-use mission::ids::{CommitId, Digest};
+use mission::event::Turn;
+use mission::ids::{CommitId, Digest, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,9 @@ const LOOKED_AT: usize = 20_000;
 /// The mode of a plain file, and of one that may be run.
 const PLAIN: [u32; 2] = [0o100_644, 0o100_755];
 
+/// A task that waits, and what it is expected to write.
+pub(crate) type Waiting = (TaskId, Vec<String>);
+
 /// What was read of one content.
 #[derive(Debug)]
 struct Looked {
@@ -53,6 +59,19 @@ pub(crate) struct Pack {
     pub(crate) defines: Vec<(String, Vec<String>)>,
     /// Tests that name one of them.
     pub(crate) tests: Vec<String>,
+    /// How many files it was made of.
+    looked: usize,
+    /// How many of them had to be read for it: the others were known.
+    read: usize,
+}
+
+impl Pack {
+    /// With one file more.
+    fn with(&mut self, (looked, was_read): (Arc<Looked>, bool)) -> Arc<Looked> {
+        self.looked += 1;
+        self.read += usize::from(was_read);
+        looked
+    }
 }
 
 impl Packs {
@@ -61,15 +80,15 @@ impl Packs {
         known.get(id).cloned()
     }
 
-    /// What a file holds: what was read of the same content before, or what is read now.
+    /// What a file holds, and whether it was read for that now: what was read of the same content before is known.
     fn look(
         &self,
         repository: &MissionRepository,
         path: &str,
         id: &Digest,
-    ) -> Result<Arc<Looked>, Error> {
+    ) -> Result<(Arc<Looked>, bool), Error> {
         if let Some(known) = self.known(id) {
-            return Ok(known);
+            return Ok((known, false));
         }
         let (bytes, _) = repository.blob(id, READ).map_err(Error::new)?;
         let text = String::from_utf8_lossy(&bytes);
@@ -86,23 +105,37 @@ impl Packs {
             known.clear();
         }
         known.insert(id.clone(), Arc::clone(&looked));
-        Ok(looked)
+        Ok((looked, true))
     }
 
-    /// What a Worker is told of its files. One that cannot be told of them looks for itself.
+    /// What a Worker is told of its files. One that cannot be told of them looks for itself. Whether it was looked up
+    /// beforehand is noted.
     pub(super) fn told(
         &self,
         repository: &MissionRepository,
-        base: &CommitId,
-        origin: &Origin,
+        (place, turn): (&Place, Turn),
+        (base, origin): (&CommitId, &Origin),
         assignment: &Assignment,
     ) -> Pack {
         let about = (origin.files.as_slice(), assignment.writes.as_slice());
         let found = self.of(repository, base, about, &CancellationToken::new());
-        found.unwrap_or_else(|error| {
+        let found = found.unwrap_or_else(|error| {
             tracing::warn!(%error, "what a task's files define could not be told");
             Pack::default()
-        })
+        });
+        doing::change(place, |doing| {
+            let noted = match turn {
+                Turn::Work { attempt } => doing.ready.packs.get_mut(&attempt.task),
+                _ => None,
+            };
+            if let Some(noted) = noted.filter(|noted| **noted == Noted::Waits) {
+                *noted = match found.read {
+                    0 => Noted::Used,
+                    _ => Noted::Stale,
+                };
+            }
+        });
+        found
     }
 
     /// What is known of a task's files on a commit, as far as they were there when the mission began.
@@ -129,7 +162,8 @@ impl Packs {
             let Some(id) = files.get(path).filter(|_| !over.is_cancelled()) else {
                 continue;
             };
-            let mut lines = self.look(repository, path, id)?.definitions.clone();
+            let looked = pack.with(self.look(repository, path, id)?);
+            let mut lines = looked.definitions.clone();
             lines.retain(|line| {
                 told += line.len() + 1;
                 told <= BYTES
@@ -145,7 +179,7 @@ impl Packs {
             let Some(id) = files.get(path).filter(|_| !over.is_cancelled()) else {
                 continue;
             };
-            let looked = self.look(repository, path, id)?;
+            let looked = pack.with(self.look(repository, path, id)?);
             let names = stems.iter().any(|stem| looked.words.contains(*stem));
             if names && !writes.contains(path) && pack.tests.len() < NAMED {
                 pack.tests.push(path.clone());
@@ -159,7 +193,7 @@ impl Packs {
 pub(super) async fn beside<T>(
     agent: impl Future<Output = T>,
     bench: &Bench,
-    (base, waiting): (&CommitId, &[Vec<String>]),
+    (base, waiting): (&CommitId, &[Waiting]),
     cancel: &CancellationToken,
 ) -> T {
     let over = cancel.child_token();
@@ -172,20 +206,27 @@ pub(super) async fn beside<T>(
 }
 
 /// Looks up what tasks that wait will be told, until `over`. What goes wrong is told where it is needed.
-async fn ahead(bench: &Bench, base: &CommitId, waiting: &[Vec<String>], over: &CancellationToken) {
+async fn ahead(bench: &Bench, base: &CommitId, waiting: &[Waiting], over: &CancellationToken) {
     let Some(there) = bench.origin.get().map(|origin| origin.files.clone()) else {
         return;
     };
     let (packs, base) = (Arc::clone(&bench.packs), base.clone());
-    let (waiting, until) = (waiting.to_vec(), over.clone());
+    let (waiting, until, place) = (waiting.to_vec(), over.clone(), bench.place.clone());
     let looked = bench
         .with_repository(move |repository| {
-            for writes in &waiting {
+            let mut made = Vec::new();
+            for (task, writes) in &waiting {
+                let pack = packs.of(repository, &base, (&there, writes), &until)?;
                 if until.is_cancelled() {
                     break;
                 }
-                packs.of(repository, &base, (&there, writes), &until)?;
+                made.extend((pack.looked > 0).then_some(*task));
             }
+            doing::change(&place, |doing| {
+                for task in made {
+                    doing.ready.packs.entry(task).or_insert(Noted::Waits);
+                }
+            });
             Ok(())
         })
         .await;
@@ -233,6 +274,8 @@ mod tests {
                 vec!["3: pub fn login(user: &str) -> bool".into()],
             )],
             tests: all(&["tests/entry.rs"]),
+            looked: 3,
+            read: 3,
         };
         assert_eq!(pack.unwrap(), told);
         assert_eq!(
@@ -243,7 +286,7 @@ mod tests {
         let start = Instant::now();
         let again = packs.of(&repository, base, (&there, &writes), &never);
         println!("looked up again in {:?}", start.elapsed());
-        assert_eq!(again.unwrap(), told);
+        assert_eq!(again.unwrap(), Pack { read: 0, ..told });
     }
 
     #[tokio::test]
@@ -253,10 +296,31 @@ mod tests {
         let base = &sample.base.commit;
         let origin = Origin::read(&repository, base).unwrap();
         sample.bench.origin.set(origin).unwrap();
-        let (writes, never) = (all(&["src/login.rs"]), CancellationToken::new());
-        ahead(&sample.bench, base, std::slice::from_ref(&writes), &never).await;
+        let origin = sample.bench.origin.get().unwrap();
+        let (there, never) = (all(&["src/login.rs"]), CancellationToken::new());
+        // One is there, one is to be made, and one whose Worker begins before anything lands.
+        let waiting = [
+            (TaskId(1), there.clone()),
+            (TaskId(2), all(&["src/new.rs"])),
+            (TaskId(3), there.clone()),
+        ];
+        ahead(&sample.bench, base, &waiting, &never).await;
         let packs = &sample.bench.packs;
         assert_eq!(packs.known.lock().unwrap().len(), 1);
+        let place = &sample.bench.place;
+        let noted = || doing::seen(place).ready.packs;
+        let waits = [(TaskId(1), Noted::Waits), (TaskId(3), Noted::Waits)];
+        assert_eq!(noted(), waits.into(), "of nothing nothing is noted");
+        let asks = Assignment {
+            writes: there.clone(),
+            ..Assignment::default()
+        };
+        let told = |attempt: &str, at| {
+            let attempt = attempt.parse().unwrap();
+            let of = (place, Turn::Work { attempt });
+            packs.told(&repository, of, (at, origin), &asks)
+        };
+        assert_eq!(told("T3.1", base).defines.len(), 1);
         // Another task has landed meanwhile.
         std::fs::create_dir_all(sample.bench.place.lanes()).unwrap();
         let lane = sample.bench.place.lane("worker-1");
@@ -266,12 +330,18 @@ mod tests {
         let landed = repository
             .commit_attempt(base, &tree, "landed\n", sample::WHEN)
             .unwrap();
-        let pack = packs.of(&repository, &landed, (&writes, &writes), &never);
-        let told = vec![(
+        let pack = told("T1.1", &landed);
+        let now = vec![(
             "src/login.rs".to_owned(),
             vec!["1: fn logout() {}".to_owned()],
         )];
-        assert_eq!(pack.unwrap().defines, told);
+        assert_eq!(pack.defines, now);
+        let ended = [(TaskId(1), Noted::Stale), (TaskId(3), Noted::Used)];
+        assert_eq!(noted(), ended.into());
+        // What was told once stays told, whatever is looked up for the same task later.
+        ahead(&sample.bench, &landed, &waiting, &never).await;
+        told("T1.2", &landed);
+        assert_eq!(noted(), ended.into());
     }
 
     #[tokio::test]
@@ -282,9 +352,11 @@ mod tests {
         sample.bench.origin.set(origin).unwrap();
         let over = CancellationToken::new();
         over.cancel();
-        let waiting = [all(&["src/login.rs"])];
+        let waiting = [(TaskId(1), all(&["src/login.rs"]))];
         ahead(&sample.bench, &sample.base.commit, &waiting, &over).await;
         assert!(sample.bench.packs.known.lock().unwrap().is_empty());
+        let noted = doing::seen(&sample.bench.place).ready.packs;
+        assert!(noted.is_empty(), "{noted:?}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! state of the lock files, in a workspace of its own, and brought along to the others.
 
 use super::{Bench, Error, blocking};
-use crate::doing::{Noted, SetUp};
+use crate::doing::{self, Noted, SetUp};
 use crate::layout::Place;
 use mission::gate::Program;
 use mission::ids::{CommitId, Digest};
@@ -185,6 +185,7 @@ pub(crate) async fn make_ready(
         };
         let noted = std::fs::read_to_string(&note).ok();
         if noted.is_some() && noted == blocking(state.clone()).await.ok() {
+            count(bench, recipe, |ready| ready.stood += 1);
             continue;
         }
         let prepared = {
@@ -200,16 +201,24 @@ pub(crate) async fn make_ready(
         };
         // The note goes first: what was brought along only in part belongs to no key.
         forget(&note)?;
-        let (recipe, to, cancel) = (recipe.clone(), workspace.path().to_owned(), cancel.clone());
-        blocking(move || bring(&prepared, &to, &recipe, &cancel)).await?;
+        let (brings, to, cancel) = (recipe.clone(), workspace.path().to_owned(), cancel.clone());
+        blocking(move || bring(&prepared, &to, &brings, &cancel)).await?;
         fault::point("set-up.brought");
         if let Some(folder) = note.parent() {
             std::fs::create_dir_all(folder).map_err(Error::new)?;
         }
         std::fs::write(&note, blocking(state).await?).map_err(Error::new)?;
         fault::point("set-up.noted");
+        count(bench, recipe, |ready| ready.brought += 1);
     }
     Ok(failures)
+}
+
+/// Notes for people what became of a recipe whose set-up takes time.
+fn count(bench: &Bench, recipe: &Recipe, counts: impl FnOnce(&mut doing::Ready)) {
+    if recipe.setup.is_some() {
+        doing::change(&bench.place, |doing| counts(&mut doing.ready));
+    }
 }
 
 /// Takes away what was brought along for a tree that was set up otherwise.
@@ -360,6 +369,7 @@ async fn prepared(
     fault::point("set-up.ran");
     std::fs::write(&done, b"").map_err(Error::new)?;
     fault::point("set-up.done");
+    count(bench, recipe, |ready| ready.set_ups += 1);
     Ok(Ok(folder))
 }
 

@@ -71,7 +71,7 @@ pub(crate) struct Job {
     /// Sessions that are being closed.
     pub(crate) closed: Vec<String>,
     /// What tasks that wait are expected to write: it is looked up while this turn's agent works.
-    pub(crate) ahead: Vec<Vec<String>>,
+    pub(crate) ahead: Vec<pack::Waiting>,
     /// The model that it is asked of instead of the one that everything else is.
     pub(crate) model: Option<String>,
     /// Whether a person has allowed commands for the whole mission.
@@ -327,7 +327,8 @@ impl Job {
                                 known.get_or_init(|| read)
                             }
                         };
-                        found = packs.told(repository, base, origin, assignment);
+                        let (of, at) = ((place, self.turn), (base, origin));
+                        found = packs.told(repository, of, at, assignment);
                         context::of(repository, base, origin, assignment)?
                     }
                     _ => Default::default(),

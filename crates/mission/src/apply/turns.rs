@@ -67,6 +67,7 @@ impl Mission {
                 task.started.get_or_insert(at);
                 let resources = task.task.resources.clone();
                 self.hold(epoch, &resources);
+                self.sessions.workspaces.begun_in(lease.lane);
             }
             Turn::Review { attempt, n } => {
                 self.set_state(attempt.task, State::Reviewing { epoch });

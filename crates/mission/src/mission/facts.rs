@@ -51,6 +51,11 @@ impl Mission {
         }
     }
 
+    /// How often a Worker began where one had worked before.
+    pub fn workspaces(&self) -> &crate::work::Workspaces {
+        &self.sessions.workspaces
+    }
+
     /// When it opened.
     pub fn opened(&self) -> Timestamp {
         self.opened

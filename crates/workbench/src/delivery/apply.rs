@@ -372,11 +372,10 @@ impl<'a> Writer<'a> {
                 continue;
             }
             self.changed.push(&file.path);
-            let name = match self.side {
-                Beside::New => "deliver.file after",
-                _ => "undo.file restored",
-            };
-            fault::of(name, &file.path);
+            match self.side {
+                Beside::New => fault::of("deliver.file after", &file.path),
+                _ => fault::of("undo.file restored", &file.path),
+            }
         }
         Ok(())
     }
