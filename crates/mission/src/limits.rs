@@ -42,15 +42,15 @@ pub const REQUEST_BYTES: usize = 64 * 1024;
 
 /// Workers at once, unless the user says otherwise: enough to see parallelism, few enough for a first bill.
 pub const WORKERS: u32 = 3;
-/// So many turns of a role run at once from the beginning, if the user allows as many. Beyond that it is worked up to:
-/// nobody knows yet what the provider bears.
+/// So many turns of a role run at once at a provider from the beginning, if the user allows as many. Beyond that it is
+/// worked up to: nobody knows yet what the provider bears.
 pub const SLOTS_FIRST: u32 = 10;
-/// The fewest slots of a role: with none nothing would ever go well again.
+/// The fewest slots of a role at a provider: with none nothing would ever go well again.
 pub const SLOTS_LEAST: u32 = 1;
-/// Turns that go well in a row before their role gets a slot more: slower than slots go, so that a provider that refuses
-/// is not tried again at once.
+/// Turns that go well in a row before their role gets a slot more at their provider: slower than slots go, so that one that
+/// refuses is not tried again at once.
 pub const SLOTS_GROW: u32 = 3;
-/// Turns in a row that their host fails or the provider refuses before their role has a slot less: one may be chance.
+/// Turns in a row that their host fails or the provider refuses before their role has a slot less there: one may be chance.
 pub const SLOTS_SHRINK: u32 = 2;
 /// The most Workers at once that may be asked for.
 pub const WORKERS_CAP: u32 = 32;

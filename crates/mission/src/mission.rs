@@ -15,7 +15,7 @@ pub use crate::lease::{GateLease, Lease};
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{Durations, Fan, Pressure, Ready, Slots, Took};
+use crate::schedule::{AtProviders, Durations, Fan, Pressure, Ready, Took};
 use crate::seal::Outcome;
 use crate::sessions::Sessions;
 use crate::split::Cuts;
@@ -105,8 +105,7 @@ pub struct Mission {
     pub(crate) fan: Option<Fan>,
     /// Which lease has which resource.
     pub(crate) held: BTreeMap<String, Epoch>,
-    /// Of Workers, and of Reviewers.
-    pub(crate) slots: (Slots, Slots),
+    pub(crate) slots: AtProviders,
     pub(crate) governor: Governor,
     pub(crate) sessions: Sessions,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
@@ -267,7 +266,7 @@ impl Mission {
             durations: Durations::default(),
             fan: None,
             held: BTreeMap::new(),
-            slots: crate::schedule::slots_of(&terms),
+            slots: AtProviders::new(&terms),
             governor: Governor::default(),
             sessions: Sessions::default(),
             parked: BTreeSet::new(),

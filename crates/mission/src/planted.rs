@@ -54,6 +54,8 @@ pub const ALL: &[&str] = &[
     "low_starves",
     "slot_above_cap",
     "waiter_not_woken",
+    "slots_shrink_everywhere",
+    "provider_slots_ignored",
     "resource_held_twice",
     "resource_leaked_on_cancel",
     "breaker_never_closes",

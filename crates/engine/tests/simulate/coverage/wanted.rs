@@ -115,6 +115,8 @@ pub(super) const SIGHTS: &[&str] = &[
     "an answer without end",
     "a provider storm",
     "an outage",
+    "a role has other slots at another provider",
+    "two providers are asked at once",
     "a hold of another mission",
     "a session waits for its provider",
     "a clock jumps ahead",

@@ -116,6 +116,7 @@ impl World {
             self.told_at_least(),
             &self.git,
         );
+        self.coverage.slots(engine.desk.mission());
         if self.steps.is_multiple_of(FOLD_EVERY) {
             self.fold();
         }
