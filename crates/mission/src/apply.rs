@@ -18,7 +18,7 @@ use crate::mission::{
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question, permit};
-use crate::schedule::{AtProviders, Ready};
+use crate::schedule::{AtProviders, Place, Ready};
 use crate::seal::Outcome;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
@@ -118,7 +118,10 @@ impl Mission {
             }
             Event::Reused { task, attempt } => self.reused(at, *task, *attempt),
             Event::GateStarted { .. } => self.gate_started(at, event),
-            Event::GateEnded { epoch, run } => self.gate_ended(*epoch, run),
+            Event::GateEnded { epoch, run } => {
+                self.disk.workspaces.insert(Place::Checks);
+                self.gate_ended(*epoch, run);
+            }
             Event::GateLost { epoch, .. } => {
                 if let Some(lease) = self.drop_gate_lease(*epoch) {
                     *self
@@ -450,6 +453,8 @@ impl Mission {
         self.deadline = at + self.terms.mission;
         (self.cancelled, self.aborted) = (false, false);
         self.slots = AtProviders::new(&self.terms);
+        // They went with the end, or may have.
+        self.disk.workspaces.clear();
         self.governor.resumed();
         self.halted = None;
         self.outcome = None;

@@ -11,6 +11,7 @@ use crate::mission::{Mission, Phase, State, TaskState};
 use crate::plan::TaskKind;
 use crate::planted;
 use crate::question::{About, QuestionId};
+use crate::schedule::Place;
 use crate::seal::{Grade, Outcome};
 use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Role, Usage};
@@ -202,7 +203,8 @@ impl Mission {
         base: Option<CommitId>,
         from: Option<CommitId>,
     ) -> Vec<Event> {
-        if self.stands_still() || self.is_full() {
+        let place = Place::of(turn.role(), lane);
+        if self.stands_still() || self.is_full() || !self.may_begin_in(place) {
             return Vec::new();
         }
         // Whoever waits for a provider stays where it is, and loses nothing.
@@ -383,7 +385,10 @@ impl Mission {
     /// The lowest lane in which no Reviewer is, if another one may be.
     fn free_reviewer(&self, now: Timestamp) -> Option<u32> {
         let taken: Vec<u32> = self.leases_of(Role::Reviewer).collect();
-        let free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
+        let free = |lane: &u32| {
+            let alone = !taken.contains(lane) || planted!("lane_shared");
+            alone && self.may_begin_in(Place::Reviewer(*lane))
+        };
         let provider = self.provider_for(now, Role::Reviewer);
         let (_, room) = self.slots_free(Role::Reviewer, provider, limits::REVIEWERS);
         (1..=limits::REVIEWERS).filter(|_| room > 0).find(free)

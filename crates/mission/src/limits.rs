@@ -193,9 +193,12 @@ pub const PRESSURE_PROCESSORS: (u32, u32) = (400, 300);
 /// The same of the percent of ten seconds in which somebody waited for memory, as the kernel counts it: a machine that
 /// pages is slower with each further task.
 pub const PRESSURE_STALLED: (u32, u32) = (20, 10);
-/// What one more workspace may take of what is free on the disk of the state directory, in percent, before nothing
-/// begins that needs room, and below which it does again. With more than all of it a workspace fails half made.
+/// What one more workspace may take of what is free on the disk of the state directory, in percent, before none is made,
+/// and below which one is again. With more than all of it a workspace fails half made; lanes that have theirs go on.
 pub const PRESSURE_DISK: (u32, u32) = (100, 80);
+/// The same of what any work needs there, before nothing begins. The journal, git's objects and the output of checks are
+/// written to that disk too: with less than that, work in a lane that has its workspace fails and is paid for.
+pub const PRESSURE_FULL: (u32, u32) = (100, 80);
 /// The most workspaces that a mission's lanes have at once: one for each Worker and Reviewer that there may be, one for
 /// checks, and one for whoever reads and plans. Each may be as large as the project with all that it installs.
 pub const WORKSPACES: u32 = WORKERS_CAP + REVIEWERS + GATES + 1;

@@ -15,7 +15,7 @@ pub use crate::lease::{GateLease, Lease};
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{AtProviders, Durations, Fan, Pressure, Ready, Took};
+use crate::schedule::{AtProviders, Disk, Durations, Fan, Pressure, Ready, Took};
 use crate::seal::Outcome;
 use crate::sessions::Sessions;
 use crate::split::Cuts;
@@ -84,8 +84,7 @@ pub struct Mission {
     pub(crate) environment: Option<Digest>,
     /// What the machine is short of.
     pub(crate) pressure: Option<Pressure>,
-    /// Since when its disk has too little room for one more workspace.
-    pub(crate) full: Option<Pressure>,
+    pub(crate) disk: Disk,
     pub(crate) notes: Vec<String>,
     pub(crate) intent: Option<Intent>,
     pub(crate) reading: Short,
@@ -250,7 +249,7 @@ impl Mission {
             gates: Vec::new(),
             environment: None,
             pressure: None,
-            full: None,
+            disk: Disk::default(),
             notes: Vec::new(),
             intent: None,
             reading: Short::default(),

@@ -21,6 +21,7 @@ pub const ALL: &[&str] = &[
     "pressure_never_ends",
     "full_disk_ignored",
     "disk_stays_full",
+    "workspace_made_without_room",
     "reservation_leaked_on_cancel",
     "dependency_counted_before_landing",
     "claim_trusted",

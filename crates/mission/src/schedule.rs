@@ -9,6 +9,7 @@ mod durations;
 mod fan;
 mod pressure;
 mod ready;
+mod room;
 mod slots;
 
 pub(crate) use claim::Claim;
@@ -16,6 +17,7 @@ pub use durations::{Durations, Took};
 pub use fan::{Critical, Fan, Narrow};
 pub use pressure::{Gauge, Pressure, Sample, Short};
 pub(crate) use ready::{Rank, Ready};
+pub(crate) use room::{Disk, Place};
 pub(crate) use slots::AtProviders;
 pub use slots::Slots;
 
@@ -73,7 +75,10 @@ impl Mission {
             None => at_own,
         };
         let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
-        let is_free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
+        let is_free = |lane: &u32| {
+            let alone = !taken.contains(lane) || planted!("lane_shared");
+            alone && self.may_begin_in(Place::Worker(*lane))
+        };
         let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
         // Most plans name no resource, and then no check is asked for one.
         let wanted = OnceCell::new();

@@ -92,6 +92,7 @@ impl Mission {
             self.deadlines.remove(&(lease.deadline, epoch));
             self.turn_at_model_ended(at, &lease, ending);
             self.slot_ended(&lease, ending);
+            self.worked_in(Place::of(turn.role(), lease.lane), ending);
             if !(planted!("reservation_leaked_on_cancel") && *ending == Ending::Cancelled) {
                 self.budget.reserved -= lease.reserved;
                 self.budget.money.reserved -= lease.money;

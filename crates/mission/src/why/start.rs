@@ -260,6 +260,11 @@ impl Mission {
                 ", and lane {lane} is the only one: the plan is tiny"
             ));
         }
+        if self.cramped().is_some() {
+            told.push_str(
+                "; the disk has no room for another workspace, and this lane has its own",
+            );
+        }
         if let Some(pressure) = &self.pressure {
             let idle = self.leases.is_empty() && self.gate_leases.is_empty();
             told.push_str(match idle {

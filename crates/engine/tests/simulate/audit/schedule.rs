@@ -20,6 +20,30 @@ pub(super) struct Book {
     pub(super) pressed: Option<(u64, Timestamp)>,
     /// Whether its disk is full: then nothing begins.
     pub(super) full: bool,
+    /// Whether no more workspace fits there, and where one is known to stand.
+    pub(super) cramped: bool,
+    pub(super) made: BTreeSet<(&'static str, u32)>,
+}
+
+/// Where the workspace of a turn stands.
+fn place(turn: Turn, lane: u32) -> (&'static str, u32) {
+    match turn.role() {
+        Role::Commander | Role::Planner => ("front", 1),
+        Role::Worker => ("worker", lane),
+        Role::Reviewer => ("reviewer", lane),
+    }
+}
+
+/// Whether a turn that ended so had its workspace.
+fn stood(ending: &Ending) -> bool {
+    let failed = matches!(
+        ending,
+        Ending::Failed {
+            failure: Failure::Machine | Failure::Fatal,
+            ..
+        }
+    );
+    !failed && !matches!(ending, Ending::Expired | Ending::Cancelled)
 }
 
 impl Book {
@@ -32,6 +56,8 @@ impl Book {
             over: None,
             pressed: None,
             full: false,
+            cramped: false,
+            made: BTreeSet::new(),
         }
     }
 
@@ -77,6 +103,7 @@ impl Audit {
     pub(super) fn scheduled(&self, event: &Event) {
         let begins = matches!(event, Event::TurnStarted { .. } | Event::GateStarted { .. });
         assert!(!begins || !self.book.full, "{event:?} on a full disk");
+        self.stands_somewhere(event);
         let Event::TurnStarted { turn, model, .. } = event else {
             return;
         };
@@ -115,6 +142,54 @@ impl Audit {
         }
     }
 
+    /// What begins while no more workspace fits begins where one stands.
+    fn stands_somewhere(&self, event: &Event) {
+        let place = match event {
+            Event::TurnStarted { turn, lane, .. } => place(*turn, *lane),
+            Event::GateStarted { .. } => ("checks", 1),
+            _ => return,
+        };
+        assert!(
+            !self.book.cramped || self.book.made.contains(&place),
+            "{place:?} needs a workspace, and none fits: {event:?}"
+        );
+    }
+
+    /// Whether the disk has no room for one more workspace.
+    pub(crate) fn is_cramped(&self) -> bool {
+        self.book.cramped
+    }
+
+    /// Keeps the book of the disk; whether it is one of its events.
+    fn room_goes_on(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Pressed {
+                of: Short::Disk, ..
+            } => self.book.cramped = true,
+            Event::Relieved {
+                of: Some(Short::Disk),
+            } => self.book.cramped = false,
+            Event::Pressed {
+                of: Short::Full, ..
+            } => self.book.full = true,
+            Event::Relieved {
+                of: Some(Short::Full),
+            } => self.book.full = false,
+            Event::GateEnded { .. } => _ = self.book.made.insert(("checks", 1)),
+            Event::TurnEnded {
+                turn,
+                epoch,
+                ending,
+                ..
+            } if stood(ending) => {
+                let place = place(*turn, self.leases[epoch].lane);
+                self.book.made.insert(place);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Keeps the book, after an event was folded in.
     pub(super) fn schedule_goes_on(&mut self, event: &Event) {
         self.slots_go_on(event);
@@ -133,12 +208,7 @@ impl Audit {
                     false => self.terms.workers,
                 };
             }
-            Event::Pressed {
-                of: Short::Disk, ..
-            } => self.book.full = true,
-            Event::Relieved {
-                of: Some(Short::Disk),
-            } => self.book.full = false,
+            _ if self.room_goes_on(event) => {}
             Event::Pressed { admits, .. } => {
                 self.book.pressed = Some((class(*admits, Millis(0)), self.last));
             }
@@ -150,6 +220,7 @@ impl Audit {
                     since,
                     pressed: self.book.pressed,
                     full: self.book.full,
+                    cramped: self.book.cramped,
                     ..Book::new(&self.terms)
                 };
             }
@@ -191,8 +262,10 @@ impl Audit {
         let wanted = match self.book.pressed {
             _ if self.sealed.is_some() => "",
             // The disk is looked at first: more than there is is too much, and four fifths of it enough again.
-            _ if !self.book.full && sample.disk > 100 => "full",
-            _ if self.book.full && sample.disk < 80 => "room",
+            _ if !self.book.full && sample.full > 100 => "full",
+            _ if self.book.full && sample.full < 80 => "room for work",
+            _ if !self.book.cramped && sample.disk > 100 => "cramped",
+            _ if self.book.cramped && sample.disk < 80 => "room",
             None if short => "normal",
             Some(_) if fine => "relieved",
             Some((1, since)) if short && now.since(since) >= Millis(10_000) => "high",
@@ -204,7 +277,17 @@ impl Audit {
                 Event::Pressed {
                     of: Short::Disk, ..
                 },
+            ] => "cramped",
+            [
+                Event::Pressed {
+                    of: Short::Full, ..
+                },
             ] => "full",
+            [
+                Event::Relieved {
+                    of: Some(Short::Full),
+                },
+            ] => "room for work",
             [
                 Event::Relieved {
                     of: Some(Short::Disk),

@@ -188,6 +188,12 @@ impl Audit {
             && budget.free() >= reserve + mission.held_for_reviews().0 + share
             && self.purse.may_begin(self.live.len())
             && mission.deadline().since(now) >= least;
+        let work = mission.leases().map(|(_, lease)| lease);
+        let work = work.filter(|lease| lease.turn.role() == Role::Worker);
+        let busy: BTreeSet<u32> = work.map(|lease| lease.lane).collect();
+        let stands =
+            |lane: &u32| !busy.contains(lane) && self.book.made.contains(&("worker", *lane));
+        let may = may && (!self.book.cramped || (1..=self.terms.workers).any(|lane| stands(&lane)));
         let mut taken = self.what_runs_has(mission);
         taken.extend(mission.wanted_by_checks());
         let could = |task: &&TaskState| {

@@ -137,6 +137,7 @@ pub(super) const SIGHTS: &[&str] = &[
     "a delivery is refused when it is planned",
     "a delivery is refused when it is written",
     "a look at the disk",
+    "a turn begins where no more workspace fits",
     "a delivery breaks off",
     "an undo leaves a file",
     "a performer reaches the world after its engine died",
