@@ -208,11 +208,13 @@ impl Watch {
                 false => self.looks.iter().map(of).min().unwrap_or(0),
             },
         };
+        let (disk, full) = self.room.taken();
         Sample {
             memory: gauge(|look| look.memory),
             processors: gauge(|look| look.processors),
             stalled: gauge(|look| look.stalled),
-            disk: self.room.taken(),
+            disk,
+            full,
         }
     }
 }

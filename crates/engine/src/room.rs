@@ -1,7 +1,7 @@
 //! Room on the disk of the state directory, and how many workspaces there are.
 //!
 //! A workspace that finds no room while it is made stands there half made, and whatever else writes to that disk fails with
-//! it. So the room is looked at before: by the mission, which lets nothing begin while there is too little, and once more by
+//! it. So the room is looked at before: by the mission, which lets nothing begin that needs one, and once more by
 //! whoever makes one. How much one takes is known after the first Worker's was set up; before that a floor counts.
 
 use crate::perform::Error;
@@ -48,11 +48,16 @@ impl Room {
         FLOOR + self.one.load(Ordering::Relaxed)
     }
 
-    /// What one more workspace takes of what is free, in percent.
-    pub(crate) fn taken(&self) -> u32 {
-        let Some(free) = self.free() else { return 0 };
-        let percent = u128::from(self.needs()) * 100 / u128::from(free.max(1));
-        u32::try_from(percent).unwrap_or(u32::MAX)
+    /// What one more workspace takes of what is free, and what any work needs of it, in percent.
+    pub(crate) fn taken(&self) -> (u32, u32) {
+        let Some(free) = self.free() else {
+            return (0, 0);
+        };
+        let percent = |bytes: u64| {
+            let percent = u128::from(bytes) * 100 / u128::from(free.max(1));
+            u32::try_from(percent).unwrap_or(u32::MAX)
+        };
+        (percent(self.needs()), percent(FLOOR))
     }
 
     /// Whether a workspace may be made in a lane's folder. One that is there is used again.
@@ -126,7 +131,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let room = Room::of(&dir.path().join("not-yet"), dir.path());
         assert_eq!(room.needs(), FLOOR);
-        assert!(room.free().unwrap() > 0 && room.taken() < u32::MAX);
+        assert!(room.free().unwrap() > 0);
+        // Before that is known, what is too little for one more is too little for all.
+        let (one_more, any) = room.taken();
+        assert!(one_more < u32::MAX && one_more >= any);
         let lane = dir.path().join("lanes/worker-1");
         std::fs::create_dir_all(lane.join("deep")).unwrap();
         std::fs::write(lane.join("deep/file"), vec![7; 3 << 20]).unwrap();
@@ -141,7 +149,8 @@ mod tests {
         room.one.store(u64::MAX / 2, Ordering::Relaxed);
         let why = room.admits(&dir.path().join("lanes/worker-2")).unwrap_err();
         assert!(why.to_string().contains("free some disk space"), "{why}");
-        assert!(room.taken() > 100);
+        let (one_more, any) = room.taken();
+        assert!(one_more > 100 && any < one_more);
         room.admits(&lane).unwrap();
     }
 

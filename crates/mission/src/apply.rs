@@ -18,7 +18,7 @@ use crate::mission::{
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{About, Question, permit};
-use crate::schedule::{Ready, slots_of};
+use crate::schedule::{AtProviders, Place, Ready};
 use crate::seal::Outcome;
 use crate::terms::Deliver;
 use crate::time::{Millis, Timestamp};
@@ -118,7 +118,10 @@ impl Mission {
             }
             Event::Reused { task, attempt } => self.reused(at, *task, *attempt),
             Event::GateStarted { .. } => self.gate_started(at, event),
-            Event::GateEnded { epoch, run } => self.gate_ended(*epoch, run),
+            Event::GateEnded { epoch, run } => {
+                self.disk.workspaces.insert(Place::Checks);
+                self.gate_ended(*epoch, run);
+            }
             Event::GateLost { epoch, .. } => {
                 if let Some(lease) = self.drop_gate_lease(*epoch) {
                     *self
@@ -279,7 +282,6 @@ impl Mission {
                 self.set_state(attempt.task, state);
             }
             About::Blocked { attempt } => {
-                self.set_state(attempt.task, State::Ready);
                 let task = self.task_mut(attempt.task);
                 task.spent = true;
                 // What was handed in and could not be proved is what the next attempt goes on with.
@@ -292,6 +294,7 @@ impl Mission {
                     let own = task.task.acceptance.iter().map(Gate::command).collect();
                     self.forget_what_could_not_run(Some(own));
                 }
+                self.set_state(attempt.task, State::Ready);
             }
             About::Task { task } => self.set_state(*task, State::Ready),
         }
@@ -449,7 +452,9 @@ impl Mission {
         self.spends_more(more.0, more.1);
         self.deadline = at + self.terms.mission;
         (self.cancelled, self.aborted) = (false, false);
-        self.slots = slots_of(&self.terms);
+        self.slots = AtProviders::new(&self.terms);
+        // They went with the end, or may have.
+        self.disk.workspaces.clear();
         self.governor.resumed();
         self.halted = None;
         self.outcome = None;

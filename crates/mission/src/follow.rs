@@ -11,6 +11,7 @@ use crate::mission::{Mission, Phase, State, TaskState};
 use crate::plan::TaskKind;
 use crate::planted;
 use crate::question::{About, QuestionId};
+use crate::schedule::Place;
 use crate::seal::{Grade, Outcome};
 use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Intent, Role, Usage};
@@ -202,7 +203,8 @@ impl Mission {
         base: Option<CommitId>,
         from: Option<CommitId>,
     ) -> Vec<Event> {
-        if self.stands_still() || self.is_full() {
+        let place = Place::of(turn.role(), lane);
+        if self.stands_still() || self.is_full() || !self.may_begin_in(place) {
             return Vec::new();
         }
         // Whoever waits for a provider stays where it is, and loses nothing.
@@ -381,11 +383,15 @@ impl Mission {
     }
 
     /// The lowest lane in which no Reviewer is, if another one may be.
-    fn free_reviewer(&self) -> Option<u32> {
+    fn free_reviewer(&self, now: Timestamp) -> Option<u32> {
         let taken: Vec<u32> = self.leases_of(Role::Reviewer).collect();
-        let free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
-        let some = taken.len() < self.reviewer_slots().now() as usize;
-        (1..=limits::REVIEWERS).filter(|_| some).find(free)
+        let free = |lane: &u32| {
+            let alone = !taken.contains(lane) || planted!("lane_shared");
+            alone && self.may_begin_in(Place::Reviewer(*lane))
+        };
+        let provider = self.provider_for(now, Role::Reviewer);
+        let (_, room) = self.slots_free(Role::Reviewer, provider, limits::REVIEWERS);
+        (1..=limits::REVIEWERS).filter(|_| room > 0).find(free)
     }
 
     /// The next task whose attempt a Reviewer could judge now.
@@ -413,7 +419,7 @@ impl Mission {
         };
         let task = &self.tasks[&id];
         let attempt = task.attempt();
-        let Some(lane) = self.free_reviewer() else {
+        let Some(lane) = self.free_reviewer(now) else {
             return Vec::new();
         };
         let turn = Turn::Review {
@@ -436,8 +442,7 @@ impl Mission {
         if let Some(why) = self.task_spent(task, 0) {
             return vec![Event::TaskFailed { task: id, why }];
         }
-        let n = if task.spent { task.n + 1 } else { task.n };
-        let attempt = AttemptId { task: id, n };
+        let attempt = task.next();
         // An attempt that goes on keeps what it stands on; a new one stands on what has landed by now.
         let base = match (&task.base, task.spent) {
             (Some((commit, _)), false) => Some(commit.clone()),

@@ -223,6 +223,18 @@ impl Mission {
         None
     }
 
+    /// The provider that the next turn of a role would be asked of; its own where it may not be asked of any now.
+    pub(crate) fn provider_for(&self, now: Timestamp, role: Role) -> &str {
+        let chosen = self.choose_model(now, role).flatten();
+        provider_of(self.model_or_own(role, chosen))
+    }
+
+    /// The provider that a role's last turn was asked of where it was its role's.
+    pub(crate) fn provider_asked(&self, role: Role) -> &str {
+        let instead = self.governor.instead.get(&role).map(String::as_str);
+        provider_of(self.model_or_own(role, instead))
+    }
+
     /// Why a role is not carried out by its own model.
     fn why_not_own(&self, role: Role) -> String {
         let own = self.model_or_own(role, None);
@@ -403,6 +415,7 @@ impl Mission {
             known.failures = known.failures.max(breaker.failures);
             known.open = known.open.take().or(breaker.open);
         }
+        self.slots.named(role, provider_of(model));
         self.governor.named.insert(role, model.to_owned());
     }
 

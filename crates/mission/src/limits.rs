@@ -42,15 +42,15 @@ pub const REQUEST_BYTES: usize = 64 * 1024;
 
 /// Workers at once, unless the user says otherwise: enough to see parallelism, few enough for a first bill.
 pub const WORKERS: u32 = 3;
-/// So many turns of a role run at once from the beginning, if the user allows as many. Beyond that it is worked up to:
-/// nobody knows yet what the provider bears.
+/// So many turns of a role run at once at a provider from the beginning, if the user allows as many. Beyond that it is
+/// worked up to: nobody knows yet what the provider bears.
 pub const SLOTS_FIRST: u32 = 10;
-/// The fewest slots of a role: with none nothing would ever go well again.
+/// The fewest slots of a role at a provider: with none nothing would ever go well again.
 pub const SLOTS_LEAST: u32 = 1;
-/// Turns that go well in a row before their role gets a slot more: slower than slots go, so that a provider that refuses
-/// is not tried again at once.
+/// Turns that go well in a row before their role gets a slot more at their provider: slower than slots go, so that one that
+/// refuses is not tried again at once.
 pub const SLOTS_GROW: u32 = 3;
-/// Turns in a row that their host fails or the provider refuses before their role has a slot less: one may be chance.
+/// Turns in a row that their host fails or the provider refuses before their role has a slot less there: one may be chance.
 pub const SLOTS_SHRINK: u32 = 2;
 /// The most Workers at once that may be asked for.
 pub const WORKERS_CAP: u32 = 32;
@@ -193,9 +193,12 @@ pub const PRESSURE_PROCESSORS: (u32, u32) = (400, 300);
 /// The same of the percent of ten seconds in which somebody waited for memory, as the kernel counts it: a machine that
 /// pages is slower with each further task.
 pub const PRESSURE_STALLED: (u32, u32) = (20, 10);
-/// What one more workspace may take of what is free on the disk of the state directory, in percent, before nothing
-/// begins that needs room, and below which it does again. With more than all of it a workspace fails half made.
+/// What one more workspace may take of what is free on the disk of the state directory, in percent, before none is made,
+/// and below which one is again. With more than all of it a workspace fails half made; lanes that have theirs go on.
 pub const PRESSURE_DISK: (u32, u32) = (100, 80);
+/// The same of what any work needs there, before nothing begins. The journal, git's objects and the output of checks are
+/// written to that disk too: with less than that, work in a lane that has its workspace fails and is paid for.
+pub const PRESSURE_FULL: (u32, u32) = (100, 80);
 /// The most workspaces that a mission's lanes have at once: one for each Worker and Reviewer that there may be, one for
 /// checks, and one for whoever reads and plans. Each may be as large as the project with all that it installs.
 pub const WORKSPACES: u32 = WORKERS_CAP + REVIEWERS + GATES + 1;

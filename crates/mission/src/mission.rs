@@ -15,7 +15,7 @@ pub use crate::lease::{GateLease, Lease};
 use crate::plan::Plan;
 use crate::planted;
 use crate::question::{Question, QuestionId};
-use crate::schedule::{Durations, Fan, Pressure, Ready, Slots, Took};
+use crate::schedule::{AtProviders, Disk, Durations, Fan, Pressure, Ready, Took};
 use crate::seal::Outcome;
 use crate::sessions::Sessions;
 use crate::split::Cuts;
@@ -84,8 +84,7 @@ pub struct Mission {
     pub(crate) environment: Option<Digest>,
     /// What the machine is short of.
     pub(crate) pressure: Option<Pressure>,
-    /// Since when its disk has too little room for one more workspace.
-    pub(crate) full: Option<Pressure>,
+    pub(crate) disk: Disk,
     pub(crate) notes: Vec<String>,
     pub(crate) intent: Option<Intent>,
     pub(crate) reading: Short,
@@ -105,8 +104,7 @@ pub struct Mission {
     pub(crate) fan: Option<Fan>,
     /// Which lease has which resource.
     pub(crate) held: BTreeMap<String, Epoch>,
-    /// Of Workers, and of Reviewers.
-    pub(crate) slots: (Slots, Slots),
+    pub(crate) slots: AtProviders,
     pub(crate) governor: Governor,
     pub(crate) sessions: Sessions,
     pub(crate) parked: BTreeSet<(Timestamp, TaskId)>,
@@ -251,7 +249,7 @@ impl Mission {
             gates: Vec::new(),
             environment: None,
             pressure: None,
-            full: None,
+            disk: Disk::default(),
             notes: Vec::new(),
             intent: None,
             reading: Short::default(),
@@ -267,7 +265,7 @@ impl Mission {
             durations: Durations::default(),
             fan: None,
             held: BTreeMap::new(),
-            slots: crate::schedule::slots_of(&terms),
+            slots: AtProviders::new(&terms),
             governor: Governor::default(),
             sessions: Sessions::default(),
             parked: BTreeSet::new(),

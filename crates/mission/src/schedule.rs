@@ -9,6 +9,7 @@ mod durations;
 mod fan;
 mod pressure;
 mod ready;
+mod room;
 mod slots;
 
 pub(crate) use claim::Claim;
@@ -16,51 +17,22 @@ pub use durations::{Durations, Took};
 pub use fan::{Critical, Fan, Narrow};
 pub use pressure::{Gauge, Pressure, Sample, Short};
 pub(crate) use ready::{Rank, Ready};
+pub(crate) use room::{Disk, Place};
+pub(crate) use slots::AtProviders;
 pub use slots::Slots;
 
-use crate::event::{Ending, Turn};
+use crate::governor::provider_of;
 use crate::ids::TaskId;
 use crate::limits;
-use crate::mission::{Mission, State};
+use crate::mission::{Mission, State, TaskState};
 use crate::plan::TaskKind;
 use crate::planted;
-use crate::terms::Terms;
 use crate::time::{Millis, Timestamp};
 use crate::turn::Role;
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 
-/// The slots that a mission begins with, and begins anew with when it is resumed: of Workers, and of Reviewers.
-pub(crate) fn slots_of(terms: &Terms) -> (Slots, Slots) {
-    let workers = terms.workers.clamp(1, limits::WORKERS_CAP);
-    (Slots::new(workers), Slots::new(limits::REVIEWERS))
-}
-
 impl Mission {
-    /// How many lanes of Workers there are.
-    pub(crate) fn lanes(&self) -> u32 {
-        self.worker_slots().cap()
-    }
-
-    /// The slots of the Workers.
-    pub fn worker_slots(&self) -> Slots {
-        self.slots.0
-    }
-
-    /// The slots of the Reviewers.
-    pub fn reviewer_slots(&self) -> Slots {
-        self.slots.1
-    }
-
-    /// A turn is over, and its role may have another number of slots from now on.
-    pub(crate) fn slot_ended(&mut self, turn: Turn, ending: &Ending) {
-        match turn.role() {
-            Role::Worker => self.slots.0.ended(ending),
-            Role::Reviewer => self.slots.1.ended(ending),
-            Role::Commander | Role::Planner => {}
-        }
-    }
-
     /// What could start by now may: parked tasks whose time has come are ready again, and who waited long rises.
     pub(crate) fn time_goes_on(&mut self, at: Timestamp) {
         while let Some((until, id)) = self
@@ -82,24 +54,31 @@ impl Mission {
         let rank = self.rank(id);
         let task = &self.tasks[&id];
         let home = task.lane.or(task.home);
-        let claim = (task.task.kind == TaskKind::Agent).then(|| Claim::of(&task.task));
+        let claim = (task.task.kind == TaskKind::Agent).then(|| Claim::of(task));
         let home = home.filter(|_| claim.is_some());
         let (lanes, last) = (self.lanes(), self.last);
         self.ready.insert(id, rank, claim, home, lanes, last);
     }
 
     /// The task that starts now and its lane, if one can: the best of those that are ready and of those whose wait ends
-    /// at this very moment. One that needs a resource which somebody has is passed over; one that needs more slots than
-    /// are free is waited for, or lighter ones would pass it for ever.
+    /// at this very moment. One that needs a resource which somebody has is passed over, and so is one whose provider has
+    /// no slot free; one that needs more slots than are free is waited for, or lighter ones would pass it for ever.
     pub(crate) fn next_work(&self, now: Timestamp) -> Option<(TaskId, u32)> {
-        let most = self.fan.map_or(u32::MAX, |fan| fan.lanes);
-        let slots = self.worker_slots().granted().min(most);
-        let room = slots.saturating_sub(self.slots_taken());
-        if room == 0 {
+        let most = self.lanes_open();
+        if self.slots_taken(Role::Worker, None) >= most {
             return None;
         }
+        let free_at = |provider: &str| self.slots_free(Role::Worker, provider, most).1 > 0;
+        let at_own = free_at(self.provider_for(now, Role::Worker));
+        let has_slot = |model: Option<&str>| match model.filter(|model| self.serves(now, model)) {
+            Some(other) => free_at(provider_of(other)),
+            None => at_own,
+        };
         let taken: Vec<u32> = self.leases_of(Role::Worker).collect();
-        let is_free = |lane: &u32| !taken.contains(lane) || planted!("lane_shared");
+        let is_free = |lane: &u32| {
+            let alone = !taken.contains(lane) || planted!("lane_shared");
+            alone && self.may_begin_in(Place::Worker(*lane))
+        };
         let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
         // Most plans name no resource, and then no check is asked for one.
         let wanted = OnceCell::new();
@@ -113,8 +92,13 @@ impl Mission {
         // Of time that only passed no event tells; who has waited long enough by now has risen all the same.
         let aged = self.ready.aged(now);
         let all = aged.as_ref().unwrap_or(&self.ready);
-        let ready = all.best(&free, |claim| may(&claim.resources));
-        let (rank, id, lane) = match (ready, self.woken(now, may)) {
+        let ready = all.best(&free, |claim| {
+            has_slot(claim.model.as_deref()) && may(&claim.resources)
+        });
+        let woken = self.woken(now, |task| {
+            has_slot(task.stuck.model(task.next().n)) && may(&task.task.resources)
+        });
+        let (rank, id, lane) = match (ready, woken) {
             (Some(best), Some(woken)) if best.0 < self.rank(woken) => best,
             (Some(best), None) => best,
             (_, Some(woken)) => {
@@ -123,9 +107,17 @@ impl Mission {
             }
             (None, None) => return None,
         };
+        let provider = self.provider_of_next(now, id);
+        let (slots, room) = self.slots_free(Role::Worker, provider, most);
         let weight = self.tasks[&id].task.weight.min(slots);
         // It is of the best class that there is: where it may not start, nobody may.
         (weight <= room && self.has_room_for(rank.0.0)).then_some((id, lane))
+    }
+
+    /// In so many lanes the plan is carried out.
+    fn lanes_open(&self) -> u32 {
+        let most = self.fan.map_or(u32::MAX, |fan| fan.lanes);
+        most.min(self.lanes())
     }
 
     /// Time in which nobody ran the mission, or in which it was paused, makes nobody rise.
@@ -141,10 +133,10 @@ impl Mission {
 
     /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
     /// them starts the others are ready, so that only the first few need to be looked at.
-    fn woken(&self, now: Timestamp, may: impl Fn(&[String]) -> bool) -> Option<TaskId> {
+    fn woken(&self, now: Timestamp, may: impl Fn(&TaskState) -> bool) -> Option<TaskId> {
         let due = self.parked.iter().take_while(|(until, _)| *until <= now);
         let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
-        let may = |id: &TaskId| may(&self.tasks[id].task.resources);
+        let may = |id: &TaskId| may(&self.tasks[id]);
         few.filter(may).min_by_key(|id| (self.rank(*id), *id))
     }
 

@@ -21,6 +21,7 @@ use crate::input::Reply;
 use crate::limits;
 use crate::mission::{Lease, Mission, State, TaskState};
 use crate::planted;
+use crate::schedule::Claim;
 use crate::time::Timestamp;
 use crate::turn::{Answer, AnswerKind, Diagnosis, Failure, Report, Role, Usage};
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,12 @@ impl Stuck {
     /// The strategies that diagnoses named, in order. Untrusted text: escape it where it is shown.
     pub fn strategies(&self) -> &[String] {
         &self.strategies
+    }
+
+    /// The model that an attempt of this number is made by because the task stagnates.
+    pub(crate) fn model(&self, n: u32) -> Option<&str> {
+        let (of, model) = self.model.as_ref()?;
+        (*of == n).then_some(model)
     }
 
     /// The models that tried it because it stagnated.
@@ -324,8 +331,7 @@ impl Mission {
 
     /// The model that an attempt is made by because its task stagnates.
     pub(crate) fn other_model(&self, attempt: AttemptId) -> Option<&str> {
-        let (n, model) = self.tasks.get(&attempt.task)?.stuck.model.as_ref()?;
-        (*n == attempt.n).then_some(model)
+        self.tasks.get(&attempt.task)?.stuck.model(attempt.n)
     }
 
     /// Folds what was decided about a task that stagnates.
@@ -342,7 +348,8 @@ impl Mission {
                 if *remedy == Remedy::Split {
                     self.splits_now(*task);
                 }
-                let task = self.task_mut(*task);
+                let id = *task;
+                let task = self.task_mut(id);
                 let next = task.n + 1;
                 let stuck = &mut task.stuck;
                 stuck.why = Some(why.clone());
@@ -355,6 +362,7 @@ impl Mission {
                 if let Some(model) = model {
                     stuck.models.push(model.clone());
                     stuck.model = Some((next, model.clone()));
+                    self.ready.claims(id, Claim::of(&self.tasks[&id]));
                 }
             }
             Event::Diagnosed { attempt, strategy } => {

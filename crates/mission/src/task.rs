@@ -193,4 +193,12 @@ impl TaskState {
             n: self.n,
         }
     }
+
+    /// The name of the attempt that starts next: another one where the current one was used up.
+    pub(crate) fn next(&self) -> AttemptId {
+        AttemptId {
+            task: self.task.id,
+            n: self.n + u32::from(self.spent),
+        }
+    }
 }

@@ -3,11 +3,12 @@
 //! A task that waits for another one is not among it: the plan says so, and what that one waits for is here.
 
 use crate::event::{Purpose, Turn};
-use crate::governor;
+use crate::governor::{self, provider_of};
 use crate::ids::{AttemptId, Epoch, TaskId};
 use crate::limits;
-use crate::mission::{Delivery, Mission, Phase, State};
+use crate::mission::{Delivery, Lease, Mission, Phase, State};
 use crate::question::{About, Question, QuestionId};
+use crate::schedule::Place;
 use crate::time::{Millis, Timestamp};
 use crate::turn::Role;
 use std::collections::BTreeMap;
@@ -137,11 +138,15 @@ impl Mission {
     }
 
     fn waits_for_the_disk(&self) -> Option<Wait> {
-        let full = self.full()?;
+        let (who, short) = match (self.full(), self.cramped()) {
+            (Some(full), _) => ("every new turn and check", full),
+            (None, Some(cramped)) => ("whoever has no workspace yet", cramped),
+            (None, None) => return None,
+        };
         Some(Wait {
             kind: Kind::Room,
-            who: "every new turn and check".to_owned(),
-            cause: format!("the machine: {}", full.told()),
+            who: who.to_owned(),
+            cause: format!("the machine: {}", short.told()),
             until: self.deadline,
         })
     }
@@ -162,7 +167,8 @@ impl Mission {
             Phase::Planning => ("planner", &self.planning),
             _ => return None,
         };
-        if !self.leases.is_empty() || self.paused.is_some() || self.full.is_some() {
+        let room = self.full().is_none() && self.may_begin_in(Place::Front);
+        if !self.leases.is_empty() || self.paused.is_some() || !room {
             return None;
         }
         let (cause, until) = match (short.from > now, short.n) {
@@ -303,12 +309,21 @@ impl Mission {
         };
         check.retain(|id| !checked(id));
         // What waits for the set-up waits for nothing else yet.
-        if self.phase == Phase::Running && !self.awaits_set_up() && self.full.is_none() {
+        if self.phase == Phase::Running && !self.awaits_set_up() && self.full().is_none() {
             if self.paused.is_none() {
                 found.extend(self.waits_for_room(&mut work));
                 found.extend(self.waits_for_resources(&mut work));
-                found.extend(self.slot(&work, "a free Worker", Role::Worker));
-                found.extend(self.slot(&review, "a free Reviewer", Role::Reviewer));
+                let mut by: BTreeMap<&str, Vec<TaskId>> = BTreeMap::new();
+                for id in work {
+                    by.entry(self.provider_of_next(now, id))
+                        .or_default()
+                        .push(id);
+                }
+                for (provider, work) in by {
+                    found.extend(self.slot(&work, "a free Worker", (Role::Worker, provider)));
+                }
+                let reviewer = (Role::Reviewer, self.provider_for(now, Role::Reviewer));
+                found.extend(self.slot(&review, "a free Reviewer", reviewer));
             }
             let until = self.first_gate();
             let cause = "its checks; one runs at a time";
@@ -356,21 +371,29 @@ impl Mission {
     }
 
     /// A slot of a role is free when the first turn in one of them is over.
-    fn slot(&self, waiting: &[TaskId], cause: &str, role: Role) -> Option<Wait> {
-        let slots = match role {
-            Role::Reviewer => self.reviewer_slots(),
-            _ => self.worker_slots(),
-        };
+    fn slot(&self, waiting: &[TaskId], cause: &str, of: (Role, &str)) -> Option<Wait> {
+        let (role, provider) = of;
+        let slots = self.slots_at(role, provider);
         let (now, cap) = (slots.now(), slots.cap());
+        let cause = match self.cramped() {
+            Some(_) => format!("{cause} that has a workspace"),
+            None => cause.to_owned(),
+        };
         let cause = match now < cap {
             true => format!(
-                "{cause}; {now} of {cap} at once, and one more when {} turns in a row go well",
+                "{cause}; {now} of {cap} at once{}, and one more when {} turns in a row go well",
+                self.told_where(role, provider),
                 limits::SLOTS_GROW
             ),
-            false => cause.to_owned(),
+            false => cause,
         };
+        // Where others have all that the user allows, any of them that ends makes room.
+        let is_full = self.slots_taken(role, Some(provider)) >= now;
+        let counts = |lease: &&Lease| !is_full || provider_of(self.model_of(lease)) == provider;
         let taken = self.leases.values();
-        let taken = taken.filter(|lease| lease.turn.role() == role);
+        let taken = taken
+            .filter(|lease| lease.turn.role() == role)
+            .filter(counts);
         let until = taken.map(|lease| lease.deadline).min();
         shared(waiting, &cause, until.unwrap_or(self.deadline))
     }

@@ -132,6 +132,15 @@ impl Mission {
                 used,
                 ..
             } => vec![format!(
+                "{used} is more than {}; below {} workspaces are made again, and until then lanes go on that have theirs",
+                of.bounds().0,
+                of.bounds().1
+            )],
+            Event::Pressed {
+                of: of @ Short::Full,
+                used,
+                ..
+            } => vec![format!(
                 "{used} is more than {}; below {} all may begin again, and until then no turn and no check does",
                 of.bounds().0,
                 of.bounds().1

@@ -327,15 +327,23 @@ fn prepared(base: &Base, gates: &[Gate], notes: &[String]) -> String {
 
 fn relieved(of: Option<Short>) -> &'static str {
     match of {
-        Some(Short::Disk) => "the disk has room again",
+        Some(Short::Disk) => "the disk has room for more workspaces again",
+        Some(Short::Full) => "the disk has room for work again",
         _ => "the machine has room again",
     }
 }
 
 fn pressed(mission: &Mission, of: Short, admits: Priority) -> Option<String> {
-    if of == Short::Disk {
-        let full = mission.full()?.told();
-        return Some(format!("no turn and no check begins: {full}"));
+    match of {
+        Short::Disk => {
+            let cramped = mission.cramped()?.told();
+            return Some(format!("nothing begins where no workspace is: {cramped}"));
+        }
+        Short::Full => {
+            let full = mission.full()?.told();
+            return Some(format!("no turn and no check begins: {full}"));
+        }
+        Short::Memory | Short::Processors | Short::Stalled => {}
     }
     let who = match admits {
         Priority::High => "only tasks of high priority start",

@@ -61,10 +61,10 @@ fn a_mission_on_a_full_disk_waits_says_so_and_goes_on_when_there_is_room() {
     let said = String::from_utf8_lossy(&ran.stdout);
     assert_eq!(ran.status.code(), Some(0), "{said}");
     for text in [
-        "no turn and no check begins: one more workspace takes",
+        "no turn and no check begins: any work needs",
         "on the disk of the state directory; less than 80 % is enough",
         "every new turn and check",
-        "the disk has room again",
+        "the disk has room for work again",
         "m1 completed",
     ] {
         assert!(said.contains(text), "{text:?} is not in:\n{said}");

@@ -7,6 +7,7 @@ mod schedule;
 mod seal;
 mod sessions;
 mod shadow;
+mod slots;
 mod state;
 mod steered;
 mod stuck;

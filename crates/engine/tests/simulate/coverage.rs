@@ -3,10 +3,12 @@
 mod wanted;
 
 use mission::event::{Ending, Event, Rejection};
+use mission::governor::provider_of;
 use mission::landing::StackResult;
+use mission::mission::Mission;
 use mission::sessions::Retired;
 use mission::stagnation::{Remedy, Stray};
-use mission::turn::Failure;
+use mission::turn::{Failure, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use wanted::{COMMANDS, CRASHES, OUTCOMES, SIGHTS};
@@ -100,6 +102,23 @@ impl Coverage {
 
     pub(crate) fn saw(&mut self, what: &'static str) {
         *self.sights.entry(what).or_default() += 1;
+    }
+
+    /// What Workers are asked of at once, and how many each provider bears.
+    pub(crate) fn slots(&mut self, mission: &Mission) {
+        let slots = mission.slots().filter(|(role, ..)| *role == Role::Worker);
+        let slots: BTreeSet<u32> = slots.map(|(_, _, slots)| slots.now()).collect();
+        if slots.len() > 1 {
+            self.saw("a role has other slots at another provider");
+        }
+        let work = mission.leases().map(|(_, lease)| lease);
+        let work = work.filter(|lease| lease.turn.role() == Role::Worker);
+        let asked: BTreeSet<&str> = work
+            .map(|lease| provider_of(mission.model_of(lease)))
+            .collect();
+        if asked.len() > 1 {
+            self.saw("two providers are asked at once");
+        }
     }
 
     pub(crate) fn reply(&mut self, kind: &'static str, fate: Fate) {

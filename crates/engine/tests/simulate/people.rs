@@ -86,7 +86,8 @@ impl World {
             return Some(goes_on);
         }
         // Somebody frees the disk.
-        if mission.full().is_some() && (self.calm || self.rng.chance(500)) {
+        let short = mission.full().or(mission.cramped());
+        if short.is_some() && (self.calm || self.rng.chance(500)) {
             let sample = Sample::default();
             return Some(Input::Sampled { sample });
         }
@@ -253,6 +254,7 @@ impl World {
                 self.coverage.saw("a look at the disk");
                 Sample {
                     disk: now * 2,
+                    full: least * 2,
                     ..Sample::default()
                 }
             }

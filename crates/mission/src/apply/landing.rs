@@ -5,7 +5,6 @@ use super::*;
 impl Mission {
     pub(super) fn rejected(&mut self, attempt: AttemptId, rejection: &Rejection) {
         self.compare(attempt, rejection);
-        self.set_state(attempt.task, State::Ready);
         self.befores.remove(&attempt.task);
         // What was turned down after all is no finished result that a later plan could find again.
         self.results.retain(|_, found| found.attempt != attempt);
@@ -29,6 +28,7 @@ impl Mission {
             task.from = None;
         }
         task.history.push((attempt, rejection.clone()));
+        self.set_state(attempt.task, State::Ready);
     }
 
     pub(super) fn accepted(&mut self, attempt: AttemptId) {

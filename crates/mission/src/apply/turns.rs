@@ -92,13 +92,14 @@ impl Mission {
             }
             self.deadlines.remove(&(lease.deadline, epoch));
             self.turn_at_model_ended(at, &lease, ending);
+            self.slot_ended(&lease, ending);
+            self.worked_in(Place::of(turn.role(), lease.lane), ending);
             if !(planted!("reservation_leaked_on_cancel") && *ending == Ending::Cancelled) {
                 self.budget.reserved -= lease.reserved;
                 self.budget.money.reserved -= lease.money;
             }
         }
         self.session_turn_ended(at, turn, epoch, ending);
-        self.slot_ended(turn, ending);
         self.release(epoch, Some(ending));
         self.budget.ended(usage, charged, money);
         let seed = format!("{}/{turn}/{}", self.nonce, epoch.0);

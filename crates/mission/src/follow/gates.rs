@@ -64,7 +64,8 @@ impl Mission {
             return self.reject(self.tasks[&id].attempt(), Rejection::Bent { what });
         }
         let most = limits::GATES as usize + usize::from(planted!("gates_overbooked"));
-        if self.gate_leases.len() >= most || self.is_full() {
+        let may = !self.is_full() && self.may_begin_in(Place::Checks);
+        if self.gate_leases.len() >= most || !may {
             return Vec::new();
         }
         let Some((gate, commit, tree, purpose)) = self.next_gate() else {

@@ -1,10 +1,10 @@
-//! What a task needs to itself while it runs: resources that exist once, and slots.
+//! What a task needs to itself while it runs: resources that exist once, and slots, at a provider of its own where it
+//! stagnates.
 
 use crate::event::Ending;
 use crate::gate::{Gate, GateKind};
 use crate::ids::{Epoch, TaskId};
-use crate::mission::Mission;
-use crate::plan::Task;
+use crate::mission::{Mission, TaskState};
 use crate::planted;
 use std::collections::BTreeSet;
 
@@ -15,13 +15,16 @@ pub(crate) struct Claim {
     pub(crate) resources: Vec<String>,
     /// So many slots.
     pub(crate) weight: u32,
+    /// The model that its next attempt is asked of, where that is not its role's.
+    pub(crate) model: Option<String>,
 }
 
 impl Claim {
-    pub(crate) fn of(task: &Task) -> Self {
+    pub(crate) fn of(task: &TaskState) -> Self {
         Self {
-            resources: task.resources.clone(),
-            weight: task.weight,
+            resources: task.task.resources.clone(),
+            weight: task.task.weight,
+            model: task.stuck.model(task.next().n).map(str::to_owned),
         }
     }
 }
@@ -90,14 +93,5 @@ impl Mission {
             return;
         }
         self.held.retain(|_, holder| *holder != epoch);
-    }
-
-    /// How many slots the Workers take that run.
-    pub(crate) fn slots_taken(&self) -> u32 {
-        let weight = |turn: &crate::event::Turn| match turn {
-            crate::event::Turn::Work { attempt } => self.tasks[&attempt.task].task.weight,
-            _ => 0,
-        };
-        self.leases.values().map(|lease| weight(&lease.turn)).sum()
     }
 }

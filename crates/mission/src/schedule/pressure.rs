@@ -23,6 +23,8 @@ pub enum Short {
     Stalled,
     /// The disk of the state directory: what one more workspace takes, in percent of what is free.
     Disk,
+    /// The same of what any work needs there.
+    Full,
 }
 
 impl Short {
@@ -36,6 +38,7 @@ impl Short {
             Self::Processors => limits::PRESSURE_PROCESSORS,
             Self::Stalled => limits::PRESSURE_STALLED,
             Self::Disk => limits::PRESSURE_DISK,
+            Self::Full => limits::PRESSURE_FULL,
         }
     }
 }
@@ -60,18 +63,19 @@ pub struct Sample {
     pub stalled: Gauge,
     /// See [`Short::Disk`]. It does not peak: what it is now counts.
     pub disk: u32,
+    /// See [`Short::Full`]; the same holds of it.
+    pub full: u32,
 }
 
 impl Sample {
-    fn gauge(&self, of: Short) -> Gauge {
+    pub(super) fn gauge(&self, of: Short) -> Gauge {
+        let plain = |now| Gauge { now, least: now };
         match of {
             Short::Memory => self.memory,
             Short::Processors => self.processors,
             Short::Stalled => self.stalled,
-            Short::Disk => Gauge {
-                now: self.disk,
-                least: self.disk,
-            },
+            Short::Disk => plain(self.disk),
+            Short::Full => plain(self.full),
         }
     }
 
@@ -118,6 +122,9 @@ impl Pressure {
             Short::Disk => format!(
                 "one more workspace takes {used} % of what is free on the disk of the state directory; less than {enough} % is enough"
             ),
+            Short::Full => format!(
+                "any work needs {used} % of what is free on the disk of the state directory; less than {enough} % is enough"
+            ),
         }
     }
 }
@@ -126,32 +133,6 @@ impl Mission {
     /// What the machine is short of.
     pub fn pressure(&self) -> Option<&Pressure> {
         self.pressure.as_ref()
-    }
-
-    /// Why nothing begins that needs room on the disk, while there is too little.
-    pub fn full(&self) -> Option<&Pressure> {
-        self.full.as_ref()
-    }
-
-    /// Whether no turn and no check may begin for want of room on the disk: each would fail, and cost something.
-    pub(crate) fn is_full(&self) -> bool {
-        self.full.is_some() && !planted!("full_disk_ignored")
-    }
-
-    /// What a look at the disk comes to. Nothing runs beside it that would make room, so that no one is let through.
-    fn disk_seen(&self, sample: &Sample) -> Option<Event> {
-        let (most, enough) = Short::Disk.bounds();
-        let (of, used) = (Short::Disk, sample.disk);
-        match &self.full {
-            _ if self.outcome.is_some() => None,
-            None => (used > most).then_some(Event::Pressed {
-                of,
-                used,
-                admits: Priority::High,
-            }),
-            Some(_) if planted!("disk_stays_full") => None,
-            Some(_) => (used < enough).then_some(Event::Relieved { of: Some(of) }),
-        }
     }
 
     /// What a look at the machine comes to: one thing at a time, the disk first.
@@ -189,7 +170,8 @@ impl Mission {
             since: at,
         });
         match of {
-            Short::Disk => self.full = pressure,
+            Short::Disk => self.disk.cramped = pressure,
+            Short::Full => self.disk.full = pressure,
             _ => self.pressure = pressure,
         }
     }
@@ -197,7 +179,8 @@ impl Mission {
     /// Notes that it is so no longer.
     pub(crate) fn relieved(&mut self, of: Option<Short>) {
         match of {
-            Some(Short::Disk) => self.full = None,
+            Some(Short::Disk) => self.disk.cramped = None,
+            Some(Short::Full) => self.disk.full = None,
             _ => self.pressure = None,
         }
     }

@@ -139,6 +139,14 @@ impl Ready {
         }
     }
 
+    /// A task takes something else while it runs than it was put in with.
+    pub(crate) fn claims(&mut self, id: TaskId, claim: Claim) {
+        if let Some(entry) = self.take(id) {
+            let claim = entry.claim.is_some().then_some(claim);
+            self.put(id, Entry { claim, ..entry });
+        }
+    }
+
     /// Takes a task out, if it is there.
     pub(crate) fn remove(&mut self, id: TaskId) {
         self.take(id);
@@ -209,8 +217,8 @@ impl Ready {
         }
     }
 
-    /// The task that starts next, with its rank and its lane, when these lanes are free and so are the resources that
-    /// `may` says yes to: the newest of a free lane's own, else for the first free lane the oldest of the richest one;
+    /// The task that starts next, with its rank and its lane, when these lanes are free and `may` says yes to what
+    /// it takes: the newest of a free lane's own, else for the first free lane the oldest of the richest one;
     /// always of the best rank.
     pub(crate) fn best(
         &self,

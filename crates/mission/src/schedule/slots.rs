@@ -1,11 +1,18 @@
-//! How many turns of one role run at once: fewer while their host fails or refuses, more again while all goes well.
+//! How many turns of one role run at once at one provider: fewer while it fails or refuses, more again while all goes
+//! well. What one provider does says nothing of how many another one bears.
 
-use crate::event::Ending;
+use crate::event::{Ending, Turn};
+use crate::governor::provider_of;
+use crate::ids::TaskId;
 use crate::limits;
+use crate::mission::{Lease, Mission};
 use crate::planted;
-use crate::turn::Failure;
+use crate::terms::Terms;
+use crate::time::Timestamp;
+use crate::turn::{Failure, Role};
+use std::collections::BTreeMap;
 
-/// The slots of one role. They follow from how its turns ended.
+/// The slots of one role at one provider. They follow from how its turns there ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slots {
     now: u32,
@@ -74,10 +81,143 @@ impl Slots {
     }
 }
 
+/// The slots of all roles at all providers. There are as many providers as models were named that turns ended at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AtProviders {
+    /// The most Workers that the user allows.
+    workers: u32,
+    known: BTreeMap<Role, BTreeMap<String, Slots>>,
+}
+
+impl AtProviders {
+    /// What a mission begins with, and begins anew with when it is resumed.
+    pub(crate) fn new(terms: &Terms) -> Self {
+        Self {
+            workers: terms.workers.clamp(1, limits::WORKERS_CAP),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Of a provider at which no turn has ended yet as many as any begins with.
+    fn of(&self, role: Role, provider: &str) -> Slots {
+        let known = self.known.get(&role).and_then(|of| of.get(provider));
+        known.copied().unwrap_or_else(|| {
+            Slots::new(match role {
+                Role::Worker => self.workers,
+                Role::Reviewer => limits::REVIEWERS,
+                Role::Commander | Role::Planner => 1,
+            })
+        })
+    }
+
+    fn ended(&mut self, role: Role, provider: &str, ending: &Ending) {
+        let mut slots = self.of(role, provider);
+        slots.ended(ending);
+        let of_role = self.known.entry(role).or_default();
+        of_role.insert(provider.to_owned(), slots);
+        if planted!("slots_shrink_everywhere") {
+            for other in of_role.values_mut() {
+                other.now = other.now.min(slots.now);
+            }
+        }
+    }
+
+    /// A role's provider has a name now: what was counted without one was counted of it. Where both were, the fewer slots
+    /// are what it was seen to bear.
+    pub(crate) fn named(&mut self, role: Role, provider: &str) {
+        let Some(of_role) = self.known.get_mut(&role) else {
+            return;
+        };
+        if let Some(nobody) = of_role.remove("") {
+            let known = of_role.entry(provider.to_owned()).or_insert(nobody);
+            if nobody.now < known.now {
+                *known = nobody;
+            }
+        }
+    }
+}
+
+impl Mission {
+    /// How many lanes of Workers there are: as many as the user allows, whatever they are asked of.
+    pub(crate) fn lanes(&self) -> u32 {
+        self.slots.of(Role::Worker, "").cap()
+    }
+
+    /// The slots of a role at a provider.
+    pub fn slots_at(&self, role: Role, provider: &str) -> Slots {
+        self.slots.of(role, provider)
+    }
+
+    /// The slots of the Workers at the provider that they are asked of.
+    pub fn worker_slots(&self) -> Slots {
+        self.slots
+            .of(Role::Worker, self.provider_asked(Role::Worker))
+    }
+
+    /// Every provider at which turns of Workers or Reviewers ended, with the slots there.
+    pub fn slots(&self) -> impl Iterator<Item = (Role, &str, Slots)> {
+        let known = self.slots.known.iter();
+        known.flat_map(|(role, of)| {
+            of.iter()
+                .map(|(name, slots)| (*role, name.as_str(), *slots))
+        })
+    }
+
+    /// A turn is over, and its role may have another number of slots there from now on.
+    pub(crate) fn slot_ended(&mut self, lease: &Lease, ending: &Ending) {
+        let role = lease.turn.role();
+        if matches!(role, Role::Worker | Role::Reviewer) {
+            let provider = provider_of(self.model_of(lease)).to_owned();
+            self.slots.ended(role, &provider, ending);
+        }
+    }
+
+    /// How many slots a role's turns take that run, of all providers or of one.
+    pub(crate) fn slots_taken(&self, role: Role, provider: Option<&str>) -> u32 {
+        let there = |lease: &&Lease| {
+            let of = || provider_of(self.model_of(lease));
+            lease.turn.role() == role && provider.is_none_or(|provider| provider == of())
+        };
+        let weight = |lease: &Lease| match lease.turn {
+            Turn::Work { attempt } => self.tasks[&attempt.task].task.weight,
+            _ => 1,
+        };
+        self.leases.values().filter(there).map(weight).sum()
+    }
+
+    /// How many slots a role has at a provider and how many of them are free, of no more than so many over all providers.
+    pub(crate) fn slots_free(&self, role: Role, provider: &str, most: u32) -> (u32, u32) {
+        let slots = self.slots.of(role, provider).granted().min(most);
+        let there = match planted!("provider_slots_ignored") {
+            true => slots,
+            false => slots.saturating_sub(self.slots_taken(role, Some(provider))),
+        };
+        let all = most.saturating_sub(self.slots_taken(role, None));
+        (slots, there.min(all))
+    }
+
+    /// The provider that the next attempt at a task would be asked of.
+    pub(crate) fn provider_of_next(&self, now: Timestamp, id: TaskId) -> &str {
+        match self.other_model(self.tasks[&id].next()) {
+            Some(model) if self.serves(now, model) => provider_of(model),
+            _ => self.provider_for(now, Role::Worker),
+        }
+    }
+
+    /// Where a role was asked of more than one provider, at which of them, in words that follow others.
+    pub(crate) fn told_where(&self, role: Role, provider: &str) -> String {
+        let known = self.slots.known.get(&role).into_iter().flatten();
+        let mut others = known.filter(|(name, _)| *name != provider);
+        match others.next() {
+            Some(_) => format!(" at {}", crate::governor::told(provider)),
+            None => String::new(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Timestamp;
 
     fn refused() -> Ending {
         Ending::Refused {
@@ -136,5 +276,39 @@ mod tests {
         ] {
             assert_eq!(after(&mut slots, &ending, 6), [3; 6]);
         }
+    }
+
+    #[test]
+    fn a_provider_that_gets_its_name_keeps_what_was_counted_and_the_fewer_where_both_were() {
+        let terms = Terms {
+            workers: 3,
+            ..Terms::default()
+        };
+        let mut slots = AtProviders::new(&terms);
+        let now = |slots: &AtProviders, name| slots.of(Role::Worker, name).now();
+        let refuse = |slots: &mut AtProviders, name: &str, n| {
+            for _ in 0..n {
+                slots.ended(Role::Worker, name, &refused());
+            }
+        };
+        refuse(&mut slots, "", 2);
+        refuse(&mut slots, "acme", 4);
+        slots.named(Role::Worker, "acme");
+        assert_eq!((now(&slots, ""), now(&slots, "acme")), (3, 1));
+        refuse(&mut slots, "", 2);
+        slots.named(Role::Worker, "other");
+        assert_eq!((now(&slots, ""), now(&slots, "other")), (3, 2));
+        refuse(&mut slots, "", 4);
+        slots.named(Role::Worker, "other");
+        assert_eq!(now(&slots, "other"), 1);
+        // A name of one role says nothing of another.
+        slots.ended(Role::Reviewer, "", &refused());
+        slots.named(Role::Worker, "acme");
+        assert_eq!(slots.known[&Role::Reviewer].len(), 1);
+        assert_eq!(
+            slots.known[&Role::Worker].len(),
+            2,
+            "and none is without a name"
+        );
     }
 }

@@ -4,7 +4,6 @@ use crate::event::{Ending, Event, Turn};
 use crate::governor::{provider_of, told};
 use crate::limits;
 use crate::mission::{Lease, Mission};
-use crate::schedule::Slots;
 use crate::spending::dollars;
 use crate::time::Timestamp;
 use crate::turn::{Failure, Role};
@@ -21,7 +20,7 @@ impl Mission {
                 let mut why: Vec<String> = self.why_ended(at, *turn, ending).into_iter().collect();
                 let lease = self.leases.get(epoch);
                 why.extend(lease.and_then(|lease| self.why_counted(lease, ending)));
-                why.extend(self.why_slots(turn.role(), ending));
+                why.extend(lease.and_then(|lease| self.why_slots(lease, ending)));
                 why
             }
             Event::TurnServed { epoch } => {
@@ -146,23 +145,25 @@ impl Mission {
         })
     }
 
-    /// Whether the role has another number of slots after it.
-    fn why_slots(&self, role: Role, ending: &Ending) -> Option<String> {
-        let before: Slots = match role {
-            Role::Worker => self.slots.0,
-            Role::Reviewer => self.slots.1,
-            Role::Commander | Role::Planner => return None,
-        };
+    /// Whether the role has another number of slots at its provider after it.
+    fn why_slots(&self, lease: &Lease, ending: &Ending) -> Option<String> {
+        let role = lease.turn.role();
+        if matches!(role, Role::Commander | Role::Planner) {
+            return None;
+        }
+        let provider = provider_of(self.model_of(lease));
+        let there = self.told_where(role, provider);
+        let before = self.slots_at(role, provider);
         let mut after = before;
         after.ended(ending);
         let (was, is) = (before.now(), after.now());
         (was != is).then(|| match is > was {
             true => format!(
-                "{is} instead of {was} slots of {role}s: {} turns in a row went well",
+                "{is} instead of {was} slots of {role}s{there}: {} turns in a row went well",
                 limits::SLOTS_GROW
             ),
             false => format!(
-                "{is} instead of {was} slots of {role}s: {} in a row were refused or failed by their host",
+                "{is} instead of {was} slots of {role}s{there}: {} in a row were refused or failed by their host",
                 limits::SLOTS_SHRINK
             ),
         })

@@ -105,7 +105,8 @@ impl Mission {
                 1 => "1 attempt waits".to_owned(),
                 waits => format!("{waits} attempts wait"),
             },
-            self.reviewer_slots().now()
+            self.slots_at(Role::Reviewer, self.provider_for(at, Role::Reviewer))
+                .now()
         )];
         if n > 1 {
             why.push(format!(
@@ -139,7 +140,7 @@ impl Mission {
         let mut why = vec![self.why_first(own, &all)];
         why.extend(self.why_passed_over(own, &all));
         why.push(self.why_lane(own, lane));
-        why.push(self.why_now(lane));
+        why.push(self.why_now(at, id, lane));
         why.extend(self.why_attempt(attempt));
         let path = self.critical_path();
         if path.is_some_and(|path| path.tasks.contains(&id)) {
@@ -241,9 +242,12 @@ impl Mission {
         }
     }
 
-    fn why_now(&self, lane: u32) -> String {
-        let slots = self.worker_slots();
-        let mut told = format!("{} of {} slots were taken", self.slots_taken(), slots.now());
+    fn why_now(&self, at: Timestamp, id: TaskId, lane: u32) -> String {
+        let (role, provider) = (Role::Worker, self.provider_of_next(at, id));
+        let slots = self.slots_at(role, provider);
+        let taken = self.slots_taken(role, Some(provider));
+        let there = self.told_where(role, provider);
+        let mut told = format!("{taken} of {} slots{there} were taken", slots.now());
         if slots.now() < slots.cap() {
             told.push_str(&format!(
                 " ({} are allowed; one more after {} turns in a row that go well)",
@@ -255,6 +259,11 @@ impl Mission {
             told.push_str(&format!(
                 ", and lane {lane} is the only one: the plan is tiny"
             ));
+        }
+        if self.cramped().is_some() {
+            told.push_str(
+                "; the disk has no room for another workspace, and this lane has its own",
+            );
         }
         if let Some(pressure) = &self.pressure {
             let idle = self.leases.is_empty() && self.gate_leases.is_empty();

@@ -18,6 +18,7 @@ mod resume;
 mod schedule;
 mod sessions;
 mod set_up;
+mod slots;
 mod split;
 mod stagnation;
 mod steering;

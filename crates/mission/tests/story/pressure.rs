@@ -8,6 +8,7 @@ use mission::plan::{Priority, TaskDraft};
 use mission::schedule::{Gauge, Sample, Short};
 use mission::terms::Terms;
 use mission::time::Millis;
+use mission::turn::{Failure, Outcome, Usage};
 use std::collections::BTreeSet;
 
 fn memory(now: u32, least: u32) -> Sample {
@@ -186,25 +187,152 @@ fn any_figure_counts_and_a_machine_that_tells_nothing_is_not_short() {
     story.wait(Millis(1));
 }
 
-fn disk(used: u32) -> Sample {
+/// The disk has too little room for any work.
+fn full(used: u32) -> Sample {
+    Sample {
+        full: used,
+        ..Sample::default()
+    }
+}
+
+/// It has too little for one more workspace.
+fn cramped(used: u32) -> Sample {
     Sample {
         disk: used,
         ..Sample::default()
     }
 }
 
+/// Each lane of a Worker that runs, with its task.
+fn lanes(story: &Story) -> Vec<(u32, u32)> {
+    let leases = story.mission.leases();
+    let work = leases.filter_map(|(_, lease)| match lease.turn {
+        Turn::Work { attempt } => Some((lease.lane, attempt.task.0)),
+        _ => None,
+    });
+    let mut lanes: Vec<(u32, u32)> = work.collect();
+    lanes.sort_unstable();
+    lanes
+}
+
 #[test]
-fn a_full_disk_lets_nothing_begin_nothing_is_lost_and_all_goes_on_when_there_is_room() {
+fn where_no_more_workspace_fits_lanes_go_on_that_have_theirs_and_no_other_begins() {
     let mut story = story();
-    assert_eq!(look(&mut story, disk(100)), None, "it just fits");
+    // Of one lane, of a Reviewer and of the checks it is known that a workspace stands.
+    story.carry("T5.1");
+    let known = lanes(&story);
+    let [(own, _)] = known
+        .iter()
+        .filter(|(_, task)| *task == 4)
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("{known:?}");
+    };
     let (of, admits) = (Short::Disk, Priority::High);
     let wanted = Event::Pressed {
         of,
         used: 101,
         admits,
     };
-    assert_eq!(look(&mut story, disk(101)), Some(wanted));
-    assert_eq!(look(&mut story, disk(400)), None, "that is known");
+    assert_eq!(look(&mut story, cramped(100)), None, "it just fits");
+    assert_eq!(look(&mut story, cramped(101)), Some(wanted));
+    // Whoever else is at work finds out that its own does not.
+    for turn in ["T3.1", "T6.1"] {
+        let failed = Outcome::Failed {
+            failure: Failure::Machine,
+            why: "no space left on device".into(),
+            usage: Usage::NOTHING,
+        };
+        story.end(turn, failed, None);
+    }
+    story.wait(limits::BACKOFF_MOST);
+    assert_eq!(lanes(&story), [(*own, 4)]);
+    let waits = story.mission.waits(story.now);
+    let wait = |who: &str| {
+        let mut all = waits.iter();
+        let found = all.find(|wait| wait.who == who);
+        found
+            .unwrap_or_else(|| panic!("{who:?} is not in {waits:?}"))
+            .cause
+            .clone()
+    };
+    let told = "the machine: one more workspace takes 101 % of what is free on the disk of the state directory; less \
+                than 80 % is enough";
+    assert_eq!(wait("whoever has no workspace yet"), told);
+    assert_eq!(
+        wait("T1, T2, T3 and 1 more"),
+        "a free Worker that has a workspace"
+    );
+    // It is carried to its end, and the next ones come to that lane.
+    for turn in ["T4.1", "T6.1"] {
+        story.carry(turn);
+        assert_eq!(lanes(&story).len(), 1, "{turn}");
+        assert_eq!(lanes(&story)[0].0, *own, "{turn}");
+    }
+    assert_eq!(story.mission.landed(), 3);
+    assert_eq!(look(&mut story, cramped(80)), None, "not enough yet");
+    let relieved = Event::Relieved { of: Some(of) };
+    assert_eq!(look(&mut story, cramped(79)), Some(relieved));
+    assert_eq!(running(&story), [1, 2, 3], "who waited is woken at once");
+}
+
+#[test]
+fn where_no_work_fits_either_nobody_goes_on_and_after_an_end_no_workspace_is_known() {
+    let mut story = story();
+    story.carry("T5.1");
+    assert!(look(&mut story, cramped(300)).is_some());
+    let both = Sample {
+        full: 101,
+        ..cramped(300)
+    };
+    let pressed = look(&mut story, both);
+    assert!(
+        matches!(
+            pressed,
+            Some(Event::Pressed {
+                of: Short::Full,
+                ..
+            })
+        ),
+        "{pressed:?}"
+    );
+    story.hand_in("T4.1");
+    assert_eq!(running(&story), [3, 6]);
+    assert_eq!(story.mission.gate_leases().count(), 0);
+    // Room for work comes back first, and the lane that has its workspace goes on.
+    let relieved = Event::Relieved {
+        of: Some(Short::Full),
+    };
+    assert_eq!(look(&mut story, cramped(300)), Some(relieved));
+    assert_eq!(story.mission.gate_leases().count(), 1);
+    assert_eq!(running(&story).len(), 3);
+    story.tell(Input::Cancel { by: "me".into() });
+    story.tell(Input::Resume {
+        by: "me".into(),
+        more_tokens: 0,
+        more_money: 0,
+        replan: false,
+    });
+    assert_eq!(
+        (running(&story).len(), story.mission.gate_leases().count()),
+        (0, 0)
+    );
+    assert!(look(&mut story, Sample::default()).is_some());
+    assert_eq!(running(&story).len(), 3);
+}
+
+#[test]
+fn a_full_disk_lets_nothing_begin_nothing_is_lost_and_all_goes_on_when_there_is_room() {
+    let mut story = story();
+    assert_eq!(look(&mut story, full(100)), None, "it just fits");
+    let (of, admits) = (Short::Full, Priority::High);
+    let wanted = Event::Pressed {
+        of,
+        used: 101,
+        admits,
+    };
+    assert_eq!(look(&mut story, full(101)), Some(wanted));
+    assert_eq!(look(&mut story, full(400)), None, "that is known");
     for turn in ["T3.1", "T5.1", "T6.1"] {
         story.hand_in(turn);
     }
@@ -220,11 +348,11 @@ fn a_full_disk_lets_nothing_begin_nothing_is_lost_and_all_goes_on_when_there_is_
     assert_eq!(told.until, story.mission.deadline());
     story.wait(Millis::from_mins(60));
     assert!(story.mission.outcome().is_none());
-    assert_eq!(look(&mut story, disk(80)), None, "not enough yet");
+    assert_eq!(look(&mut story, full(80)), None, "not enough yet");
     // It is no peak: other shortages come and go beside it.
     story.tell(Input::Sampled {
         sample: Sample {
-            disk: 90,
+            full: 90,
             ..memory(95, 90)
         },
     });
@@ -233,7 +361,7 @@ fn a_full_disk_lets_nothing_begin_nothing_is_lost_and_all_goes_on_when_there_is_
         Some(Short::Memory)
     );
     assert_eq!(
-        look(&mut story, disk(79)),
+        look(&mut story, full(79)),
         Some(Event::Relieved { of: Some(of) })
     );
     assert_eq!(story.mission.gate_leases().count(), 1);
@@ -245,7 +373,7 @@ fn a_full_disk_lets_nothing_begin_nothing_is_lost_and_all_goes_on_when_there_is_
 #[test]
 fn a_disk_that_stays_full_ends_the_mission_by_its_deadline_and_not_before() {
     let mut story = story();
-    story.tell(Input::Sampled { sample: disk(500) });
+    story.tell(Input::Sampled { sample: full(500) });
     for turn in ["T3.1", "T5.1", "T6.1"] {
         story.hand_in(turn);
     }

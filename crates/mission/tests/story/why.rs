@@ -219,7 +219,10 @@ fn refusals_holds_slots_breakers_and_other_models_say_how_often_and_how_long() {
     );
     says(
         &why(&story, starts("T2.1")),
-        &["it is asked of other/small, because its own may not be asked now"],
+        &[
+            "it is asked of other/small, because its own may not be asked now",
+            "0 of 3 slots at other were taken",
+        ],
     );
 }
 

@@ -20,6 +20,7 @@ struct Held {
 
 #[derive(Clone, Debug)]
 struct Live {
+    turn: Turn,
     role: Role,
     model: Option<String>,
     since: Timestamp,
@@ -65,8 +66,29 @@ impl Asked {
         self.model(live.role, live.model.as_ref())
     }
 
+    /// The model that a turn is asked of that runs.
+    pub(super) fn asked(&self, epoch: Epoch) -> String {
+        self.model_of(&self.live[&epoch])
+    }
+
+    /// The model that a turn is asked of that begins now.
+    pub(super) fn begins_at(&self, role: Role, other: Option<&String>) -> String {
+        self.model(role, other.or_else(|| self.instead.get(&role)))
+    }
+
+    /// Every turn that runs, with its model.
+    pub(super) fn running(&self) -> impl Iterator<Item = (Turn, String)> {
+        let live = self.live.values();
+        live.map(|live| (live.turn, self.model_of(live)))
+    }
+
+    /// The model that the next turn of a role would be asked of; its own where it waits for it.
+    pub(super) fn own(&self, role: Role, terms: &Terms, now: Timestamp) -> String {
+        self.model(role, self.next(role, terms, now).flatten().as_ref())
+    }
+
     /// Whether one more turn may begin at this model.
-    fn may(&self, model: &str, now: Timestamp) -> bool {
+    pub(super) fn may(&self, model: &str, now: Timestamp) -> bool {
         holds(model).iter().all(|of| {
             let Some(held) = self.held.get(of) else {
                 return true;
@@ -212,6 +234,7 @@ impl Audit {
                     book.held
                 );
                 let live = Live {
+                    turn: *turn,
                     role,
                     model,
                     since: now,

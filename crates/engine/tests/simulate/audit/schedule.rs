@@ -1,76 +1,63 @@
-//! Who starts next and how many at once, by a book of its own: nobody of a lower class is preferred, slots follow from
-//! how turns ended, and whoever could start does.
+//! Who starts next, by a book of its own: nobody of a lower class is preferred.
 
 use super::*;
 use mission::plan::Priority;
 use mission::schedule::Sample;
 use mission::schedule::Short;
 
-/// The slots of one role, counted from its turns alone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slots {
-    pub(super) now: u32,
-    cap: u32,
-    row: i32,
-}
-
-impl Slots {
-    fn new(cap: u32) -> Self {
-        let now = cap.min(limits::SLOTS_FIRST);
-        Self { now, cap, row: 0 }
-    }
-
-    fn ended(&mut self, ending: &Ending) {
-        let host = matches!(
-            ending,
-            Ending::Failed {
-                failure: Failure::Transient | Failure::Silent,
-                ..
-            }
-        );
-        match ending {
-            Ending::Answered => self.row = self.row.max(0) + 1,
-            Ending::Refused { .. } => self.row = self.row.min(0) - 1,
-            _ if host => self.row = self.row.min(0) - 1,
-            _ => return,
-        }
-        if self.row == limits::SLOTS_GROW as i32 {
-            (self.now, self.row) = (self.cap.min(self.now + 1), 0);
-        } else if self.row == -(limits::SLOTS_SHRINK as i32) {
-            (self.now, self.row) = (1.max(self.now - 1), 0);
-        }
-    }
-}
-
 /// What the book knows.
 pub(super) struct Book {
-    workers: Slots,
-    reviewers: Slots,
+    pub(super) slots: slots::Book,
     /// In so many lanes the plan is carried out.
-    lanes: u32,
+    pub(super) lanes: u32,
     /// Since when each task could start, without the time in which nobody ran the mission or it was paused.
-    since: BTreeMap<TaskId, Timestamp>,
+    pub(super) since: BTreeMap<TaskId, Timestamp>,
     /// Since when it is paused, and for how much of that no engine ran it.
     paused: Option<(Timestamp, Millis)>,
     /// Since when it is over.
     over: Option<Timestamp>,
     /// The lowest class that starts while the machine is short of something, and since when it is.
-    pressed: Option<(u64, Timestamp)>,
+    pub(super) pressed: Option<(u64, Timestamp)>,
     /// Whether its disk is full: then nothing begins.
     pub(super) full: bool,
+    /// Whether no more workspace fits there, and where one is known to stand.
+    pub(super) cramped: bool,
+    pub(super) made: BTreeSet<(&'static str, u32)>,
+}
+
+/// Where the workspace of a turn stands.
+fn place(turn: Turn, lane: u32) -> (&'static str, u32) {
+    match turn.role() {
+        Role::Commander | Role::Planner => ("front", 1),
+        Role::Worker => ("worker", lane),
+        Role::Reviewer => ("reviewer", lane),
+    }
+}
+
+/// Whether a turn that ended so had its workspace.
+fn stood(ending: &Ending) -> bool {
+    let failed = matches!(
+        ending,
+        Ending::Failed {
+            failure: Failure::Machine | Failure::Fatal,
+            ..
+        }
+    );
+    !failed && !matches!(ending, Ending::Expired | Ending::Cancelled)
 }
 
 impl Book {
     pub(super) fn new(terms: &Terms) -> Self {
         Self {
-            workers: Slots::new(terms.workers),
-            reviewers: Slots::new(limits::REVIEWERS),
+            slots: slots::Book::default(),
             lanes: terms.workers,
             since: BTreeMap::new(),
             paused: None,
             over: None,
             pressed: None,
             full: false,
+            cramped: false,
+            made: BTreeSet::new(),
         }
     }
 
@@ -102,7 +89,7 @@ impl Book {
     }
 }
 
-fn class(priority: Priority, waited: Millis) -> u64 {
+pub(super) fn class(priority: Priority, waited: Millis) -> u64 {
     let own = match priority {
         Priority::Low => 0,
         Priority::Normal => 1,
@@ -116,11 +103,12 @@ impl Audit {
     pub(super) fn scheduled(&self, event: &Event) {
         let begins = matches!(event, Event::TurnStarted { .. } | Event::GateStarted { .. });
         assert!(!begins || !self.book.full, "{event:?} on a full disk");
-        let Event::TurnStarted {
-            turn: Turn::Work { attempt },
-            ..
-        } = event
-        else {
+        self.stands_somewhere(event);
+        let Event::TurnStarted { turn, model, .. } = event else {
+            return;
+        };
+        self.takes_a_slot(*turn, model.as_ref());
+        let Turn::Work { attempt } = turn else {
             return;
         };
         let waited = |since: Timestamp| self.last.since(since);
@@ -136,7 +124,11 @@ impl Audit {
             assert!(own >= admits, "{attempt} starts on a machine without room");
         }
         for (id, since) in &self.book.since {
-            let other = &self.shadow.task(*id).expect("it is in the plan").task;
+            let other = self.shadow.task(*id).expect("it is in the plan");
+            if self.has_no_slot(other, self.last) {
+                continue;
+            }
+            let other = &other.task;
             let held = self.shadow.held().map(|(name, _)| name);
             let mut held = held.chain(self.shadow.wanted_by_checks());
             if held.any(|name| other.resources.iter().any(|own| own == name)) {
@@ -150,17 +142,61 @@ impl Audit {
         }
     }
 
+    /// What begins while no more workspace fits begins where one stands.
+    fn stands_somewhere(&self, event: &Event) {
+        let place = match event {
+            Event::TurnStarted { turn, lane, .. } => place(*turn, *lane),
+            Event::GateStarted { .. } => ("checks", 1),
+            _ => return,
+        };
+        assert!(
+            !self.book.cramped || self.book.made.contains(&place),
+            "{place:?} needs a workspace, and none fits: {event:?}"
+        );
+    }
+
+    /// Whether the disk has no room for one more workspace.
+    pub(crate) fn is_cramped(&self) -> bool {
+        self.book.cramped
+    }
+
+    /// Keeps the book of the disk; whether it is one of its events.
+    fn room_goes_on(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Pressed {
+                of: Short::Disk, ..
+            } => self.book.cramped = true,
+            Event::Relieved {
+                of: Some(Short::Disk),
+            } => self.book.cramped = false,
+            Event::Pressed {
+                of: Short::Full, ..
+            } => self.book.full = true,
+            Event::Relieved {
+                of: Some(Short::Full),
+            } => self.book.full = false,
+            Event::GateEnded { .. } => _ = self.book.made.insert(("checks", 1)),
+            Event::TurnEnded {
+                turn,
+                epoch,
+                ending,
+                ..
+            } if stood(ending) => {
+                let place = place(*turn, self.leases[epoch].lane);
+                self.book.made.insert(place);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// Keeps the book, after an event was folded in.
     pub(super) fn schedule_goes_on(&mut self, event: &Event) {
+        self.slots_go_on(event);
         self.asked_of(event);
         self.stagnates(event);
         self.book.stands_still(event, self.last);
         match event {
-            Event::TurnEnded { turn, ending, .. } => match turn.role() {
-                Role::Worker => self.book.workers.ended(ending),
-                Role::Reviewer => self.book.reviewers.ended(ending),
-                _ => {}
-            },
             // What is hardly any work is done in one lane.
             Event::Planned { .. } | Event::PlanEdited { .. } => {
                 let agents = self.shadow.tasks().filter(|task| {
@@ -172,12 +208,7 @@ impl Audit {
                     false => self.terms.workers,
                 };
             }
-            Event::Pressed {
-                of: Short::Disk, ..
-            } => self.book.full = true,
-            Event::Relieved {
-                of: Some(Short::Disk),
-            } => self.book.full = false,
+            _ if self.room_goes_on(event) => {}
             Event::Pressed { admits, .. } => {
                 self.book.pressed = Some((class(*admits, Millis(0)), self.last));
             }
@@ -189,6 +220,7 @@ impl Audit {
                     since,
                     pressed: self.book.pressed,
                     full: self.book.full,
+                    cramped: self.book.cramped,
                     ..Book::new(&self.terms)
                 };
             }
@@ -230,8 +262,10 @@ impl Audit {
         let wanted = match self.book.pressed {
             _ if self.sealed.is_some() => "",
             // The disk is looked at first: more than there is is too much, and four fifths of it enough again.
-            _ if !self.book.full && sample.disk > 100 => "full",
-            _ if self.book.full && sample.disk < 80 => "room",
+            _ if !self.book.full && sample.full > 100 => "full",
+            _ if self.book.full && sample.full < 80 => "room for work",
+            _ if !self.book.cramped && sample.disk > 100 => "cramped",
+            _ if self.book.cramped && sample.disk < 80 => "room",
             None if short => "normal",
             Some(_) if fine => "relieved",
             Some((1, since)) if short && now.since(since) >= Millis(10_000) => "high",
@@ -243,7 +277,17 @@ impl Audit {
                 Event::Pressed {
                     of: Short::Disk, ..
                 },
+            ] => "cramped",
+            [
+                Event::Pressed {
+                    of: Short::Full, ..
+                },
             ] => "full",
+            [
+                Event::Relieved {
+                    of: Some(Short::Full),
+                },
+            ] => "room for work",
             [
                 Event::Relieved {
                     of: Some(Short::Disk),
@@ -267,79 +311,8 @@ impl Audit {
         assert_eq!(found, wanted, "a look at the machine: {sample:?}");
     }
 
-    /// No role has more turns than slots, and no task waits for a slot that is free.
-    pub(super) fn slots(&self, mission: &Mission, now: Timestamp) {
-        let of = |role| {
-            mission
-                .leases()
-                .filter(move |(_, lease)| lease.turn.role() == role)
-        };
-        let (workers, reviewers) = (self.book.workers.now, self.book.reviewers.now);
-        assert_eq!(
-            (workers, reviewers),
-            (mission.worker_slots().now(), mission.reviewer_slots().now()),
-            "slots do not follow from how turns ended"
-        );
-        let budget = mission.budget();
-        let reserve = limits::RESERVE_WORK.min(budget.limit / 4).max(1);
-        let share = match self.terms.review_rounds {
-            0 => 0,
-            _ => limits::RESERVE_SHORT.min(budget.limit / 8).max(1),
-        };
-        let least = Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST);
-        let may = mission.phase() == mission::mission::Phase::Running
-            && !mission.winding_down()
-            && mission.pause().is_none()
-            && mission.outcome().is_none()
-            && !mission.awaits_set_up()
-            && !self.book.full
-            && self.may_ask(Role::Worker, now)
-            && budget.free() >= reserve + mission.held_for_reviews().0 + share
-            && self.purse.may_begin(self.live.len())
-            && mission.deadline().since(now) >= least;
-        let workers = workers.min(self.book.lanes);
-        let slots_of = |task: &Task| task.weight.min(workers);
-        let work = of(Role::Worker).filter_map(|(_, lease)| match lease.turn {
-            Turn::Work { attempt } => Some(self.tasks[&attempt.task].weight),
-            _ => None,
-        });
-        let room = workers.saturating_sub(work.sum());
-        let mut taken = self.what_runs_has(mission);
-        taken.extend(mission.wanted_by_checks());
-        let could = |id: &&TaskId| {
-            let task = &self.tasks[*id];
-            let free = task
-                .resources
-                .iter()
-                .all(|name| !taken.contains(name.as_str()));
-            task.kind == TaskKind::Agent && free
-        };
-        let woken = mission.tasks().filter(|task| match task.state {
-            State::Parked { until, .. } => until <= now,
-            _ => false,
-        });
-        let waiting = self.book.since.keys();
-        let waiting = waiting.chain(woken.map(|task| &task.task.id));
-        let runs = mission.leases().count() + mission.gate_leases().count() > 0;
-        let admits = self.book.pressed.filter(|_| runs);
-        let admitted = |id: &&TaskId| {
-            let since = self.book.since.get(*id);
-            let waited = since.map_or(Millis(0), |since| now.since(*since));
-            let class = class(self.tasks[*id].priority, waited);
-            admits.is_none_or(|(admits, _)| class >= admits)
-        };
-        // One that needs more slots than are free may be next, and is waited for, whatever class it has risen to.
-        let all: Vec<&TaskId> = waiting.filter(could).collect();
-        let fit = |id: &&TaskId| slots_of(&self.tasks[*id]) <= room;
-        if may && room > 0 && all.iter().all(fit) {
-            let waiting: Vec<&TaskId> = all.into_iter().filter(admitted).collect();
-            let none: [&TaskId; 0] = [];
-            assert_eq!(waiting, none, "waits, and {room} slots are free");
-        }
-    }
-
     /// The resources of all Workers and checks that run, each of which only one of them has.
-    fn what_runs_has(&self, mission: &Mission) -> BTreeSet<&str> {
+    pub(super) fn what_runs_has(&self, mission: &Mission) -> BTreeSet<&str> {
         let works = mission
             .leases()
             .filter_map(|(epoch, lease)| match lease.turn {

@@ -37,6 +37,8 @@ pub(super) struct Marks {
     /// How a command ended on a tree; `None` where it ended in more than one way.
     runs: BTreeMap<(String, TreeId), Option<String>>,
     others: BTreeSet<(TaskId, String)>,
+    /// The attempt at a task that another model makes.
+    asked: BTreeMap<TaskId, (AttemptId, String)>,
     /// How often the Planner was asked to cut a task anew.
     asked_to_cut: u32,
     /// The tasks that were cut, and the pieces.
@@ -118,8 +120,15 @@ impl Audit {
         }
     }
 
+    /// The model that an attempt is made by because its task stagnates.
+    pub(super) fn other_model(&self, attempt: AttemptId) -> Option<String> {
+        let (of, model) = self.stuck.asked.get(&attempt.task)?;
+        (*of == attempt).then(|| model.clone())
+    }
+
     /// A person lets a task be tried anew.
     fn unstuck(&mut self, task: TaskId) {
+        self.stuck.asked.remove(&task);
         let stuck = self.stuck.tasks.entry(task).or_default();
         (stuck.marks, stuck.remedies) = Default::default();
         stuck.remedied = false;
@@ -264,6 +273,7 @@ impl Audit {
         }
         if let Some(model) = model {
             let other = (task, model.to_owned());
+            self.stuck.asked.insert(task, (next, model.to_owned()));
             assert!(
                 self.stuck.others.insert(other),
                 "{task} is asked of {model} again"

@@ -104,6 +104,7 @@ impl Audit {
         let ends = mission.deadline() <= now + LONGEST;
         let waits = short
             || self.book.full
+            || self.book.cramped
             || ends
             || self.waits_for_a_provider(now)
             || mission.tasks().any(|task| waits(&task.state));

@@ -116,6 +116,7 @@ impl World {
             self.told_at_least(),
             &self.git,
         );
+        self.coverage.slots(engine.desk.mission());
         if self.steps.is_multiple_of(FOLD_EVERY) {
             self.fold();
         }
@@ -135,6 +136,10 @@ impl World {
     /// An event that is durable: it is counted, and held against the world.
     pub(super) fn hears_of(&mut self, recorded: &Recorded) {
         self.coverage.event(&recorded.event);
+        if self.audit.is_cramped() && matches!(recorded.event, Event::TurnStarted { .. }) {
+            self.coverage
+                .saw("a turn begins where no more workspace fits");
+        }
         if let (Event::LandingFailed { gate: None, .. }, Some((end, _))) =
             (&recorded.event, &self.audit.head)
         {
