@@ -217,6 +217,7 @@ mod tests {
             let job = Job {
                 n: seal,
                 whose: (MissionId(1), "n".into()),
+                sessions: 0,
                 open: Vec::new(),
                 works: Works::new(),
                 when: sample::WHEN,
@@ -255,6 +256,7 @@ mod tests {
         let job = || Job {
             n: 1,
             whose: (MissionId(1), "n".into()),
+            sessions: 0,
             open: Vec::new(),
             works: Works::new(),
             when: sample::WHEN,
@@ -297,6 +299,7 @@ mod tests {
             let job = Job {
                 n: 1,
                 whose: (MissionId(1), "n".into()),
+                sessions: 0,
                 open: Vec::new(),
                 works: in_journal.then(|| "T1.1".to_owned()).into_iter().collect(),
                 when: sample::WHEN,
@@ -347,6 +350,7 @@ mod tests {
         let job = Job {
             n: 1,
             whose: (MissionId(1), "n".into()),
+            sessions: 0,
             open: Vec::new(),
             works: Works::new(),
             when: sample::WHEN,
