@@ -580,6 +580,7 @@ impl TaskState {
             again: None,
             reused: false,
             started: None,
+            alone: false,
             ended: None,
             tokens: 0,
             money: 0,

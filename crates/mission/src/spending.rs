@@ -122,10 +122,12 @@ impl Mission {
         }
     }
 
-    /// Tokens that one task may use, all its attempts and reviews together.
-    pub fn task_limit(&self) -> u64 {
+    /// Tokens that a task may use, all its attempts and reviews together. One that began as the only one keeps what it
+    /// may use when others are added.
+    pub fn task_limit(&self, task: &TaskState) -> u64 {
         let share = match self.tasks.len() {
             0 | 1 => self.budget.limit,
+            _ if task.alone => self.budget.limit,
             _ => self.budget.limit / limits::TASK_SHARE,
         };
         self.terms.task_tokens.unwrap_or(share).max(1)
@@ -134,7 +136,7 @@ impl Mission {
     /// Why a task is worked on no more, if with so many further tokens it has used what one task may.
     pub(crate) fn task_spent(&self, task: &TaskState, further: u64) -> Option<String> {
         let used = (task.tokens - task.forgiven).saturating_add(further);
-        let limit = self.task_limit();
+        let limit = self.task_limit(task);
         let over = used > limit && !planted!("task_unlimited");
         over.then(|| format!("it used {used} tokens of the {limit} that one task may use"))
     }

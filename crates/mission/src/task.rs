@@ -166,6 +166,8 @@ pub struct TaskState {
     pub reused: bool,
     /// When it first started.
     pub started: Option<Timestamp>,
+    /// Whether it was the only task then: what it may use is not halved by others that are added.
+    pub alone: bool,
     /// When it came to its final state.
     pub ended: Option<Timestamp>,
     /// Tokens that it was charged for.

@@ -14,7 +14,7 @@ use mission::turn::Usage;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sse_stream::SseByteStream;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{mpsc, watch};
@@ -304,9 +304,13 @@ fn act(part: &wire::Part) -> Act {
         _ => ActKind::Look,
     };
     let exit = state.metadata.exit.as_i64();
+    // What an agent says beside a command changes nothing of what it does.
+    let counts = |name: &str| kind != ActKind::Run || name != "description";
+    let fields = state.input.as_object().into_iter().flatten();
+    let asked: BTreeMap<&String, &Value> = fields.filter(|(name, _)| counts(name)).collect();
     Act {
         kind,
-        what: number((&part.tool, &state.input)),
+        what: number((&part.tool, asked)),
         gave: number((state.output.exact, state.error.exact)),
         alike: number((state.output.alike, state.error.alike)),
         failed: state.status == "error" || exit.is_some_and(|exit| exit != 0),

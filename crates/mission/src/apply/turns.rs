@@ -52,6 +52,7 @@ impl Mission {
                     self.set_state(attempt.task, State::Working { epoch });
                 }
                 let tree = self.head.as_ref().map(|(_, tree)| tree.clone());
+                let alone = self.tasks.len() == 1;
                 let task = self.task_mut(attempt.task);
                 if task.n != attempt.n {
                     task.n = attempt.n;
@@ -64,6 +65,7 @@ impl Mission {
                     task.base = lease.base.clone().zip(tree);
                 }
                 task.lane = Some(lease.lane);
+                task.alone |= alone && task.started.is_none();
                 task.started.get_or_insert(at);
                 let resources = task.task.resources.clone();
                 self.hold(epoch, &resources);

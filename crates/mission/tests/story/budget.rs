@@ -3,8 +3,9 @@
 use crate::resume::resume;
 use crate::teller::{Story, task, used};
 use mission::ids::TaskId;
-use mission::input::Input;
+use mission::input::{Input, Reply};
 use mission::mission::State;
+use mission::plan::PlanEdit;
 use mission::seal::Outcome;
 use mission::steering::Dependents;
 use mission::terms::Terms;
@@ -237,6 +238,35 @@ fn one_task_may_not_use_what_all_may() {
     };
     assert!(why.contains("510000 tokens of the 500000"), "{why}");
     assert!(matches!(story.state(2), State::Working { .. }));
+}
+
+#[test]
+fn a_task_that_began_as_the_only_one_keeps_what_it_may_use_when_others_are_added() {
+    let terms = Terms {
+        tokens: 1_000_000,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[])]);
+    let limit = |story: &Story, id| {
+        let task = story.mission.task(TaskId(id)).unwrap();
+        story.mission.task_limit(task)
+    };
+    assert_eq!(limit(&story, 1), 1_000_000);
+    let added = Input::EditPlan {
+        edit: PlanEdit::Add {
+            task: task("b", &[]),
+        },
+        saw: 1,
+        by: "me".into(),
+    };
+    assert_eq!(story.tell(added), Reply::Done);
+    assert_eq!((limit(&story, 1), limit(&story, 2)), (1_000_000, 500_000));
+    let epoch = story.epoch("T1.1");
+    story.tell(Input::TurnUsed {
+        epoch,
+        usage: used(510_000),
+    });
+    assert!(matches!(story.state(1), State::Working { .. }));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
 use futures_util::{FutureExt as _, stream};
+use serde_json::json;
 
 #[tokio::test]
 async fn of_an_endless_line_only_the_beginning_is_kept() {
@@ -129,4 +130,30 @@ fn mutations(value: &Value, wrong: &Value) -> Vec<Value> {
         }
     }
     all
+}
+
+/// A finished call of a tool as the core looks at it.
+fn finished(tool: &str, input: Value) -> Act {
+    let part = json!({
+        "id": "prt_1",
+        "type": "tool",
+        "tool": tool,
+        "state": {"status": "completed", "input": input, "output": "no such file"},
+    });
+    act(&typed(&part).unwrap())
+}
+
+#[test]
+fn a_command_is_the_same_whatever_is_said_of_it() {
+    let run = |what: &str, said: &str| {
+        let input = json!({"command": what, "description": said, "timeout": 5});
+        finished("bash", input).what
+    };
+    assert_eq!(run("ls a", "Looks at a"), run("ls a", "Tries it once more"));
+    assert_ne!(run("ls a", "Looks"), run("ls b", "Looks"));
+    let bare = finished("bash", json!({"command": "ls a", "timeout": 5})).what;
+    assert_eq!(run("ls a", "Looks at a"), bare);
+    // Of other tools it may be what is done.
+    let other = |said: &str| finished("task", json!({"description": said})).what;
+    assert_ne!(other("one"), other("another"));
 }

@@ -156,7 +156,8 @@ impl Audit {
         assert!(cost <= paid, "a turn goes on that costs {cost} of {paid}");
         if let Turn::Work { attempt } = lease.turn {
             let used = self.purse.of_task.get(&attempt.task).copied().unwrap_or(0);
-            let (used, most) = (used + tokens, mission.task_limit());
+            let task = mission.task(attempt.task).expect("it is in the plan");
+            let (used, most) = (used + tokens, mission.task_limit(task));
             assert!(used <= most, "a task goes on with {used} of {most} tokens");
         }
     }
@@ -180,7 +181,8 @@ impl Audit {
             "{attempt} begins, and nobody has agreed to what the plan is forecast to use"
         );
         let used = self.purse.of_task.get(&attempt.task).copied().unwrap_or(0);
-        let most = self.shadow.task_limit();
+        let task = self.shadow.task(attempt.task).expect("it is in the plan");
+        let most = self.shadow.task_limit(task);
         assert!(
             used <= most,
             "{attempt} begins after {used} of {most} tokens"
