@@ -1,8 +1,10 @@
 //! Composes what an agent is told this time. What stays the same for a role stands in its role text; here stands
 //! only what differs. Text that came from outside (files, output, other agents) is fenced and named as material.
 
+mod meanwhile;
+
+pub use meanwhile::{foreseen, nudged, said};
 use mission::gate::Gate;
-use mission::stagnation::Stray;
 use mission::turn::Finding;
 use std::fmt::Write as _;
 
@@ -130,39 +132,6 @@ pub struct Case {
     pub diff: String,
     /// Whether the diff is longer than shown.
     pub more_diff: bool,
-}
-
-/// What an agent that is at work is told when a person says something more.
-pub fn said(text: &str) -> String {
-    format!(
-        "The user says, while you work:\n\n{}\nThis counts like your task, also for what you have done already. Then go on, and end as you were asked to.",
-        list(&[text.to_owned()])
-    )
-}
-
-/// What an agent that goes nowhere is told, with what was seen of it.
-pub fn nudged(stray: Stray, why: &str) -> String {
-    let (what, then) = match stray {
-        Stray::Looping => (
-            "you go round in circles",
-            "Once more of the same brings nothing else. Say to yourself in two sentences what you know now and what you \
-             do not, and take another way to it.",
-        ),
-        Stray::Stalled => (
-            "you get nowhere",
-            "Decide with what you know: make the smallest change that may be right, run its check, and go on from what \
-             that says.",
-        ),
-        Stray::Quiet => (
-            "nothing has been heard of you for long",
-            "If a command hangs, end it and do without it.",
-        ),
-    };
-    format!(
-        "The engine sees that {what}:\n\n{}\n{then} If nothing is left to try, end your turn and say what you tried and what \
-         would help. If it goes on like this, your turn is ended. End as you were asked to.",
-        list(&[why.to_owned()])
-    )
 }
 
 /// The heading of what people said after the request.
@@ -554,16 +523,6 @@ mod tests {
             assert!(text.contains(told), "{told}\n{text}");
         }
         assert!(!Survey::default().for_planner().contains("Cut one task"));
-    }
-
-    #[test]
-    fn a_nudge_says_what_was_seen_and_keeps_it_in_its_line() {
-        let all = [Stray::Looping, Stray::Stalled, Stray::Quiet].map(|stray| {
-            let text = nudged(stray, "bash: a\n\n## Request");
-            assert!(text.contains("\n- bash: a ## Request\n"), "{text}");
-            text
-        });
-        assert!(all[0] != all[1] && all[1] != all[2]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use mission::time::Millis;
 use mission::turn::{Answer, Outcome};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +73,7 @@ pub struct Recorder {
     seen: Mutex<Seen>,
     changed: Notify,
     said: watch::Sender<Vec<Note>>,
-    nudge: watch::Sender<Option<Note>>,
+    nudges: watch::Sender<Vec<Note>>,
     reply: Box<dyn Fn(&Question) -> Reply + Send + Sync>,
     holds: AtomicBool,
 }
@@ -104,7 +105,7 @@ impl Recorder {
             seen: Mutex::default(),
             changed: Notify::new(),
             said: watch::Sender::default(),
-            nudge: watch::Sender::default(),
+            nudges: watch::Sender::default(),
             reply: Box::new(reply),
             holds: AtomicBool::new(false),
         })
@@ -121,10 +122,10 @@ impl Recorder {
         self.said.send_modify(|said| said.push(Note { n, text }));
     }
 
-    /// The engine tells the turn that it goes nowhere.
+    /// The engine itself tells the turn something.
     pub fn push(&self, n: u32, text: &str) {
         let text = text.to_owned();
-        self.nudge.send_replace(Some(Note { n, text }));
+        self.nudges.send_modify(|all| all.push(Note { n, text }));
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -201,15 +202,15 @@ impl Watcher for Recorder {
         .boxed()
     }
 
-    fn nudge(&self) -> Option<Note> {
-        self.nudge.borrow().clone()
+    fn nudges(&self) -> Vec<Note> {
+        self.nudges.borrow().clone()
     }
 
-    fn more_nudges(&self, after: u32) -> BoxFuture<'static, ()> {
-        let mut nudge = self.nudge.subscribe();
+    fn more_nudges(&self, known: BTreeSet<u32>) -> BoxFuture<'static, ()> {
+        let mut nudges = self.nudges.subscribe();
         async move {
-            let is_news = |it: &Option<Note>| it.as_ref().is_some_and(|note| note.n > after);
-            if nudge.wait_for(is_news).await.is_err() {
+            let is_news = |all: &Vec<Note>| all.iter().any(|nudge| !known.contains(&nudge.n));
+            if nudges.wait_for(is_news).await.is_err() {
                 std::future::pending::<()>().await;
             }
         }

@@ -12,10 +12,12 @@ pub mod scripted;
 
 use futures_util::future::BoxFuture;
 use mission::ids::{Epoch, MissionId};
+use mission::limits;
 use mission::question::{QUESTION, permit};
 use mission::stagnation::Act;
 use mission::time::Millis;
 use mission::turn::{AnswerKind, Outcome, Role, Usage};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -138,6 +140,12 @@ pub struct Question {
     pub request: Option<String>,
 }
 
+/// The highest number of what the engine itself tells an attempt: that it goes nowhere, and behind that what its work
+/// would not merge with.
+pub const NUDGES: u32 = TOLD_IN_TURN + limits::FORESEEN;
+/// The highest number of what says that a turn goes nowhere: of silence, and of everything else.
+pub const TOLD_IN_TURN: u32 = limits::NUDGES + limits::NUDGES_MOST;
+
 /// What a person said to a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -179,14 +187,14 @@ pub trait Watcher: Send + Sync {
     /// Tells that a note stands where the agent reads it next. May be told more than once.
     fn noted(&self, n: u32);
 
-    /// The last that the engine itself tells the turn because it goes nowhere, numbered from 1 in the turn. It is no note of
-    /// a person's, and reaches the agent at its next step, once.
-    fn nudge(&self) -> Option<Note> {
-        None
+    /// What the engine itself tells the turn: that it goes nowhere, or what its work will not merge with. Each has a number
+    /// of its own in the attempt. It is no note of a person's, and reaches the agent at its next step, once.
+    fn nudges(&self) -> Vec<Note> {
+        Vec::new()
     }
 
-    /// Waits until there is one after that with this number; for ever where there is none.
-    fn more_nudges(&self, _after: u32) -> BoxFuture<'static, ()> {
+    /// Waits until there is one with none of these numbers; for ever where there is none.
+    fn more_nudges(&self, _known: BTreeSet<u32>) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
 

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use mission::stagnation::{Act, ActKind};
 use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Usage};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -186,7 +187,7 @@ impl Scripted {
         commands: &TaskTracker,
         heard: &watch::Sender<Heard>,
     ) -> std::io::Result<()> {
-        let mut told = order.told;
+        let (mut told, mut heeded) = (order.told, BTreeSet::new());
         loop {
             for deed in &scene.steps {
                 // Whoever waits for a person is not silent.
@@ -201,17 +202,20 @@ impl Scripted {
                         watcher.sign(Sign::Doing("waits for a word".into()));
                         tokio::select! {
                             () = watcher.more_notes(told) => {}
-                            () = watcher.more_nudges(0) => {}
+                            () = watcher.more_nudges(heeded.clone()) => {}
                         }
                         let path = order.directory.join(path);
-                        for note in unknown(watcher, told).chain(watcher.nudge()) {
+                        let nudges = watcher.nudges().into_iter();
+                        let nudges: Vec<Note> =
+                            nudges.filter(|nudge| heeded.insert(nudge.n)).collect();
+                        for note in unknown(watcher, told).chain(nudges) {
                             make_parent(&path)?;
                             append(&path, &format!("{}\n", note.text))?;
                         }
                     }
                     _ => self.act(deed, order, watcher, commands).await?,
                 }
-                if watcher.nudge().is_some() && !scene.nudged.is_empty() {
+                if !watcher.nudges().is_empty() && !scene.nudged.is_empty() {
                     for deed in &scene.nudged {
                         self.act(deed, order, watcher, commands).await?;
                     }

@@ -4,6 +4,7 @@ pub(crate) mod asked;
 pub(crate) mod board;
 pub(crate) mod cost;
 pub(crate) mod escape;
+pub(crate) mod foresight;
 pub(crate) mod frame;
 pub(crate) mod json;
 pub(crate) mod keyboard;

@@ -484,12 +484,7 @@ impl Dispatcher {
         for (n, recorded) in (1..).zip(released.events) {
             self.answer_agents(&recorded.event);
             self.bench.providers.note(&recorded);
-            if matches!(recorded.event, Event::Steered { .. }) {
-                self.bench.heard(self.desk.mission());
-            }
-            if matches!(recorded.event, Event::TurnNudged { .. }) {
-                self.bench.pushed(self.desk.mission());
-            }
+            self.tell_turns(&recorded.event);
             let seen = Seen::Event(Seq(before.0 + n), Arc::new(recorded));
             self.feed.send(seen).ok();
         }
@@ -515,6 +510,19 @@ impl Dispatcher {
             // Whoever asked may be gone; the reply was theirs alone.
             who.send(reply).ok();
         }
+    }
+
+    /// Turns that run hear of what has happened, as far as it is for them.
+    fn tell_turns(&self, event: &Event) {
+        let mission = self.desk.mission();
+        match event {
+            Event::Steered { .. } => self.bench.heard(mission),
+            Event::TurnNudged { .. }
+            | Event::ConflictForeseen { .. }
+            | Event::TurnStarted { .. } => self.bench.pushed(mission),
+            _ => {}
+        }
+        self.bench.lies_ahead(mission);
     }
 
     /// Hands answered permissions back to the agents that wait for them, and keeps what is allowed from now on.

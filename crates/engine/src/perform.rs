@@ -29,11 +29,13 @@ use crate::orders;
 use crate::providers::Providers;
 use crate::room::Room;
 use crate::settings::Settings;
+use agents::Note;
 use mission::command::{Command, Step};
+use mission::event::Turn;
+use mission::foresight::{Ahead, Foreseen};
 use mission::ids::{Digest, Epoch, MissionId};
 use mission::input::Input;
 use mission::mission::Mission;
-use mission::stagnation::Stray;
 use mission::steering::Said;
 use mission::turn::{Failure, Outcome, Usage};
 pub(crate) use pack::{AHEAD, Waiting};
@@ -66,12 +68,14 @@ pub(crate) struct Bench {
     pub(crate) providers: Arc<Providers>,
     /// What people have said to the mission's agents, as far as it is durable.
     said: watch::Sender<Vec<Said>>,
-    /// What turns that go nowhere are told, as far as it is durable.
+    /// What the engine itself tells turns, as far as it is durable.
     nudges: watch::Sender<Nudges>,
+    /// What the results of running Workers will have to go together with, as far as it is durable.
+    ahead: watch::Sender<Vec<Ahead>>,
 }
 
-/// The last that each turn was told because it goes nowhere: its number, how, and what was seen of it.
-pub(crate) type Nudges = BTreeMap<Epoch, (u32, Stray, String)>;
+/// What the engine itself tells each turn: the last because it goes nowhere, and each conflict that is foreseen.
+pub(crate) type Nudges = BTreeMap<Epoch, Vec<Note>>;
 
 /// A performer's line to the loop.
 pub(crate) struct Line {
@@ -262,6 +266,7 @@ impl Bench {
             clock,
             said: watch::Sender::new(mission.said().to_vec()),
             nudges: watch::Sender::new(nudges(mission)),
+            ahead: watch::Sender::new(mission.ahead()),
             providers: Arc::new(providers),
             ..Self::at(settings, place)
         }
@@ -289,6 +294,7 @@ impl Bench {
             planned: Arc::default(),
             said: watch::Sender::default(),
             nudges: watch::Sender::default(),
+            ahead: watch::Sender::default(),
         }
     }
 
@@ -297,9 +303,19 @@ impl Bench {
         self.said.send_replace(mission.said().to_vec());
     }
 
-    /// Turns that go nowhere hear of it.
+    /// Turns hear of what the engine has to tell them.
     pub(crate) fn pushed(&self, mission: &Mission) {
         self.nudges.send_replace(nudges(mission));
+    }
+
+    /// Workers that run are held against what lies ahead of them now.
+    pub(crate) fn lies_ahead(&self, mission: &Mission) {
+        let now = mission.ahead();
+        self.ahead.send_if_modified(|ahead| {
+            let differs = *ahead != now;
+            *ahead = now;
+            differs
+        });
     }
 
     /// Notes what this engine does that no event tells, in place of what a killed one left.
@@ -331,11 +347,37 @@ impl Bench {
 }
 
 fn nudges(mission: &Mission) -> Nudges {
-    let last = mission.leases().filter_map(|(epoch, lease)| {
-        let (n, stray, why) = lease.nudges().last()?;
-        Some((epoch, (n, stray, why.to_owned())))
-    });
-    last.collect()
+    let told = |(epoch, lease): (Epoch, &mission::mission::Lease)| {
+        let stray = lease.nudges().last().map(|(n, stray, why)| Note {
+            n,
+            text: agents::brief::nudged(stray, why),
+        });
+        let foreseen = match lease.turn {
+            Turn::Work { attempt } => mission.foreseen(attempt),
+            _ => &[],
+        };
+        let foreseen = (1..).zip(foreseen).map(|(n, conflict)| Note {
+            n: agents::TOLD_IN_TURN + n,
+            text: foretold(mission, conflict),
+        });
+        let all: Vec<Note> = stray.into_iter().chain(foreseen).collect();
+        (!all.is_empty()).then_some((epoch, all))
+    };
+    mission.leases().filter_map(told).collect()
+}
+
+/// What a Worker is told of a conflict: what the other tasks are called is part of what landed.
+fn foretold(mission: &Mission, conflict: &Foreseen) -> String {
+    let tasks = conflict.with.iter();
+    let tasks = tasks.filter_map(|attempt| mission.task(attempt.task));
+    let titles: Vec<String> = tasks.map(|task| task.task.title.clone()).collect();
+    let (commit, paths) = (conflict.commit.to_string(), &conflict.paths);
+    agents::brief::foreseen(
+        (&titles, conflict.landed),
+        &commit,
+        paths,
+        &conflict.excerpt,
+    )
 }
 
 /// An error for whoever was given up while it waited or while its disk hung: what comes after it may be under way.

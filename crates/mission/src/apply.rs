@@ -79,6 +79,9 @@ impl Mission {
             Event::Stagnated { .. } | Event::Diagnosed { .. } | Event::TurnNudged { .. } => {
                 self.stagnation_event(event);
             }
+            Event::ConflictForeseen {
+                attempt, conflict, ..
+            } => self.conflict_foreseen(*attempt, conflict),
             Event::TurnTold { epoch, n } => self.turn_told(*epoch, *n),
             Event::TurnServed { .. }
             | Event::ModelNamed { .. }
@@ -405,6 +408,7 @@ impl Mission {
 
     fn worked(&mut self, attempt: AttemptId, work: &Work, report: &Report) {
         self.works.insert(attempt, (work.clone(), report.clone()));
+        self.needs_no_warning(attempt);
         let task = self.task_mut(attempt.task);
         task.work = Some(work.clone());
         task.report = Some(report.clone());

@@ -66,6 +66,7 @@ impl Mission {
                 None => self.stale_turn(now, epoch, outcome, work),
             },
             Input::TurnUsed { epoch, usage } => self.turn_used(now, epoch, usage),
+            Input::Clashed { epoch, clash } => self.decide_clash(epoch, clash),
             Input::TurnTold { epoch, n } => self.decide_told(epoch, n),
             Input::Strayed {
                 epoch,

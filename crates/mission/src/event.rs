@@ -5,6 +5,7 @@ mod name;
 mod purpose;
 mod turn;
 
+use crate::foresight::Foreseen;
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
 use crate::landing::Stacked;
@@ -117,6 +118,16 @@ pub enum Event {
         stray: Stray,
         /// What was seen of it.
         why: String,
+    },
+    /// What a running Worker has changed does not merge with what lies ahead of it, and it is told so: the words reach its
+    /// agent at its next step.
+    ConflictForeseen {
+        /// Whose.
+        attempt: AttemptId,
+        /// The how manieth time, from 1.
+        n: u32,
+        /// What it was not told of before.
+        conflict: Foreseen,
     },
     /// A running turn used up what it had reserved and was lent more.
     TurnLent {

@@ -104,6 +104,13 @@ pub enum Input {
         /// What it has used by now.
         usage: crate::turn::Usage,
     },
+    /// What a running Worker has changed does not merge with what lies ahead of it.
+    Clashed {
+        /// Its lease.
+        epoch: Epoch,
+        /// What was found.
+        clash: crate::foresight::Clash,
+    },
     /// An agent has been told what a person said while its turn ran.
     TurnTold {
         /// Its lease.

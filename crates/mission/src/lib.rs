@@ -15,6 +15,7 @@ pub mod event;
 mod evidence;
 mod follow;
 pub mod forecast;
+pub mod foresight;
 pub mod gate;
 pub mod governor;
 pub mod ids;

@@ -217,6 +217,14 @@ pub const SAID: usize = 20;
 /// The longest of them, in bytes.
 pub const SAID_BYTES: usize = 1024;
 
+/// So often is an attempt told at most of conflicts that are foreseen, each time of other files. Whoever runs into more of
+/// them is better off beginning anew on what has landed, as it does after the first conflict in the merge queue.
+pub const FORESEEN: u32 = 3;
+/// The most files that one such note names, and the most attempts: more than that is not mended on the way.
+pub const FORESEEN_PATHS: usize = 10;
+/// The most that it shows of what the other side says there, in bytes: it is read with each request after it.
+pub const FORESEEN_BYTES: usize = 2 * 1024;
+
 /// How often a red gate is run again on the same tree before red is believed: once tells most flaky tests apart.
 pub const CONFIRMATIONS: u32 = 1;
 

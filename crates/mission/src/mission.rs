@@ -6,6 +6,7 @@ pub use crate::budget::Budget;
 pub use crate::delivery::{Delivery, Handed};
 use crate::event::{Event, Recorded, VERSION};
 pub use crate::evidence::Evidence;
+use crate::foresight::{AllWarned, Foresight};
 use crate::gate::Gate;
 use crate::governor::Governor;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
@@ -142,6 +143,10 @@ pub struct Mission {
     pub(crate) todo: Todo,
     pub(crate) paused: Option<Pause>,
     pub(crate) said: Words,
+    /// Attempts that were told of conflicts while they worked and that are not over.
+    pub(crate) warned: AllWarned,
+    /// What came of it.
+    pub(crate) foresight: Foresight,
     pub(crate) cancelled: bool,
     /// Cancelled so that workspaces stay as they are.
     pub(crate) aborted: bool,
@@ -297,6 +302,8 @@ impl Mission {
             todo: Todo::default(),
             paused: None,
             said: Words::default(),
+            warned: AllWarned::new(),
+            foresight: Foresight::default(),
             cancelled: false,
             aborted: false,
             halted: None,

@@ -79,6 +79,8 @@ pub const ALL: &[&str] = &[
     "split_without_bound",
     "piece_not_waited_for",
     "nudged_for_ever",
+    "old_clash_accepted",
+    "conflict_foreseen_twice",
     "deny_rule_ignored",
     "plan_version_unchecked",
     "retry_done_twice",

@@ -63,6 +63,9 @@ impl Mission {
             | Event::Accepted { .. }
             | Event::LandingStarted { .. }
             | Event::LandingFailed { .. } => self.why_of_work(at, event),
+            Event::ConflictForeseen {
+                attempt, conflict, ..
+            } => self.why_foreseen(*attempt, conflict.landed),
             Event::SessionUsed { .. } | Event::SessionRetired { .. } => self.why_session(at, event),
             Event::Asked {
                 default, deadline, ..
@@ -221,6 +224,7 @@ impl Mission {
             Event::PlanEdited { tasks, .. } => tasks.iter().map(|task| task.id).collect(),
             Event::Stagnated { task, .. } | Event::SplitRefused { task, .. } => vec![*task],
             Event::Worked { attempt, .. }
+            | Event::ConflictForeseen { attempt, .. }
             | Event::Rejected { attempt, .. }
             | Event::Accepted { attempt, .. }
             | Event::Disputed { attempt, .. } => vec![attempt.task],

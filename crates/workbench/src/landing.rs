@@ -28,6 +28,9 @@ pub enum Error {
     /// Git could not do it.
     #[error(transparent)]
     Git(#[from] git::Error),
+    /// The content of a workspace could not be taken.
+    #[error(transparent)]
+    Workspace(#[from] Box<crate::workspace::Error>),
     /// Git printed something that is no object name.
     #[error(transparent)]
     Id(#[from] mission::ids::ParseError),

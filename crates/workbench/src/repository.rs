@@ -281,6 +281,16 @@ impl MissionRepository {
         self.commit(tree, &[base], message, &Signature::engine(when))
     }
 
+    /// A commit of a tree on a base that is looked at and never kept, written by a git of its own: whoever looks is in
+    /// nobody's way.
+    pub(crate) fn passing_commit(&self, base: &CommitId, tree: &TreeId) -> Result<CommitId, Error> {
+        let by = Signature::engine(Timestamp(0));
+        let text = commits::text(tree, &[base], "", &by);
+        let words = ["-t", "commit", "-w", "--stdin"];
+        let call = self.call("hash-object").args(words);
+        Ok(call.input(text.into_bytes()).text()?.parse()?)
+    }
+
     /// A call on the mission's repository alone.
     pub(crate) fn call(&self, what: &'static str) -> Call {
         self.git.call(what).git_dir(&self.store)

@@ -10,8 +10,7 @@
 mod capture;
 mod special;
 
-use capture::Captured;
-pub(crate) use capture::{Bounds, Capture, Filtered, Nested, has_attributes};
+pub(crate) use capture::{Bounds, Capture, Captured, Filtered, Nested, has_attributes};
 pub(crate) use special::{ATTRIBUTES, remove_attributes, remove_rules};
 
 use crate::disk::{self, Failure};

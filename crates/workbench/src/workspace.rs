@@ -8,6 +8,7 @@
 mod agent;
 mod clean;
 mod collect;
+mod foresee;
 mod ignored;
 
 pub use collect::{Flag, Tampering, Touched, Work};

@@ -24,7 +24,7 @@ pub async fn check(fixture: &dyn Fixture) {
     a_turn_goes_on_with_an_earlier_one(fixture).await;
     what_is_said_while_a_turn_runs_reaches_it_once(fixture).await;
     what_its_brief_holds_is_not_said_to_a_turn_again(fixture).await;
-    a_nudge_reaches_a_turn_that_runs_once_and_is_nobodys_note(fixture).await;
+    nudges_reach_a_turn_that_runs_once_each_and_are_nobodys_notes(fixture).await;
     silence_is_told_before_it_ends_a_turn(fixture).await;
     babble_is_no_answer(fixture).await;
     a_refusal_says_how_long_to_wait_and_uses_nothing_up(fixture).await;
@@ -290,7 +290,7 @@ async fn what_its_brief_holds_is_not_said_to_a_turn_again(fixture: &dyn Fixture)
     assert_eq!(fixture.asked("briefed"), 1);
 }
 
-async fn a_nudge_reaches_a_turn_that_runs_once_and_is_nobodys_note(fixture: &dyn Fixture) {
+async fn nudges_reach_a_turn_that_runs_once_each_and_are_nobodys_notes(fixture: &dyn Fixture) {
     fixture.behave("nudge", heed("go another way"));
     let order = order(fixture, Role::Worker, "nudge");
     let (recorder, on) = (Recorder::new(), CancellationToken::new());
@@ -301,12 +301,16 @@ async fn a_nudge_reaches_a_turn_that_runs_once_and_is_nobodys_note(fixture: &dyn
         // What it does is told, so that whoever looks sees whether it gets anywhere.
         let did = |seen: &super::Seen| seen.signs.iter().any(|s| matches!(s, Sign::Did(..)));
         recorder.until(did).await;
+        // The numbers are names and no order.
+        recorder.push(7, "mind the other one");
         recorder.push(1, "go another way");
     };
     tokio::join!(running, pushing);
     let outcome = recorder.outcome();
     assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
-    assert_eq!(written(fixture, "nudge"), "go another way\n");
+    let written = written(fixture, "nudge");
+    let heard = written.lines().filter(|line| *line == "go another way");
+    assert_eq!(heard.count(), 1, "{written}");
     let noted = recorder.seen().noted;
     assert!(noted.is_empty(), "nobody said anything: {noted:?}");
     // Whoever takes the turn up again finds it there.

@@ -3,9 +3,8 @@
 use super::api::{Api, CallError};
 use super::wire::{Message, Session, Speaker, Status};
 use super::{Permissions, roles};
-use crate::Order;
+use crate::{NUDGES, Order};
 use mission::ids::{Digest, MissionId};
-use mission::limits::{NUDGES, NUDGES_MOST};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -33,7 +32,7 @@ pub(super) enum Step {
     Repair(u8),
     /// What a person said meanwhile, by its number.
     Note(u32),
-    /// That it goes nowhere, by its number in the turn.
+    /// What the engine itself tells it, by its number in the attempt.
     Nudge(u32),
 }
 
@@ -42,8 +41,7 @@ impl Step {
     fn all() -> impl Iterator<Item = Self> {
         let go_on = (1..=GO_ON).map(Self::GoOn);
         let repairs = (1..=REPAIRS).map(Self::Repair);
-        // Of silence, and of everything else.
-        let nudges = (1..=NUDGES + NUDGES_MOST).map(Self::Nudge);
+        let nudges = (1..=NUDGES).map(Self::Nudge);
         [Self::Work, Self::Answer]
             .into_iter()
             .chain(go_on)

@@ -47,7 +47,7 @@ pub(super) async fn run(
         noted: BTreeSet::new(),
         known: 0,
         nudged: BTreeSet::new(),
-        known_nudge: 0,
+        known_nudges: BTreeSet::new(),
         quiet_since: None,
         hints: None,
         posted: None,
@@ -99,8 +99,8 @@ struct Turn {
     known: u32,
     /// The nudges that the session holds.
     nudged: BTreeSet<u32>,
-    /// The number of the last nudge that there was when the session was last looked at.
-    known_nudge: u32,
+    /// The nudges that there were when the session was last looked at.
+    known_nudges: BTreeSet<u32>,
     /// The moment since which nothing was heard, where that was told.
     quiet_since: Option<Instant>,
     hints: Option<Hints>,
@@ -250,7 +250,8 @@ impl Turn {
             self.watcher.sign(Sign::Session(self.session.clone()));
         }
         self.known = self.last_said();
-        self.known_nudge = self.watcher.nudge().map_or(0, |nudge| nudge.n);
+        let nudges = self.watcher.nudges().into_iter();
+        self.known_nudges = nudges.map(|nudge| nudge.n).collect();
         match self.look(api).await? {
             View::Unasked(newest) => {
                 let brief = self.order.brief.clone();

@@ -4,7 +4,8 @@ use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
 use crate::view::{
-    self, asked, cost, escape, frame, json, pace, reuse, screen, sessions, stuck, summary, table,
+    self, asked, cost, escape, foresight, frame, json, pace, reuse, screen, sessions, stuck,
+    summary, table,
 };
 use engine::clock::Clock;
 use engine::doing::{self, Doing};
@@ -88,6 +89,7 @@ fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &
     write!(out, "\n{}", pace::lines(mission)).ok();
     out.push_str(&asked::lines(mission, now));
     out.push_str(&stuck::lines(mission));
+    out.push_str(&foresight::lines(mission));
     writeln!(out, "{}", cost::line(mission, now)).ok();
     out.push_str(&sessions::lines(mission));
     out.push_str(&reuse::lines(mission, &doing.ready.clone().into()));

@@ -49,6 +49,7 @@ pub(crate) fn summary(mission: &Mission, ready: &reuse::Ready, now: Timestamp) -
         "pace": super::pace::machines(mission),
         "asked": super::asked::machines(mission),
         "stuck": super::stuck::machines(mission),
+        "foreseen": super::foresight::machines(mission),
         "sessions": super::sessions::machines(mission),
         "reuse": reuse::machines(mission, ready),
     })

@@ -73,6 +73,9 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         | Event::Diagnosed { .. }
         | Event::SplitRefused { .. }
         | Event::PlanEdited { split: Some(_), .. } => super::stuck::told(mission, event)?,
+        Event::ConflictForeseen {
+            attempt, conflict, ..
+        } => super::foresight::told(mission, *attempt, conflict),
         Event::TurnServed { .. }
         | Event::ModelSwitched { .. }
         | Event::ProviderHeld { .. }

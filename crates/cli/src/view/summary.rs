@@ -70,6 +70,7 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
     write!(out, "\n{}", pace::lines(mission)).ok();
     out.push_str(&super::asked::lines(mission, mission.last()));
     out.push_str(&super::stuck::lines(mission));
+    out.push_str(&super::foresight::lines(mission));
     out.push_str(&super::cost::lines(mission, mission.last()));
     writeln!(out, "{}", delivery(mission)).ok();
     out

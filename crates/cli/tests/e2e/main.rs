@@ -16,6 +16,7 @@ mod cut_short;
 mod edited;
 mod endings;
 mod first;
+mod foreseen;
 mod honest;
 mod interrupted;
 mod kept;

@@ -3,6 +3,7 @@
 mod meter;
 mod note;
 mod place;
+mod probe;
 mod steps;
 mod wire;
 
@@ -24,7 +25,6 @@ pub(crate) use place::Place;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use wire::Wire;
 use workbench::fault;
 use workbench::git::RepoPath;
 use workbench::landing::{self, StackItem, Stacked};
@@ -138,9 +138,9 @@ impl Job {
         let collects = matches!(job.turn, Turn::Work { .. });
         let watcher = job.wire(bench, &line);
         fault::of("turn.agent before", &job.turn);
-        let (cancel, agent) = (&line.cancel, &bench.settings.agent);
-        let agent = agent.run(order, watcher.clone(), cancel.clone());
-        pack::beside(agent, bench, (&base, &job.ahead), cancel).await;
+        let at = (&repository, &workspace, &base);
+        let agent = probe::run(&job, (bench, &line), (order, &watcher), at);
+        pack::beside(agent, bench, (&base, &job.ahead), &line.cancel).await;
         watcher.steps().keep(&bench.place).map_err(Error::new)?;
         if collects {
             end_strays(bench, &workspace).await?;
@@ -171,15 +171,6 @@ impl Job {
             job.send(&line, outcome, work).await;
         }
         Ok(())
-    }
-
-    fn wire(&self, bench: &Bench, line: &Line) -> Arc<Wire> {
-        let turn = (self.turn, self.epoch);
-        let said = (bench.said.subscribe(), bench.nudges.subscribe());
-        let providers = Arc::clone(&bench.providers);
-        let sessions = bench.settings.agent.keeps_sessions();
-        let wire = Wire::new(turn, line.inbox.clone(), said, providers, sessions);
-        Arc::new(wire)
     }
 
     /// Prepares a Worker's workspace.

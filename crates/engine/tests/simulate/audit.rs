@@ -1,6 +1,7 @@
 //! What must hold after every step, told from the events and the world alone: a second, simpler book beside the fold.
 
 mod charge;
+mod foreseen;
 mod gates;
 mod holds;
 mod schedule;
@@ -135,6 +136,7 @@ pub(crate) struct Audit {
     asks: holds::Asked,
     stuck: stuck::Marks,
     sessions: sessions::Sessions,
+    foretold: BTreeMap<AttemptId, Vec<Vec<String>>>,
 }
 
 impl Audit {
@@ -204,6 +206,7 @@ impl Audit {
             asks: holds::Asked::default(),
             stuck: stuck::Marks::default(),
             sessions: sessions::Sessions::default(),
+            foretold: BTreeMap::new(),
         }
     }
 
@@ -276,6 +279,7 @@ impl Audit {
                 ..
             }
             | Input::Question { epoch, .. } => mission.lease(*epoch).is_some(),
+            Input::Clashed { epoch, clash } => self.lies_ahead(mission, *epoch, &clash.commit),
             Input::GateRan { epoch, .. } | Input::GateLost { epoch, .. } => {
                 mission.gate_leases().any(|(live, _)| live == *epoch)
             }
@@ -441,7 +445,7 @@ impl Audit {
                     "a version of the TODO is missing"
                 );
             }
-            _ if self.judges(event) || self.steers(event) => {}
+            _ if self.judges(event) || self.steers(event) || self.foresees(event) => {}
             _ => self.task_event(event, git),
         }
     }

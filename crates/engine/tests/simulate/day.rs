@@ -40,8 +40,9 @@ const ANYWAY: usize = 1_200;
 /// No one field of those that follow neither tasks nor attempts, evidence nor people has ever more than that.
 const ONE_FIELD: usize = 160;
 /// Fields that grow with what was done, planned and said.
-const GROWS: [&str; 10] = [
+const GROWS: [&str; 11] = [
     "tasks", "works", "results", "ready", "befores", "evidence", "todo", "said", "gates", "intent",
+    "warned",
 ];
 /// Events of a task that goes well, and those that a fault adds to it.
 const EVENTS_PER_TASK: usize = 40;

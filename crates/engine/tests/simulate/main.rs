@@ -13,6 +13,7 @@ mod git;
 mod host;
 mod people;
 mod perform;
+mod probe;
 mod purse;
 mod rng;
 mod scenario;

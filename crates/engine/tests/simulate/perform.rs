@@ -282,6 +282,7 @@ impl World {
         if deed != Deed::Refused && !matches!(deed, Deed::Fails(_)) {
             self.signs(&name, length, before + tokens / 4);
         }
+        self.probes(&name, role, length);
         let step = length.0 * 2 / 3;
         self.after(step, What::Heeds { name: name.clone() });
         if asks {
@@ -318,7 +319,7 @@ impl World {
     }
 
     /// Nobody is honest about a goal that is too hard in one piece, while things go wrong.
-    fn at_its_best(&self, turn: Turn, deed: Deed) -> Deed {
+    pub(crate) fn at_its_best(&self, turn: Turn, deed: Deed) -> Deed {
         let hard = turn.role() == Role::Worker && !self.calm && self.scenario.hard.is_some();
         match hard && self.audit.key_of(turn) == self.scenario.hard {
             true if deed == Deed::Honest => Deed::Lie,

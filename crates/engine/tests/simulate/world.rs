@@ -56,6 +56,8 @@ pub(crate) enum What {
     Waits { name: String, wait: Millis },
     /// An agent comes to a step, and is told what people have said meanwhile.
     Heeds { name: String },
+    /// What an agent has changed is held against what lies ahead of it.
+    Probed { name: String },
     /// An agent is seen to go nowhere.
     Strays { name: String, stray: Stray },
     /// A performer of this life says something and, maybe, ends.
@@ -386,6 +388,7 @@ impl World {
             What::Uses { name, tokens } => self.agent_uses(&name, tokens),
             What::Waits { name, wait } => self.agent_waits(&name, wait),
             What::Heeds { name } => self.agent_heeds(&name),
+            What::Probed { name } => self.agent_is_probed(&name),
             What::Strays { name, stray } => self.agent_strays(&name, stray),
             What::Says {
                 life,

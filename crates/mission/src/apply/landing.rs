@@ -5,6 +5,7 @@ use super::*;
 impl Mission {
     pub(super) fn rejected(&mut self, attempt: AttemptId, rejection: &Rejection) {
         self.compare(attempt, rejection);
+        self.warned_is_over(attempt, Some(rejection));
         self.befores.remove(&attempt.task);
         // What was turned down after all is no finished result that a later plan could find again.
         self.results.retain(|_, found| found.attempt != attempt);
@@ -120,6 +121,7 @@ impl Mission {
             return;
         };
         for attempt in &landing.attempts {
+            self.warned_is_over(*attempt, None);
             self.task_landed(at, attempt.task);
         }
     }

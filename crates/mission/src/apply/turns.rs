@@ -77,6 +77,7 @@ impl Mission {
             }
         }
         self.leases.insert(epoch, lease);
+        self.forget_warnings();
     }
 
     pub(super) fn turn_ended(

@@ -33,6 +33,7 @@ impl Event {
             Self::GateLost { .. } => "gate_lost",
             Self::Rejected { .. } => "rejected",
             Self::Accepted { .. } => "accepted",
+            Self::ConflictForeseen { .. } => "conflict_foreseen",
             Self::Parked { .. } => "parked",
             Self::TaskFailed { .. } => "task_failed",
             Self::Disputed { .. } => "disputed",
@@ -74,5 +75,5 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 64;
+    pub const KINDS: usize = 65;
 }

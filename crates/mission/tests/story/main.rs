@@ -6,6 +6,7 @@ mod budget;
 mod deliver;
 mod earlier;
 mod edits;
+mod foresight;
 mod governor;
 mod judges;
 mod landing;

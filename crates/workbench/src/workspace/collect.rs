@@ -3,7 +3,7 @@
 use super::{Error, Workspace, agent};
 use crate::git::RepoPath;
 use crate::repository::{Change, Changed, MissionRepository};
-use crate::snapshot::{Bounds, Capture, Filtered, LeftOut, Nested};
+use crate::snapshot::{Bounds, Capture, Captured, Filtered, LeftOut, Nested};
 use mission::ids::{CommitId, TreeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,11 +98,41 @@ impl MissionRepository {
         workspace.check_identity()?;
         let tampering = find_tampering(workspace);
         let index = self.passing();
-        agent::copy_index(&workspace.index(), &index.0)?;
+        let taken = self.take(workspace, base, &index.0)?;
+        let tree = taken.tree;
+        let changes = self.changes(base.as_str(), tree.as_str(), true)?;
+        let flags = self.flags(base, &tree, &changes)?;
+        // A file with another name elsewhere is given to nobody who might write to it.
+        if !taken.linked {
+            self.keep_collected(workspace, &index.0, &tree)?;
+        }
+        let touched = changes.into_iter().map(|change| Touched {
+            path: change.path,
+            change: change.changed,
+            mode: change.new_mode,
+        });
+        Ok(Work {
+            tree,
+            touched: touched.collect(),
+            left_out: taken.left_out,
+            unlisted: taken.unlisted,
+            flags,
+            tampering,
+        })
+    }
+
+    /// The content of a workspace as a tree, with an index of one's own.
+    pub(super) fn take(
+        &self,
+        workspace: &Workspace,
+        base: &CommitId,
+        index: &Path,
+    ) -> Result<Captured, Error> {
+        agent::copy_index(&workspace.index(), index)?;
         let capture = Capture {
             mission: self,
             root: workspace.path(),
-            index: &index.0,
+            index,
             settings: &[],
             // The index is the one that the workspace was set up with.
             tracked: self.listing(workspace.commit().as_str())?,
@@ -116,30 +146,11 @@ impl MissionRepository {
             filtered: Filtered::LeaveOut,
             nested: Nested::Plain,
         };
-        let captured = capture.run()?;
-        let mut left_out = captured.left_out;
-        let tree =
-            self.respect_old_rules(workspace, base, captured.tree, &index.0, &mut left_out)?;
-        left_out.sort();
-        let changes = self.changes(base.as_str(), tree.as_str(), true)?;
-        let flags = self.flags(base, &tree, &changes)?;
-        // A file with another name elsewhere is given to nobody who might write to it.
-        if !captured.linked {
-            self.keep_collected(workspace, &index.0, &tree)?;
-        }
-        let touched = changes.into_iter().map(|change| Touched {
-            path: change.path,
-            change: change.changed,
-            mode: change.new_mode,
-        });
-        Ok(Work {
-            tree,
-            touched: touched.collect(),
-            left_out,
-            unlisted: captured.unlisted,
-            flags,
-            tampering,
-        })
+        let mut taken = capture.run()?;
+        let left_out = &mut taken.left_out;
+        taken.tree = self.respect_old_rules(workspace, base, taken.tree, index, left_out)?;
+        taken.left_out.sort();
+        Ok(taken)
     }
 
     fn flags(

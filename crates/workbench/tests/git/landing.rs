@@ -1,6 +1,6 @@
 //! From a base over workspaces to a moved ref.
 
-use crate::fixture::{MISSION, WHEN, World, write_in};
+use crate::fixture::{MISSION, WHEN, World, contents, write_in};
 use mission::ids::{AttemptId, CommitId, TaskId};
 use workbench::git::RefName;
 use workbench::landing::{self, ConflictKind, Landed, StackItem, Stacked};
@@ -188,4 +188,41 @@ fn an_attempt_on_the_head_lands_as_the_commit_that_it_is() {
     let commit = item.commit.clone();
     let stacked = mission.stack(MISSION, &base.commit, &[item]).unwrap();
     assert_eq!(stacked, [Stacked::Merged { commit, tree }]);
+}
+
+#[test]
+fn a_look_at_a_workspace_finds_what_would_conflict_and_leaves_no_trace_in_it() {
+    let world = World::with(&[("a", "one\ntwo\nthree\n"), ("b", "b\n"), ("c", "c\n")]);
+    let (mission, base) = world.base();
+    let base = &base.commit;
+    let of = |task, files: &[(&str, &str)]| item(&world, &mission, base, task, files).commit;
+    let first = of(1, &[("a", "one\nTWO by 1\nthree\n"), ("c", "by 1\n")]);
+    let second = of(2, &[("b", "by 2\n"), ("c", "by 2\n")]);
+    let workspace = mission.workspace(&world.lane(9), base, &[]).unwrap();
+    let nothing = mission
+        .foresee(&workspace, base, std::slice::from_ref(&first))
+        .unwrap();
+    assert_eq!(nothing, [[]], "it has changed nothing");
+    write_in(workspace.path(), "a", "one\ntwo by 9\nthree\n");
+    write_in(workspace.path(), "new", "new\n");
+    let lane = workspace.agent_dir().parent().unwrap().to_owned();
+    let traces = || (contents(workspace.path()), contents(&lane));
+    let before = traces();
+    assert!(before.1.contains_key(std::path::Path::new("index")));
+    let start = std::time::Instant::now();
+    let found = mission.foresee(&workspace, base, &[first.clone(), second]);
+    println!("looked at in {:?}", start.elapsed());
+    let found = found.unwrap();
+    assert_eq!(found[0].len(), 1, "{found:?}");
+    let conflict = &found[0][0];
+    assert_eq!(
+        (conflict.path.to_string().as_str(), conflict.kind),
+        ("a", ConflictKind::Content)
+    );
+    assert_eq!(conflict.ours, "TWO by 1\n");
+    assert!(found[1].is_empty(), "{found:?}");
+    assert_eq!(traces(), before);
+    std::fs::remove_dir_all(workspace.path()).unwrap();
+    let gone = mission.foresee(&workspace, base, &[first]);
+    assert!(gone.is_err(), "{gone:?}");
 }

@@ -21,10 +21,10 @@ impl Turn {
             .min_by_key(|note| note.n)
     }
 
-    /// The nudge that the session does not hold yet.
+    /// The first nudge that the session does not hold yet.
     pub(super) fn unnudged(&self) -> Option<Note> {
-        let nudge = self.watcher.nudge();
-        nudge.filter(|nudge| !self.nudged.contains(&nudge.n))
+        let mut nudges = self.watcher.nudges().into_iter();
+        nudges.find(|nudge| !self.nudged.contains(&nudge.n))
     }
 
     /// Says a nudge to the session, which is at work.

@@ -16,7 +16,7 @@ impl Turn {
     /// Listens until it is time to look again.
     pub(super) async fn watch(&mut self, api: &Api) -> Result<Option<End>, CallError> {
         // Before the first look whether there is a note: one that comes while something else is heard stays news.
-        let (known, nudged) = (self.known, self.known_nudge);
+        let (known, nudged) = (self.known, self.known_nudges.clone());
         loop {
             if let Some(end) = self.over() {
                 return Ok(Some(end));
@@ -24,7 +24,7 @@ impl Turn {
             self.tell_quiet();
             let deadline = self.deadline();
             let more = self.watcher.more_notes(known);
-            let nudge = self.watcher.more_nudges(nudged);
+            let nudge = self.watcher.more_nudges(nudged.clone());
             let Some(hints) = &mut self.hints else {
                 return Ok(None);
             };

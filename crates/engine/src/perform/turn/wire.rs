@@ -3,7 +3,7 @@
 use super::meter::Meter;
 use super::steps::Steps;
 use crate::dispatcher::Message;
-use crate::perform::Nudges;
+use crate::perform::{Bench, Line, Nudges};
 use crate::providers::{Held, Providers};
 use agents::{Note, Question, Reply, Sign, Watcher};
 use futures_util::FutureExt as _;
@@ -11,9 +11,10 @@ use futures_util::future::BoxFuture;
 use mission::event::Turn;
 use mission::ids::Epoch;
 use mission::input::Input;
-use mission::stagnation::{Stray, Strayed};
+use mission::stagnation::{ActKind, Stray, Strayed};
 use mission::steering::Said;
 use mission::turn::{Outcome, Usage};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,12 +32,25 @@ pub(super) struct Wire {
     held: AtomicBool,
     used: Mutex<Usage>,
     meter: Mutex<Meter>,
+    /// How often it did something that may have changed its workspace.
+    did: watch::Sender<u64>,
     /// Whether its host keeps sessions, of which the mission has to know.
     sessions: bool,
 }
 
+impl super::Job {
+    pub(super) fn wire(&self, bench: &Bench, line: &Line) -> Arc<Wire> {
+        let turn = (self.turn, self.epoch);
+        let said = (bench.said.subscribe(), bench.nudges.subscribe());
+        let providers = Arc::clone(&bench.providers);
+        let sessions = bench.settings.agent.keeps_sessions();
+        let wire = Wire::new(turn, line.inbox.clone(), said, providers, sessions);
+        Arc::new(wire)
+    }
+}
+
 impl Wire {
-    pub(super) fn new(
+    fn new(
         (turn, epoch): (Turn, Epoch),
         inbox: mpsc::Sender<Message>,
         (said, nudges): (watch::Receiver<Vec<Said>>, watch::Receiver<Nudges>),
@@ -55,8 +69,14 @@ impl Wire {
             held: AtomicBool::new(false),
             used: Mutex::new(Usage::NOTHING),
             meter: Mutex::new(Meter::new()),
+            did: watch::Sender::new(0),
             sessions,
         }
+    }
+
+    /// How often its agent did something that may have changed its workspace.
+    pub(super) fn did(&self) -> watch::Receiver<u64> {
+        self.did.subscribe()
     }
 
     /// What its agent did.
@@ -108,6 +128,9 @@ impl Watcher for Wire {
         }
         match &sign {
             Sign::Did(act, doing) => {
+                if act.kind != ActKind::Look {
+                    self.did.send_modify(|n| *n += 1);
+                }
                 if let Some(strayed) = self.steps.take(*act, doing) {
                     self.strays(strayed);
                 }
@@ -210,17 +233,18 @@ impl Watcher for Wire {
         .boxed()
     }
 
-    fn nudge(&self) -> Option<Note> {
+    fn nudges(&self) -> Vec<Note> {
         let nudges = self.nudges.borrow();
-        let (n, stray, why) = nudges.get(&self.epoch)?;
-        let text = agents::brief::nudged(*stray, why);
-        Some(Note { n: *n, text })
+        nudges.get(&self.epoch).cloned().unwrap_or_default()
     }
 
-    fn more_nudges(&self, after: u32) -> BoxFuture<'static, ()> {
+    fn more_nudges(&self, known: BTreeSet<u32>) -> BoxFuture<'static, ()> {
         let (mut nudges, epoch) = (self.nudges.clone(), self.epoch);
         async move {
-            let is_news = |all: &Nudges| all.get(&epoch).is_some_and(|(n, ..)| *n > after);
+            let is_news = |all: &Nudges| {
+                let own = all.get(&epoch).into_iter().flatten();
+                own.into_iter().any(|nudge| !known.contains(&nudge.n))
+            };
             if nudges.wait_for(is_news).await.is_err() {
                 // The engine is gone.
                 std::future::pending::<()>().await;

@@ -147,6 +147,7 @@ impl World {
         }
         self.audit.event(recorded, &self.git);
         self.folder_told(&recorded.event);
+        self.agent_is_warned(&recorded.event);
     }
 
     pub(super) fn told_at_least(&self) -> Timestamp {

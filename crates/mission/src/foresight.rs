@@ -1,0 +1,255 @@
+//! Conflicts that are foreseen: what a running Worker has changed is held against what has landed and what was handed in
+//! since it began, and it hears of what would not merge while it can still write something else.
+//!
+//! Who looks is the engine, beside the turn; nothing is owed, so that a look that is lost costs nothing. What a look says
+//! is an input like any other: it counts only for the attempt that still runs, and only against what still lies ahead of
+//! it. What is recorded is told to the attempt once.
+
+use crate::decide::{Decided, cut_to, done, stale};
+use crate::event::{Event, Rejection, Turn};
+use crate::ids::{AttemptId, CommitId, Epoch, TaskId};
+use crate::lease::Lease;
+use crate::limits;
+use crate::mission::{Mission, State};
+use crate::planted;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Something that a running Worker's result will have to go together with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The commit that holds it.
+    pub commit: CommitId,
+    /// The attempt that handed it in and has not landed yet; the landed line where there is none.
+    pub attempt: Option<AttemptId>,
+}
+
+/// What one look found: the work as it stands does not merge with what lies ahead of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// What it does not merge with.
+    pub commit: CommitId,
+    /// The attempts that have landed there since the work began.
+    pub landed: Vec<AttemptId>,
+    /// The paths in conflict.
+    pub paths: Vec<String>,
+    /// What the other side says there, shortened.
+    pub excerpt: String,
+}
+
+/// A conflict that an attempt was told of before it handed anything in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreseen {
+    /// Whose work it is with, as far as that is known.
+    pub with: Vec<AttemptId>,
+    /// Whether that has landed; else it is handed in.
+    pub landed: bool,
+    /// The commit that holds it.
+    pub commit: CommitId,
+    /// The paths.
+    pub paths: Vec<String>,
+    /// What the other side says there, shortened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub excerpt: String,
+}
+
+/// What an attempt was told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Warned {
+    attempt: AttemptId,
+    told: Vec<Foreseen>,
+}
+
+pub(crate) type AllWarned = BTreeMap<TaskId, Warned>;
+
+/// What foresight came to, counted in attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Foresight {
+    /// Those that were told of a conflict while they worked.
+    pub told: u32,
+    /// Those of them that then landed: a conflict in the merge queue would have cost another attempt.
+    pub landed: u32,
+    /// Those of them that came back from the merge queue with a conflict all the same.
+    pub conflicts: u32,
+}
+
+impl Mission {
+    /// What the results of Workers that run now will have to go together with: the landed line first, then what was
+    /// handed in, the nearest to its landing first.
+    pub fn ahead(&self) -> Vec<Ahead> {
+        let line = self.head.iter().filter(|_| self.running());
+        let line = line.map(|(commit, _)| Ahead {
+            commit: commit.clone(),
+            attempt: None,
+        });
+        let landing = self.landing.iter().flat_map(|landing| &landing.attempts);
+        let queued = landing.chain(&self.queue).copied();
+        let reviewed = self.leases.values().filter_map(|lease| match lease.turn {
+            Turn::Review { attempt, .. } => Some(attempt),
+            _ => None,
+        });
+        let judged = self.judging.iter().map(|(_, id)| id).chain(&self.checking);
+        let judged = judged.map(|id| self.tasks[id].attempt());
+        let handed_in = queued.chain(reviewed).chain(judged);
+        let handed_in = handed_in.filter(|_| self.running()).filter_map(|attempt| {
+            let commit = self.tasks.get(&attempt.task)?.work.as_ref()?.commit.clone();
+            let attempt = Some(attempt);
+            Some(Ahead { commit, attempt })
+        });
+        line.chain(handed_in).collect()
+    }
+
+    /// The conflicts that an attempt was told of that has still to hand in, numbered from 1.
+    pub fn foreseen(&self, attempt: AttemptId) -> &[Foreseen] {
+        let warned = self.warned.get(&attempt.task);
+        let warned = warned.filter(|warned| warned.attempt == attempt);
+        warned.map_or(&[], |warned| &warned.told)
+    }
+
+    /// What foresight came to so far.
+    pub fn foresight(&self) -> Foresight {
+        self.foresight
+    }
+
+    /// What a look means now: it is recorded where its turn runs on, what it was held against still lies ahead, and the
+    /// attempt has not been told of these paths.
+    pub(crate) fn decide_clash(&self, epoch: Epoch, clash: Clash) -> Decided {
+        let Some(lease) = self.looked_at(epoch) else {
+            return stale();
+        };
+        let Turn::Work { attempt } = lease.turn else {
+            return stale();
+        };
+        let old = planted!("old_clash_accepted");
+        let Some(ahead) = self.lies_ahead(lease, attempt, &clash.commit, old) else {
+            return stale();
+        };
+        let told = self.foreseen(attempt);
+        if told.len() >= limits::FORESEEN as usize {
+            return done(Vec::new());
+        }
+        let known = |path: &String| {
+            let known = told.iter().any(|told| told.paths.contains(path));
+            known && !planted!("conflict_foreseen_twice")
+        };
+        let paths = clash.paths.iter();
+        let paths = paths.map(|path| cut_to(path, limits::PATH_BYTES));
+        let paths: Vec<String> = paths
+            .filter(|path| !known(path))
+            .take(limits::FORESEEN_PATHS)
+            .collect();
+        if paths.is_empty() {
+            return done(Vec::new());
+        }
+        let with = match ahead {
+            Some(other) => vec![other],
+            None => self.landed_in(&clash.landed, &paths),
+        };
+        done(vec![Event::ConflictForeseen {
+            attempt,
+            n: told.len() as u32 + 1,
+            conflict: Foreseen {
+                with,
+                landed: ahead.is_none(),
+                commit: clash.commit,
+                paths,
+                excerpt: cut_to(&clash.excerpt, limits::FORESEEN_BYTES),
+            },
+        }])
+    }
+
+    fn looked_at(&self, epoch: Epoch) -> Option<&Lease> {
+        // With the planted bug a look at an earlier attempt is taken for one at whatever runs now.
+        let any = || {
+            let mut later = self.leases.range(epoch..);
+            let works = |lease: &&Lease| matches!(lease.turn, Turn::Work { .. });
+            let old = planted!("old_clash_accepted");
+            later.find_map(|(_, lease)| Some(lease).filter(works).filter(|_| old))
+        };
+        self.leases.get(&epoch).or_else(any)
+    }
+
+    /// Whose work a commit is, if it still lies ahead of a turn; of nobody's alone where it is the landed line.
+    fn lies_ahead(
+        &self,
+        lease: &Lease,
+        attempt: AttemptId,
+        commit: &CommitId,
+        old: bool,
+    ) -> Option<Option<AttemptId>> {
+        let mut ahead = self.ahead().into_iter();
+        let found = ahead.find(|ahead| {
+            let own = match ahead.attempt {
+                Some(other) => other.task == attempt.task,
+                None => lease.base.as_ref() == Some(commit),
+            };
+            ahead.commit == *commit && !own
+        });
+        found
+            .map(|ahead| ahead.attempt)
+            .or_else(|| old.then_some(None))
+    }
+
+    /// Those of some attempts that have landed and wrote one of these paths.
+    fn landed_in(&self, attempts: &[AttemptId], paths: &[String]) -> Vec<AttemptId> {
+        let wrote = |attempt: &&AttemptId| {
+            let task = self.tasks.get(&attempt.task);
+            let has_landed = task.is_some_and(|task| task.state == State::Landed);
+            let work = self.work(**attempt).filter(|_| has_landed);
+            work.is_some_and(|work| paths.iter().any(|path| work.touched.contains(path)))
+        };
+        let found = attempts.iter().filter(wrote).copied();
+        found.take(limits::FORESEEN_PATHS).collect()
+    }
+
+    pub(crate) fn conflict_foreseen(&mut self, attempt: AttemptId, conflict: &Foreseen) {
+        let mut told = self.foreseen(attempt).to_vec();
+        self.foresight.told += u32::from(told.is_empty());
+        told.push(conflict.clone());
+        self.warned.insert(attempt.task, Warned { attempt, told });
+    }
+
+    /// An attempt is over that may have been told of conflicts: it landed, or came back with one all the same, or neither.
+    pub(crate) fn warned_is_over(&mut self, attempt: AttemptId, rejection: Option<&Rejection>) {
+        let warned = self.warned.remove(&attempt.task);
+        if warned.is_none_or(|warned| warned.attempt != attempt) {
+            return;
+        }
+        match rejection {
+            None => self.foresight.landed += 1,
+            Some(Rejection::Conflict { .. }) => self.foresight.conflicts += 1,
+            Some(_) => {}
+        }
+    }
+
+    /// An attempt is handed in, and nobody goes on with it: that it was told is kept, and not of what.
+    pub(crate) fn needs_no_warning(&mut self, attempt: AttemptId) {
+        if let Some(warned) = self.warned.get_mut(&attempt.task) {
+            warned.told = Vec::new();
+        }
+    }
+
+    /// Attempts that ended before they handed anything in are forgotten.
+    pub(crate) fn forget_warnings(&mut self) {
+        let tasks = &self.tasks;
+        self.warned.retain(|id, warned| {
+            let task = tasks.get(id);
+            // One of a task that failed goes on after a resume.
+            task.is_some_and(|task| task.attempt() == warned.attempt && !task.spent)
+        });
+    }
+
+    /// Why a conflict was foreseen, and what is done with it.
+    pub(crate) fn why_foreseen(&self, attempt: AttemptId, landed: bool) -> Vec<String> {
+        let with = match landed {
+            true => "the line has moved since the attempt began",
+            false => "the other was handed in first and lands first if it is good",
+        };
+        let told = self.foreseen(attempt).len() + 1;
+        vec![format!(
+            "{with}; found without asking a model, and told with the turn's next request: {told} of at most {} for an \
+             attempt",
+            limits::FORESEEN
+        )]
+    }
+}

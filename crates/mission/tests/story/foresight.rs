@@ -1,0 +1,210 @@
+//! Conflicts that are foreseen while a Worker runs.
+
+use crate::teller::{Story, commit, task};
+use mission::event::Event;
+use mission::foresight::{Clash, Foreseen, Foresight};
+use mission::ids::{AttemptId, CommitId, Epoch};
+use mission::input::{Input, Reply};
+use mission::landing::{StackResult, Stacked};
+use mission::limits;
+use mission::terms::Terms;
+use mission::time::Millis;
+use mission::turn::Outcome;
+
+fn attempt(name: &str) -> AttemptId {
+    name.parse().unwrap()
+}
+
+fn clash(commit: CommitId, paths: &[&str]) -> Clash {
+    Clash {
+        commit,
+        landed: vec![attempt("T1.1"), attempt("T2.1"), attempt("T9.1")],
+        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        excerpt: "both".into(),
+    }
+}
+
+fn told(story: &mut Story, epoch: Epoch, clash: Clash) -> Reply {
+    story.tell(Input::Clashed { epoch, clash })
+}
+
+/// Two tasks that run beside each other.
+fn two() -> Story {
+    let terms = Terms {
+        workers: 2,
+        ..Terms::default()
+    };
+    Story::planned(terms, vec![task("a", &[]), task("b", &[])])
+}
+
+fn line(story: &Story) -> CommitId {
+    story.mission.head().unwrap().0.clone()
+}
+
+fn last(story: &Story) -> Foreseen {
+    story
+        .mission
+        .foreseen(attempt("T2.1"))
+        .last()
+        .cloned()
+        .unwrap()
+}
+
+#[test]
+fn an_attempt_is_told_once_of_each_file_that_conflicts_with_what_landed_meanwhile() {
+    let mut story = two();
+    let epoch = story.epoch("T2.1");
+    story.carry("T1.1");
+    let line = line(&story);
+    let before = story.mission.n_events();
+    assert_eq!(
+        told(&mut story, epoch, clash(line.clone(), &["a"])),
+        Reply::Done
+    );
+    assert_eq!(story.mission.n_events(), before + 1);
+    let first = last(&story);
+    // It touched `a`; of the others one has not landed and one does not exist.
+    assert_eq!(first.with, [attempt("T1.1")]);
+    assert!(first.landed);
+    told(&mut story, epoch, clash(line.clone(), &["a"]));
+    assert_eq!(story.mission.n_events(), before + 1, "it knows that");
+    told(&mut story, epoch, clash(line.clone(), &["a", "b"]));
+    assert_eq!(last(&story).paths, ["b"]);
+    assert!(
+        last(&story).with.is_empty(),
+        "nobody is known to have written it"
+    );
+    let many: Vec<String> = (0..90).map(|n| format!("{n:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for _ in 0..3 {
+        told(&mut story, epoch, clash(line.clone(), &many));
+    }
+    assert_eq!(last(&story).paths.len(), limits::FORESEEN_PATHS);
+    assert_eq!(story.count("conflict_foreseen"), limits::FORESEEN as usize);
+}
+
+#[test]
+fn what_was_handed_in_and_has_not_landed_counts_too_and_ones_own_does_not() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    story.hand_in("T1.1");
+    let handed_in = commit("T1.1");
+    assert_eq!(
+        told(&mut story, first, clash(handed_in.clone(), &["a"])),
+        Reply::Stale
+    );
+    assert_eq!(
+        told(&mut story, second, clash(handed_in.clone(), &["a"])),
+        Reply::Done
+    );
+    assert_eq!(last(&story).with, [attempt("T1.1")]);
+    assert!(!last(&story).landed);
+    let ahead = story.mission.ahead();
+    let attempts: Vec<_> = ahead.iter().map(|ahead| ahead.attempt).collect();
+    assert_eq!(attempts, [None, Some(attempt("T1.1"))]);
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    let reply = told(&mut story, second, clash(handed_in, &["b"]));
+    assert_eq!(reply, Reply::Stale, "it was turned down");
+}
+
+#[test]
+fn a_look_at_an_earlier_attempt_or_at_an_older_line_means_nothing() {
+    let mut story = two();
+    let epoch = story.epoch("T2.1");
+    let base = line(&story);
+    assert_eq!(
+        told(&mut story, epoch, clash(base.clone(), &["a"])),
+        Reply::Stale,
+        "it stands on that"
+    );
+    story.carry("T1.1");
+    let line = line(&story);
+    for (epoch, commit) in [
+        (epoch, base),
+        (Epoch(99), line.clone()),
+        (epoch, commit("nowhere")),
+    ] {
+        assert_eq!(told(&mut story, epoch, clash(commit, &["a"])), Reply::Stale);
+    }
+    let (why, usage) = ("429".to_owned(), crate::teller::used(0));
+    let retry_after = Some(Millis::from_secs(1));
+    story.end(
+        "T2.1",
+        Outcome::Refused {
+            retry_after,
+            why,
+            usage,
+        },
+        None,
+    );
+    assert_eq!(
+        told(&mut story, epoch, clash(line.clone(), &["a"])),
+        Reply::Stale
+    );
+    assert_eq!(story.count("conflict_foreseen"), 0);
+    // The attempt goes on, under another lease and on the same base.
+    story.wait(Millis::from_mins(1));
+    let epoch = story.epoch("T2.1");
+    assert_eq!(
+        told(&mut story, epoch, clash(line.clone(), &["a"])),
+        Reply::Done
+    );
+    story.tell(Input::Cancel { by: "me".into() });
+    assert_eq!(told(&mut story, epoch, clash(line, &["b"])), Reply::Stale);
+}
+
+#[test]
+fn it_is_counted_how_many_that_were_told_landed_and_how_many_conflicted_all_the_same() {
+    let mut story = two();
+    let epoch = story.epoch("T2.1");
+    story.carry("T1.1");
+    let line = line(&story);
+    told(&mut story, epoch, clash(line, &["a"]));
+    let counted = |told, landed, conflicts| Foresight {
+        told,
+        landed,
+        conflicts,
+    };
+    assert_eq!(story.mission.foresight(), counted(1, 0, 0));
+    let mut lucky = Story {
+        mission: story.mission.clone(),
+        now: story.now,
+        tools: story.tools,
+        told: story.told.clone(),
+    };
+    lucky.carry("T2.1");
+    assert_eq!(lucky.mission.foresight(), counted(1, 1, 0));
+    story.hand_in("T2.1");
+    story.gates(|_, _| false);
+    story.review("T2.1/review.1", true);
+    let n = story.mission.landing().unwrap().n;
+    let (paths, excerpt) = (vec!["a".to_owned()], String::new());
+    let result = StackResult::Conflict { paths, excerpt };
+    let results = vec![Stacked {
+        attempt: attempt("T2.1"),
+        result,
+    }];
+    story.tell(Input::Stacked { n, results });
+    assert_eq!(story.mission.foresight(), counted(1, 0, 1));
+    story.carry("T2.2");
+    assert_eq!(story.mission.foresight(), counted(1, 0, 1));
+}
+
+#[test]
+fn what_is_told_is_bounded_whatever_a_look_says() {
+    let mut story = two();
+    let epoch = story.epoch("T2.1");
+    story.carry("T1.1");
+    let line = line(&story);
+    let clash = Clash {
+        paths: vec!["\u{1}".repeat(10_000); 100],
+        excerpt: "x".repeat(1 << 20),
+        landed: vec![attempt("T1.1"); 10_000],
+        ..clash(line, &[])
+    };
+    told(&mut story, epoch, clash);
+    let recorded = story.told.last().unwrap();
+    assert!(matches!(recorded.event, Event::ConflictForeseen { .. }));
+    assert!(recorded.encode().len() < 64 * 1024);
+}
