@@ -69,14 +69,21 @@ pub(crate) fn change(place: &Place, change: impl FnOnce(&mut Doing)) {
     let before = seen(place);
     let mut doing = before.clone();
     change(&mut doing);
-    if doing != before || !place.doing().exists() {
+    // Where a killed engine was at it, the rest of that goes with the next note.
+    let whole = place.doing().exists() && !next(place).exists();
+    if doing != before || !whole {
         note(place, &doing);
     }
 }
 
+/// Where it is written before it stands in its place.
+fn next(place: &Place) -> PathBuf {
+    place.doing().with_extension("next")
+}
+
 /// Notes it in place of what was noted before.
 fn note(place: &Place, doing: &Doing) {
-    let (file, next) = (place.doing(), place.doing().with_extension("next"));
+    let (file, next) = (place.doing(), next(place));
     // Renamed into place, so that whoever reads it finds all of it.
     let written = serde_json::to_vec(doing).map(|bytes| std::fs::write(&next, bytes));
     fault::point("doing.written");
@@ -158,6 +165,11 @@ mod tests {
         let left = noted.of_nobody();
         assert_eq!((left.silence, left.ready.brought), (None, 8));
         assert_eq!(left.ready.packs, [(TaskId(3), Pack::Waits)].into());
+        // An engine that was killed at it leaves nothing behind.
+        std::fs::write(next(&place), "{").unwrap();
+        change(&place, |_| {});
+        assert!(!next(&place).exists());
+        assert_eq!(seen(&place).ready.brought, 8);
     }
 
     #[test]
