@@ -186,3 +186,20 @@ fn program() {
     let holds = took < Duration::from_secs(20);
     line("orchestrator demo", format!("{took:.1?}"), "< 20 s", holds);
 }
+
+/// Lets up to four Workers on OpenCode carry out what a user asks for, without a review and without a word in between.
+async fn carried_out(user: &testkit::user::User, request: &str) {
+    let words = [
+        "task",
+        request,
+        "--allow",
+        "shell",
+        "--workers",
+        "4",
+        "--reviews",
+        "0",
+        "--yes",
+    ];
+    let ran = user.run(&words).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+}

@@ -214,18 +214,7 @@ async fn briefs() -> Vec<String> {
         .map(|(path, text)| (path.as_str(), text.as_str()))
         .collect();
     let user = User::new(env!("CARGO_BIN_EXE_orchestrator"), &model.url(), &all);
-    let words = [
-        "task",
-        "Change the parts",
-        "--allow",
-        "shell",
-        "--workers",
-        "4",
-    ];
-    let ran = user
-        .run(&[&words[..], &["--reviews", "0", "--yes"]].concat())
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    super::carried_out(&user, "Change the parts").await;
     let log = model.log();
     let told = log
         .iter()

@@ -201,18 +201,7 @@ async fn sessions() {
         &model.url(),
         &[("base.txt", "base\n")],
     );
-    let words = [
-        "task",
-        "Add some words",
-        "--allow",
-        "shell",
-        "--workers",
-        "4",
-    ];
-    let ran = user
-        .run(&[&words[..], &["--reviews", "0", "--yes"]].concat())
-        .await;
-    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    super::carried_out(&user, "Add some words").await;
     let status = user.run(&["status", "--json", "m1"]).await.said;
     let status = status
         .lines()
