@@ -1,7 +1,7 @@
 //! From the mission's state to what an agent is told. An agent sees its own task and what it builds on, never a
 //! sibling's order.
 
-use crate::perform::turn::{Brief, Job, Place};
+use crate::perform::turn::{Brief, Job};
 use agents::ShellRule;
 use agents::brief::{self, Assignment, Case, Diagnosis, KnownGate, Stuck, Survey};
 use mission::event::{Rejection, Turn};
@@ -9,6 +9,7 @@ use mission::ids::{AttemptId, Epoch, TaskId};
 use mission::judge::Baseline;
 use mission::mission::{Mission, State, TaskState};
 use mission::plan::TaskKind;
+use mission::schedule::Place;
 use mission::steering::Said;
 use mission::todo::{Line, LineId};
 use mission::turn::{AnswerKind, Intent, Report};

@@ -36,6 +36,7 @@ use mission::foresight::{Ahead, Foreseen};
 use mission::ids::{Digest, Epoch, MissionId};
 use mission::input::Input;
 use mission::mission::Mission;
+use mission::schedule::Place as Lane;
 use mission::steering::Said;
 use mission::turn::{Failure, Outcome, Usage};
 pub(crate) use pack::{AHEAD, Waiting};
@@ -182,11 +183,7 @@ pub(crate) fn job(mission: &Mission, command: &Command) -> Job {
             session,
             role,
             lane,
-        } => Job::CloseSession(sessions::job(
-            mission,
-            session,
-            turn::Place::of(*role, *lane),
-        )),
+        } => Job::CloseSession(sessions::job(mission, session, Lane::of(*role, *lane))),
         Command::Clean { n } => Job::Clean(tidy::job(mission, *n)),
     }
 }

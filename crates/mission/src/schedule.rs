@@ -17,7 +17,8 @@ pub use durations::{Durations, Took};
 pub use fan::{Critical, Fan, Narrow};
 pub use pressure::{Gauge, Pressure, Sample, Short};
 pub(crate) use ready::{Rank, Ready};
-pub(crate) use room::{Disk, Place};
+pub(crate) use room::Disk;
+pub use room::Place;
 pub(crate) use slots::AtProviders;
 pub use slots::Slots;
 

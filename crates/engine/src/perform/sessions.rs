@@ -1,11 +1,12 @@
 //! Closes sessions at the agents' host: one that nobody needs any more, and in the end all of a mission.
 
-use super::turn::Place;
+use super::turn::lane_name;
 use super::{Bench, Error};
 use agents::Closing;
 use mission::ids::MissionId;
 use mission::input::Input;
 use mission::mission::Mission;
+use mission::schedule::Place;
 use std::path::PathBuf;
 use std::time::Duration;
 use workbench::fault;
@@ -36,7 +37,7 @@ impl Job {
         let closing = Closing {
             mission: self.mission,
             nonce: self.nonce,
-            directories: vec![bench.place.lane(&self.lane.name())],
+            directories: vec![bench.place.lane(&lane_name(self.lane))],
             only: Some(self.session.clone()),
         };
         let closed = bench.settings.agent.close_sessions(closing).await;

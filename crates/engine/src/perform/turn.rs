@@ -15,13 +15,14 @@ use agents::{Order, ShellRule};
 use mission::event::Turn;
 use mission::ids::{CommitId, Epoch, MissionId, TreeId};
 use mission::input::Input;
+use mission::schedule::Place;
 use mission::time::{Millis, Timestamp};
 use mission::turn::{AnswerKind, Outcome, Report};
 use mission::work::TestFacts;
 pub(super) use note::unkept;
 use note::{HANDED_IN, set_by};
 pub(crate) use note::{Works, works};
-pub(crate) use place::Place;
+pub(crate) use place::lane_name;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -110,7 +111,7 @@ impl Job {
             .base
             .clone()
             .ok_or_else(|| Error::new("the turn has no base to start from"))?;
-        let Some(_lane) = bench.lanes.enter(&job.lane.name(), &line.cancel).await else {
+        let Some(_lane) = bench.lanes.enter(&lane_name(job.lane), &line.cancel).await else {
             return Ok(());
         };
         let repository = bench.repository()?;
@@ -120,7 +121,7 @@ impl Job {
             let (base, kept) = (base.clone(), ready::kept(&recipes));
             let room = Arc::clone(&bench.room);
             blocking(move || {
-                room.admits(&place.lane(&job.lane.name()))?;
+                room.admits(&place.lane(&lane_name(job.lane)))?;
                 let (start, goes_on) = job.start(&repository, &base)?;
                 let set = job.workspace(&place, &repository, &start, &kept)?;
                 Ok((set, goes_on))
@@ -183,7 +184,7 @@ impl Job {
     ) -> Result<(), Error> {
         if matches!(self.turn, Turn::Work { .. }) {
             // A set-up that fails is no reason not to work: the agent sees it, and the checks will say so.
-            let name = self.lane.name();
+            let name = lane_name(self.lane);
             let lane = (name.as_str(), ready::Use::Work);
             ready::make_ready(bench, recipes, workspace, lane, &line.cancel).await?;
             let (room, path) = (Arc::clone(&bench.room), workspace.path().to_owned());
@@ -241,7 +242,7 @@ impl Job {
         start: &CommitId,
         kept: &[RepoPath],
     ) -> Result<(Workspace, Epoch), Error> {
-        let lane = self.lane.name();
+        let lane = lane_name(self.lane);
         let path = place.lane(&lane);
         let note = place.lane_note(&lane);
         let begun = format!("{} {start}", self.turn);
@@ -416,7 +417,7 @@ impl Job {
         let files = touched.len() as u32;
         let (tests, mut protected) = facts::of(repository, base, &commit, &self.definitions)?;
         protected.extend(found.tampering.map(|_| ".git".to_owned()));
-        let note = place.lane_note(&self.lane.name());
+        let note = place.lane_note(&lane_name(self.lane));
         let begun = std::fs::read_to_string(&note).unwrap_or_default();
         if !begun.ends_with(HANDED_IN) {
             // In one step: without the note it would not be known that the workspace holds this work.

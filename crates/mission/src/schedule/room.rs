@@ -13,10 +13,12 @@ use std::collections::BTreeSet;
 
 /// Where a workspace stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub enum Place {
     /// Of whoever reads and plans.
     Front,
+    /// In a lane of the Workers.
     Worker(u32),
+    /// In a lane of the Reviewers.
     Reviewer(u32),
     /// Of the checks.
     Checks,
@@ -24,7 +26,7 @@ pub(crate) enum Place {
 
 impl Place {
     /// Where a role works in its lane of this number.
-    pub(crate) fn of(role: Role, lane: u32) -> Self {
+    pub fn of(role: Role, lane: u32) -> Self {
         match role {
             Role::Commander | Role::Planner => Self::Front,
             Role::Worker => Self::Worker(lane),

@@ -1,30 +1,14 @@
-//! Where a turn works.
+//! How the folders are called in which turns and checks work.
 
-use mission::turn::Role;
+use crate::perform::gate;
+use mission::schedule::Place;
 
-/// Where a turn works.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    Front,
-    Worker(u32),
-    Reviewer(u32),
-}
-
-impl Place {
-    /// Where a role works in its lane of this number.
-    pub(crate) fn of(role: Role, lane: u32) -> Self {
-        match role {
-            Role::Commander | Role::Planner => Self::Front,
-            Role::Worker => Self::Worker(lane),
-            Role::Reviewer => Self::Reviewer(lane),
-        }
-    }
-
-    pub(crate) fn name(self) -> String {
-        match self {
-            Self::Front => "front".into(),
-            Self::Worker(n) => format!("worker-{n}"),
-            Self::Reviewer(n) => format!("reviewer-{n}"),
-        }
+/// The name of a lane's folder.
+pub(crate) fn lane_name(place: Place) -> String {
+    match place {
+        Place::Front => "front".into(),
+        Place::Worker(n) => format!("worker-{n}"),
+        Place::Reviewer(n) => format!("reviewer-{n}"),
+        Place::Checks => gate::LANE.into(),
     }
 }
