@@ -147,7 +147,7 @@ impl Mission {
             Event::TaskFailed { task, why } => {
                 self.set_state(*task, State::Failed { why: why.clone() });
                 self.stagnant.remove(task);
-                self.task_mut(*task).ended = Some(at);
+                self.task_over(at, *task);
             }
             Event::Disputed { attempt, findings } => {
                 self.set_state(attempt.task, State::Disputed);
@@ -430,6 +430,7 @@ impl Mission {
             .values()
             .find(|done| done.attempt == attempt)
             .cloned();
+        let own_time = self.running_for(at);
         let own = AttemptId { task: id, n: 1 };
         self.works.insert(own, (work.clone(), report.clone()));
         let task = self.task_mut(id);
@@ -442,6 +443,7 @@ impl Mission {
         task.proved_in = found.as_ref().and_then(|done| done.proved_in.clone());
         task.reused = true;
         task.started.get_or_insert(at);
+        task.span.0.get_or_insert(own_time);
         if found.is_some_and(|done| done.landed) {
             self.task_landed(at, id);
         } else {
@@ -583,7 +585,9 @@ impl TaskState {
             notes: Vec::new(),
             again: None,
             reused: false,
+            nudged: Vec::new(),
             started: None,
+            span: (None, None),
             alone: false,
             ended: None,
             tokens: 0,

@@ -31,10 +31,8 @@ pub struct Clash {
     pub commit: CommitId,
     /// The attempts that have landed there since the work began.
     pub landed: Vec<AttemptId>,
-    /// The paths in conflict.
-    pub paths: Vec<String>,
-    /// What the other side says there, shortened.
-    pub excerpt: String,
+    /// The files in conflict: the path of each, and what the other side says there.
+    pub files: Vec<(String, String)>,
 }
 
 /// A conflict that an attempt was told of before it handed anything in.
@@ -132,12 +130,12 @@ impl Mission {
             let known = told.iter().any(|told| told.paths.contains(path));
             known && !planted!("conflict_foreseen_twice")
         };
-        let paths = clash.paths.iter();
-        let paths = paths.map(|path| cut_to(path, limits::PATH_BYTES));
-        let paths: Vec<String> = paths
-            .filter(|path| !known(path))
+        let files = clash.files.iter();
+        let files = files.map(|(path, there)| (cut_to(path, limits::PATH_BYTES), there.as_str()));
+        let (paths, there): (Vec<String>, Vec<&str>) = files
+            .filter(|(path, _)| !known(path))
             .take(limits::FORESEEN_PATHS)
-            .collect();
+            .unzip();
         if paths.is_empty() {
             return done(Vec::new());
         }
@@ -153,7 +151,7 @@ impl Mission {
                 landed: ahead.is_none(),
                 commit: clash.commit,
                 paths,
-                excerpt: cut_to(&clash.excerpt, limits::FORESEEN_BYTES),
+                excerpt: excerpt(&there),
             },
         }])
     }
@@ -252,4 +250,17 @@ impl Mission {
             limits::FORESEEN
         )]
     }
+}
+
+/// As many of these texts as there is room for, each whole or not at all; of the first as much as fits.
+fn excerpt(texts: &[&str]) -> String {
+    let mut excerpt = String::new();
+    for text in texts {
+        if excerpt.is_empty() {
+            excerpt = cut_to(text, limits::FORESEEN_BYTES);
+        } else if excerpt.len() + text.len() <= limits::FORESEEN_BYTES {
+            excerpt.push_str(text);
+        }
+    }
+    excerpt
 }

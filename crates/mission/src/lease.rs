@@ -33,7 +33,8 @@ pub struct Lease {
     pub served: bool,
     /// Whether it waits in its session for a provider that refuses.
     pub waits: bool,
-    /// What it has been told because it went nowhere, oldest first: how, and what was seen of it.
+    /// What its turn has been told because it went nowhere, oldest first, also in leases before this one: how, and what
+    /// was seen of it.
     pub nudges: Vec<(Stray, String)>,
 }
 

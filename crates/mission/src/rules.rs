@@ -78,9 +78,11 @@ const JOINTS: [char; 12] = [';', '&', '|', '\n', '`', '$', '(', ')', '<', '>', '
 const QUOTES: [char; 2] = ['"', '\''];
 
 /// What may stand before a command and leaves it the same: words of the shell, and programs that start another.
-const BEFORE: [&str; 20] = [
-    "!", "if", "then", "elif", "else", "while", "until", "do", "time", "exec", "eval", "command",
-    "builtin", "env", "nice", "nohup", "sudo", "setsid", "xargs", "timeout",
+const BEFORE: [&str; 34] = [
+    "!", "if", "then", "elif", "else", "while", "until", "do", "time", "coproc", "exec", "eval",
+    "command", "builtin", "env", "nice", "ionice", "chrt", "taskset", "nohup", "sudo", "doas",
+    "su", "setsid", "stdbuf", "script", "strace", "xargs", "timeout", "watch", "parallel", "find",
+    "fd", "busybox",
 ];
 
 /// So many words are read of a command to find where another one begins in it.
@@ -106,6 +108,7 @@ fn readings(part: &str, begins_with_a_rest: bool) -> Vec<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let first = words.first().copied().unwrap_or_default();
     let sets = first.split_once('=').is_some_and(|(name, _)| {
+        let name = name.strip_suffix('+').unwrap_or(name);
         !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
     });
     let read = match begins_with_a_rest || sets || BEFORE.contains(&file_name(first)) {
@@ -324,6 +327,11 @@ mod tests {
             "run: g\\it push",
             "run: /usr/bin/git push",
             "run: sudo /usr/bin/git push",
+            "run: find . -name x -exec git push {} +",
+            "run: A+=1 git push",
+            "run: coproc git push",
+            "run: stdbuf -oL git push",
+            "run: watch -n 5 git push",
         ] {
             assert!(ruled(&deny, "bash", text, true).is_some(), "{text}");
         }

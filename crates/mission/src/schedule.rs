@@ -70,7 +70,9 @@ impl Mission {
             return None;
         }
         let free_at = |provider: &str| self.slots_free(Role::Worker, provider, most).1 > 0;
-        let at_own = free_at(self.provider_for(now, Role::Worker));
+        // A provider that may not be asked now is waited for by its own tasks, and by nobody else.
+        let serves = self.choose_model(now, Role::Worker).is_some();
+        let at_own = serves && free_at(self.provider_for(now, Role::Worker));
         let has_slot = |model: Option<&str>| match model.filter(|model| self.serves(now, model)) {
             Some(other) => free_at(provider_of(other)),
             None => at_own,

@@ -372,11 +372,30 @@ impl Mission {
             Event::TurnNudged {
                 epoch, stray, why, ..
             } => {
-                if let Some(lease) = self.leases.get_mut(epoch) {
-                    lease.nudges.push((*stray, why.clone()));
+                let Some(lease) = self.leases.get_mut(epoch) else {
+                    return;
+                };
+                lease.nudges.push((*stray, why.clone()));
+                if let Turn::Work { attempt } = lease.turn {
+                    self.task_mut(attempt.task)
+                        .nudged
+                        .push((*stray, why.clone()));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What an attempt that comes back was told in its leases before: it goes on in the session that holds it, where the
+    /// same is not said again.
+    pub(crate) fn nudged_before(&self, turn: Turn) -> Vec<(Stray, String)> {
+        match turn {
+            Turn::Work { attempt } => {
+                let task = self.tasks.get(&attempt.task);
+                let same = task.filter(|task| task.n == attempt.n);
+                same.map(|task| task.nudged.clone()).unwrap_or_default()
+            }
+            _ => Vec::new(),
         }
     }
 

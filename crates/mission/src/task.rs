@@ -5,8 +5,8 @@ use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::plan::Task;
 use crate::question::QuestionId;
 use crate::split::Cut;
-use crate::stagnation::Stuck;
-use crate::time::Timestamp;
+use crate::stagnation::{Stray, Stuck};
+use crate::time::{Millis, Timestamp};
 use crate::turn::Report;
 use crate::work::Work;
 
@@ -164,12 +164,17 @@ pub struct TaskState {
     pub again: Option<u32>,
     /// Whether the result was found again instead of being worked for.
     pub reused: bool,
+    /// What the attempt that runs was told because it went nowhere, in all its leases: see [`crate::mission::Lease`].
+    pub(crate) nudged: Vec<(Stray, String)>,
     /// When it first started.
     pub started: Option<Timestamp>,
     /// Whether it was the only task then: what it may use is not halved by others that are added.
     pub alone: bool,
     /// When it came to its final state.
     pub ended: Option<Timestamp>,
+    /// When that was in the mission's own time, which goes on while an engine runs it and it is not paused: when the task
+    /// first started, and when it came to its final state.
+    pub(crate) span: (Option<Millis>, Option<Millis>),
     /// Tokens that it was charged for.
     pub tokens: u64,
     /// The same in money, in millionths of a US dollar; nothing where no price is known.

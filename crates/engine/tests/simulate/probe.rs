@@ -53,12 +53,11 @@ impl World {
         };
         let paths: Vec<String> = self.scenario.goals.iter().map(|goal| goal.path()).collect();
         let paths = (0..=self.rng.below(3)).filter_map(|_| self.rng.pick(&paths).cloned());
-        let paths: Vec<String> = paths.collect();
+        let files = paths.map(|path| (path, "both".to_owned())).collect();
         let clash = Clash {
             commit,
             landed,
-            paths,
-            excerpt: "both".into(),
+            files,
         };
         let faults = self.scenario.faults;
         if self.rng.chance(faults.lost) {

@@ -150,7 +150,7 @@ impl Mission {
                 .landed = true;
         }
         self.set_state(id, State::Landed);
-        self.task_mut(id).ended = Some(at);
+        self.task_over(at, id);
         self.landed += 1;
         let lane = self.tasks[&id].lane;
         // The first of the plan becomes the newest of its lane, which is taken first.

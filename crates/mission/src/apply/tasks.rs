@@ -24,6 +24,7 @@ impl Mission {
         task.spent = true;
         task.reused = false;
         task.ended = None;
+        task.span.1 = None;
         if let Some(work) = task.work.take() {
             task.from = Some(work.commit);
         }
@@ -54,6 +55,13 @@ impl Mission {
         self.is_another_plan();
     }
 
+    /// A task has come to its final state.
+    pub(super) fn task_over(&mut self, at: Timestamp, id: TaskId) {
+        let own_time = self.running_for(at);
+        let task = self.task_mut(id);
+        (task.ended, task.span.1) = (Some(at), Some(own_time));
+    }
+
     pub(super) fn task_skipped(&mut self, at: Timestamp, id: TaskId, why: String, without: bool) {
         self.befores.remove(&id);
         self.stagnant.remove(&id);
@@ -64,7 +72,7 @@ impl Mission {
             false => State::Skipped { why, without },
         };
         self.set_state(id, state);
-        self.task_mut(id).ended = Some(at);
+        self.task_over(at, id);
         if without {
             self.needed_no_more(id);
         }

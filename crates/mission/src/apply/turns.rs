@@ -33,7 +33,7 @@ impl Mission {
             model: model.clone().or_else(|| self.chosen(turn.role())),
             served: false,
             waits: false,
-            nudges: Vec::new(),
+            nudges: self.nudged_before(*turn),
         };
         self.turn_started(at, *epoch, lease);
     }
@@ -53,6 +53,7 @@ impl Mission {
                 }
                 let tree = self.head.as_ref().map(|(_, tree)| tree.clone());
                 let alone = self.tasks.len() == 1;
+                let own_time = self.running_for(at);
                 let task = self.task_mut(attempt.task);
                 if task.n != attempt.n {
                     task.n = attempt.n;
@@ -60,6 +61,7 @@ impl Mission {
                     task.reviews = 0;
                     task.review_faults = 0;
                     task.base = None;
+                    task.nudged.clear();
                 }
                 if task.base.is_none() {
                     task.base = lease.base.clone().zip(tree);
@@ -67,6 +69,7 @@ impl Mission {
                 task.lane = Some(lease.lane);
                 task.alone |= alone && task.started.is_none();
                 task.started.get_or_insert(at);
+                task.span.0.get_or_insert(own_time);
                 let resources = task.task.resources.clone();
                 self.hold(epoch, &resources);
                 self.sessions.workspaces.begun_in(lease.lane);

@@ -58,10 +58,7 @@ impl Mission {
     /// Says into how many lanes a new plan fans out.
     pub(crate) fn fan_out(&mut self) {
         let cap = self.lanes();
-        let open = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.state != State::Landed);
+        let open = self.tasks.iter().filter(|(_, task)| !task.state.is_final());
         let open: BTreeMap<TaskId, TaskState> =
             open.map(|(id, task)| (*id, task.clone())).collect();
         let agents = || {
@@ -90,19 +87,19 @@ impl Mission {
         });
     }
 
-    /// How many tenths of the time that all Workers worked the mission's tasks took: what fanning out gained. `None`
-    /// before something has landed.
+    /// How many tenths of the time that all Workers worked the mission's tasks took: what fanning out gained, in the
+    /// mission's own time. `None` before something has landed.
     pub fn gain(&self) -> Option<u64> {
         let landed = || {
             self.tasks
                 .values()
                 .filter(|task| task.state == State::Landed)
         };
-        let first = landed().filter_map(|task| task.started).min()?;
-        let last = landed().filter_map(|task| task.ended).max()?;
-        let span = |task: &TaskState| Some(task.ended?.since(task.started?).0);
+        let first = landed().filter_map(|task| task.span.0).min()?;
+        let last = landed().filter_map(|task| task.span.1).max()?;
+        let span = |task: &TaskState| Some(task.span.1?.0.saturating_sub(task.span.0?.0));
         let all: u64 = landed().filter_map(span).sum();
-        Some(all * 10 / last.since(first).0.max(1))
+        Some(all * 10 / last.0.saturating_sub(first.0).max(1))
     }
 
     /// The longest path of the plan, as it is predicted.
@@ -133,27 +130,27 @@ impl Mission {
     }
 
     /// The path that it came to: from the task that landed last back along whatever was waited for last. With how long
-    /// that took from its first start to its end. `None` before something has landed.
+    /// that took from its first start to its end, in the mission's own time. `None` before something has landed.
     pub fn actual_path(&self) -> Option<(Vec<TaskId>, Millis)> {
         let landed = |id: &TaskId| {
             let task = self
                 .tasks
                 .get(id)
                 .filter(|task| task.state == State::Landed)?;
-            Some((task.ended?, *id))
+            Some((task.span.1?, *id))
         };
         let (end, last) = self.tasks.keys().filter_map(landed).max()?;
         let (mut path, mut start) = (vec![last], end);
         loop {
             let task = &self.tasks[path.last()?];
-            start = task.started.unwrap_or(start).min(start);
+            start = task.span.0.unwrap_or(start).min(start);
             match task.task.needs.iter().filter_map(landed).max() {
                 Some((_, need)) => path.push(need),
                 None => break,
             }
         }
         path.reverse();
-        Some((path, end.since(start)))
+        Some((path, Millis(end.0.saturating_sub(start.0))))
     }
 }
 

@@ -285,3 +285,55 @@ fn raised((Reverse(class), path, weight): Rank) -> Option<Rank> {
     };
     Some((Reverse(higher), path, weight))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rank(class: Priority, path: u64) -> Rank {
+        (Reverse(class), Reverse(path), Reverse(1))
+    }
+
+    /// Tasks of these numbers that came in like this, each in its lane and all of one rank.
+    fn ready(tasks: &[(u32, u32)]) -> Ready {
+        let mut ready = Ready::default();
+        let claim = || Claim {
+            resources: Vec::new(),
+            weight: 1,
+            model: None,
+        };
+        for (id, lane) in tasks {
+            let rank = rank(Priority::Normal, 1);
+            ready.insert(
+                TaskId(*id),
+                rank,
+                Some(claim()),
+                Some(*lane),
+                9,
+                Timestamp(0),
+            );
+        }
+        ready
+    }
+
+    fn best(ready: &Ready, free: &[u32]) -> Option<(u32, u32)> {
+        let (_, id, lane) = ready.best(free, |_| true)?;
+        Some((id.0, lane))
+    }
+
+    #[test]
+    fn a_lane_takes_its_own_newest_and_steals_the_oldest_of_the_richest() {
+        let ready = ready(&[(1, 1), (2, 2), (3, 1), (4, 2), (5, 2)]);
+        assert_eq!(best(&ready, &[1]), Some((3, 1)), "its own newest");
+        assert_eq!(best(&ready, &[2]), Some((5, 2)));
+        assert_eq!(best(&ready, &[3]), Some((2, 3)), "the richest one's oldest");
+        assert_eq!(best(&ready, &[3, 1]), Some((3, 1)), "none steals before");
+        assert_eq!(best(&ready, &[]), None);
+    }
+
+    #[test]
+    fn of_lanes_that_are_equally_rich_the_first_is_stolen_from() {
+        let ready = ready(&[(1, 2), (2, 1), (3, 2), (4, 1)]);
+        assert_eq!(best(&ready, &[3]), Some((2, 3)));
+    }
+}

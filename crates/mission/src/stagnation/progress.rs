@@ -36,6 +36,18 @@ pub struct Act {
     pub failed: bool,
 }
 
+impl Act {
+    /// What tells it from others. A failure that differs by a time or a place in memory is the same failure; of what goes
+    /// well such a difference may be all that is waited for.
+    fn trace(self) -> (ActKind, u64, u64) {
+        let gave = match self.failed {
+            true => self.alike,
+            false => self.gave,
+        };
+        (self.kind, self.what, gave)
+    }
+}
+
 /// How an agent goes nowhere in its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strayed {
@@ -106,7 +118,7 @@ impl Progress {
     }
 
     fn looping(&mut self, act: Act, doing: &str) -> Option<(Stray, String)> {
-        let trace = (act.kind, act.what, act.gave);
+        let trace = act.trace();
         self.same = match self.recent.back() == Some(&trace) {
             true => self.same + 1,
             false => 1,
@@ -163,7 +175,7 @@ impl Progress {
     }
 
     fn stalled(&mut self, act: Act) -> Option<(Stray, String)> {
-        let new = self.seen.insert((act.kind, act.what, act.gave));
+        let new = self.seen.insert(act.trace());
         let changes = act.kind == ActKind::Change && !act.failed;
         self.changed |= changes;
         let evidence = match act.kind {
@@ -232,6 +244,18 @@ mod tests {
             None,
             "as when a log is read until it is long enough"
         );
+    }
+
+    #[test]
+    fn a_command_that_fails_alike_is_a_loop_whatever_time_it_tells() {
+        let edit = std::iter::once(act(Change, 0, 0));
+        let red = edit.chain((0..).map(|n| Act {
+            alike: 9,
+            failed: true,
+            ..act(Run, 7, n)
+        }));
+        let at = 1 + limits::SAME_CALL as usize;
+        assert_eq!(strays(red), Some((at, Stray::Looping)));
     }
 
     #[test]

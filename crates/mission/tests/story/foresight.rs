@@ -19,8 +19,10 @@ fn clash(commit: CommitId, paths: &[&str]) -> Clash {
     Clash {
         commit,
         landed: vec![attempt("T1.1"), attempt("T2.1"), attempt("T9.1")],
-        paths: paths.iter().map(|path| (*path).to_owned()).collect(),
-        excerpt: "both".into(),
+        files: paths
+            .iter()
+            .map(|path| ((*path).to_owned(), format!("{path}: both\n")))
+            .collect(),
     }
 }
 
@@ -192,14 +194,35 @@ fn it_is_counted_how_many_that_were_told_landed_and_how_many_conflicted_all_the_
 }
 
 #[test]
+fn what_is_shown_is_of_the_files_that_are_named() {
+    let mut story = two();
+    let epoch = story.epoch("T2.1");
+    story.carry("T1.1");
+    let line = line(&story);
+    let long = "x".repeat(limits::FORESEEN_BYTES);
+    let of = |files: &[(&str, &str)]| Clash {
+        files: files
+            .iter()
+            .map(|(path, there)| ((*path).to_owned(), (*there).to_owned()))
+            .collect(),
+        ..clash(line.clone(), &[])
+    };
+    told(&mut story, epoch, of(&[("a", &long)]));
+    told(&mut story, epoch, of(&[("a", &long), ("b", "of b")]));
+    let foreseen = story.mission.foreseen(attempt("T2.1"));
+    let shown: Vec<&str> = foreseen.iter().map(|it| it.excerpt.as_str()).collect();
+    assert_eq!(shown[1], "of b");
+    assert_eq!(foreseen[1].paths, ["b"]);
+}
+
+#[test]
 fn what_is_told_is_bounded_whatever_a_look_says() {
     let mut story = two();
     let epoch = story.epoch("T2.1");
     story.carry("T1.1");
     let line = line(&story);
     let clash = Clash {
-        paths: vec!["\u{1}".repeat(10_000); 100],
-        excerpt: "x".repeat(1 << 20),
+        files: vec![("\u{1}".repeat(10_000), "x".repeat(1 << 20)); 100],
         landed: vec![attempt("T1.1"); 10_000],
         ..clash(line, &[])
     };

@@ -2,6 +2,8 @@
 
 use crate::governor::{hand_in, models, name, open, refused, running};
 use crate::teller::{Story, task, used};
+use mission::ids::TaskId;
+use mission::input::Input;
 use mission::limits;
 use mission::plan::{Priority, TaskDraft};
 use mission::terms::Terms;
@@ -155,4 +157,43 @@ fn fail(story: &mut Story, turn: &str, failure: Failure) {
         usage: used(0),
     };
     story.end(turn, outcome, None);
+}
+
+#[test]
+fn whoever_waits_for_a_provider_that_is_held_lets_a_task_of_another_one_pass() {
+    let fallbacks = BTreeMap::from([(Role::Worker, vec!["other/small".to_owned()])]);
+    let terms = Terms {
+        workers: 2,
+        review_rounds: 0,
+        attempts: 3,
+        splits: 0,
+        fallbacks,
+        ..Terms::default()
+    };
+    let urgent = |id: &str| TaskDraft {
+        priority: Priority::High,
+        ..task(id, &[])
+    };
+    let mut plan = vec![urgent("a"), urgent("b")];
+    plan.extend((0..9).map(|n| task(&format!("k{n}"), &[])));
+    let mut story = Story::planned(terms, plan);
+    name(&mut story, "T1.1", "acme/large");
+    fail(&mut story, "T1.1", Failure::NoAnswer);
+    fail(&mut story, "T1.2", Failure::NoAnswer);
+    // The other model's turn comes back later, and by then its task is the least urgent one.
+    fail(&mut story, "T1.3", Failure::Transient);
+    story.tell(Input::Prioritise {
+        task: TaskId(1),
+        priority: Priority::Low,
+        by: "me".into(),
+    });
+    for turn in running(&story) {
+        story.end(&turn, refused(50), None);
+    }
+    assert_eq!(story.mission.held_providers().count(), 1);
+    assert!(running(&story).is_empty());
+    story.wait(limits::BACKOFF_FIRST + limits::BACKOFF_FIRST);
+    assert_eq!(running(&story), ["T1.3"]);
+    assert_eq!(models(&story), ["other/small"]);
+    assert_eq!(story.mission.held_providers().count(), 1);
 }

@@ -308,6 +308,29 @@ fn a_little_less_after_it_was_told_is_nothing() {
 }
 
 #[test]
+fn an_attempt_that_comes_back_has_heard_what_it_was_told_before() {
+    let mut story = story(3, &[]);
+    let lease = story.epoch("T1.1");
+    strays(&mut story, "T1.1", Stray::Looping);
+    story.end("T1.1", crate::governor::refused(1), None);
+    story.wait(Millis::from_secs(2));
+    let again = story.epoch("T1.1");
+    assert_ne!(again, lease, "another lease of the same attempt");
+    let of = story.mission.lease(again).unwrap();
+    let nudges: Vec<(u32, Stray, &str)> = of.nudges().collect();
+    assert_eq!(nudges, [(1, Stray::Looping, "read: a.txt")]);
+    // Its session holds it, where the same is said once: whoever goes on so was told.
+    strays(&mut story, "T1.1", Stray::Looping);
+    assert!(story.mission.lease(again).is_none(), "it is over");
+    // The next attempt has another session.
+    story.wait(limits::BACKOFF_MOST);
+    let next = story.epoch("T1.2");
+    assert_eq!(story.mission.lease(next).unwrap().nudges().count(), 0);
+    strays(&mut story, "T1.2", Stray::Looping);
+    assert_eq!(story.mission.lease(next).unwrap().nudges().count(), 1);
+}
+
+#[test]
 fn whoever_goes_nowhere_is_told_once_and_then_ended() {
     let mut story = story(3, &[]);
     assert_eq!(strays(&mut story, "T1.1", Stray::Looping), Reply::Done);

@@ -95,6 +95,36 @@ fn a_pause_takes_nothing_of_the_missions_time() {
 }
 
 #[test]
+fn what_fanning_out_came_to_counts_no_time_in_which_nothing_went_on() {
+    let terms = Terms {
+        review_rounds: 0,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &["a"])]);
+    let lands = |story: &mut Story, attempt: &str| {
+        story.hand_in(attempt);
+        story.gates(|_, _| false);
+        story.land();
+        story.gates(|_, _| false);
+    };
+    let worked = Millis::from_mins(10);
+    story.wait(worked);
+    story.tell(pause());
+    lands(&mut story, "T1.1");
+    story.wait(Millis::from_mins(120));
+    story.tell(resume());
+    let seen = Some(story.now);
+    story.now = story.now + Millis::from_mins(600);
+    story.tell(Input::Woke { seen });
+    story.wait(worked);
+    lands(&mut story, "T2.1");
+    let (path, took) = story.mission.actual_path().unwrap();
+    assert_eq!(path, [TaskId(1), TaskId(2)]);
+    assert_eq!(took, worked + worked);
+    assert_eq!(story.mission.gain(), Some(10), "one after the other");
+}
+
+#[test]
 fn a_pause_that_nobody_ends_ends_the_mission_and_a_resume_goes_on() {
     let mut story = paused();
     story.hand_in("T1.1");

@@ -13,7 +13,6 @@ use mission::event::Turn;
 use mission::foresight::{Ahead, Clash};
 use mission::ids::{AttemptId, CommitId, Epoch};
 use mission::input::Input;
-use mission::limits;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -131,30 +130,25 @@ impl Probe {
         let clash = |(other, conflicts): (&CommitId, Vec<ConflictPath>)| Clash {
             commit: other.clone(),
             landed: landed.clone(),
-            paths: conflicts.iter().map(|it| it.path.to_string()).collect(),
-            excerpt: excerpt(&conflicts),
+            files: conflicts
+                .iter()
+                .map(|conflict| (conflict.path.to_string(), there(conflict)))
+                .collect(),
         };
         Ok(found.into_iter().map(clash).collect())
     }
 }
 
-/// What the other side says in the first of the files in conflict.
-fn excerpt(conflicts: &[ConflictPath]) -> String {
-    let mut text = String::new();
-    for conflict in conflicts {
-        let kind = match conflict.kind {
-            ConflictKind::Content => "both changed the same lines, there to",
-            ConflictKind::BothAdded => "both added it, there as",
-            ConflictKind::DeletedInHead => "it is deleted there",
-            ConflictKind::DeletedInAttempt => "you deleted it, and there it is changed to",
-            ConflictKind::Names => "names collide",
-        };
-        let told = format!("{}: {kind}\n{}\n", conflict.path, conflict.ours.trim_end());
-        if text.len() + told.len() <= limits::FORESEEN_BYTES || text.is_empty() {
-            text.push_str(&told);
-        }
-    }
-    text
+/// What the other side says in a file in conflict.
+fn there(conflict: &ConflictPath) -> String {
+    let kind = match conflict.kind {
+        ConflictKind::Content => "both changed the same lines, there to",
+        ConflictKind::BothAdded => "both added it, there as",
+        ConflictKind::DeletedInHead => "it is deleted there",
+        ConflictKind::DeletedInAttempt => "you deleted it, and there it is changed to",
+        ConflictKind::Names => "names collide",
+    };
+    format!("{}: {kind}\n{}\n", conflict.path, conflict.ours.trim_end())
 }
 
 /// Lets an agent work, and looks at what it does meanwhile.

@@ -31,7 +31,7 @@ pub(super) struct Marks {
     tasks: BTreeMap<TaskId, Stuck>,
     diagnoses: BTreeSet<AttemptId>,
     diagnosed: BTreeSet<AttemptId>,
-    nudges: BTreeMap<Epoch, Vec<Stray>>,
+    nudges: BTreeMap<(Option<AttemptId>, Epoch), Vec<Stray>>,
     /// What a turn had gained when it was last said to go nowhere.
     pub(super) gained: BTreeMap<Epoch, u32>,
     /// How a command ended on a tree; `None` where it ended in more than one way.
@@ -155,7 +155,12 @@ impl Audit {
     }
 
     fn nudged(&mut self, epoch: Epoch, stray: Stray, n: u32) {
-        let told = self.stuck.nudges.entry(epoch).or_default();
+        // An attempt that comes back under another lease has heard it already.
+        let of = match self.leases[&epoch].turn {
+            Turn::Work { attempt } => (Some(attempt), Epoch(0)),
+            _ => (None, epoch),
+        };
+        let told = self.stuck.nudges.entry(of).or_default();
         told.push(stray);
         assert_eq!(told.len(), n as usize, "a nudge has another number");
         let quiet = told.iter().filter(|stray| **stray == Stray::Quiet).count();
