@@ -2,13 +2,15 @@
 //!
 //! A workspace that finds no room while it is made stands there half made, and whatever else writes to that disk fails with
 //! it. So the room is looked at before: by the mission, which lets nothing begin that needs one, and once more by
-//! whoever makes one. How much one takes is known after the first Worker's was set up; before that a floor counts.
+//! whoever makes one, with what others are making at the same time. How much one takes is known after the first Worker's
+//! was set up; before that what any of them takes that is there counts, and before the first a floor.
 
 use crate::perform::Error;
 use mission::limits;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is kept free in any case: the journal, git's objects and the output of checks are written to the same disk.
 const FLOOR: u64 = 64 * 1024 * 1024;
@@ -23,6 +25,23 @@ pub(crate) struct Room {
     root: PathBuf,
     /// What one workspace takes with all that was set up in it; 0 before that is known.
     one: AtomicU64,
+    /// What one takes that was there before that: its files alone, or from an engine before this one; 0 before that too.
+    earlier: AtomicU64,
+    /// What those will take that are being made.
+    promised: Mutex<u64>,
+}
+
+/// Room for a workspace that is being made, until it is there.
+#[derive(Debug)]
+pub(crate) struct Promised {
+    room: Arc<Room>,
+    bytes: u64,
+}
+
+impl Drop for Promised {
+    fn drop(&mut self) {
+        *self.room.promised() -= self.bytes;
+    }
 }
 
 impl Room {
@@ -31,7 +50,13 @@ impl Room {
             place: place.to_owned(),
             root: root.to_owned(),
             one: AtomicU64::new(0),
+            earlier: AtomicU64::new(0),
+            promised: Mutex::new(0),
         }
+    }
+
+    fn promised(&self) -> std::sync::MutexGuard<'_, u64> {
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is free for whoever is no superuser; `None` where the system does not tell.
@@ -43,9 +68,17 @@ impl Room {
         (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// What one workspace takes, as far as it is known.
+    fn one(&self) -> u64 {
+        match self.one.load(Ordering::Relaxed) {
+            0 => self.earlier.load(Ordering::Relaxed),
+            known => known,
+        }
+    }
+
     /// What one more workspace needs.
     fn needs(&self) -> u64 {
-        FLOOR + self.one.load(Ordering::Relaxed)
+        FLOOR.saturating_add(self.one())
     }
 
     /// What one more workspace takes of what is free, and what any work needs of it, in percent.
@@ -60,10 +93,11 @@ impl Room {
         (percent(self.needs()), percent(FLOOR))
     }
 
-    /// Whether a workspace may be made in a lane's folder. One that is there is used again.
-    pub(crate) fn admits(&self, lane: &Path) -> Result<(), Error> {
+    /// Whether a workspace may be made in a lane's folder, beside those that are being made: each has its room promised
+    /// until it is there. One that is there is used again.
+    pub(crate) fn admits(self: &Arc<Self>, lane: &Path) -> Result<Option<Promised>, Error> {
         if lane.symlink_metadata().is_ok() {
-            return Ok(());
+            return Ok(None);
         }
         let lanes = lane.parent().unwrap_or(lane);
         let n = std::fs::read_dir(lanes).map_or(0, Iterator::count);
@@ -74,18 +108,32 @@ impl Room {
                 limits::WORKSPACES
             )));
         }
-        let (Some(free), needs) = (self.free(), self.needs()) else {
-            return Ok(());
+        if self.one() == 0 {
+            self.look_at_another(lanes);
+        }
+        let mut promised = self.promised();
+        let (Some(free), needs) = (self.free(), self.needs().saturating_add(*promised)) else {
+            return Ok(None);
         };
-        match free < needs {
-            true => Err(Error::new(format!(
-                "a workspace needs {} of room in {}, and {} are free; free some disk space",
+        if free < needs {
+            return Err(Error::new(format!(
+                "a workspace needs {} of room in {} beside those that are being made, and {} are free; free some disk space",
                 told(needs),
                 self.root.display(),
                 told(free)
-            ))),
-            false => Ok(()),
+            )));
         }
+        let bytes = self.one();
+        *promised += bytes;
+        let room = Arc::clone(self);
+        Ok(Some(Promised { room, bytes }))
+    }
+
+    /// Looks how much a workspace takes that is there already.
+    fn look_at_another(&self, lanes: &Path) {
+        let there = std::fs::read_dir(lanes).into_iter().flatten().flatten();
+        let most = there.map(|entry| size(&entry.path())).max();
+        self.earlier.store(most.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Looks how much a workspace takes that was set up, once in this life of the engine.
@@ -129,7 +177,7 @@ mod tests {
     #[test]
     fn what_a_workspace_takes_is_known_after_the_first_and_a_floor_counts_before() {
         let dir = tempfile::tempdir().unwrap();
-        let room = Room::of(&dir.path().join("not-yet"), dir.path());
+        let room = Arc::new(Room::of(&dir.path().join("not-yet"), dir.path()));
         assert_eq!(room.needs(), FLOOR);
         assert!(room.free().unwrap() > 0);
         // Before that is known, what is too little for one more is too little for all.
@@ -155,12 +203,42 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_made_at_the_same_time_has_its_room_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Arc::new(Room::of(dir.path(), dir.path()));
+        let lane = |n: u32| dir.path().join(format!("lanes/worker-{n}"));
+        // Room for two and a half.
+        let one = (room.free().unwrap() - FLOOR) / 5 * 2;
+        room.one.store(one, Ordering::Relaxed);
+        let first = room.admits(&lane(1)).unwrap();
+        let second = room.admits(&lane(2)).unwrap();
+        assert!(room.admits(&lane(3)).is_err(), "two are being made");
+        drop(second);
+        assert!(room.admits(&lane(3)).is_ok());
+        drop(first);
+        assert_eq!(*room.promised(), 0);
+    }
+
+    #[test]
+    fn an_engine_that_takes_a_mission_up_again_learns_from_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Arc::new(Room::of(dir.path(), dir.path()));
+        let lane = |n: u32| dir.path().join(format!("lanes/worker-{n}"));
+        std::fs::create_dir_all(lane(1)).unwrap();
+        std::fs::write(lane(1).join("file"), vec![7; 3 << 20]).unwrap();
+        room.admits(&lane(2)).unwrap();
+        let one = room.needs() - FLOOR;
+        assert!((3 << 20..4 << 20).contains(&one), "{one}");
+    }
+
+    #[test]
     fn there_are_never_more_workspaces_than_lanes_may_have() {
         let dir = tempfile::tempdir().unwrap();
-        let room = Room::of(dir.path(), dir.path());
+        let room = Arc::new(Room::of(dir.path(), dir.path()));
         let lane = |n: u32| dir.path().join(format!("lanes/worker-{n}"));
         for n in 0..limits::WORKSPACES {
-            room.admits(&lane(n)).unwrap();
+            let promised = room.admits(&lane(n)).unwrap();
+            assert!(promised.is_some());
             std::fs::create_dir_all(lane(n)).unwrap();
         }
         let why = room.admits(&lane(limits::WORKSPACES)).unwrap_err();

@@ -329,7 +329,7 @@ impl Job {
         let room = std::sync::Arc::clone(&bench.room);
         bench
             .with_repository(move |repository| {
-                room.admits(&path)?;
+                let _room = room.admits(&path)?;
                 std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
                 repository
                     .workspace_again(&path, &commit, &kept)

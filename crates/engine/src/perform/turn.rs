@@ -121,7 +121,7 @@ impl Job {
             let (base, kept) = (base.clone(), ready::kept(&recipes));
             let room = Arc::clone(&bench.room);
             blocking(move || {
-                room.admits(&place.lane(&lane_name(job.lane)))?;
+                let _room = room.admits(&place.lane(&lane_name(job.lane)))?;
                 let (start, goes_on) = job.start(&repository, &base)?;
                 let set = job.workspace(&place, &repository, &start, &kept)?;
                 Ok((set, goes_on))

@@ -34,7 +34,7 @@ async fn make(bench: &Bench, lane: &str, base: &CommitId) -> Result<(), Error> {
     let room = std::sync::Arc::clone(&bench.room);
     bench
         .with_repository(move |repository| {
-            room.admits(&path)?;
+            let _room = room.admits(&path)?;
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
             let made = repository.workspace(&path, &base, &kept);
             made.map(|_| ()).map_err(Error::new)
