@@ -276,6 +276,20 @@ mod tests {
     }
 
     #[test]
+    fn no_agent_makes_more_calls_in_a_row_than_its_turn_may_have() {
+        let content = content(None, &[], &Wishes::default());
+        for (role, most) in [
+            (Role::Commander, limits::STEPS_SHORT),
+            (Role::Planner, limits::STEPS_SHORT),
+            (Role::Worker, limits::STEPS_WORK),
+            (Role::Reviewer, limits::STEPS_SHORT),
+        ] {
+            let agent = &content["agent"][agent_name(role)];
+            assert_eq!(agent["steps"], json!(most), "{role}: {agent}");
+        }
+    }
+
+    #[test]
     fn what_the_user_adds_comes_before_the_form_of_the_answer() {
         for role in ROLES {
             assert_eq!(with_wish(role, None), instructions(role));
