@@ -122,7 +122,8 @@ pub struct Pace {
     pub poll_most: Duration,
     /// How long a session may be idle after a prompt before it counts as not having taken it.
     pub settle: Duration,
-    /// A provider that asks to wait longer than this is not waited for.
+    /// A provider that asks to wait longer than this is not waited for: the turn goes on in its session when it may be
+    /// asked, and others use its slot and its lane meanwhile. Stopping and going on costs no token and about a second.
     pub retry_most: Duration,
     /// After so many tries of one model call the provider is not waited for either.
     pub retries: u32,

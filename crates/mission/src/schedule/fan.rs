@@ -58,7 +58,10 @@ impl Mission {
     /// Says into how many lanes a new plan fans out.
     pub(crate) fn fan_out(&mut self) {
         let cap = self.lanes();
-        let open = self.tasks.iter().filter(|(_, task)| !task.state.is_final());
+        let open = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.state != State::Landed);
         let open: BTreeMap<TaskId, TaskState> =
             open.map(|(id, task)| (*id, task.clone())).collect();
         let agents = || {
