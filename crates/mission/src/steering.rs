@@ -151,6 +151,11 @@ impl Mission {
         if text.is_empty() {
             return refused(Refusal::NothingSaid);
         }
+        // Whoever did not hear that it was taken says it again; every turn hears it once all the same.
+        let last = self.said.all.last();
+        if last.is_some_and(|last| (last.task, last.text.as_str()) == (task, text)) {
+            return done(Vec::new());
+        }
         if let Some(why) = self.unsayable(text) {
             return refused(why);
         }

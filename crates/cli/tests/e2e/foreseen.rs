@@ -33,6 +33,10 @@ fn a_worker_is_told_what_landed_meanwhile_conflicts_with_and_lands_at_its_first_
         run(&meeting.line()),
         write("list.txt", SECOND),
         heed(note),
+        // What the note says that a Worker may look at is there to look at.
+        run(&format!(
+            "sed -n 's/.*\\(git show [0-9a-f]*:\\).*/\\1list.txt/p' {note} | sh > {note}.there"
+        )),
         write("list.txt", ASIDE),
         write("second", ""),
     ];
@@ -64,6 +68,8 @@ fn a_worker_is_told_what_landed_meanwhile_conflicts_with_and_lands_at_its_first_
         !note.contains("first is done."),
         "a goal is an order: {note}"
     );
+    let there = std::fs::read_to_string(world.beside("note.there")).unwrap();
+    assert_eq!(there, FIRST);
     let saved = "conflicts foreseen: 1 attempt told at work, 1 landed without one";
     assert!(ran.said().contains(saved), "{}", ran.said());
     world.run(&["status"]).ends(0, &[saved]);

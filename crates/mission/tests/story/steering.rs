@@ -210,8 +210,12 @@ fn what_cannot_be_said_is_refused_with_the_reason() {
     assert_eq!(refused(&mut story, steer(None, &long)), too_much);
     let nobody = Refusal::NoTask(TaskId(7));
     assert_eq!(refused(&mut story, steer(Some(7), "x")), nobody);
-    for _ in 0..limits::SAID {
-        assert_eq!(story.tell(steer(None, "x")), Reply::Done);
+    for n in 0..limits::SAID {
+        let text = format!("x{n}");
+        // Whoever says it again did not hear that it was taken.
+        assert_eq!(story.tell(steer(None, &text)), Reply::Done);
+        assert_eq!(story.tell(steer(None, &text)), Reply::Done);
+        assert_eq!(story.count("steered"), n + 1);
     }
     let enough = Refusal::SaidEnough(limits::SAID);
     assert_eq!(refused(&mut story, steer(None, "x")), enough);
