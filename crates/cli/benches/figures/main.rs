@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions packs reuse`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -10,6 +10,7 @@
 )]
 
 mod core;
+mod fixed;
 mod opencode;
 mod packs;
 mod reuse;
@@ -24,8 +25,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 10] = [
-    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions", "packs", "reuse",
+const PARTS: [&str; 11] = [
+    "core", "task", "warm", "program", "opencode", "fixed", "tokens", "starts", "sessions",
+    "packs", "reuse",
 ];
 
 fn main() {
@@ -61,6 +63,9 @@ fn main() {
     }
     if wanted("opencode") {
         runtime.block_on(opencode::beside_raw_sessions());
+    }
+    if wanted("fixed") {
+        runtime.block_on(fixed::of_requests());
     }
     if wanted("tokens") {
         runtime.block_on(tokens::beside_plain_sessions());
