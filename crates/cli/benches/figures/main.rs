@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse probes`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -13,6 +13,7 @@ mod core;
 mod fixed;
 mod opencode;
 mod packs;
+mod probes;
 mod reuse;
 mod sessions;
 mod starts;
@@ -25,9 +26,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "core", "task", "warm", "program", "opencode", "fixed", "tokens", "starts", "sessions",
-    "packs", "reuse",
+    "packs", "reuse", "probes",
 ];
 
 fn main() {
@@ -81,6 +82,9 @@ fn main() {
     }
     if wanted("reuse") {
         runtime.block_on(reuse::of_missions());
+    }
+    if wanted("probes") {
+        probes::of_conflicts();
     }
 }
 
