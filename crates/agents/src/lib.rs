@@ -99,8 +99,10 @@ pub(crate) fn choices(kind: &str) -> Vec<String> {
 pub enum ShellRule {
     /// It may.
     Allow,
-    /// Each command is put to [`Watcher::ask`].
+    /// Each command is put to [`Watcher::ask`], but one that only looks at files of its workspace.
     Ask,
+    /// Each command is put to [`Watcher::ask`]: there are rules that tell some from others.
+    AskEach,
     /// It may not; it is told so.
     Deny,
 }

@@ -1,5 +1,7 @@
 //! The program with the real OpenCode and a scripted model: from the request to the user's files.
 #![cfg(test)]
+#[path = "opencode/foreseen.rs"]
+mod foreseen;
 
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -29,10 +29,10 @@ impl Ruled {
     pub(crate) fn over(self, shell: ShellRule, allowed: bool) -> ShellRule {
         match (shell, allowed) {
             (ShellRule::Deny, false) if !self.allows => ShellRule::Deny,
-            (ShellRule::Deny, false) => ShellRule::Ask,
-            _ if self.restricts => ShellRule::Ask,
+            (ShellRule::Deny, false) => ShellRule::AskEach,
+            _ if self.restricts => ShellRule::AskEach,
             (ShellRule::Allow, _) | (_, true) => ShellRule::Allow,
-            (ShellRule::Ask, false) => ShellRule::Ask,
+            (asked, false) => asked,
         }
     }
 }
@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn where_rules_tell_commands_apart_each_is_asked_for() {
-        use ShellRule::{Allow, Ask, Deny};
+        use ShellRule::{Allow, Ask, AskEach, Deny};
         let over = |restricts, allows, shell, allowed| {
             let ruled = Ruled { restricts, allows };
             ruled.over(shell, allowed)
@@ -502,10 +502,10 @@ mod tests {
         }
         // What is denied or to be asked about is seen although all is allowed, and what may be allowed although none is.
         for (shell, allowed) in [(Allow, false), (Ask, true), (Ask, false)] {
-            assert_eq!(over(true, false, shell, allowed), Ask);
+            assert_eq!(over(true, false, shell, allowed), AskEach);
         }
         assert_eq!(over(true, false, Deny, false), Deny);
-        assert_eq!(over(false, true, Deny, false), Ask);
+        assert_eq!(over(false, true, Deny, false), AskEach);
     }
 
     #[test]

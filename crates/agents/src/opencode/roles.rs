@@ -106,18 +106,19 @@ fn merge(under: &mut Value, over: Value) {
 /// wins. A tool that is denied altogether is not even offered to the model, which keeps requests small.
 pub(super) fn rules(role: Role, shell: ShellRule, user: &Permissions) -> Value {
     let mut tools = vec![("read", "allow")];
-    // Whoever has a shell of its own searches and lists with it. The tools for that would be an eighth of every request.
-    let has_shell = role == Role::Worker
-        && shell == ShellRule::Allow
+    // Whoever has a shell of its own searches and lists with it, for which nobody is asked unless a rule may want that. The
+    // tools for it would be a seventh of every request.
+    let searches = role == Role::Worker
+        && matches!(shell, ShellRule::Allow | ShellRule::Ask)
         && user.forbidden("bash", "allow").is_empty();
-    if !has_shell {
+    if !searches {
         tools.extend(["grep", "glob", "list"].map(|tool| (tool, "allow")));
     }
     if role == Role::Worker {
         tools.extend([("edit", "allow"), ("question", "allow")]);
         match shell {
             ShellRule::Allow => tools.push(("bash", "allow")),
-            ShellRule::Ask => tools.push(("bash", "ask")),
+            ShellRule::Ask | ShellRule::AskEach => tools.push(("bash", "ask")),
             ShellRule::Deny => {}
         }
     }
@@ -327,6 +328,12 @@ mod tests {
             "{}",
             Role::Worker,
             ShellRule::Ask,
+            &format!("* * deny; read * allow; {edits}; bash * ask; {SECRETS}"),
+        );
+        check(
+            "{}",
+            Role::Worker,
+            ShellRule::AskEach,
             &format!("{READS}; {edits}; bash * ask; {SECRETS}"),
         );
         check(

@@ -7,6 +7,7 @@ mod notes;
 mod prompts;
 mod quiet;
 mod repeat;
+mod search;
 mod watch;
 
 use super::api::{Api, CallError};
@@ -39,7 +40,7 @@ pub(super) async fn run(
     let now = Instant::now();
     let mut turn = Turn {
         limit: now + Duration::from_millis(order.limit.0),
-        asks: Asks::new(Arc::clone(&watcher), host.pace.ask),
+        asks: Asks::new(Arc::clone(&watcher), host.pace.ask, order.shell),
         model: String::new(),
         session: String::new(),
         counted: None,

@@ -202,7 +202,39 @@ fn a_permission_is_put_to_the_watcher_and_a_denial_reaches_the_agent() {
             "{:?}",
             log[2].results()
         );
+        searches_unasked(world).await;
     });
+}
+
+/// A command that only searches is put to nobody. OpenCode itself refuses to run it elsewhere.
+async fn searches_unasked(world: &World) {
+    let mut order = world.order(Role::Worker, "searches");
+    order.shell = ShellRule::Ask;
+    let directory = order.directory.clone();
+    std::fs::write(directory.join("a.txt"), "a needle\n").unwrap();
+    let outside = world.home.workspace("elsewhere");
+    std::fs::write(outside.join("b.txt"), "a needle outside\n").unwrap();
+    world.stage.on("searches", move |r| {
+        let (command, workdir) = match r.step() {
+            0 => ("grep -rn needle . | head -5", "."),
+            1 => ("grep -rn needle .", outside.to_str().unwrap()),
+            2 => ("grep -rn needle . > found.txt", "."),
+            _ => return report(),
+        };
+        let told = json!({ "command": command, "workdir": workdir, "description": "search" });
+        Reply::call("bash", told)
+    });
+    let recorder = Recorder::answering(|_| Told::Deny("no such thing".to_owned()));
+    world.watched(order, &recorder).await;
+    let asked = recorder.seen().questions;
+    let asked: Vec<&str> = asked.iter().map(|q| q.text.as_str()).collect();
+    assert_eq!(asked, ["run: grep -rn needle . > found.txt"]);
+    let log = world.log("searches");
+    let results = log[3].results();
+    assert!(results[0].contains("a.txt:1:a needle"), "{results:?}");
+    assert!(!results[1].contains("outside"), "{results:?}");
+    assert!(results[2].contains("no such thing"), "{results:?}");
+    assert!(!directory.join("found.txt").exists());
 }
 
 #[test]

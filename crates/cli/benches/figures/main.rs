@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions packs reuse`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse probes`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -10,8 +10,10 @@
 )]
 
 mod core;
+mod fixed;
 mod opencode;
 mod packs;
+mod probes;
 mod reuse;
 mod sessions;
 mod starts;
@@ -24,8 +26,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 10] = [
-    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions", "packs", "reuse",
+const PARTS: [&str; 12] = [
+    "core", "task", "warm", "program", "opencode", "fixed", "tokens", "starts", "sessions",
+    "packs", "reuse", "probes",
 ];
 
 fn main() {
@@ -62,6 +65,9 @@ fn main() {
     if wanted("opencode") {
         runtime.block_on(opencode::beside_raw_sessions());
     }
+    if wanted("fixed") {
+        runtime.block_on(fixed::of_requests());
+    }
     if wanted("tokens") {
         runtime.block_on(tokens::beside_plain_sessions());
     }
@@ -76,6 +82,9 @@ fn main() {
     }
     if wanted("reuse") {
         runtime.block_on(reuse::of_missions());
+    }
+    if wanted("probes") {
+        probes::of_conflicts();
     }
 }
 

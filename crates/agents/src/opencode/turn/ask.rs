@@ -1,9 +1,9 @@
 //! What agents ask for, put to the watcher, and the answers given back.
 
-use super::line;
+use super::{line, search};
 use crate::opencode::api::{Api, CallError};
 use crate::opencode::wire::{Asked, Permission, Settled};
-use crate::{Question, Reply, SHELL, Watcher, choices};
+use crate::{Question, Reply, SHELL, ShellRule, Watcher, choices};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mission::limits::ASKED_CHARS;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Asks {
     watcher: Arc<dyn Watcher>,
     within: Duration,
+    shell: ShellRule,
     known: HashSet<String>,
     open: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// What is put to the watcher, by its id.
@@ -54,10 +55,11 @@ enum How {
 }
 
 impl Asks {
-    pub(super) fn new(watcher: Arc<dyn Watcher>, within: Duration) -> Self {
+    pub(super) fn new(watcher: Arc<dyn Watcher>, within: Duration, shell: ShellRule) -> Self {
         Self {
             watcher,
             within,
+            shell,
             known: HashSet::new(),
             open: FuturesUnordered::new(),
             waiting: HashMap::new(),
@@ -143,15 +145,21 @@ impl Asks {
         }
     }
 
-    /// Puts a permission to the watcher, once.
+    /// Puts a permission to the watcher, once. A command that only searches is allowed where no rule tells commands apart:
+    /// whoever may read all files need not ask for it.
     pub(super) fn permission(&mut self, asked: Permission) {
         if !self.known.insert(asked.id.clone()) {
             return;
         }
-        let what = asked.metadata["command"].as_str().map(str::to_owned);
-        let what = what.map(|what| in_one_line(&what));
-        let what = what.unwrap_or_else(|| asked.patterns.join(", "));
         let is_shell = asked.permission == SHELL;
+        let command = asked.metadata["command"].as_str();
+        let searches = is_shell && command.is_some_and(search::only_searches);
+        if searches && self.shell == ShellRule::Ask {
+            let allowed = std::future::ready(How::Permission(None));
+            self.put(asked.id, allowed, Waiting::default());
+            return;
+        }
+        let what = command.map_or_else(|| asked.patterns.join(", "), in_one_line);
         let verb = if is_shell { "run" } else { &asked.permission };
         let question = Question {
             text: line(&format!("{verb}: {what}"), ASKED_CHARS),
@@ -291,7 +299,7 @@ mod tests {
     }
 
     fn asks() -> Asks {
-        let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO);
+        let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO, ShellRule::Ask);
         let asked = serde_json::json!({ "id": "per_1", "permission": "bash" });
         asks.permission(serde_json::from_value(asked).unwrap());
         asks
@@ -314,9 +322,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_search_is_put_to_nobody_where_no_rule_tells_commands_apart() {
+        for (shell, command, allowed) in [
+            (ShellRule::Ask, "grep -rn x src", true),
+            (ShellRule::Ask, "grep -rn x src; make", false),
+            (ShellRule::AskEach, "grep -rn x src", false),
+        ] {
+            // Whoever is asked has no time to answer.
+            let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO, shell);
+            let asked = serde_json::json!({ "id": "per_1", "permission": "bash", "metadata": { "command": command } });
+            asks.permission(serde_json::from_value(asked).unwrap());
+            let How::Permission(refusal) = asks.next().await.unwrap().how else {
+                panic!("a permission was asked for")
+            };
+            assert_eq!(refusal.is_none(), allowed, "{command} under {shell:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn what_somebody_answered_elsewhere_is_told_once_and_not_answered_again() {
         let silent = Arc::<Silent>::default();
-        let mut asks = Asks::new(silent.clone(), Duration::MAX);
+        let mut asks = Asks::new(silent.clone(), Duration::MAX, ShellRule::Ask);
         for n in 1..=3 {
             let asked = serde_json::json!({ "id": format!("per_{n}"), "permission": "bash", "patterns": [n.to_string()] });
             asks.permission(serde_json::from_value(asked).unwrap());
