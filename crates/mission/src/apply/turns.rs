@@ -45,7 +45,10 @@ impl Mission {
         self.epoch = self.epoch.max(epoch);
         match lease.turn {
             Turn::Intent { n } => self.reading.n = n,
-            Turn::Plan { n } => self.planning.n = n,
+            Turn::Plan { n } => {
+                (self.planning.n, self.planning.lane) = (n, lease.lane);
+                self.begins_ahead(at, epoch, lease.turn);
+            }
             Turn::Split { task, n } => self.task_mut(task).cut_mut().n = n,
             Turn::Work { attempt } => {
                 if !planted!("started_task_stays_ready") {
@@ -90,6 +93,7 @@ impl Mission {
         (charged, money): (u64, u64),
     ) {
         if let Some(lease) = self.leases.remove(&epoch) {
+            self.ends_ahead(epoch, lease.told, (charged, money));
             if let (Turn::Work { attempt }, Ending::Answered) = (turn, ending) {
                 self.learn(attempt.task, lease.since, at);
             }
@@ -108,6 +112,7 @@ impl Mission {
         let seed = format!("{}/{turn}/{}", self.nonce, epoch.0);
         match turn {
             Turn::Intent { .. } => self.reading.ended(at, ending, &seed),
+            Turn::Plan { .. } if self.is_ahead(turn) => self.planning.ended_ahead(ending),
             Turn::Plan { .. } => self.planning.ended(at, ending, &seed),
             Turn::Split { task, .. } => {
                 self.charge(task, charged, money);
