@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions packs reuse`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode tokens starts sessions packs reuse ahead`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -9,6 +9,7 @@
     reason = "figures are what this program is for, and it stops at the first thing that fails"
 )]
 
+mod ahead;
 mod core;
 mod opencode;
 mod packs;
@@ -24,8 +25,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 10] = [
-    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions", "packs", "reuse",
+const PARTS: [&str; 11] = [
+    "core", "task", "warm", "program", "opencode", "tokens", "starts", "sessions", "packs",
+    "reuse", "ahead",
 ];
 
 fn main() {
@@ -76,6 +78,9 @@ fn main() {
     }
     if wanted("reuse") {
         runtime.block_on(reuse::of_missions());
+    }
+    if wanted("ahead") {
+        ahead::with_and_without();
     }
 }
 
