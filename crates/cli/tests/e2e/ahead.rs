@@ -136,3 +136,34 @@ async fn on_opencode_a_planner_begins_beside_the_commander_and_is_asked_once() {
     assert!(told(planner[0], "Add a word") && !told(planner[0], "What is wanted"));
     user.deserted().await;
 }
+
+/// Killed while the plan waits for the Commander: it is there again, and nobody writes it twice.
+#[test]
+fn a_plan_that_waits_for_the_commander_outlives_the_engine() {
+    let world = world().committed();
+    let (never, told) = (world.meeting(), world.beside("told"));
+    let never = never.line().replace("echo >", "cat");
+    // The first time nobody comes.
+    let waits = format!("test -e {} || {never}", told.display());
+    let plan = json!({ "tasks": [{ "id": "one", "title": "Do one", "goal": "It is done.", "acceptance": ["test -f one"] }] });
+    let script = Script::default()
+        .turn(json!({
+            "role": "commander", "steps": [run(&waits)],
+            "end": { "answer": { "kind": "plan", "goal": "" } },
+        }))
+        .answers("planner", plan)
+        .worker("one", [write("one", "")]);
+    let mut running = world.start_task(&script, &[&WORDS[..], &["--plan-ahead"]].concat());
+    running.says("a plan of 1 task waits for the commander");
+    running.kill();
+    std::fs::write(told, "").unwrap();
+    let agent = world.agent(&script);
+    world
+        .run(&["resume", &agent])
+        .ends(0, &["planned ahead: used, ", "m1 completed"]);
+    let log = world.agent_log("m1");
+    let planned = log
+        .lines()
+        .filter(|line| line.starts_with("start m1 plan."));
+    assert_eq!(planned.count(), 1, "{log}");
+}
