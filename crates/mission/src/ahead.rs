@@ -14,7 +14,7 @@ use crate::event::{Ending, Event, Turn};
 use crate::ids::Epoch;
 use crate::lease::Lease;
 use crate::limits;
-use crate::mission::{Mission, Phase, Short};
+use crate::mission::{Mission, Phase};
 use crate::plan::{Fault, Plan};
 use crate::planted;
 use crate::time::{Millis, Timestamp};
@@ -287,15 +287,6 @@ impl Mission {
             Came::Void { .. } => return Vec::new(),
         };
         vec![why.to_owned()]
-    }
-}
-
-impl Short {
-    /// A turn ended that nobody needed yet: who asked to be left alone is, and a failure counts for none.
-    pub(crate) fn ended_ahead(&mut self, ending: &Ending) {
-        if let Ending::Refused { until, .. } | Ending::Held { until, .. } = ending {
-            self.from = *until;
-        }
     }
 }
 

@@ -112,7 +112,8 @@ impl Mission {
         let seed = format!("{}/{turn}/{}", self.nonce, epoch.0);
         match turn {
             Turn::Intent { .. } => self.reading.ended(at, ending, &seed),
-            Turn::Plan { .. } if self.is_ahead(turn) => self.planning.ended_ahead(ending),
+            // A failure of it counts for none, and who refused it is held for all.
+            Turn::Plan { .. } if self.is_ahead(turn) => {}
             Turn::Plan { .. } => self.planning.ended(at, ending, &seed),
             Turn::Split { task, .. } => {
                 self.charge(task, charged, money);
