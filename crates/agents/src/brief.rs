@@ -26,6 +26,8 @@ pub struct KnownGate {
 pub struct Survey {
     /// The user's request, word for word.
     pub request: String,
+    /// Whether a Planner is at work on the request already, for the Commander.
+    pub planned_ahead: bool,
     /// What the Commander made of it, for the Planner.
     pub goal: Option<String>,
     /// Files of the repository.
@@ -137,12 +139,22 @@ pub struct Case {
 /// The heading of what people said after the request.
 const NOTES: &str = "Notes from the user";
 
+/// What a Commander is told where plans are begun ahead.
+const AHEAD: &str = "It plans this request from the same words that you read. If the request is to be planned, and you have \
+                     nothing to add that the plan must follow, leave `goal` empty: `{\"kind\": \"plan\", \"goal\": \"\"}`, \
+                     and its plan is taken. Whatever you write there is for a plan that is begun anew, so write it only where \
+                     the request alone would be planned wrongly: a constraint, a reading of two that are possible, something \
+                     that you found out and that is easily missed. Do not say the request again in other words.";
+
 impl Survey {
     /// The text for the Commander.
     pub fn for_commander(&self) -> String {
         let mut text = String::new();
         section(&mut text, "Request", &fenced(&self.request));
         section(&mut text, NOTES, &list(&self.notes));
+        if self.planned_ahead {
+            section(&mut text, "A Planner may be at work already", AHEAD);
+        }
         self.repository(&mut text);
         text
     }
@@ -151,7 +163,7 @@ impl Survey {
     pub fn for_planner(&self) -> String {
         let mut text = String::new();
         section(&mut text, "Request", &fenced(&self.request));
-        if let Some(goal) = &self.goal {
+        if let Some(goal) = self.goal.as_ref().filter(|goal| !goal.trim().is_empty()) {
             section(&mut text, "What is wanted", &fenced(goal));
         }
         self.repository(&mut text);
@@ -433,6 +445,29 @@ mod tests {
             text.starts_with("`````text\n") && text.ends_with("\n`````"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_commander_is_told_that_it_may_say_nothing_only_where_a_planner_is_at_work() {
+        let told = |planned_ahead| {
+            let survey = Survey {
+                request: "do it".into(),
+                planned_ahead,
+                ..Survey::default()
+            };
+            survey.for_commander().contains("leave `goal` empty")
+        };
+        assert!(told(true) && !told(false));
+        let planner = |goal: &str| Survey {
+            goal: Some(goal.into()),
+            ..Survey::default()
+        };
+        assert!(
+            planner("it is done")
+                .for_planner()
+                .contains("What is wanted")
+        );
+        assert!(!planner(" ").for_planner().contains("What is wanted"));
     }
 
     #[test]

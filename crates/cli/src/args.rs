@@ -139,6 +139,10 @@ pub(crate) struct LimitArgs {
     /// Ask before a plan is carried out that is forecast to use more tokens than this [default: what is left of all].
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(crate) ask_above: Option<u64>,
+    /// Begin to plan beside the Commander, from the request alone: sooner where its plan is wanted, and paid for where it is not
+    /// [default: off].
+    #[arg(long, value_name = "SWITCH", env = "ORCHESTRATOR_PLAN_AHEAD", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(crate) plan_ahead: Option<Switch>,
     /// The longest that the mission may run, as in `90m` [default: 4h].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) time: Option<mission::time::Millis>,

@@ -150,6 +150,7 @@ pub(crate) fn terms(
         task_tokens: limits.task_tokens,
         turns: limits.turns,
         ask_above: limits.ask_above,
+        plan_ahead: limits.plan_ahead,
         attempt: limits.attempt_time,
         mission: limits.time,
         approve,

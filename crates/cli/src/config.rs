@@ -389,6 +389,7 @@ mod tests {
             task_tokens: None,
             turns: None,
             ask_above: None,
+            plan_ahead: None,
             time: None,
             attempt_time: None,
             fallback: Vec::new(),
@@ -438,6 +439,20 @@ mod tests {
             error.contains("fallback.all") && error.contains("provider/model"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn plans_are_begun_ahead_where_the_file_or_a_flag_says_so_and_the_flag_has_the_last_word() {
+        let ahead = |text: &str, plan_ahead| {
+            let args = LimitArgs {
+                plan_ahead,
+                ..no_limits()
+            };
+            parse(text).unwrap().limits(&args).plan_ahead
+        };
+        let on = "[limits]\nplan_ahead = 'on'\n";
+        assert!(!ahead("", None) && ahead(on, None));
+        assert!(ahead("", Some(Switch::On)) && !ahead(on, Some(Switch::Off)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a person or a machine sees of a mission. Every view folds events; none asks the engine for state.
 
+pub(crate) mod ahead;
 pub(crate) mod asked;
 pub(crate) mod board;
 pub(crate) mod cost;

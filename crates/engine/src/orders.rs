@@ -134,9 +134,7 @@ fn ahead(mission: &Mission, turn: Turn) -> Vec<crate::perform::Waiting> {
 /// A plan's repair goes on with the conversation in which the faulty plan was written.
 fn continues(mission: &Mission, turn: Turn) -> Option<String> {
     match turn {
-        Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
-            Some(Turn::Plan { n: n - 1 }.to_string())
-        }
+        Turn::Plan { n } => mission.mended_by(n).map(|turn| turn.to_string()),
         Turn::Split { task, n } if n > 1 => {
             let refused = mission
                 .task(task)
@@ -163,6 +161,7 @@ fn survey(mission: &Mission) -> Survey {
     });
     Survey {
         request: mission.request().to_owned(),
+        planned_ahead: mission.terms().plan_ahead,
         goal,
         gates: gates(mission),
         landed: landed

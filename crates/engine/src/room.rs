@@ -243,7 +243,7 @@ mod tests {
         }
         let why = room.admits(&lane(limits::WORKSPACES)).unwrap_err();
         assert!(
-            why.is_final() && why.to_string().contains("no more than 36"),
+            why.is_final() && why.to_string().contains("no more than 37"),
             "{why}"
         );
     }

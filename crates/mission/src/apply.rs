@@ -105,6 +105,7 @@ impl Mission {
                 }
                 self.intent = Some(intent.clone());
             }
+            Event::PlannedAhead { came, .. } => self.came_ahead(at, came),
             Event::PlanRefused { faults } => {
                 self.planning.repairs += 1;
                 self.planning.refused.clone_from(faults);
@@ -515,6 +516,7 @@ impl Mission {
         };
         self.planning = Short {
             n: self.planning.n,
+            ahead: self.planning.ahead.take(),
             ..Short::default()
         };
     }

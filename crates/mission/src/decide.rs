@@ -6,6 +6,7 @@ mod tasks;
 mod turns;
 
 pub(crate) use crate::bounds::{cut, cut_to, few};
+pub(crate) use turns::told;
 
 use crate::command::Step;
 use crate::delivery::ENGINE;

@@ -5,6 +5,7 @@ mod name;
 mod purpose;
 mod turn;
 
+use crate::ahead::Came;
 use crate::foresight::Foreseen;
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
@@ -21,6 +22,7 @@ use crate::todo::TodoEdit;
 use crate::turn::{Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
 pub use ending::{Ending, Rejection};
+use name::is_nothing;
 pub use purpose::Purpose;
 use serde::{Deserialize, Serialize};
 pub use turn::Turn;
@@ -211,6 +213,13 @@ pub enum Event {
     IntentRead {
         /// As what.
         intent: Intent,
+    },
+    /// Something came of the plan that was begun beside the Commander, from the request alone.
+    PlannedAhead {
+        /// The lease of its turn.
+        epoch: Epoch,
+        /// What.
+        came: Came,
     },
     /// A plan was sent back.
     PlanRefused {
@@ -588,10 +597,4 @@ pub enum Event {
         /// Why.
         why: String,
     },
-}
-
-/// Whether a number need not be stored.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "that is how serde asks")]
-fn is_nothing(n: &u64) -> bool {
-    *n == 0
 }

@@ -37,7 +37,8 @@ impl Mission {
         if self.outcome.is_some() {
             return self.expire_step(now);
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 15] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 16] = [
+            Self::settle_ahead,
             Self::expire,
             Self::expire_step,
             Self::retire_sessions,
@@ -127,6 +128,9 @@ impl Mission {
                 Vec::new(),
             );
         }
+        if let Some(void) = self.void_ahead("the mission winds down") {
+            return vec![void];
+        }
         if let Some(epoch) = self.gate_leases.keys().next() {
             return vec![Event::GateLost {
                 epoch: *epoch,
@@ -164,21 +168,17 @@ impl Mission {
 
     /// Reading, planning, and asking for the plan's approval.
     fn plan_ahead(&self, now: Timestamp) -> Vec<Event> {
-        let idle = self.leases.is_empty() && !self.winding_down();
+        let idle = !self.is_fronted() && !self.winding_down();
         match self.phase {
-            Phase::Reading if idle && (self.reading.from <= now || self.looked()) => self
-                .start_short(
-                    now,
-                    Turn::Intent {
-                        n: self.reading.n + 1,
-                    },
-                ),
-            Phase::Planning if idle && self.planning.from <= now => self.start_short(
-                now,
-                Turn::Plan {
-                    n: self.planning.n + 1,
-                },
-            ),
+            Phase::Reading if idle && (self.reading.from <= now || self.looked()) => {
+                let n = self.reading.n + 1;
+                self.start_short(now, Turn::Intent { n }, 1)
+            }
+            Phase::Reading if !idle => self.start_ahead(now),
+            Phase::Planning if idle && self.planning.from <= now => {
+                let n = self.planning.n + 1;
+                self.start_short(now, Turn::Plan { n }, self.lane_of_next_plan())
+            }
             Phase::Running if !self.approval_asked && !self.winding_down() => self.ask_word(now),
             _ => Vec::new(),
         }
@@ -189,9 +189,9 @@ impl Mission {
         self.reading.n == 0 && self.gates.iter().all(|gate| self.baseline(gate).is_some())
     }
 
-    fn start_short(&self, now: Timestamp, turn: Turn) -> Vec<Event> {
+    pub(crate) fn start_short(&self, now: Timestamp, turn: Turn, lane: u32) -> Vec<Event> {
         let base = self.base.as_ref().map(|base| base.commit.clone());
-        self.start_turn(now, turn, limits::SHORT_TURN, 1, base, None)
+        self.start_turn(now, turn, limits::SHORT_TURN, lane, base, None)
     }
 
     pub(crate) fn start_turn(

@@ -4,6 +4,7 @@
 //! I/O, awaits nothing and is told the time: the same inputs give the same events, byte for byte. Start with
 //! [`mission::Mission::step`].
 
+pub mod ahead;
 mod apply;
 mod bounds;
 pub mod budget;

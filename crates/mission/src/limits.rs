@@ -8,6 +8,8 @@ pub const PLAN_TASKS: usize = 200;
 pub const PLAN_BYTES: usize = 256 * 1024;
 /// The longest chain of tasks that need each other. Deeper graphs have no parallelism left to gain.
 pub const PLAN_DEPTH: usize = 50;
+/// The lane of a Planner that begins beside the Commander, who is in the first: two agents never share a workspace.
+pub const LANE_AHEAD: u32 = 2;
 /// How often a faulty plan goes back with its faults before the mission fails.
 pub const PLAN_REPAIRS: u32 = 2;
 /// Stuck tasks of one mission that the Planner is asked to cut anew, unless its terms say otherwise: each costs a turn and
@@ -200,8 +202,8 @@ pub const PRESSURE_DISK: (u32, u32) = (100, 80);
 /// written to that disk too: with less than that, work in a lane that has its workspace fails and is paid for.
 pub const PRESSURE_FULL: (u32, u32) = (100, 80);
 /// The most workspaces that a mission's lanes have at once: one for each Worker and Reviewer that there may be, one for
-/// checks, and one for whoever reads and plans. Each may be as large as the project with all that it installs.
-pub const WORKSPACES: u32 = WORKERS_CAP + REVIEWERS + GATES + 1;
+/// checks, one for whoever reads and plans, and one for a Planner that begins beside the Commander. Each may be as large as the project with all that it installs.
+pub const WORKSPACES: u32 = WORKERS_CAP + REVIEWERS + GATES + 2;
 /// A shorter time than this without an engine is none: it moves no deadline that matters, and every start of a mission
 /// has one.
 pub const IDLE: Millis = Millis::from_secs(2);

@@ -2,6 +2,7 @@
 
 mod facts;
 
+use crate::ahead::PlanAhead;
 pub use crate::budget::Budget;
 pub use crate::delivery::{Delivery, Handed};
 use crate::event::{Event, Recorded, VERSION};
@@ -57,6 +58,10 @@ pub(crate) struct Short {
     pub(crate) repairs: u32,
     pub(crate) from: Timestamp,
     pub(crate) refused: Vec<String>,
+    /// Where the last one worked.
+    pub(crate) lane: u32,
+    /// The plan that was begun from the request alone.
+    pub(crate) ahead: Option<PlanAhead>,
 }
 
 /// A result that is found again.

@@ -87,6 +87,8 @@ pub const ALL: &[&str] = &[
     "retry_counted_as_attempt",
     "skipped_task_runs",
     "priority_ignored",
+    "void_plan_taken",
+    "void_plan_runs_on",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

@@ -122,6 +122,16 @@ impl Mission {
         }
     }
 
+    /// Whether the budget has room for a turn and for another one like it after it.
+    pub(crate) fn has_room_twice(&self, turn: Turn) -> bool {
+        let (tokens, money) = self.reservation(turn);
+        let (free, paid) = self.lendable(self.reviews_owed());
+        let turns = self.budget.turns as usize + self.leases.len() + 1;
+        free >= 2 * tokens
+            && paid.is_none_or(|paid| paid >= 2 * money.max(1))
+            && turns < self.terms.turns.unwrap_or(limits::TURNS) as usize
+    }
+
     /// Tokens that a task may use, all its attempts and reviews together. One that began as the only one keeps what it
     /// may use when others are added.
     pub fn task_limit(&self, task: &TaskState) -> u64 {
@@ -182,6 +192,15 @@ impl Mission {
         money: Option<u64>,
     ) -> Result<Option<(u64, u64)>, String> {
         let (free, paid) = self.lendable(self.reviews_owed());
+        // What nobody may need takes nothing from the plan that is needed then.
+        let kept = match self.is_ahead(lease.turn) {
+            true => self.reservation(lease.turn),
+            false => (0, 0),
+        };
+        let (free, paid) = (
+            free.saturating_sub(kept.0),
+            paid.map(|paid| paid.saturating_sub(kept.1)),
+        );
         let over = tokens.saturating_sub(lease.reserved);
         let step = over.max(limits::RESERVE_STEP).min(free);
         if over > 0 && step < over {

@@ -50,6 +50,10 @@ pub struct Terms {
     /// `provider/model`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fallbacks: BTreeMap<Role, Vec<String>>,
+    /// Whether the Planner begins beside the Commander, from the request alone; missions from before there was such a
+    /// thing do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan_ahead: bool,
     /// What agents ask for that is answered beforehand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -74,6 +78,7 @@ impl Default for Terms {
             attended: true,
             deliver: Deliver::Worktree,
             fallbacks: BTreeMap::new(),
+            plan_ahead: false,
             rules: Vec::new(),
         }
     }

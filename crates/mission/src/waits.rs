@@ -168,7 +168,7 @@ impl Mission {
             _ => return None,
         };
         let room = self.full().is_none() && self.may_begin_in(Place::Front);
-        if !self.leases.is_empty() || self.paused.is_some() || !room {
+        if self.is_fronted() || self.paused.is_some() || !room {
             return None;
         }
         let (cause, until) = match (short.from > now, short.n) {

@@ -47,6 +47,7 @@ impl Mission {
                 why
             }
             Event::Planned { .. } => self.why_fanned(at, event),
+            Event::PlannedAhead { came, .. } => self.why_came(came),
             Event::Pressed { .. } | Event::Relieved { .. } => self.why_admitted(event),
             Event::Stagnated { .. } | Event::PlanEdited { .. } | Event::SplitRefused { .. } => {
                 self.why_split(event)

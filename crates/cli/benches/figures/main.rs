@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse probes`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse probes ahead`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -9,6 +9,7 @@
     reason = "figures are what this program is for, and it stops at the first thing that fails"
 )]
 
+mod ahead;
 mod core;
 mod fixed;
 mod opencode;
@@ -26,9 +27,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "core", "task", "warm", "program", "opencode", "fixed", "tokens", "starts", "sessions",
-    "packs", "reuse", "probes",
+    "packs", "reuse", "probes", "ahead",
 ];
 
 fn main() {
@@ -85,6 +86,9 @@ fn main() {
     }
     if wanted("probes") {
         probes::of_conflicts();
+    }
+    if wanted("ahead") {
+        ahead::with_and_without();
     }
 }
 

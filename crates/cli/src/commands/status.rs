@@ -4,7 +4,7 @@ use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
 use crate::view::{
-    self, asked, cost, escape, foresight, frame, json, pace, reuse, screen, sessions, stuck,
+    self, ahead, asked, cost, escape, foresight, frame, json, pace, reuse, screen, sessions, stuck,
     summary, table,
 };
 use engine::clock::Clock;
@@ -87,6 +87,7 @@ fn text(mission: &Mission, owned: bool, now: Timestamp, waits: &[Wait], doing: &
         .ok();
     }
     write!(out, "\n{}", pace::lines(mission)).ok();
+    out.push_str(&ahead::lines(mission));
     out.push_str(&asked::lines(mission, now));
     out.push_str(&stuck::lines(mission));
     out.push_str(&foresight::lines(mission));

@@ -17,6 +17,7 @@ pub(super) struct Limits {
     ask_above: Option<Count>,
     cost: Option<Cost>,
     pub(super) turns: Option<u32>,
+    plan_ahead: Option<Switch>,
     time: Option<Time>,
     attempt_time: Option<Time>,
     pub(super) silence: Option<Time>,
@@ -94,6 +95,8 @@ pub(crate) struct ResolvedLimits {
     /// In millionths of a US dollar.
     pub(crate) cost: Option<u64>,
     pub(crate) turns: Option<u32>,
+    /// Whether the Planner begins beside the Commander.
+    pub(crate) plan_ahead: bool,
     pub(crate) time: Millis,
     pub(crate) attempt_time: Millis,
 }
@@ -116,6 +119,7 @@ impl Config {
             ask_above: count(args.ask_above, file.ask_above),
             cost: args.cost.or(file.cost.map(|cost| cost.0)),
             turns: args.turns.or(file.turns),
+            plan_ahead: args.plan_ahead.or(file.plan_ahead) == Some(Switch::On),
             time: time(args.time, file.time).unwrap_or(limits::MISSION),
             attempt_time: time(args.attempt_time, file.attempt_time).unwrap_or(limits::ATTEMPT),
         }

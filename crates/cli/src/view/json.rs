@@ -47,6 +47,7 @@ pub(crate) fn summary(mission: &Mission, ready: &reuse::Ready, now: Timestamp) -
         "model_calls": budget.calls,
         "cost": super::cost::machines(mission),
         "pace": super::pace::machines(mission),
+        "plan_ahead": super::ahead::machines(mission),
         "asked": super::asked::machines(mission),
         "stuck": super::stuck::machines(mission),
         "foreseen": super::foresight::machines(mission),

@@ -45,6 +45,9 @@ fn started(mission: &Mission, turn: Turn, lane: u32) -> String {
         |id: mission::ids::TaskId| mission.task(id).map_or("", |task| task.task.title.as_str());
     match turn {
         Turn::Intent { .. } => "commander reads the request".into(),
+        Turn::Plan { n: 1 } if lane == mission::limits::LANE_AHEAD => {
+            "planner begins ahead, from the request alone".into()
+        }
         Turn::Plan { n: 1 } => "planner writes the plan".into(),
         Turn::Plan { n } => format!("planner writes the plan (try {n})"),
         Turn::Split { task, .. } => format!("planner cuts {task} anew: {}", title(task)),
@@ -83,9 +86,11 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         Event::IntentRead { intent } => match intent {
             Intent::Answer { .. } => "the request is a question".into(),
             Intent::Small { .. } => "a small change: one task, no planner".into(),
+            Intent::Plan { goal } if goal.trim().is_empty() => "to be planned as it stands".into(),
             Intent::Plan { goal } => format!("goal: {}", escape::short(goal, 160)),
         },
         Event::PlanRefused { faults } => format!("the plan is sent back: {}", faults.join("; ")),
+        Event::PlannedAhead { came, .. } => super::ahead::told(mission, came),
         Event::Planned { plan } => format!("plan: {}", n_of(plan.tasks.len(), "task")),
         Event::Worked { attempt, work, .. } => {
             let files = n_of(work.files as usize, "changed file");

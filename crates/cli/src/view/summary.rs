@@ -68,6 +68,7 @@ pub(crate) fn facts(mission: &Mission, room: Option<usize>) -> String {
         proved(mission, &mut out);
     }
     write!(out, "\n{}", pace::lines(mission)).ok();
+    out.push_str(&super::ahead::lines(mission));
     out.push_str(&super::asked::lines(mission, mission.last()));
     out.push_str(&super::stuck::lines(mission));
     out.push_str(&super::foresight::lines(mission));

@@ -9,6 +9,7 @@
     )
 )]
 
+mod ahead;
 mod cleaned;
 mod commands;
 #[cfg(feature = "faults")]

@@ -1,5 +1,6 @@
 //! What must hold after every step, told from the events and the world alone: a second, simpler book beside the fold.
 
+mod ahead;
 mod charge;
 mod foreseen;
 mod gates;
@@ -137,6 +138,7 @@ pub(crate) struct Audit {
     stuck: stuck::Marks,
     sessions: sessions::Sessions,
     foretold: BTreeMap<AttemptId, Vec<Vec<String>>>,
+    ahead: Option<ahead::Begun>,
 }
 
 impl Audit {
@@ -207,6 +209,7 @@ impl Audit {
             stuck: stuck::Marks::default(),
             sessions: sessions::Sessions::default(),
             foretold: BTreeMap::new(),
+            ahead: None,
         }
     }
 

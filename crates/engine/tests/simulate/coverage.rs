@@ -2,6 +2,7 @@
 
 mod wanted;
 
+use mission::ahead::Came;
 use mission::event::{Ending, Event, Rejection};
 use mission::governor::provider_of;
 use mission::landing::StackResult;
@@ -42,6 +43,11 @@ impl Coverage {
         match event {
             Event::Sealed { outcome, .. } => *self.outcomes.entry(outcome.word()).or_default() += 1,
             Event::Planned { plan } if self.planned == 0 => self.planned = plan.tasks.len(),
+            Event::PlannedAhead { came, .. } => self.saw(match came {
+                Came::Written { .. } => "a plan is written before the request is read",
+                Came::Used { .. } => "a plan that was begun ahead is taken",
+                Came::Void { why } => void(why),
+            }),
             Event::TurnEnded { ending, .. } => self.saw(ended(ending)),
             Event::Rejected { rejection, .. } => self.saw(rejected(rejection)),
             Event::Stacked { results, .. } => {
@@ -230,6 +236,29 @@ fn rejected(rejection: &Rejection) -> &'static str {
         Rejection::Person { .. } => "rejected: person",
         Rejection::Conflict { .. } => "rejected: conflict",
     }
+}
+
+fn void(why: &str) -> &'static str {
+    let starts = [
+        ("the request is a question", "a plan ahead: a question"),
+        ("a small change", "a plan ahead: a small change"),
+        ("the Commander said more", "a plan ahead: more to follow"),
+        (
+            "its Planner does not know",
+            "a plan ahead: something was said",
+        ),
+        (
+            "people have written",
+            "a plan ahead: something was proposed",
+        ),
+        ("it is faulty", "a plan ahead: it is faulty"),
+        (
+            "the mission winds down",
+            "a plan ahead: the end before the Commander's",
+        ),
+    ];
+    let known = starts.iter().find(|(start, _)| why.starts_with(start));
+    known.map_or("a plan ahead: no answer", |(_, name)| name)
 }
 
 fn halted(why: &str) -> &'static str {

@@ -232,7 +232,7 @@ fn intent(rng: &mut Rng, scenario: &Scenario, deed: Deed) -> Intent {
             plan: scenario.draft(),
         },
         (Request::Large, _) => Intent::Plan {
-            goal: "all of it".into(),
+            goal: scenario.goal.into(),
         },
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Goal {
     within: Option<Box<Self>>,
 }
 
+/// What is asked for in every world.
+pub(crate) const REQUEST: &str = "do it";
 pub(crate) const SHARED: &str = "shared/changelog";
 /// What there is only one of.
 const RESOURCES: [&str; 3] = ["build", "database", "port"];
@@ -146,6 +148,8 @@ pub(crate) struct Scenario {
     pub(crate) base: Tree,
     pub(crate) weather: Weather,
     pub(crate) purse: Purse,
+    /// What the Commander says of a large request.
+    pub(crate) goal: &'static str,
 }
 
 impl Scenario {
@@ -179,6 +183,7 @@ impl Scenario {
             base,
             weather: Weather::default(),
             purse: Purse::default(),
+            goal: "all of it",
         }
     }
 
@@ -222,6 +227,14 @@ impl Scenario {
                 .map(|goal| goal.key.clone());
             self.terms.attempts = self.terms.attempts.max(3);
         }
+        self
+    }
+
+    /// So has the Planner that may begin beside a Commander, who says nothing new in some worlds.
+    pub(crate) fn with_plan_ahead(mut self, seed: u64) -> Self {
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x61_6865_6164);
+        self.terms.plan_ahead = rng.chance(400);
+        self.goal = rng.weigh(&[(2, self.goal), (2, ""), (1, REQUEST)]);
         self
     }
 

@@ -163,7 +163,10 @@ fn owner(life: u64) -> Owner {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::new(&mut rng).with_weather(seed).with_purse(seed);
+        let scenario = Scenario::new(&mut rng)
+            .with_weather(seed)
+            .with_purse(seed)
+            .with_plan_ahead(seed);
         Self::of(seed, rng, scenario)
     }
 
@@ -189,7 +192,7 @@ impl World {
             mission,
             format!("{seed:x}"),
             "/p".into(),
-            "do it".into(),
+            crate::scenario::REQUEST.into(),
             terms,
         );
         journal

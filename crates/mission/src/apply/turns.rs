@@ -45,7 +45,10 @@ impl Mission {
         self.epoch = self.epoch.max(epoch);
         match lease.turn {
             Turn::Intent { n } => self.reading.n = n,
-            Turn::Plan { n } => self.planning.n = n,
+            Turn::Plan { n } => {
+                (self.planning.n, self.planning.lane) = (n, lease.lane);
+                self.begins_ahead(at, epoch, lease.turn);
+            }
             Turn::Split { task, n } => self.task_mut(task).cut_mut().n = n,
             Turn::Work { attempt } => {
                 if !planted!("started_task_stays_ready") {
@@ -93,6 +96,7 @@ impl Mission {
         (charged, money): (u64, u64),
     ) {
         if let Some(lease) = self.leases.remove(&epoch) {
+            self.ends_ahead(epoch, lease.told, (charged, money));
             if let (Turn::Work { attempt }, Ending::Answered) = (turn, ending) {
                 self.learn(attempt.task, lease.since, at);
             }
@@ -111,6 +115,8 @@ impl Mission {
         let seed = format!("{}/{turn}/{}", self.nonce, epoch.0);
         match turn {
             Turn::Intent { .. } => self.reading.ended(at, ending, &seed),
+            // A failure of it counts for none, and who refused it is held for all.
+            Turn::Plan { .. } if self.is_ahead(turn) => {}
             Turn::Plan { .. } => self.planning.ended(at, ending, &seed),
             Turn::Split { task, .. } => {
                 self.charge(task, charged, money);

@@ -4,6 +4,13 @@ use super::*;
 use crate::governor::provider_of;
 use crate::time::Millis;
 
+/// The faults of a plan as an event keeps them.
+pub(crate) fn told(faults: &[Fault]) -> Vec<String> {
+    let kept = faults.iter().take(limits::FINDINGS);
+    kept.map(|fault| cut_to(&fault.to_string(), limits::TODO_BYTES))
+        .collect()
+}
+
 impl Mission {
     /// What is told of whom a turn is asked of, and whether it may be.
     pub(super) fn decide_asked(&self, now: Timestamp, input: Input) -> Decided {
@@ -117,6 +124,7 @@ impl Mission {
             money,
         }];
         events.append(&mut and_then);
+        events.extend(self.void_ahead_of(lease.turn, &events));
         events
     }
 
@@ -207,6 +215,10 @@ impl Mission {
         failure: Failure,
         (why, noted): (&str, &str),
     ) -> Vec<Event> {
+        // Nobody needs it yet: who does, fails by itself.
+        if self.is_ahead(turn) {
+            return Vec::new();
+        }
         if failure == Failure::Fatal {
             return vec![Event::Halted {
                 why: why.to_owned(),
@@ -317,6 +329,9 @@ impl Mission {
     ) -> Option<Vec<Event>> {
         match (turn, answer) {
             (Turn::Intent { .. }, Answer::Intent(intent)) => Some(self.intent_read(intent)),
+            (Turn::Plan { .. }, Answer::Plan(draft)) if self.is_ahead(turn) => {
+                Some(self.answered_ahead(crate::plan::check(&draft, self.terms.acceptance)))
+            }
             (Turn::Plan { .. }, Answer::Plan(draft)) => {
                 Some(self.plan_checked(crate::plan::check(&draft, self.terms.acceptance)))
             }
@@ -368,11 +383,7 @@ impl Mission {
                 plan: self.renumbered(plan),
             }],
             Err(faults) => {
-                let faults: Vec<String> = faults
-                    .iter()
-                    .take(limits::FINDINGS)
-                    .map(|fault| cut_to(&fault.to_string(), limits::TODO_BYTES))
-                    .collect();
+                let faults = told(&faults);
                 let last = self.planning.repairs >= limits::PLAN_REPAIRS;
                 let why = format!(
                     "the plan is faulty after {} repairs: {}",
@@ -389,7 +400,7 @@ impl Mission {
     }
 
     /// A later plan's tasks are numbered on from those of earlier ones, so that a name never means two tasks.
-    pub(super) fn renumbered(&self, mut plan: Plan) -> Plan {
+    pub(crate) fn renumbered(&self, mut plan: Plan) -> Plan {
         let last = self.last_named();
         let shift = |id: &mut TaskId| id.0 += last;
         for task in &mut plan.tasks {

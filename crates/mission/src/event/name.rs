@@ -22,6 +22,7 @@ impl Event {
             Self::ProviderHeld { .. } => "provider_held",
             Self::BreakerOpened { .. } => "breaker_opened",
             Self::IntentRead { .. } => "intent_read",
+            Self::PlannedAhead { .. } => "planned_ahead",
             Self::PlanRefused { .. } => "plan_refused",
             Self::Planned { .. } => "planned",
             Self::PlanEdited { .. } => "plan_edited",
@@ -75,5 +76,11 @@ impl Event {
     }
 
     /// How many kinds of event there are; the simulator shows that it saw each.
-    pub const KINDS: usize = 65;
+    pub const KINDS: usize = 66;
+}
+
+/// Whether a number need not be stored.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "that is how serde asks")]
+pub(super) fn is_nothing(n: &u64) -> bool {
+    *n == 0
 }

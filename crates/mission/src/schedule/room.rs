@@ -5,6 +5,7 @@
 
 use super::{Pressure, Sample, Short};
 use crate::event::{Ending, Event};
+use crate::limits;
 use crate::mission::Mission;
 use crate::plan::Priority;
 use crate::planted;
@@ -16,6 +17,8 @@ use std::collections::BTreeSet;
 pub enum Place {
     /// Of whoever reads and plans.
     Front,
+    /// Of whoever plans beside who reads.
+    Ahead,
     /// In a lane of the Workers.
     Worker(u32),
     /// In a lane of the Reviewers.
@@ -28,6 +31,7 @@ impl Place {
     /// Where a role works in its lane of this number.
     pub fn of(role: Role, lane: u32) -> Self {
         match role {
+            Role::Planner if lane == limits::LANE_AHEAD => Self::Ahead,
             Role::Commander | Role::Planner => Self::Front,
             Role::Worker => Self::Worker(lane),
             Role::Reviewer => Self::Reviewer(lane),

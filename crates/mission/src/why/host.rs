@@ -66,6 +66,9 @@ impl Mission {
             Turn::Split { task, .. } => self.tasks.get(&task),
             Turn::Intent { .. } | Turn::Plan { .. } => None,
         };
+        if self.is_ahead(turn) {
+            return None;
+        }
         Some(match ending {
             Ending::Refused { until, .. } => format!(
                 "a refusal is no fault: nothing is used up, and it waits {} (refusal {} of it in a row)",

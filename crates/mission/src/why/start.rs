@@ -31,6 +31,7 @@ impl Mission {
                     limits::FIRST_LOOK
                 ),
             }],
+            turn if self.is_ahead(turn) => vec![Self::why_ahead()],
             Turn::Intent { n } => vec![self.why_again(n, self.reading.faults)],
             Turn::Plan { n } if self.planning.faults > 0 => {
                 vec![self.why_again(n, self.planning.faults)]

@@ -2,6 +2,7 @@
 //! tells the long ones.
 #![cfg(test)]
 
+mod ahead;
 mod budget;
 mod deliver;
 mod earlier;

@@ -7,6 +7,7 @@ use mission::schedule::Place;
 pub(crate) fn lane_name(place: Place) -> String {
     match place {
         Place::Front => "front".into(),
+        Place::Ahead => "ahead".into(),
         Place::Worker(n) => format!("worker-{n}"),
         Place::Reviewer(n) => format!("reviewer-{n}"),
         Place::Checks => gate::LANE.into(),

@@ -92,6 +92,7 @@ impl Audit {
 
     /// What a rule answers is answered at once, and by nothing else: the one that denies wins.
     pub(super) fn rules(&mut self, event: &Event) {
+        self.plans_ahead(event);
         if let Some((id, wanted)) = self.steered.ruled.take() {
             let by_rule = match event {
                 Event::QuestionClosed {

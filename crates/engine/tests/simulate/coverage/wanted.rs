@@ -37,6 +37,16 @@ pub(super) const OUTCOMES: [&str; 7] = [
 
 /// Everything else that goes wrong, or right, in some world.
 pub(super) const SIGHTS: &[&str] = &[
+    "a plan is written before the request is read",
+    "a plan that was begun ahead is taken",
+    "a plan ahead: a question",
+    "a plan ahead: a small change",
+    "a plan ahead: more to follow",
+    "a plan ahead: something was said",
+    "a plan ahead: something was proposed",
+    "a plan ahead: it is faulty",
+    "a plan ahead: the end before the Commander's",
+    "a plan ahead: no answer",
     "a stalled turn is told so",
     "a looping turn is told so",
     "a quiet turn is told so",

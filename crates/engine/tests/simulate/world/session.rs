@@ -22,9 +22,7 @@ impl World {
             .map(|(name, _)| name.to_owned())
             .collect();
         let repaired = match turn {
-            Turn::Plan { n } if n > 1 && !mission.plan_faults().is_empty() => {
-                Some(Turn::Plan { n: n - 1 })
-            }
+            Turn::Plan { n } => mission.mended_by(n),
             Turn::Split { task, n } if n > 1 => {
                 let cut = mission.task(task).map(|task| task.cut());
                 let refused = cut.is_some_and(|cut| !cut.faults().is_empty());
