@@ -44,7 +44,7 @@ impl Mission {
             Self::retire_sessions,
             Self::close_questions,
             Self::wind_down,
-            Self::plan_ahead,
+            Self::read_and_plan,
             Self::start_without_agent,
             Self::accept_unreviewed,
             Self::land,
@@ -167,7 +167,7 @@ impl Mission {
     }
 
     /// Reading, planning, and asking for the plan's approval.
-    fn plan_ahead(&self, now: Timestamp) -> Vec<Event> {
+    fn read_and_plan(&self, now: Timestamp) -> Vec<Event> {
         let idle = !self.is_fronted() && !self.winding_down();
         match self.phase {
             Phase::Reading if idle && (self.reading.from <= now || self.looked()) => {

@@ -202,7 +202,8 @@ pub const PRESSURE_DISK: (u32, u32) = (100, 80);
 /// written to that disk too: with less than that, work in a lane that has its workspace fails and is paid for.
 pub const PRESSURE_FULL: (u32, u32) = (100, 80);
 /// The most workspaces that a mission's lanes have at once: one for each Worker and Reviewer that there may be, one for
-/// checks, one for whoever reads and plans, and one for a Planner that begins beside the Commander. Each may be as large as the project with all that it installs.
+/// checks, one for whoever reads and plans, and one for a Planner that begins beside the Commander. Each may be as large
+/// as the project with all that it installs.
 pub const WORKSPACES: u32 = WORKERS_CAP + REVIEWERS + GATES + 2;
 /// A shorter time than this without an engine is none: it moves no deadline that matters, and every start of a mission
 /// has one.

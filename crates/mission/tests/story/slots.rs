@@ -83,8 +83,9 @@ fn what_was_counted_before_a_model_had_a_name_is_counted_of_its_provider() {
     assert_eq!(story.mission.worker_slots().now(), 2);
 }
 
-#[test]
-fn a_stuck_task_whose_other_provider_has_no_slot_free_lets_others_pass() {
+/// Two urgent tasks and many others for two Workers: two attempts at the first one end alike, and the next one is another
+/// model's.
+fn stuck() -> Story {
     let fallbacks = BTreeMap::from([(Role::Worker, vec!["other/small".to_owned()])]);
     let terms = Terms {
         workers: 2,
@@ -102,9 +103,15 @@ fn a_stuck_task_whose_other_provider_has_no_slot_free_lets_others_pass() {
     plan.extend((0..20).map(|n| task(&format!("k{n}"), &[])));
     let mut story = Story::planned(terms, plan);
     name(&mut story, "T1.1", "acme/large");
-    // Two attempts that end alike, and the last one is another model's, which loses a slot.
     fail(&mut story, "T1.1", Failure::NoAnswer);
     fail(&mut story, "T1.2", Failure::NoAnswer);
+    story
+}
+
+#[test]
+fn a_stuck_task_whose_other_provider_has_no_slot_free_lets_others_pass() {
+    let mut story = stuck();
+    // The other model loses a slot.
     fail(&mut story, "T1.3", Failure::Transient);
     fail(&mut story, "T1.3", Failure::Transient);
     assert_eq!(slots(&story), [2, 1]);
@@ -161,25 +168,7 @@ fn fail(story: &mut Story, turn: &str, failure: Failure) {
 
 #[test]
 fn whoever_waits_for_a_provider_that_is_held_lets_a_task_of_another_one_pass() {
-    let fallbacks = BTreeMap::from([(Role::Worker, vec!["other/small".to_owned()])]);
-    let terms = Terms {
-        workers: 2,
-        review_rounds: 0,
-        attempts: 3,
-        splits: 0,
-        fallbacks,
-        ..Terms::default()
-    };
-    let urgent = |id: &str| TaskDraft {
-        priority: Priority::High,
-        ..task(id, &[])
-    };
-    let mut plan = vec![urgent("a"), urgent("b")];
-    plan.extend((0..9).map(|n| task(&format!("k{n}"), &[])));
-    let mut story = Story::planned(terms, plan);
-    name(&mut story, "T1.1", "acme/large");
-    fail(&mut story, "T1.1", Failure::NoAnswer);
-    fail(&mut story, "T1.2", Failure::NoAnswer);
+    let mut story = stuck();
     // The other model's turn comes back later, and by then its task is the least urgent one.
     fail(&mut story, "T1.3", Failure::Transient);
     story.tell(Input::Prioritise {
