@@ -281,7 +281,7 @@ impl Mission {
             Came::Used { .. } => {
                 "the request is to be planned, and what the Commander says of it is nothing new to the Planner"
             }
-            Came::Void { .. } if self.is_fronted() => {
+            Came::Void { .. } if self.intent.is_some() => {
                 "it would not be what a Planner writes who knows what the Commander says"
             }
             Came::Void { .. } => return Vec::new(),

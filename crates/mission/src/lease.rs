@@ -36,6 +36,8 @@ pub struct Lease {
     /// What its turn has been told because it went nowhere, oldest first, also in leases before this one: how, and what
     /// was seen of it.
     pub nudges: Vec<(Stray, String)>,
+    /// How many of these in leases before this one.
+    pub heard: usize,
 }
 
 /// A lease on a gate.

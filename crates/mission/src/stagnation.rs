@@ -475,7 +475,9 @@ impl Lease {
         let (told, most) = match stray {
             Stray::Quiet => (of_silence, limits::NUDGES),
             Stray::Stalled | Stray::Looping => {
-                let heard = gained >= limits::GAINED;
+                // What an attempt that comes back gained in its lease before is not known any more.
+                let first = self.heard > 0 && self.heard == self.nudges.len();
+                let heard = first || gained >= limits::GAINED;
                 let most = [limits::NUDGES, limits::NUDGES_MOST][usize::from(heard)];
                 (self.nudges.len() - of_silence, most)
             }

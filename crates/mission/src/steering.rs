@@ -21,7 +21,7 @@ pub struct Pause {
     /// What was left of the mission's time.
     left: Millis,
     /// How long nobody had run it before.
-    idle: Millis,
+    pub(crate) idle: Millis,
 }
 
 /// What a person said to a mission's agents after its request.

@@ -116,7 +116,9 @@ impl Mission {
             .as_ref()
             .map_or(now.max(self.last), |pause| pause.since);
         let end = self.sealed_at.unwrap_or(now);
-        Millis(end.since(self.opened).0.saturating_sub(self.idle.0))
+        // What of a pause no engine ran has not gone by before it either.
+        let idle = self.paused.as_ref().map_or(self.idle, |pause| pause.idle);
+        Millis(end.since(self.opened).0.saturating_sub(idle.0))
     }
 
     /// The permission that a turn stands still for.

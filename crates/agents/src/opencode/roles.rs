@@ -8,8 +8,10 @@ use mission::turn::Role;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
+use std::ffi::OsStr;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 
 /// The agent's name in OpenCode.
 pub(super) fn agent_name(role: Role) -> String {
@@ -99,6 +101,29 @@ fn merge(under: &mut Value, over: Value) {
             }
         }
         (under, over) => *under = over,
+    }
+}
+
+/// The shells that read a line as [`super::turn`] does where it looks for plain searches. OpenCode runs commands in the
+/// one that the user's `SHELL` names.
+const BOURNE: [&str; 6] = ["sh", "bash", "dash", "ash", "ksh", "zsh"];
+
+/// Whether each command is asked about: where the user closes files to agents, a search must not open them, and what
+/// another shell makes of a line nobody knows here.
+pub(super) fn told_apart(
+    shell: ShellRule,
+    user: &Permissions,
+    runs_in: Option<&OsStr>,
+) -> ShellRule {
+    let reads = ["read", "grep", "glob", "list"];
+    let open = |tool: &&str| user.forbidden(tool, "allow").is_empty();
+    let name = |program: &OsStr| Path::new(program).file_name().map(ToOwned::to_owned);
+    let is_bourne = runs_in
+        .and_then(name)
+        .is_none_or(|name| BOURNE.iter().any(|bourne| name == *bourne));
+    match shell {
+        ShellRule::Ask if !(is_bourne && reads.iter().all(open)) => ShellRule::AskEach,
+        other => other,
     }
 }
 
@@ -274,6 +299,33 @@ mod tests {
             assert!(tools.contains(tool), "{tools}");
             assert!(instructions(Role::Worker).contains(&format!("`{tool}`")));
         }
+    }
+
+    #[test]
+    fn each_command_is_asked_about_where_reading_is_restricted_or_the_shell_is_another() {
+        let user = |text: &str| -> Permissions { serde_json::from_str(text).unwrap() };
+        let over = |text: &str, shell: &str| {
+            told_apart(ShellRule::Ask, &user(text), Some(OsStr::new(shell)))
+        };
+        for shell in ["/bin/bash", "zsh", "/usr/bin/sh"] {
+            assert_eq!(over("{}", shell), ShellRule::Ask, "{shell}");
+        }
+        for shell in ["/usr/bin/pwsh", "/bin/tcsh", "/usr/bin/fish", "nu"] {
+            assert_eq!(over("{}", shell), ShellRule::AskEach, "{shell}");
+        }
+        for closed in [
+            r#"{ "read": { "secrets/*": "deny" } }"#,
+            r#"{ "grep": "deny" }"#,
+            r#"{ "glob": "deny" }"#,
+        ] {
+            assert_eq!(over(closed, "sh"), ShellRule::AskEach, "{closed}");
+        }
+        assert_eq!(
+            told_apart(ShellRule::Ask, &user("{}"), None),
+            ShellRule::Ask
+        );
+        let all = told_apart(ShellRule::Allow, &user(r#"{ "read": "deny" }"#), None);
+        assert_eq!(all, ShellRule::Allow);
     }
 
     #[test]

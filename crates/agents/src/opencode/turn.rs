@@ -33,14 +33,17 @@ const REFUSALS: u32 = 5;
 /// Carries an order out and tells the watcher.
 pub(super) async fn run(
     host: Arc<Host>,
-    order: Order,
+    mut order: Order,
     watcher: Arc<dyn Watcher>,
     stop: CancellationToken,
 ) {
     let now = Instant::now();
+    let runs_in = std::env::var_os("SHELL");
+    order.shell = super::roles::told_apart(order.shell, host.permissions(), runs_in.as_deref());
+    let commands = (order.shell, order.directory.as_path());
     let mut turn = Turn {
         limit: now + Duration::from_millis(order.limit.0),
-        asks: Asks::new(Arc::clone(&watcher), host.pace.ask, order.shell),
+        asks: Asks::new(Arc::clone(&watcher), host.pace.ask, commands),
         model: String::new(),
         session: String::new(),
         counted: None,

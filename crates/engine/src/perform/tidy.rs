@@ -178,10 +178,10 @@ fn remove_prepared(prepared: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a folder among the lanes is one to work in: `worker-1`, `front`. The engine's side is named by digests.
+/// Whether a folder among the lanes is one to work in: `worker-1`, `front`, `ahead`. The engine's side is named by digests.
 fn is_workspace(lane: &Path) -> bool {
     let name = lane.file_name().unwrap_or_default().to_string_lossy();
-    name == "front" || name.contains('-')
+    matches!(&*name, "front" | "ahead") || name.contains('-')
 }
 
 fn folders(lanes: &Path) -> Result<Vec<PathBuf>, Error> {

@@ -116,19 +116,20 @@ impl Job {
         };
         let repository = bench.repository()?;
         let recipes = ready::recipes(bench)?;
-        let ((workspace, set_by), goes_on) = {
+        let ((workspace, set_by), goes_on, room) = {
             let (job, place, repository) = (job.clone(), bench.place.clone(), repository.clone());
             let (base, kept) = (base.clone(), ready::kept(&recipes));
             let room = Arc::clone(&bench.room);
             blocking(move || {
-                let _room = room.admits(&place.lane(&lane_name(job.lane)))?;
+                let promised = room.admits(&place.lane(&lane_name(job.lane)))?;
                 let (start, goes_on) = job.start(&repository, &base)?;
                 let set = job.workspace(&place, &repository, &start, &kept)?;
-                Ok((set, goes_on))
+                Ok((set, goes_on, promised))
             })
             .await?
         };
         job.set_up(bench, &recipes, &workspace, &line).await?;
+        drop(room);
         let brief = {
             let (job, repository) = (job.clone(), repository.clone());
             let (origin, place) = (bench.origin.clone(), bench.place.clone());

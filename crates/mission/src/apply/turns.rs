@@ -20,6 +20,7 @@ impl Mission {
         else {
             return;
         };
+        let nudges = self.nudged_before(*turn);
         let lease = Lease {
             turn: *turn,
             deadline: *deadline,
@@ -33,7 +34,8 @@ impl Mission {
             model: model.clone().or_else(|| self.chosen(turn.role())),
             served: false,
             waits: false,
-            nudges: self.nudged_before(*turn),
+            heard: nudges.len(),
+            nudges,
         };
         self.turn_started(at, *epoch, lease);
     }

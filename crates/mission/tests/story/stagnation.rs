@@ -319,7 +319,10 @@ fn an_attempt_that_comes_back_has_heard_what_it_was_told_before() {
     let of = story.mission.lease(again).unwrap();
     let nudges: Vec<(u32, Stray, &str)> = of.nudges().collect();
     assert_eq!(nudges, [(1, Stray::Looping, "read: a.txt")]);
-    // Its session holds it, where the same is said once: whoever goes on so was told.
+    // What it gained meanwhile nobody knows, so it is told again, under another number than what its session holds.
+    strays(&mut story, "T1.1", Stray::Looping);
+    let of = story.mission.lease(again).unwrap();
+    assert_eq!(of.nudges().map(|(n, _, _)| n).collect::<Vec<_>>(), [1, 2]);
     strays(&mut story, "T1.1", Stray::Looping);
     assert!(story.mission.lease(again).is_none(), "it is over");
     // The next attempt has another session.

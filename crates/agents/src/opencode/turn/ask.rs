@@ -9,7 +9,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use mission::limits::ASKED_CHARS;
 use mission::question::{QUESTION, permit};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ pub(super) struct Asks {
     watcher: Arc<dyn Watcher>,
     within: Duration,
     shell: ShellRule,
+    /// The workspace in which commands run.
+    root: PathBuf,
     known: HashSet<String>,
     open: FuturesUnordered<BoxFuture<'static, Answered>>,
     /// What is put to the watcher, by its id.
@@ -55,11 +57,16 @@ enum How {
 }
 
 impl Asks {
-    pub(super) fn new(watcher: Arc<dyn Watcher>, within: Duration, shell: ShellRule) -> Self {
+    pub(super) fn new(
+        watcher: Arc<dyn Watcher>,
+        within: Duration,
+        (shell, root): (ShellRule, &Path),
+    ) -> Self {
         Self {
             watcher,
             within,
             shell,
+            root: root.to_owned(),
             known: HashSet::new(),
             open: FuturesUnordered::new(),
             waiting: HashMap::new(),
@@ -153,7 +160,8 @@ impl Asks {
         }
         let is_shell = asked.permission == SHELL;
         let command = asked.metadata["command"].as_str();
-        let searches = is_shell && command.is_some_and(search::only_searches);
+        let searches =
+            is_shell && command.is_some_and(|line| search::only_searches(line, &self.root));
         if searches && self.shell == ShellRule::Ask {
             let allowed = std::future::ready(How::Permission(None));
             self.put(asked.id, allowed, Waiting::default());
@@ -298,8 +306,16 @@ mod tests {
         fn reply(&self, _: Outcome) {}
     }
 
+    fn here(shell: ShellRule) -> (ShellRule, &'static Path) {
+        (shell, Path::new(env!("CARGO_MANIFEST_DIR")))
+    }
+
     fn asks() -> Asks {
-        let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO, ShellRule::Ask);
+        let mut asks = Asks::new(
+            Arc::<Silent>::default(),
+            Duration::ZERO,
+            here(ShellRule::Ask),
+        );
         let asked = serde_json::json!({ "id": "per_1", "permission": "bash" });
         asks.permission(serde_json::from_value(asked).unwrap());
         asks
@@ -329,7 +345,7 @@ mod tests {
             (ShellRule::AskEach, "grep -rn x src", false),
         ] {
             // Whoever is asked has no time to answer.
-            let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO, shell);
+            let mut asks = Asks::new(Arc::<Silent>::default(), Duration::ZERO, here(shell));
             let asked = serde_json::json!({ "id": "per_1", "permission": "bash", "metadata": { "command": command } });
             asks.permission(serde_json::from_value(asked).unwrap());
             let How::Permission(refusal) = asks.next().await.unwrap().how else {
@@ -342,7 +358,7 @@ mod tests {
     #[tokio::test]
     async fn what_somebody_answered_elsewhere_is_told_once_and_not_answered_again() {
         let silent = Arc::<Silent>::default();
-        let mut asks = Asks::new(silent.clone(), Duration::MAX, ShellRule::Ask);
+        let mut asks = Asks::new(silent.clone(), Duration::MAX, here(ShellRule::Ask));
         for n in 1..=3 {
             let asked = serde_json::json!({ "id": format!("per_{n}"), "permission": "bash", "patterns": [n.to_string()] });
             asks.permission(serde_json::from_value(asked).unwrap());

@@ -2,8 +2,10 @@
 //!
 //! A line is read by a grammar much smaller than the shell's, and whatever is not in it is asked about: a program that is
 //! not named here, an option that is not, a place outside, a variable, a substitution, a redirection into a file. Such a
-//! line can run nothing else, write nothing, and read no more than OpenCode's own tools for searching would. git is left
-//! out, because its configuration names programs, and a folder may bring its own.
+//! line can run nothing else, write nothing, and show nothing from outside or of a file of secrets. git is left out,
+//! because its configuration names programs, and a folder may bring its own. The grammar is that of the Bourne shells.
+
+use std::path::Path;
 
 /// Programs that only read, with what each may be told.
 const PROGRAMS: [Program; 8] = [
@@ -13,6 +15,7 @@ const PROGRAMS: [Program; 8] = [
         values: "ABCme",
         words: &[
             "color",
+            "color=",
             "recursive",
             "line-number",
             "ignore-case",
@@ -25,21 +28,22 @@ const PROGRAMS: [Program; 8] = [
             "perl-regexp",
             "invert-match",
             "no-messages",
-            "include",
-            "exclude",
-            "exclude-dir",
-            "context",
-            "max-count",
-            "regexp",
+            "include=",
+            "exclude=",
+            "exclude-dir=",
+            "context=",
+            "max-count=",
+            "regexp=",
         ],
         first: First::Pattern,
+        shows: true,
     },
     Program {
         name: "rg",
         flags: "nNilwxcoSsFvUPHI",
         values: "ABCmegtT",
         words: &[
-            "color",
+            "color=",
             "line-number",
             "no-line-number",
             "ignore-case",
@@ -53,38 +57,41 @@ const PROGRAMS: [Program; 8] = [
             "multiline",
             "heading",
             "no-heading",
-            "glob",
-            "type",
-            "type-not",
-            "context",
-            "max-count",
-            "regexp",
+            "glob=",
+            "type=",
+            "type-not=",
+            "context=",
+            "max-count=",
+            "regexp=",
             "files",
-            "hidden",
-            "sort",
+            "sort=",
         ],
         first: First::Pattern,
+        shows: true,
     },
     Program {
         name: "ls",
         flags: "laAh1RtrSdFp",
         values: "",
-        words: &["all", "color"],
+        words: &["all", "color", "color="],
         first: First::Path,
+        shows: false,
     },
     Program {
         name: "head",
         flags: "qv",
         values: "nc",
-        words: &["lines", "bytes"],
+        words: &["lines=", "bytes="],
         first: First::Path,
+        shows: true,
     },
     Program {
         name: "tail",
         flags: "qv",
         values: "nc",
-        words: &["lines", "bytes"],
+        words: &["lines=", "bytes="],
         first: First::Path,
+        shows: true,
     },
     Program {
         name: "wc",
@@ -92,6 +99,7 @@ const PROGRAMS: [Program; 8] = [
         values: "",
         words: &["lines", "words", "bytes"],
         first: First::Path,
+        shows: false,
     },
     Program {
         name: "sort",
@@ -99,6 +107,7 @@ const PROGRAMS: [Program; 8] = [
         values: "kt",
         words: &["unique", "reverse"],
         first: First::Path,
+        shows: true,
     },
     Program {
         name: "uniq",
@@ -106,6 +115,7 @@ const PROGRAMS: [Program; 8] = [
         values: "",
         words: &["count"],
         first: First::Nothing,
+        shows: true,
     },
 ];
 
@@ -136,9 +146,12 @@ struct Program {
     flags: &'static str,
     /// Options of one letter that take a value, from the rest of the word or from the next one.
     values: &'static str,
-    /// Options of a word; a value stands behind `=`.
+    /// Options of a word. What takes a value is written with `=` here and has to be there: whether a word of its own is
+    /// its value or another option is for the program to say.
     words: &'static [&'static str],
     first: First,
+    /// Whether what stands in files is shown.
+    shows: bool,
 }
 
 /// What the first of a program's words is that is no option.
@@ -150,9 +163,10 @@ enum First {
     Nothing,
 }
 
-/// Whether all that a line of shell does is to look at files of the workspace.
-pub(super) fn only_searches(line: &str) -> bool {
-    commands(line).is_some_and(|commands| commands.iter().all(|command| searches(command)))
+/// Whether all that a line of shell does is to look at files of the workspace in this folder.
+pub(super) fn only_searches(line: &str, root: &Path) -> bool {
+    let searches = |command: &Vec<String>| searches(command, root);
+    commands(line).is_some_and(|commands| commands.iter().all(searches))
 }
 
 /// The commands of a line, each as its words. `None` where the line holds what this grammar does not have.
@@ -206,7 +220,7 @@ fn word(text: &str) -> Option<(String, &str)> {
             }
             // An equals sign in front is a place of its own to some shells.
             '=' if word.is_empty() => return None,
-            c if c.is_alphanumeric() || "_-./,:=+@%^".contains(c) => word.push(c),
+            c if c.is_alphanumeric() || "_-./:=+@%,".contains(c) => word.push(c),
             _ => return None,
         }
     }
@@ -256,45 +270,43 @@ fn double(chars: &mut Chars<'_>, word: &mut String) -> Option<()> {
 }
 
 /// Whether a command is one of those that only read, and is told nothing else.
-fn searches(command: &[String]) -> bool {
+fn searches(command: &[String], root: &Path) -> bool {
     let Some((name, told)) = command.split_first() else {
         return false;
     };
     if name == "find" {
-        return finds(told);
+        return finds(told, root);
     }
     let program = PROGRAMS.iter().find(|program| program.name == name);
-    program.is_some_and(|program| program.only_reads(told))
+    program.is_some_and(|program| program.only_reads(told, root))
 }
 
 /// Whether `find` only looks. Its places stand first; what follows an option of it is a pattern or a number.
-fn finds(told: &[String]) -> bool {
+fn finds(told: &[String], root: &Path) -> bool {
     let places = told.iter().take_while(|word| !word.starts_with('-'));
     let n_places = places.clone().count();
     let options = told[n_places..].iter().filter(|word| word.starts_with('-'));
-    places.into_iter().all(|place| is_inside(place))
+    places.into_iter().all(|place| is_inside(place, root))
         && options
             .into_iter()
             .all(|option| FIND.contains(&option.as_str()))
 }
 
 impl Program {
-    fn only_reads(&self, told: &[String]) -> bool {
-        let (mut others, mut has_pattern, mut is_option) = (Vec::new(), false, true);
+    fn only_reads(&self, told: &[String], root: &Path) -> bool {
+        let (mut others, mut has_pattern) = (Vec::new(), false);
+        // What rg is told to look through it looks through with all that lies there.
+        let mut deep = self.name == "rg";
         let mut told = told.iter();
         while let Some(word) = told.next() {
-            if is_option && word == "--" {
-                is_option = false;
-            } else if let Some(long) = word.strip_prefix("--").filter(|_| is_option) {
-                let name = long.split_once('=').map_or(long, |(name, _)| name);
+            if let Some(long) = word.strip_prefix("--") {
+                let name = long.find('=').map_or(long, |at| &long[..=at]);
                 if !self.words.contains(&name) {
                     return false;
                 }
-                has_pattern |= matches!(name, "regexp" | "files");
-            } else if let Some(short) = word
-                .strip_prefix('-')
-                .filter(|short| is_option && !short.is_empty())
-            {
+                has_pattern |= matches!(name, "regexp=" | "files");
+                deep |= name == "recursive";
+            } else if let Some(short) = word.strip_prefix('-').filter(|short| !short.is_empty()) {
                 let Some(value) = self.value_of(short) else {
                     return false;
                 };
@@ -302,8 +314,9 @@ impl Program {
                     return false;
                 }
                 has_pattern |= short.contains('e');
+                deep |= short.contains('r');
             } else {
-                others.push(word);
+                others.push(word.as_str());
             }
         }
         let from = match self.first {
@@ -311,7 +324,18 @@ impl Program {
             First::Pattern if !has_pattern => 1,
             First::Pattern | First::Path => 0,
         };
-        others.iter().skip(from).all(|place| is_inside(place))
+        let places = others.get(from..).unwrap_or_default();
+        let plain = |place: &str| !(self.shows && place.contains(['*', '?']));
+        let shown = match places {
+            [] => &["."],
+            some => some,
+        };
+        places
+            .iter()
+            .all(|place| plain(place) && is_inside(place, root))
+            && !(self.first == First::Pattern
+                && deep
+                && shown.iter().any(|place| holds_secrets(&root.join(place))))
     }
 
     /// What of short options that stand together is the value of the last. `None` where one of them is not known.
@@ -334,24 +358,76 @@ impl Program {
     }
 }
 
-/// Whether a place lies in the folder, as far as its name tells, and is no file of secrets.
-fn is_inside(place: &str) -> bool {
-    let name = place.rsplit('/').next().unwrap_or_default();
-    let secret = name.ends_with(".env") || name.contains(".env.");
-    !secret && !place.starts_with(['/', '~']) && place.split('/').all(|part| part != "..")
+/// Whether a place lies in the folder, by its name and by where its links lead, and is no file of secrets.
+fn is_inside(place: &str, root: &Path) -> bool {
+    let plain = |part: &str| part != ".." && !is_secret(part);
+    if place.starts_with(['/', '~']) || !place.split('/').all(plain) {
+        return false;
+    }
+    // What is not there can be looked at by nobody.
+    match (root.canonicalize(), root.join(place).canonicalize()) {
+        (Ok(root), Ok(place)) => place.starts_with(root),
+        (Ok(_), Err(_)) => true,
+        (Err(_), _) => false,
+    }
+}
+
+/// Whether files of this name are closed to an agent that reads.
+fn is_secret(name: &str) -> bool {
+    (name.ends_with(".env") || name.contains(".env.")) && !name.ends_with(".env.example")
+}
+
+/// So many entries of a folder are looked at; one with more is asked about.
+const LOOKED_AT: usize = 20_000;
+
+/// What tools make and install: nobody keeps secrets there.
+const MADE: [&str; 5] = [".git", "node_modules", "target", ".venv", "venv"];
+
+/// Whether a file of secrets lies in a folder, or may.
+fn holds_secrets(folder: &Path) -> bool {
+    let (mut open, mut seen) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            seen += 1;
+            if is_secret(&name) || seen > LOOKED_AT {
+                return true;
+            }
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && !MADE.contains(&name.as_ref()) {
+                open.push(entry.path());
+            }
+        }
+    }
+    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::only_searches;
+    use std::fs;
+
+    /// A workspace without secrets.
+    fn workspace() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("src/deep")).unwrap();
+        fs::create_dir_all(dir.path().join("node_modules/x")).unwrap();
+        for file in ["src/lib.rs", ".env.example", "node_modules/x/.env"] {
+            fs::write(dir.path().join(file), "x\n").unwrap();
+        }
+        dir
+    }
 
     #[test]
     fn what_only_looks_is_known() {
+        let dir = workspace();
         for line in [
             "grep -rn 'fn main' src",
             "grep -rn \"foo\\.bar(\" --include=*.rs .",
             "grep -rniE \"a|b\" -A 3 -B3 src/lib.rs tests",
-            "grep -e one -e two -- a b",
+            "grep -e one -e two a b",
+            "grep --regexp=one --include='*.rs' -r src",
             "rg -n \"\\bword\\b\" -g '*.ts' src 2>/dev/null | head -50",
             "rg --files src | wc -l",
             "ls",
@@ -363,12 +439,13 @@ mod tests {
             "sort -t, -k2 a.csv",
             "grep -rn 'größe' süß",
         ] {
-            assert!(only_searches(line), "{line}");
+            assert!(only_searches(line, dir.path()), "{line}");
         }
     }
 
     #[test]
     fn what_runs_or_writes_something_else_is_asked_about() {
+        let dir = workspace();
         for line in [
             "",
             "make",
@@ -400,6 +477,14 @@ mod tests {
             "rg --pre sh x",
             "rg --pre=sh x",
             "rg -z x",
+            "rg --regexp -- --pre=sh src",
+            "rg --regexp --pre=sh src",
+            "rg --glob -- --pre=sh x",
+            "grep -r --include -- --file=/etc/passwd .",
+            "grep --regexp -- --file=/etc/passwd .",
+            "grep -e x -- -f/etc/passwd",
+            "rg x ^y",
+            "rg --hidden x",
             "rg x *",
             "rg x -* y",
             "rg x --pr*=sh y",
@@ -428,12 +513,13 @@ mod tests {
             "ls 2>/dev/nullx",
             "ls || || ls",
         ] {
-            assert!(!only_searches(line), "{line}");
+            assert!(!only_searches(line, dir.path()), "{line}");
         }
     }
 
     #[test]
     fn what_lies_outside_or_is_secret_is_asked_about() {
+        let dir = workspace();
         for line in [
             "ls /etc",
             "ls ..",
@@ -455,12 +541,44 @@ mod tests {
             "head /etc/passwd",
             "wc -l ../x",
             "head .env",
+            "head .env.d/key",
+            "head src/*",
+            "grep x config/prod.en?",
             "grep KEY config/prod.env",
             "sort .env.local",
             "ls 'a b/../../c'",
             "ls src/.*",
         ] {
-            assert!(!only_searches(line), "{line}");
+            assert!(!only_searches(line, dir.path()), "{line}");
+        }
+    }
+
+    #[test]
+    fn where_secrets_or_links_to_elsewhere_lie_a_search_is_asked_about() {
+        let dir = workspace();
+        let asks = |line: &str| !only_searches(line, dir.path());
+        for line in ["grep -rn x", "grep -rn x .", "grep --recursive x .", "rg x"] {
+            assert!(!asks(line), "{line}");
+        }
+        fs::write(dir.path().join("src/deep/prod.env"), "KEY=1\n").unwrap();
+        for line in [
+            "grep -rn x",
+            "grep -rn x src",
+            "grep --recursive x .",
+            "rg x",
+            "rg x src",
+        ] {
+            assert!(asks(line), "{line}");
+        }
+        assert!(!asks("grep -n x src/lib.rs") && !asks("ls -R src") && !asks("find . -name x"));
+        std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
+        for line in [
+            "head link/etc/passwd",
+            "ls link",
+            "grep -n x link/etc/passwd",
+            "find link",
+        ] {
+            assert!(asks(line), "{line}");
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Marks {
     diagnoses: BTreeSet<AttemptId>,
     diagnosed: BTreeSet<AttemptId>,
     nudges: BTreeMap<(Option<AttemptId>, Epoch), Vec<Stray>>,
+    /// Leases in which something was told.
+    told_in: BTreeSet<Epoch>,
     /// What a turn had gained when it was last said to go nowhere.
     pub(super) gained: BTreeMap<Epoch, u32>,
     /// How a command ended on a tree; `None` where it ended in more than one way.
@@ -164,7 +166,9 @@ impl Audit {
         told.push(stray);
         assert_eq!(told.len(), n as usize, "a nudge has another number");
         let quiet = told.iter().filter(|stray| **stray == Stray::Quiet).count();
-        let heard = self.stuck.gained.get(&epoch).copied() >= Some(limits::GAINED);
+        let before = told.len() > 1;
+        let first = self.stuck.told_in.insert(epoch) && before;
+        let heard = first || self.stuck.gained.get(&epoch).copied() >= Some(limits::GAINED);
         let most = if heard {
             limits::NUDGES_MOST
         } else {

@@ -88,6 +88,7 @@ impl Audit {
             served: false,
             waits: false,
             nudges: Vec::new(),
+            heard: 0,
         };
         self.has_time(*deadline);
         self.clocks
