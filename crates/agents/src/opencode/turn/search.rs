@@ -477,12 +477,6 @@ mod tests {
             "rg --pre sh x",
             "rg --pre=sh x",
             "rg -z x",
-            "rg --regexp -- --pre=sh src",
-            "rg --regexp --pre=sh src",
-            "rg --glob -- --pre=sh x",
-            "grep -r --include -- --file=/etc/passwd .",
-            "grep --regexp -- --file=/etc/passwd .",
-            "grep -e x -- -f/etc/passwd",
             "rg x ^y",
             "rg --hidden x",
             "rg x *",
@@ -512,6 +506,21 @@ mod tests {
             "ls 2>out",
             "ls 2>/dev/nullx",
             "ls || || ls",
+        ] {
+            assert!(!only_searches(line, dir.path()), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_may_take_for_another_option_is_asked_about() {
+        let dir = workspace();
+        for line in [
+            "rg --regexp -- --pre=sh src",
+            "rg --regexp --pre=sh src",
+            "rg --glob -- --pre=sh x",
+            "grep -r --include -- --file=/etc/passwd .",
+            "grep --regexp -- --file=/etc/passwd .",
+            "grep -e x -- -f/etc/passwd",
         ] {
             assert!(!only_searches(line, dir.path()), "{line}");
         }
