@@ -219,6 +219,8 @@ async fn searches_unasked(world: &World) {
             0 => ("grep -rn needle . | head -5", "."),
             1 => ("grep -rn needle .", outside.to_str().unwrap()),
             2 => ("grep -rn needle . > found.txt", "."),
+            // OpenCode asks about commands, and here is none: SECURITY.md warns of it, for as long as that is so.
+            3 => ("> made.txt", "."),
             _ => return report(),
         };
         let told = json!({ "command": command, "workdir": workdir, "description": "search" });
@@ -230,6 +232,11 @@ async fn searches_unasked(world: &World) {
     let asked: Vec<&str> = asked.iter().map(|q| q.text.as_str()).collect();
     assert_eq!(asked, ["run: grep -rn needle . > found.txt"]);
     let log = world.log("searches");
+    assert!(
+        directory.join("made.txt").exists(),
+        "{:?}",
+        log[4].results()
+    );
     let results = log[3].results();
     assert!(results[0].contains("a.txt:1:a needle"), "{results:?}");
     assert!(!results[1].contains("outside"), "{results:?}");

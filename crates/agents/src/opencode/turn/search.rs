@@ -419,6 +419,14 @@ mod tests {
         dir
     }
 
+    #[track_caller]
+    fn asked_about(lines: &[&str]) {
+        let dir = workspace();
+        for line in lines {
+            assert!(!only_searches(line, dir.path()), "{line}");
+        }
+    }
+
     #[test]
     fn what_only_looks_is_known() {
         let dir = workspace();
@@ -445,8 +453,7 @@ mod tests {
 
     #[test]
     fn what_runs_or_writes_something_else_is_asked_about() {
-        let dir = workspace();
-        for line in [
+        asked_about(&[
             "",
             "make",
             "grep -rn x . > out",
@@ -506,30 +513,24 @@ mod tests {
             "ls 2>out",
             "ls 2>/dev/nullx",
             "ls || || ls",
-        ] {
-            assert!(!only_searches(line, dir.path()), "{line}");
-        }
+        ]);
     }
 
     #[test]
     fn what_a_program_may_take_for_another_option_is_asked_about() {
-        let dir = workspace();
-        for line in [
+        asked_about(&[
             "rg --regexp -- --pre=sh src",
             "rg --regexp --pre=sh src",
             "rg --glob -- --pre=sh x",
             "grep -r --include -- --file=/etc/passwd .",
             "grep --regexp -- --file=/etc/passwd .",
             "grep -e x -- -f/etc/passwd",
-        ] {
-            assert!(!only_searches(line, dir.path()), "{line}");
-        }
+        ]);
     }
 
     #[test]
     fn what_lies_outside_or_is_secret_is_asked_about() {
-        let dir = workspace();
-        for line in [
+        asked_about(&[
             "ls /etc",
             "ls ..",
             "ls src/../..",
@@ -557,9 +558,7 @@ mod tests {
             "sort .env.local",
             "ls 'a b/../../c'",
             "ls src/.*",
-        ] {
-            assert!(!only_searches(line, dir.path()), "{line}");
-        }
+        ]);
     }
 
     #[test]
