@@ -127,21 +127,26 @@ impl Audit {
 
     /// The provider that a task's next attempt would be asked of.
     fn would_be_asked(&self, task: &TaskState, now: Timestamp) -> String {
+        let other = self.other_that_serves(task, now);
+        provider_of(&other.unwrap_or_else(|| self.asks.own(Role::Worker, &self.terms, now)))
+            .to_owned()
+    }
+
+    /// The model that the next attempt at a stuck task is asked of, where it serves.
+    fn other_that_serves(&self, task: &TaskState, now: Timestamp) -> Option<String> {
         let n = task.n + u32::from(task.spent);
         let next = AttemptId {
             task: task.task.id,
             n,
         };
-        let other = self
-            .other_model(next)
-            .filter(|model| self.asks.may(model, now));
-        provider_of(&other.unwrap_or_else(|| self.asks.own(Role::Worker, &self.terms, now)))
-            .to_owned()
+        self.other_model(next)
+            .filter(|model| self.asks.may(model, now))
     }
 
-    /// Whether a task's provider has no slot for it at all, so that others pass it.
+    /// Whether a task's provider may not be asked or has no slot for it at all, so that others pass it.
     pub(super) fn has_no_slot(&self, task: &TaskState, now: Timestamp) -> bool {
-        self.free(Role::Worker, &self.would_be_asked(task, now)).1 == 0
+        let served = self.other_that_serves(task, now).is_some() || self.may_ask(Role::Worker, now);
+        !served || self.free(Role::Worker, &self.would_be_asked(task, now)).1 == 0
     }
 
     /// A turn begins where there is a slot for it.
@@ -184,7 +189,6 @@ impl Audit {
             && mission.outcome().is_none()
             && !mission.awaits_set_up()
             && !self.book.full
-            && self.may_ask(Role::Worker, now)
             && budget.free() >= reserve + mission.held_for_reviews().0 + share
             && self.purse.may_begin(self.live.len())
             && mission.deadline().since(now) >= least;
