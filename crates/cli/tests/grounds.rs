@@ -242,18 +242,8 @@ fn comment(file: &str) -> &'static str {
     }
 }
 
-async fn play(ground: Ground) {
-    let crew_of = crew(&ground);
-    let texts: BTreeMap<String, String> = crew_of
-        .jobs()
-        .iter()
-        .map(|job| (job.file().to_owned(), job.text().to_owned()))
-        .collect();
-    let pair = Pair::default();
-    let model = Model::start(move |request| {
-        event(&crew_of, &pair, request).unwrap_or_else(|| crew_of.answer(request))
-    })
-    .await;
+/// Whoever works there; his OpenCode knows all models that it brings with it.
+fn user(ground: &Ground, model: &Model) -> User {
     let program = env!("CARGO_BIN_EXE_orchestrator");
     let user = match ground.files.is_empty() {
         true => User::with(program, &model.url(), clone).has_only(&["git", "sh", "grep", "test"]),
@@ -266,6 +256,23 @@ async fn play(ground: Ground) {
             User::new(program, &model.url(), &files)
         }
     };
+    user.home().knows_all_models();
+    user
+}
+
+async fn play(ground: Ground) {
+    let crew_of = crew(&ground);
+    let texts: BTreeMap<String, String> = crew_of
+        .jobs()
+        .iter()
+        .map(|job| (job.file().to_owned(), job.text().to_owned()))
+        .collect();
+    let pair = Pair::default();
+    let model = Model::start(move |request| {
+        event(&crew_of, &pair, request).unwrap_or_else(|| crew_of.answer(request))
+    })
+    .await;
+    let user = user(&ground, &model);
     let before = user.files();
     assert!(before.len() >= 200, "{} files", before.len());
     let words = [

@@ -124,7 +124,25 @@ impl Home {
         fs::write(opencode.join("package-lock.json"), lock.to_string())
             .expect("a file in the temporary directory");
         home.configure(&config(model_url));
+        // OpenCode keeps there what it fetched of the models that the world has. Its own list of some thousand costs each
+        // start of a terminal view a third of its time, and the one model of these tests stands in the configuration.
+        fs::create_dir_all(home.models().parent().expect("a folder"))
+            .expect("a directory in the temporary one");
+        fs::write(home.models(), "{}").expect("a file in the temporary directory");
         home
+    }
+
+    fn models(&self) -> PathBuf {
+        self.path().join("cache/opencode/models.json")
+    }
+
+    /// Has OpenCode know all the models that it brings with it, as that of a user does.
+    ///
+    /// # Panics
+    ///
+    /// When the list that stands there cannot be removed.
+    pub fn knows_all_models(&self) {
+        fs::remove_file(self.models()).expect("the short list can be removed");
     }
 
     /// The directory that holds all of it.

@@ -224,6 +224,7 @@ async fn carried_out<T>(
     let model = model(tasks, model_time, answered.clone(), plan.clone()).await;
     let program = env!("CARGO_BIN_EXE_orchestrator");
     let user = User::new(program, &model.url(), &[("base.txt", "base\n")]);
+    user.home().knows_all_models();
     let setting = Setting {
         model,
         user,
@@ -329,6 +330,7 @@ pub(super) async fn raw(prompts: Vec<Prompt>, tasks: usize, model_time: Duration
     let (answered, plan) = (LastAnswer::default(), Plan::default());
     let model = model(tasks, model_time, answered.clone(), plan).await;
     let home = Home::new(&model.url());
+    home.knows_all_models();
     let (mut process, url) = serve(&home).await;
     let password = None;
     let side = plain(&Server { url, password }, &home, prompts, &answered, &model).await;

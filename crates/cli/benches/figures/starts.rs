@@ -18,6 +18,8 @@ const PAIRS: usize = 8;
 pub(super) async fn with_and_without() {
     let model = Model::start(|_| Reply::text("Hello.")).await;
     let (plain, ours) = (Home::new(&model.url()), Home::new(&model.url()));
+    plain.knows_all_models();
+    ours.knows_all_models();
     install(&ours).await;
     // The first start of a home makes its database, with and without a plugin.
     started(&plain, false).await;

@@ -118,6 +118,7 @@ async fn what_is_packed_is_installed_into_an_empty_home_and_starts_the_engine() 
 async fn what_is_installed_works_on_the_screen_and_a_mission_that_runs_is_found_again() {
     let (model, gates) = crate::tui::held().await;
     let user = User::new(PROGRAM, &model.url(), &[("a.txt", "a\n")]);
+    user.home().knows_all_models();
     let house = House { user, model };
     let installed = house.user.run(&["install", "--even-here"]).await;
     assert_eq!(installed.code, Some(0), "{}", installed.said);
