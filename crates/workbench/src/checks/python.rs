@@ -135,6 +135,8 @@ fn configured(files: &Files, folder: &str, project: &Project) -> Option<String> 
     } else if let Some(name) = files.first(
         folder,
         &[
+            "pytest.toml",
+            ".pytest.toml",
             "pytest.ini",
             ".pytest.ini",
             "conftest.py",
@@ -171,6 +173,8 @@ fn test(files: &mut Files, folder: &str, project: &Project, python: &str, detect
     };
     let pinned = [
         "pyproject.toml",
+        "pytest.toml",
+        ".pytest.toml",
         "pytest.ini",
         ".pytest.ini",
         "tox.ini",

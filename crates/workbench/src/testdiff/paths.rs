@@ -72,11 +72,13 @@ const PROTECTED_FILES: [&str; 28] = [
     ".editorconfig",
 ];
 
-const DEFINITIONS: [&str; 36] = [
+const DEFINITIONS: [&str; 47] = [
     "package.json",
     "conftest.py",
     "pytest.ini",
     ".pytest.ini",
+    "pytest.toml",
+    ".pytest.toml",
     "pyproject.toml",
     "setup.cfg",
     "tox.ini",
@@ -104,10 +106,19 @@ const DEFINITIONS: [&str; 36] = [
     "sitecustomize.py",
     "usercustomize.py",
     ".npmrc",
+    ".yarnrc",
+    ".yarnrc.yml",
+    ".pnpmfile.cjs",
+    "pnpmfile.js",
+    "bunfig.toml",
+    "deno.json",
+    "deno.jsonc",
     "biome.json",
     "biome.jsonc",
     ".golangci.yml",
     ".golangci.yaml",
+    ".golangci.toml",
+    ".golangci.json",
     "karma.conf.js",
 ];
 
@@ -257,7 +268,7 @@ mod tests {
             ),
             (
                 Class::GateDefinition,
-                "unittest/__main__.py node_modules/.bin/node package.json tests/conftest.py jest.config.ts Makefile pyproject.toml .cargo/config.toml sub/Cargo.toml tsconfig.json .npmrc script/test",
+                "unittest/__main__.py node_modules/.bin/node package.json tests/conftest.py jest.config.ts Makefile pyproject.toml .cargo/config.toml sub/Cargo.toml tsconfig.json .npmrc script/test pytest.toml sub/.pytest.toml bunfig.toml .yarnrc.yml .pnpmfile.cjs .golangci.toml",
             ),
             (
                 Class::Shared,
