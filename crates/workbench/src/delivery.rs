@@ -29,6 +29,7 @@ use mission::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// How often a plan is made anew because files changed while it was made.
 const TRIES: usize = 3;
@@ -107,6 +108,17 @@ pub enum Error {
         name: RefName,
         /// Where it stands.
         found: CommitId,
+    },
+    /// A branch cannot be taken back while somebody is on it.
+    #[error(
+        "the branch {name} is checked out in {}; check out another one there and undo again",
+        place.display()
+    )]
+    BranchInUse {
+        /// The ref.
+        name: RefName,
+        /// The working tree that is on it.
+        place: PathBuf,
     },
     /// A commit on the user's branch cannot be taken back now.
     #[error("the commit cannot be taken back: {why}")]

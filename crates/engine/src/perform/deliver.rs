@@ -392,7 +392,10 @@ impl Undo {
         let gone = desk
             .repository
             .undo_branch(&desk.project, name, &desk.commit)
-            .map_err(Error::new)?;
+            .map_err(|error| match error {
+                used @ delivery::Error::BranchInUse { .. } => Error::lasting(used),
+                other => Error::new(other),
+            })?;
         Ok((!gone)
             .then(|| format!("branch {name}"))
             .into_iter()

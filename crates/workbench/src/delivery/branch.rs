@@ -7,7 +7,9 @@ use crate::repository::{MissionRepository, Project, UserRepository};
 use crate::snapshot::{Base, Head};
 use mission::ids::CommitId;
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 /// What came of delivering a branch.
@@ -68,7 +70,7 @@ impl MissionRepository {
     /// Removes a delivered branch, if it still ends where it was delivered. Tells whether it is gone.
     ///
     /// # Errors
-    /// If git refuses.
+    /// [`Error::BranchInUse`] if it is checked out somewhere: without it, everything there would look newly added.
     pub fn undo_branch(
         &self,
         project: &Project,
@@ -81,6 +83,9 @@ impl MissionRepository {
             None => Ok(true),
             Some(found) if found != *commit => Ok(false),
             Some(_) => {
+                if let Some(place) = checked_out(user, &name)? {
+                    return Err(Error::BranchInUse { name, place });
+                }
                 // Git compares once more while it holds the lock.
                 let words = ["--no-deref", "-d", name.as_str(), commit.as_str()];
                 user.call("update-ref").args(words).run()?;
@@ -289,6 +294,21 @@ impl MissionRepository {
             .run()?;
         Ok(())
     }
+}
+
+/// The working tree of a repository that a branch is checked out in.
+fn checked_out(user: &UserRepository, name: &RefName) -> Result<Option<PathBuf>, Error> {
+    let words = ["list", "--porcelain", "-z"];
+    let listing = user.call("worktree").args(words).bytes()?;
+    let mut place = None;
+    for line in listing.split(|byte| *byte == 0) {
+        if let Some(path) = line.strip_prefix(b"worktree ") {
+            place = Some(PathBuf::from(OsStr::from_bytes(path)));
+        } else if line.strip_prefix(b"branch ") == Some(name.as_str().as_bytes()) {
+            return Ok(place);
+        }
+    }
+    Ok(None)
 }
 
 /// A delivery as a commit: whose, where and what.

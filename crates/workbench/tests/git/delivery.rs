@@ -459,6 +459,23 @@ fn a_delivered_branch_is_taken_back_unless_somebody_went_on_with_it() {
     let project = world.project();
     mission.deliver_branch(&project, "result", &commit).unwrap();
     world.git(&["branch", "-f", "other", "result"]);
+    // Without the branch that somebody is on, all that he has would look newly added.
+    let on_it = |place: &Path| match mission.undo_branch(&project, "result", &commit) {
+        Err(Error::BranchInUse { name, place: told }) => {
+            assert_eq!(
+                (name.as_str(), told.as_path()),
+                ("refs/heads/result", place)
+            );
+        }
+        other => panic!("{other:?}"),
+    };
+    world.git(&["checkout", "-q", "result"]);
+    on_it(&world.root.canonicalize().unwrap());
+    world.git(&["checkout", "-q", "main"]);
+    let beside = world.state.join("a tree of his own");
+    world.git(&["worktree", "add", "-q", beside.to_str().unwrap(), "result"]);
+    on_it(&beside.canonicalize().unwrap());
+    world.git(&["worktree", "remove", beside.to_str().unwrap()]);
     assert!(mission.undo_branch(&project, "result", &commit).unwrap());
     assert!(mission.undo_branch(&project, "result", &commit).unwrap());
     assert_eq!(world.git(&["branch", "--list", "result"]), "");
