@@ -25,6 +25,8 @@ const NAME_BYTES: u64 = 256;
 pub(crate) struct Turn {
     file: File,
     name: String,
+    /// Whether the file says already that it is this mission's turn to write.
+    says: bool,
 }
 
 /// Whose turn it is to be.
@@ -64,12 +66,17 @@ impl Turn {
             );
             return Err(Error::until(why, resume));
         }
-        Ok(Self { file, name })
+        let says = writer == name;
+        Ok(Self { file, name, says })
     }
 
-    /// Says, before the first byte, that the user's files are about to be in between.
+    /// Says, before the first byte, that the user's files are about to be in between. A mission that broke off and goes
+    /// on has said so already, and nobody may find nothing said while its files are half written.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
-        self.say(&self.name.clone()).map_err(Error::new)
+        match self.says {
+            true => Ok(()),
+            false => self.say(&self.name.clone()).map_err(Error::new),
+        }
     }
 
     /// Says that they are not any more.
@@ -83,6 +90,7 @@ impl Turn {
         self.file.rewind()?;
         self.file.write_all(name.as_bytes())?;
         self.file.sync_data()?;
+        self.says = !name.is_empty();
         fault::point("writing.said");
         Ok(())
     }
@@ -163,7 +171,16 @@ mod tests {
             error.to_string().contains("orchestrator resume m1"),
             "{error}"
         );
-        take("m1-a").unwrap().end().unwrap();
+        // It goes on. What it said stands all the while: an empty file would be an invitation.
+        let lock = layout.delivery_lock(root);
+        let mut again = take("m1-a").unwrap();
+        let earlier = std::time::UNIX_EPOCH;
+        again.file.set_modified(earlier).unwrap();
+        again.begin().unwrap();
+        let written = std::fs::metadata(&lock).unwrap().modified().unwrap();
+        assert_eq!(written, earlier, "it is not written anew");
+        again.end().unwrap();
+        drop(again);
         take("m2-b").unwrap();
         // Nobody waits for a mission that is no more.
         take("m1-a").unwrap().begin().unwrap();
