@@ -355,6 +355,16 @@ pub(crate) struct TodoArgs {
     pub(crate) saw: Option<u64>,
 }
 
+impl TodoArgs {
+    /// Whether something is to be written, and not only shown.
+    pub(crate) fn is_edit(&self) -> bool {
+        self.propose
+            || [&self.tick, &self.untick, &self.note]
+                .iter()
+                .any(|line| line.is_some())
+    }
+}
+
 /// `orchestrator deliver`.
 #[derive(Debug, Args)]
 pub(crate) struct DeliverArgs {

@@ -1,6 +1,7 @@
 //! Hosts an engine in this process, or follows one elsewhere, and shows what happens.
 
 mod signals;
+mod store;
 
 use crate::args::Allowed;
 use crate::begin::Means;
@@ -14,11 +15,10 @@ use agents::scripted::{Script, Scripted};
 use agents::{Agent, ShellRule};
 use engine::dispatcher::{Dispatcher, Ended, Handle};
 use engine::door::{Door, Told, Wish};
-use engine::layout::{Layout, Place};
+use engine::layout::Place;
 use engine::settings::Settings;
 use engine::shutdown::{self, Part};
-use engine::store::{self, Owned, Shared};
-use journal::{Hold, Sqlite};
+use engine::store::Owned;
 use mission::ids::{MissionId, Seq};
 use mission::mission::{Delivery, Mission};
 use mission::question::{About, Question};
@@ -32,93 +32,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use workbench::fault;
 
+pub(crate) use store::Store;
+
 /// The script that a mission was begun with.
 const SCRIPT: &str = "script.toml";
 /// How often another process's mission is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// The store of this user.
-#[derive(Clone)]
-pub(crate) struct Store {
-    pub(crate) layout: Layout,
-    pub(crate) journal: Shared,
-}
-
-impl Store {
-    /// Opens the store, which is made if it is not there.
-    pub(crate) fn open() -> Result<Self, Error> {
-        Self::at(crate::places::layout()?)
-    }
-
-    /// Opens the store for a mission that is to run here: its socket must have room in the state directory.
-    pub(crate) fn for_running() -> Result<Self, Error> {
-        let layout = crate::places::layout()?;
-        crate::places::roomy(&layout)?;
-        let store = Self::at(layout)?;
-        store.can_open_doors()?;
-        Ok(store)
-    }
-
-    /// Says so if a mission could not open its socket, before one is begun.
-    pub(crate) fn can_open_doors(&self) -> Result<(), Error> {
-        let checked = engine::socket::check_folder(&self.layout.doors());
-        Ok(checked.map_err(engine::door::Error::from)?)
-    }
-
-    /// Opens the store in a state directory, which is made if it is not there.
-    pub(crate) fn at(layout: Layout) -> Result<Self, Error> {
-        let journal = Sqlite::open(layout.root())?;
-        Ok(Self {
-            layout,
-            journal: Arc::new(journal),
-        })
-    }
-
-    /// The named mission, or the last one of the current folder, or the last one.
-    pub(crate) fn find(&self, named: Option<MissionId>) -> Result<MissionId, Error> {
-        if let Some(id) = named {
-            self.journal.head(id)?;
-            return Ok(id);
-        }
-        let here = std::env::current_dir().ok();
-        let rows = self.journal.missions()?;
-        let is_here = |project: &str| here.as_ref().is_some_and(|here| here.starts_with(project));
-        let found = rows
-            .iter()
-            .rev()
-            .find(|row| is_here(&row.project))
-            .or_else(|| rows.last());
-        found.map(|row| row.mission).ok_or_else(|| {
-            Error::new(Kind::NoMission, "there is no mission yet")
-                .hint("start one: orchestrator task \"…\"")
-        })
-    }
-
-    /// A mission as it is durable now.
-    pub(crate) fn load(&self, id: MissionId) -> Result<(Mission, Seq), Error> {
-        Ok(store::load(&*self.journal, id)?)
-    }
-
-    /// The socket of a mission's owner. Its name is short: sockets have little room.
-    pub(crate) fn door(&self, id: MissionId) -> PathBuf {
-        self.layout
-            .doors()
-            .join(format!("{id}-{}.sock", std::process::id()))
-    }
-
-    /// Where the living owner of a mission can be reached, if it has one.
-    pub(crate) fn owner(&self, id: MissionId) -> Result<Option<PathBuf>, Error> {
-        let rows = self.journal.missions()?;
-        let lease = rows
-            .into_iter()
-            .find(|row| row.mission == id)
-            .and_then(|row| row.lease);
-        let live = lease.filter(|lease| lease.hold == Hold::Live);
-        Ok(live
-            .and_then(|lease| lease.owner.endpoint)
-            .map(PathBuf::from))
-    }
-}
 
 /// Who carries turns out, as it was chosen.
 pub(crate) enum Chosen {
@@ -460,7 +379,7 @@ pub(crate) async fn settle(store: &Store, id: MissionId, style: Style) -> Result
     if !over || mission.due().is_empty() || store.owner(id)?.is_some() {
         return Ok(Settled::Nothing);
     }
-    let owned = store::take(&*store.journal, id, &store.door(id))?;
+    let owned = engine::store::take(&*store.journal, id, &store.door(id))?;
     let place = store.layout.mission(&owned.mission.full_name());
     let nobody = Starting::Scripted(Script { turns: Vec::new() });
     let settings = engine_settings(store, &nobody, &place)?;
@@ -567,10 +486,10 @@ pub(crate) async fn wish(store: &Store, id: MissionId, wish: Wish) -> Result<(To
     {
         return Ok((told, false));
     }
-    let owned = store::take(&*store.journal, id, &store.door(id))?;
+    let owned = engine::store::take(&*store.journal, id, &store.door(id))?;
     let place = store.layout.mission(&owned.mission.full_name());
     let seen = engine::alive::seen(&place);
-    let told = store::once(&*store.journal, owned, wish.input(&by), seen)?;
+    let told = engine::store::once(&*store.journal, owned, wish.input(&by), seen)?;
     Ok((told.into(), true))
 }
 

@@ -34,7 +34,7 @@ fn ends(
     told_as: impl Fn(MissionId) -> String,
 ) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.mission)?;
+    let id = store.find_here(args.mission)?;
     host::block_on(async {
         let (told, mine) = host::wish(&store, id, wish).await?;
         host::told(told)?;

@@ -10,14 +10,14 @@ use mission::mission::Delivery;
 
 pub(crate) fn deliver(args: &DeliverArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.one.mission)?;
+    let id = store.find_here(args.one.mission)?;
     let form = args.form.into();
     settle(&store, id, Wish::Deliver { form }, args.one.json)
 }
 
 pub(crate) fn undo(args: &OneOrLast) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.mission)?;
+    let id = store.find_here(args.mission)?;
     settle(&store, id, Wish::Undo, args.json)
 }
 

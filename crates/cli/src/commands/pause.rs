@@ -8,7 +8,7 @@ use engine::door::Wish;
 
 pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.mission)?;
+    let id = store.find_here(args.mission)?;
     host::block_on(async {
         let (told, _) = host::wish(&store, id, Wish::Pause).await?;
         host::told(told)?;

@@ -44,7 +44,10 @@ pub(crate) fn run(args: PlanArgs) -> Result<Exit, Error> {
         Some(saw) => saw,
         None => {
             let store = Store::open()?;
-            store.load(store.find(seen.of.mission)?)?.0.plan_version()
+            store
+                .load(store.find_here(seen.of.mission)?)?
+                .0
+                .plan_version()
         }
     };
     redirect::wanted(&seen.of, Wish::EditPlan { edit, saw }, is_now)

@@ -51,7 +51,7 @@ pub(super) fn wanted(
     came_to: impl Fn(&Mission) -> String,
 ) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(of.mission)?;
+    let id = store.find_here(of.mission)?;
     let (mission, _) = store.load(id)?;
     // It would go on where nothing is left to go on with.
     if mission.outcome().is_some() && matches!(wish, Wish::Retry { .. }) {

@@ -18,7 +18,7 @@ use std::path::Path;
 
 pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
     let store = Store::for_running()?;
-    let id = store.find(args.mission)?;
+    let id = store.find_here(args.mission)?;
     let style = crate::places::style(args.json, args.plain);
     host::block_on(async {
         if store.owner(id)?.is_some() {

@@ -8,7 +8,7 @@ use engine::door::Wish;
 
 pub(crate) fn run(args: &SteerArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.mission)?;
+    let id = store.find_here(args.mission)?;
     host::block_on(async {
         let wish = Wish::Steer {
             task: args.task,

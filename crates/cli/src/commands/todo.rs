@@ -11,7 +11,10 @@ use std::fmt::Write as _;
 
 pub(crate) fn run(args: TodoArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.one.mission)?;
+    let id = match args.is_edit() {
+        true => store.find_here(args.one.mission)?,
+        false => store.find(args.one.mission)?,
+    };
     let (mission, _) = store.load(id)?;
     let Some(edit) = edit(&args, &mission)? else {
         match args.one.json {

@@ -109,3 +109,35 @@ fn a_folder_of_sockets_that_is_open_to_others_is_named_before_a_mission_is_begun
     std::fs::set_permissions(&doors, std::fs::Permissions::from_mode(0o700)).unwrap();
     world.task(&script(), &[]).ends(0, &["m1 completed"]);
 }
+
+#[test]
+fn what_is_done_to_a_mission_of_another_folder_names_it() {
+    let world = project();
+    world.task(&script(), &[]).ends(0, &["m1 completed"]);
+    let (home, files) = (world.home(), world.files());
+    let elsewhere = |words: &[&str]| {
+        let mut command = world.command(words);
+        command.current_dir(&home);
+        command
+    };
+    let project = world.project().display().to_string();
+    let told = ["error[ORC004]", "no mission of this folder", &project, "m1"];
+    for words in [
+        &["undo"][..],
+        &["deliver"],
+        &["resume"],
+        &["cancel"],
+        &["abort"],
+        &["pause"],
+        &["steer", "x"],
+        &["retry", "T1"],
+        &["skip", "T1", "--reason", "x"],
+        &["todo", "--propose", "--text", "x"],
+    ] {
+        ends(elsewhere(words), 2, &told);
+    }
+    assert_eq!(world.files(), files);
+    // To look at it does no harm.
+    ends(elsewhere(&["status"]), 0, &["m1"]);
+    ends(elsewhere(&["undo", "m1"]), 0, &["taken back"]);
+}
