@@ -162,6 +162,8 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
     assert_eq!(all(&crew, &model), once_each_and(&CUT));
     let expected = delivered(&before);
     assert_eq!(user.files(), expected, "{}", ran.said);
+    let [landed, has] = trees(&user);
+    assert_eq!(landed, has, "{}", ran.said);
     user.deserted().await;
     lives.push(ran.said);
     nothing_is_lost_or_left(&user, &lives).await;

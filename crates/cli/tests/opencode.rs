@@ -2,17 +2,17 @@
 #![cfg(test)]
 #[path = "opencode/foreseen.rs"]
 mod foreseen;
+#[path = "opencode/header.rs"]
+mod header;
 
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::model::{Gate, Model, Reply, Request, Tokens};
 use testkit::opencode::{config, priced};
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::User;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 const PROJECT: &[(&str, &str)] = &[
     ("math.mjs", "export const add = (a, b) => a + b;\n"),
@@ -191,58 +191,6 @@ async fn a_first_user_without_opencode_login_or_model_is_told_what_to_type_and_n
     let both = "npm install -g opencode-ai && opencode auth login";
     refused(&[], "there is no program `opencode`", both).await;
     assert_eq!(model.log().len(), 0, "no model was asked");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_will_happen_is_told_before_the_first_token() {
-    let crew = Crew::new("Add a word.", vec![Job::word("one")]);
-    let all = Gate::default();
-    let gate = all.clone();
-    let model = Model::start(move |request| crew.answer(request).after(&gate)).await;
-    let user = User::new(
-        env!("CARGO_BIN_EXE_orchestrator"),
-        &model.url(),
-        &[("README.md", "words\n")],
-    );
-    let mut running = user
-        .command(Path::new(env!("CARGO_BIN_EXE_orchestrator")))
-        .args(["task", "Add a word", "--allow", "shell", "--reviews", "0"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the program starts");
-    let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
-    let project = user.project().display().to_string();
-    // The model gives no token before all of these lines were seen.
-    for (name, what) in [
-        ("request", "Add a word"),
-        ("folder", project.as_str()),
-        (
-            "limits",
-            "3 workers, 3 attempts, 0 review rounds, 5000000 tokens",
-        ),
-        ("silence", "without a sign of life end a turn"),
-        ("agent", "starting OpenCode…"),
-        ("agent", "model mock/m1 (set in the configuration)"),
-        ("mission", "m1"),
-        ("work", "missions/m1-"),
-        ("files", "yours change only at delivery"),
-        ("stop", "Ctrl-C, or: orchestrator cancel m1"),
-    ] {
-        let line = lines.next_line().await.expect("a pipe").expect("a line");
-        assert!(
-            line.starts_with(name) && line.contains(what),
-            "{name}, {what}: {line}"
-        );
-    }
-    all.open();
-    while let Some(line) = lines.next_line().await.expect("a pipe") {
-        println!("{line}");
-    }
-    assert_eq!(running.wait().await.expect("an end").code(), Some(0));
-    user.deserted().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
