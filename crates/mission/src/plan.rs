@@ -9,6 +9,7 @@ mod shared;
 use crate::gate::{Gate, GateKind, Program};
 use crate::ids::{Digest, TaskId};
 use crate::limits;
+use crate::planted;
 use crate::time::Millis;
 use claim::{check_characters, check_claim, path_fault, resources, trivial};
 use graph::{cycle, depths, separate_overlaps};
@@ -373,7 +374,9 @@ pub fn check(draft: &Draft, acceptance_limit: Millis) -> Result<Plan, Vec<Fault>
         .iter()
         .map(|t| t.needs.iter().map(|n| names[n.as_str()]).collect())
         .collect();
-    if let Some(cycle) = cycle(&needs) {
+    if let Some(cycle) = cycle(&needs)
+        && !planted!("circle_unchecked")
+    {
         let ids = cycle.iter().map(|i| draft.tasks[*i].id.clone()).collect();
         return Err(vec![Fault::Cycle { ids }]);
     }

@@ -87,6 +87,7 @@ pub const ALL: &[&str] = &[
     "retry_counted_as_attempt",
     "skipped_task_runs",
     "priority_ignored",
+    "circle_unchecked",
     "void_plan_taken",
     "void_plan_runs_on",
 ];

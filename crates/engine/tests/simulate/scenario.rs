@@ -333,9 +333,12 @@ impl Scenario {
         match rng.below(6) {
             0 => draft.tasks.clear(),
             1 => draft.tasks[0].needs.push("nobody".into()),
+            // Around all of them, and where there is one around itself.
             2 => {
-                let key = draft.tasks[0].id.clone();
-                draft.tasks[0].needs.push(key);
+                let keys: Vec<String> = draft.tasks.iter().map(|task| task.id.clone()).collect();
+                for (task, key) in draft.tasks.iter_mut().zip(keys.iter().cycle().skip(1)) {
+                    task.needs.push(key.clone());
+                }
             }
             3 => draft.tasks[0].acceptance = vec!["true".into()],
             4 => draft.tasks[0].writes = vec!["/etc/passwd".into()],

@@ -172,6 +172,7 @@ impl Audit {
         for id in dropped {
             assert!(self.current.remove(id), "{id} is dropped and was not there");
         }
+        self.is_acyclic();
         // Once all of them are gone: one may go with those that needed it.
         for id in dropped {
             let needs = |who: &TaskId| self.tasks[who].needs.contains(id);

@@ -14,6 +14,7 @@ impl Audit {
                     let old = self.tasks.insert(task.id, task.clone());
                     assert!(old.is_none(), "{} names two tasks", task.id);
                 }
+                self.is_acyclic();
             }
             Event::Worked { attempt, work, .. } => {
                 self.works.insert(*attempt, work.clone());
@@ -49,6 +50,23 @@ impl Audit {
             Event::Disputed { attempt, .. } => self.gives_up(attempt.task),
             Event::TaskDone { task, .. } => self.lands(*task),
             _ => self.landing_event(event, git),
+        }
+    }
+
+    /// At every version of the plan some order carries all of it out.
+    pub(super) fn is_acyclic(&self) {
+        let mut left = self.current.clone();
+        loop {
+            let waits = |id: &&TaskId| {
+                let needs = &self.tasks[*id].needs;
+                needs.iter().any(|need| left.contains(need))
+            };
+            let still: BTreeSet<TaskId> = left.iter().filter(waits).copied().collect();
+            if still.len() == left.len() {
+                assert!(left.is_empty(), "{left:?} need each other in a circle");
+                return;
+            }
+            left = still;
         }
     }
 
