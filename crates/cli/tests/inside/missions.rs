@@ -161,6 +161,11 @@ async fn a_run_of_another_command_prints_what_it_is_told_and_asks_no_model() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("no mission"), "{output:?}");
+    // Nothing was begun, so that nothing that a script waits for is there.
+    let output = house.ran("task", "").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("say what you want"), "{output:?}");
     let left: Vec<_> = std::fs::read_dir(house.sockets())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -260,8 +260,19 @@ async fn who_looks_sees_what_a_terminal_carries_out_and_looks_once_at_a_time() {
         told.contains("m7 is not the mission here any more; it is m1"),
         "{said}"
     );
+    // Whoever waits for what a terminal carries out gets the report of it. Where there is nothing to wait for, as where an
+    // engine could not take a mission up, an exit code would say that it is over.
+    let wait = |id: u64, mission: &str| json!({ "id": id, "want": "wait", "mission": mission });
+    guest.say(&wait(6, "m7")).await;
+    let said = guest.hear("say").await;
+    assert_eq!((&said["id"], &said["exit"]), (&json!(6), &Value::Null));
+    guest.say(&wait(7, "m1")).await;
     gates.iter().for_each(Gate::open);
     assert_eq!(task.end().await.code, Some(0));
+    let said = guest.hear("say").await;
+    let report = said["say"].as_str().unwrap();
+    assert!(report.starts_with("Report of mission m1"), "{said}");
+    assert_eq!((&said["id"], &said["exit"]), (&json!(7), &json!(0)));
     // What is over was none of this conversation's, and there is no panel of it any more.
     let gone = within("a panel that goes", async {
         loop {
