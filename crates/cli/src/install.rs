@@ -5,6 +5,7 @@
 //! recorded before it is made, so that a run that is cut short leaves nothing that the next one does not finish or
 //! take out.
 
+mod attributes;
 mod backup;
 mod diff;
 mod edit;
@@ -22,7 +23,9 @@ use engine::layout::Layout;
 use locate::{Family, Found, SCREEN, SERVER};
 use record::{Made, Record};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use workbench::fault;
 use write::{Failure, Seen};
@@ -74,6 +77,8 @@ pub(crate) struct Done {
     /// What was there already.
     pub(crate) notes: Vec<String>,
     files: Vec<Change>,
+    /// Keeps others out of the folder of the configuration, as soon as there is one.
+    folder: Option<File>,
 }
 
 impl World {
@@ -116,6 +121,7 @@ impl World {
     }
 
     fn with_entry(&self, family: &Family, found: Found) -> Result<Change, Error> {
+        found.seen.has_one_name()?;
         let added = found.text.add(&self.entry, family.schema);
         let added = added.ok_or_else(|| {
             let path = found.path.display();
@@ -157,6 +163,7 @@ impl World {
             let Some(bytes) = found.text.remove(&ours, made.key) else {
                 continue;
             };
+            found.seen.has_one_name()?;
             let screen = SCREEN.names.iter().any(|name| found.path.ends_with(name));
             let schema = if screen { SCREEN.schema } else { SERVER.schema };
             let nothing_left = made.content && bytes == edit::template(schema, "").as_bytes();
@@ -177,9 +184,9 @@ impl World {
 
     /// Writes the plugin's files and registers them.
     pub(crate) fn install(&self) -> Result<Done, Error> {
-        let _lock = self.lock()?;
-        let mut record = Record::read(&self.layout);
         let mut done = Done::default();
+        let _lock = self.lock(&mut done)?;
+        let mut record = Record::read(&self.layout);
         let installed = self.until_it_holds(&mut done, |done| {
             watchdog::doing("reading OpenCode's configuration");
             let plan = self.plan_install()?;
@@ -203,7 +210,7 @@ impl World {
         if !self.layout.root().exists() && self.plan_uninstall()?.changes.is_empty() {
             return Ok(done);
         }
-        let _lock = self.lock()?;
+        let _lock = self.lock(&mut done)?;
         self.until_it_holds(&mut done, |_| {
             watchdog::doing("reading OpenCode's configuration");
             self.plan_uninstall()
@@ -223,7 +230,7 @@ impl World {
     }
 
     /// One at a time; what an earlier run that was cut short has left is removed.
-    fn lock(&self) -> Result<File, Error> {
+    fn lock(&self, done: &mut Done) -> Result<File, Error> {
         watchdog::doing("making the state directory");
         write::own_folder(self.layout.root())?;
         watchdog::doing(
@@ -235,6 +242,7 @@ impl World {
         let file = file.map_err(|error| Error::io("open", &path, &error.into()))?;
         file.lock()
             .map_err(|error| Error::io("lock", &path, &error))?;
+        done.folder = self.lock_folder()?;
         watchdog::doing("tidying up");
         let names = SERVER.names.iter().chain(SCREEN.names);
         let looked_for = names.map(|name| self.config.join(name));
@@ -250,6 +258,25 @@ impl World {
         write::tidy(all.iter().chain(&real).chain(&own).map(PathBuf::as_path));
         fault::point("install.locked");
         Ok(file)
+    }
+
+    /// The folder of the configuration, which an install with another state directory changes as well: what that one has
+    /// just displaced would be tidied up here. Nothing if there is none yet.
+    fn lock_folder(&self) -> Result<Option<File>, Error> {
+        watchdog::doing("waiting for another install, which holds OpenCode's configuration");
+        let folder = match File::open(&self.config) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", &self.config, &error)),
+        };
+        match folder.lock().map_err(|error| Errno::from_io_error(&error)) {
+            // A network's file system may lock no folder. There nobody else can be kept out.
+            Ok(()) | Err(Some(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP)) => Ok(Some(folder)),
+            Err(error) => {
+                let error = error.map_or(ErrorKind::Other.into(), io::Error::from);
+                Err(Error::io("lock", &self.config, &error))
+            }
+        }
     }
 
     /// Plans and carries out until nobody writes in between. If it fails, what was changed is put back.
@@ -286,6 +313,9 @@ impl World {
             if change.made.folder {
                 let made = fs::create_dir_all(&self.config);
                 made.map_err(|error| Error::io("make", &self.config, &error))?;
+                if done.folder.is_none() {
+                    done.folder = self.lock_folder()?;
+                }
             }
             if let Some(old) = &change.seen.file {
                 let kept = backup::keep(&self.layout, &change.path, &old.bytes)?;

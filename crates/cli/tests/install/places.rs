@@ -32,6 +32,74 @@ fn owner(path: &Path) -> (u32, u32) {
     (data.uid(), data.gid())
 }
 
+/// An access list by which somebody else may read a file, and its group may not, as Linux keeps it.
+fn access_list() -> Vec<u8> {
+    const NOBODY: u32 = u32::MAX;
+    let (user, named, group, mask, other) = (1, 2, 4, 0x10, 0x20);
+    let entries: [(u16, u16, u32); 5] = [
+        (user, 6, NOBODY),
+        (named, 4, 12_345),
+        (group, 0, NOBODY),
+        (mask, 4, NOBODY),
+        (other, 0, NOBODY),
+    ];
+    let version = 2_u32.to_le_bytes();
+    let entry = |(tag, right, id): (u16, u16, u32)| {
+        let short = [tag.to_le_bytes(), right.to_le_bytes()].concat();
+        [short, id.to_le_bytes().to_vec()].concat()
+    };
+    let entries = entries.into_iter().flat_map(entry);
+    version.into_iter().chain(entries).collect()
+}
+
+#[test]
+fn an_access_list_and_attributes_stay() {
+    const LIST: &str = "system.posix_acl_access";
+    let attribute = |file: &Path, name: &str| {
+        let mut value = [0; 1024];
+        let found = rustix::fs::getxattr(file, name, &mut value[..]);
+        found.map(|n| value[..n].to_vec())
+    };
+    let set = |at: &Path, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(at, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    let home = Home::new().with("opencode.json", "{}");
+    let file = home.config().join("opencode.json");
+    set(&file, LIST, &access_list());
+    set(&file, "user.of-ada", b"hers");
+    for run in [Home::install, Home::uninstall] {
+        run(&home).ends(0, &["opencode.json"]);
+        assert_eq!(attribute(&file, LIST), Ok(access_list()));
+        assert_eq!(attribute(&file, "user.of-ada"), Ok(b"hers".to_vec()));
+        assert_eq!(mode(&file), 0o640);
+    }
+    // What is new in a folder may get a list from it, which a file that was there before did not have.
+    fs::remove_file(&file).unwrap();
+    home.write("opencode.json", "{}");
+    set(&home.config(), "system.posix_acl_default", &access_list());
+    home.install().ends(0, &["opencode.json"]);
+    assert_eq!(attribute(&file, LIST), Err(rustix::io::Errno::NODATA));
+}
+
+#[test]
+fn a_file_with_a_second_name_is_left_as_it_is() {
+    let home = Home::new().with("opencode.json", "{}");
+    let (file, other) = (
+        home.config().join("opencode.json"),
+        home.path().join("other"),
+    );
+    for run in [Home::install, Home::uninstall] {
+        fs::hard_link(&file, &other).unwrap();
+        let before = home.configuration();
+        run(&home).ends(1, &["error[ORC014]", "opencode.json has 2 names"]);
+        assert_eq!(home.configuration(), before);
+        fs::remove_file(&other).unwrap();
+        home.install().ends(0, &[]);
+    }
+    home.uninstall().ends(0, &[]);
+    assert_eq!(home.text("opencode.json"), "{}");
+}
+
 #[test]
 fn a_link_into_a_folder_of_dotfiles_stays_and_its_target_is_changed() {
     let home = Home::new();
@@ -266,8 +334,15 @@ fn work_that_hangs_is_ended_with_the_reason() {
     home.install().ends(0, &[]);
     let held = fs::File::open(home.state().join("install.lock")).unwrap();
     held.lock().unwrap();
-    let ran = home.run(&["uninstall", "--even-here", "--time", "50ms"]);
-    ran.ends(1, &["it took more than 50 ms: waiting for another install"]);
+    let waits = home.run(&["uninstall", "--even-here", "--time", "50ms"]);
+    waits.ends(1, &["it took more than 50 ms: waiting for another install"]);
+    drop(held);
+    // One with another state directory is kept out as well: each would tidy up what the other has just displaced.
+    let held = fs::File::open(home.config()).unwrap();
+    held.lock().unwrap();
+    let mut command = home.command(&["install", "--even-here", "--time", "50ms"]);
+    command.env("ORCHESTRATOR_STATE_DIR", home.path().join("other"));
+    ran(&mut command).ends(1, &["which holds OpenCode's configuration"]);
     drop(held);
     home.uninstall().ends(0, &["taken out of"]);
 }
