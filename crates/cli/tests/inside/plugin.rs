@@ -54,7 +54,7 @@ console.log(JSON.stringify({ load, first, init: inits.sort((a, b) => a - b)[25],
 "#;
 
 /// What a script says that OpenCode's own runtime runs beside the plugin.
-async fn probed(house: &House, script: &str) -> String {
+pub(crate) async fn probed(house: &House, script: &str) -> String {
     let probe = house.user.home().path().join("probe.mjs");
     fs::write(&probe, script).unwrap();
     let mut command = house.opencode();
@@ -81,6 +81,8 @@ async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
     // Ten thousand calls that left one object each would show as ten thousand.
     assert!(found["objects"].as_i64().unwrap() < 2_000, "{said}");
     assert!(found["grown"].as_i64().unwrap() < 128 * 1024, "{said}");
+    // The first one of a process, which waits for nothing but itself, and one more beside it.
+    assert!(found["first"].as_f64().unwrap() <= 20.0, "{said}");
     assert!(found["init"].as_f64().unwrap() <= 20.0, "{said}");
     assert_eq!(
         found["commands"],
