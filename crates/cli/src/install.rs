@@ -63,6 +63,8 @@ struct Change {
     seen: Seen,
     new: Option<Vec<u8>>,
     made: Made,
+    /// Why it is this file and no other.
+    why: &'static str,
 }
 
 /// What was done.
@@ -111,16 +113,33 @@ impl World {
                     .push(format!("registered already in {path}, as `{entry}`"));
                 continue;
             }
-            let found = match files.get(Family::counts(&files).unwrap_or(0)) {
-                Some(found) => found.clone(),
-                None => locate::read(&self.config.join(family.new))?,
+            let listed = Family::counts(&files);
+            let (found, why) = match (files.get(listed.unwrap_or(0)), listed) {
+                (Some(found), Some(_)) if family.shadows => (
+                    found.clone(),
+                    "whose list `plugin` is the one that OpenCode counts",
+                ),
+                (Some(found), Some(_)) => (found.clone(), "which has a list `plugin`"),
+                (Some(found), None) => (
+                    found.clone(),
+                    "the first file that there is, as none has a list `plugin`",
+                ),
+                (None, _) => (
+                    locate::read(&self.config.join(family.new))?,
+                    "which is new, as there was none",
+                ),
             };
-            plan.changes.push(self.with_entry(family, found)?);
+            plan.changes.push(self.with_entry(family, found, why)?);
         }
         Ok(plan)
     }
 
-    fn with_entry(&self, family: &Family, found: Found) -> Result<Change, Error> {
+    fn with_entry(
+        &self,
+        family: &Family,
+        found: Found,
+        why: &'static str,
+    ) -> Result<Change, Error> {
         found.seen.has_one_name()?;
         let added = found.text.add(&self.entry, family.schema);
         let added = added.ok_or_else(|| {
@@ -141,6 +160,7 @@ impl World {
             seen: found.seen,
             new: Some(added.bytes),
             made,
+            why,
         })
     }
 
@@ -177,6 +197,7 @@ impl World {
                 seen: found.seen,
                 new,
                 made,
+                why: "which names the plugin",
             });
         }
         Ok(plan)
@@ -344,7 +365,26 @@ fn put_back(done: &Done, error: Error) -> Error {
     told
 }
 
+impl Change {
+    /// The file, and why it is this one.
+    fn told(&self) -> String {
+        format!("{}, {}", self.path.display(), self.why)
+    }
+}
+
+impl Done {
+    /// The files that were changed, each with the reason why it is this one.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = String> {
+        self.files.iter().map(Change::told)
+    }
+}
+
 impl Plan {
+    /// The files that would be changed, each with the reason why it is this one.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = String> {
+        self.changes.iter().map(Change::told)
+    }
+
     /// Whether there is nothing to change.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()
