@@ -279,8 +279,9 @@ impl Hosting {
         let answer = self.wait(mission).await;
         waits.0 = None;
         match answer {
-            Some(answer) => answer,
-            None => self.await_elsewhere(mission).await,
+            // One that was queued here may have been begun in a terminal.
+            Some(answer) if self.has_ended(mission) || !self.is_held(mission) => answer,
+            _ => self.await_elsewhere(mission).await,
         }
     }
 
@@ -318,11 +319,16 @@ impl Hosting {
         answer
     }
 
+    /// Whether somebody carries a mission out.
+    fn is_held(&self, id: MissionId) -> bool {
+        matches!(self.store.owner(id), Ok(Some(_)))
+    }
+
     /// What a mission came to that is not carried out here, as long as somebody does. Without an exit code it is not over.
     async fn elsewhere(&self, id: MissionId) -> Answer {
         loop {
             // Looked for first: whoever ends it lets go of it afterwards.
-            let held = matches!(self.store.owner(id), Ok(Some(_)));
+            let held = self.is_held(id);
             let mission = match self.store.load(id) {
                 Ok((mission, _)) => mission,
                 Err(error) => return answer(escape::short(&error.to_string(), 600), Tone::Bad),
