@@ -8,7 +8,7 @@
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { AGAIN, alive, ask, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
+import { AGAIN, alive, ask, command, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
 const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
@@ -88,8 +88,11 @@ function leaves(stream, say, code) {
   process.exit(code)
 }
 
+// What OpenCode was started as; `run` has no view, and nothing else to do than what it is given.
+const STARTED = command(process.argv.slice(2))
+const run = STARTED === "run"
 // A script that runs OpenCode: nobody answers what is asked.
-const alone = () => process.argv[2] === "run" && !process.stdin.isTTY
+const alone = () => run && !process.stdin.isTTY
 const join = async (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
@@ -152,7 +155,7 @@ async function take(input, talk) {
 // Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody
 // has asked for, and only where a person may look: it tells that, and ends.
 async function untold(input) {
-  if (!screen() && !["serve", "web"].includes(process.argv[2])) return false
+  if (!screen() && !["serve", "web"].includes(STARTED)) return false
   const at = path.join(path.dirname(folder()), "fronts")
   for (const name of await fs.promises.readdir(at)) {
     const note = await fs.promises.readFile(path.join(at, name), "utf8").then(JSON.parse).catch(() => null)
@@ -182,12 +185,13 @@ async function outcome(input, talk, mission) {
   try {
     for (let n = 0; n <= RESTARTS; n++) {
       const said = await alive(talk, ask(talk, { want: "wait", mission }))
+      // Without an exit code it says why nobody waits for the mission any more, and is no end of it.
       if (said) return said
       talk = await reach(input)
     }
     throw new Error(`the engine ended ${RESTARTS + 1} times`)
   } catch (error) {
-    return { say: `${String(error?.message ?? error)}\n${mission} is not over. Once no engine carries it out, it goes on with: orchestrator resume ${mission}`, lost: true }
+    return { say: `${String(error?.message ?? error)}\n${mission} is not over. Once no engine carries it out, it goes on with: orchestrator resume ${mission}` }
   }
 }
 
@@ -254,10 +258,9 @@ async function server(input, options) {
   link.options ??= options
   if (!link.talk) look(input)
   const ours = new Set()
-  const run = process.argv.includes("run")
-  // A run has nothing else to do than to hear what comes of it; of anything else that may be one the user sees nothing
-  // as long as it waits.
-  const longest = process.argv[2] === "run" ? FOR_EVER : run ? START : HAND_OVER
+  // A run has nothing else to do than to hear what comes of it; of anything else the user sees nothing as long as it
+  // waits.
+  const longest = run ? FOR_EVER : HAND_OVER
   return {
     async config(config) {
       try {
@@ -279,19 +282,20 @@ async function server(input, options) {
       } catch (error) {
         said = { say: String(error?.message ?? error), variant: "error" }
       }
-      if (run && said.mission && ["task", "queue"].includes(typed.command)) {
+      const begins = ["task", "queue"].includes(typed.command)
+      if (run && begins && said.mission) {
         // The run ends with what the mission came to, and by its exit code; it is the whole of what the run was for.
         const end = await outcome(input, said.talk, said.mission)
-        if (end.lost && process.argv[2] === "run") leaves(2, end.say, 1)
+        if (end.exit === undefined) leaves(2, end.say, 1)
         if (end.exit) ends(end.exit)
-        if (process.argv[2] === "run") fs.writeSync(1, `${end.say}\n\n`)
+        fs.writeSync(1, `${end.say}\n\n`)
         output.parts.splice(0, output.parts.length, { type: "text", text: end.say })
         return
       }
-      if (process.argv[2] === "run") {
-        // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. It ends only
-        // where its name can be nothing but the command.
-        const failed = said.variant === "error" || said.variant === "warning"
+      if (run) {
+        // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. A command that
+        // begins missions and has begun none has failed, however friendly it says so.
+        const failed = begins || ["error", "warning"].includes(said.variant)
         leaves(failed ? 2 : 1, said.say, failed ? 1 : 0)
       }
       await toast(input, said.say, said.variant)

@@ -1,5 +1,5 @@
 // The connection to the engine, for OpenCode's server and for its screen: where the engine is, who may answer in its
-// place, how it is started, and what is said and heard.
+// place, how it is started, what is said and heard, and which OpenCode it is that talks.
 import { spawn } from "node:child_process"
 import fs from "node:fs"
 import { createRequire } from "node:module"
@@ -15,6 +15,20 @@ const LINE = 1 << 20 // the longest line that the engine may send
 const PULSE = 5_000 // so often an engine that is waited for is asked for a sign of life
 const MISSED = 12 // after so many in a row without one, a minute, it stands still
 const HERE = path.dirname(fileURLToPath(import.meta.url))
+
+// Which of its commands OpenCode was started as, with these words behind its name, as its own reader of options sees it:
+// an option takes the word behind it, also one that is not known yet, unless it is one of those that are known to take
+// none.
+export function command(words) {
+  for (let n = 0; n < words.length; n++) {
+    const [word, next] = [words[n], words[n + 1]]
+    if (word === "--") return
+    if (!word.startsWith("-")) return word
+    if (word.includes("=")) continue
+    const takes = /^(-h|-v|--help|--version|--print-logs|--pure|--no-.*)$/.test(word) ? ["true", "false"].includes(next) : next && !next.startsWith("-")
+    if (takes) n++
+  }
+}
 
 export function folder() {
   const env = process.env

@@ -538,6 +538,21 @@ mod tests {
     }
 
     #[test]
+    fn an_install_ends_after_thirty_seconds_unless_another_time_is_named() {
+        for (words, seconds) in [(&[][..], 30), (&["--time", "2m"], 120)] {
+            for word in ["install", "uninstall"] {
+                let line = [&["orchestrator", word], words].concat();
+                let (Command::Install(args) | Command::Uninstall(args)) =
+                    Cli::try_parse_from(line).unwrap().command
+                else {
+                    panic!("{word}");
+                };
+                assert_eq!(args.time(), std::time::Duration::from_secs(seconds));
+            }
+        }
+    }
+
+    #[test]
     fn counts_and_times_are_read_with_their_units() {
         assert_eq!(parse_count("5M"), Ok(5_000_000));
         assert_eq!(parse_count("500k"), Ok(500_000));

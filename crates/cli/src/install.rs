@@ -5,6 +5,7 @@
 //! recorded before it is made, so that a run that is cut short leaves nothing that the next one does not finish or
 //! take out.
 
+mod attributes;
 mod backup;
 mod diff;
 mod edit;
@@ -22,7 +23,9 @@ use engine::layout::Layout;
 use locate::{Family, Found, SCREEN, SERVER};
 use record::{Made, Record};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use workbench::fault;
 use write::{Failure, Seen};
@@ -60,6 +63,8 @@ struct Change {
     seen: Seen,
     new: Option<Vec<u8>>,
     made: Made,
+    /// Why it is this file and no other.
+    why: &'static str,
 }
 
 /// What was done.
@@ -74,6 +79,8 @@ pub(crate) struct Done {
     /// What was there already.
     pub(crate) notes: Vec<String>,
     files: Vec<Change>,
+    /// Keeps others out of the folder of the configuration, as soon as there is one.
+    folder: Option<File>,
 }
 
 impl World {
@@ -106,16 +113,34 @@ impl World {
                     .push(format!("registered already in {path}, as `{entry}`"));
                 continue;
             }
-            let found = match files.get(Family::counts(&files).unwrap_or(0)) {
-                Some(found) => found.clone(),
-                None => locate::read(&self.config.join(family.new))?,
+            let listed = Family::counts(&files);
+            let (found, why) = match (files.get(listed.unwrap_or(0)), listed) {
+                (Some(found), Some(_)) if family.shadows => (
+                    found.clone(),
+                    "whose list `plugin` is the one that OpenCode counts",
+                ),
+                (Some(found), Some(_)) => (found.clone(), "which has a list `plugin`"),
+                (Some(found), None) => (
+                    found.clone(),
+                    "the first file that there is, as none has a list `plugin`",
+                ),
+                (None, _) => (
+                    locate::read(&self.config.join(family.new))?,
+                    "which is new, as there was none",
+                ),
             };
-            plan.changes.push(self.with_entry(family, found)?);
+            plan.changes.push(self.with_entry(family, found, why)?);
         }
         Ok(plan)
     }
 
-    fn with_entry(&self, family: &Family, found: Found) -> Result<Change, Error> {
+    fn with_entry(
+        &self,
+        family: &Family,
+        found: Found,
+        why: &'static str,
+    ) -> Result<Change, Error> {
+        found.seen.has_one_name()?;
         let added = found.text.add(&self.entry, family.schema);
         let added = added.ok_or_else(|| {
             let path = found.path.display();
@@ -135,6 +160,7 @@ impl World {
             seen: found.seen,
             new: Some(added.bytes),
             made,
+            why,
         })
     }
 
@@ -157,6 +183,7 @@ impl World {
             let Some(bytes) = found.text.remove(&ours, made.key) else {
                 continue;
             };
+            found.seen.has_one_name()?;
             let screen = SCREEN.names.iter().any(|name| found.path.ends_with(name));
             let schema = if screen { SCREEN.schema } else { SERVER.schema };
             let nothing_left = made.content && bytes == edit::template(schema, "").as_bytes();
@@ -170,6 +197,7 @@ impl World {
                 seen: found.seen,
                 new,
                 made,
+                why: "which names the plugin",
             });
         }
         Ok(plan)
@@ -177,9 +205,9 @@ impl World {
 
     /// Writes the plugin's files and registers them.
     pub(crate) fn install(&self) -> Result<Done, Error> {
-        let _lock = self.lock()?;
-        let mut record = Record::read(&self.layout);
         let mut done = Done::default();
+        let _lock = self.lock(&mut done)?;
+        let mut record = Record::read(&self.layout);
         let installed = self.until_it_holds(&mut done, |done| {
             watchdog::doing("reading OpenCode's configuration");
             let plan = self.plan_install()?;
@@ -203,7 +231,7 @@ impl World {
         if !self.layout.root().exists() && self.plan_uninstall()?.changes.is_empty() {
             return Ok(done);
         }
-        let _lock = self.lock()?;
+        let _lock = self.lock(&mut done)?;
         self.until_it_holds(&mut done, |_| {
             watchdog::doing("reading OpenCode's configuration");
             self.plan_uninstall()
@@ -223,7 +251,7 @@ impl World {
     }
 
     /// One at a time; what an earlier run that was cut short has left is removed.
-    fn lock(&self) -> Result<File, Error> {
+    fn lock(&self, done: &mut Done) -> Result<File, Error> {
         watchdog::doing("making the state directory");
         write::own_folder(self.layout.root())?;
         watchdog::doing(
@@ -235,6 +263,7 @@ impl World {
         let file = file.map_err(|error| Error::io("open", &path, &error.into()))?;
         file.lock()
             .map_err(|error| Error::io("lock", &path, &error))?;
+        done.folder = self.lock_folder()?;
         watchdog::doing("tidying up");
         let names = SERVER.names.iter().chain(SCREEN.names);
         let looked_for = names.map(|name| self.config.join(name));
@@ -250,6 +279,25 @@ impl World {
         write::tidy(all.iter().chain(&real).chain(&own).map(PathBuf::as_path));
         fault::point("install.locked");
         Ok(file)
+    }
+
+    /// The folder of the configuration, which an install with another state directory changes as well: what that one has
+    /// just displaced would be tidied up here. Nothing if there is none yet.
+    fn lock_folder(&self) -> Result<Option<File>, Error> {
+        watchdog::doing("waiting for another install, which holds OpenCode's configuration");
+        let folder = match File::open(&self.config) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", &self.config, &error)),
+        };
+        match folder.lock().map_err(|error| Errno::from_io_error(&error)) {
+            // A network's file system may lock no folder. There nobody else can be kept out.
+            Ok(()) | Err(Some(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP)) => Ok(Some(folder)),
+            Err(error) => {
+                let error = error.map_or(ErrorKind::Other.into(), io::Error::from);
+                Err(Error::io("lock", &self.config, &error))
+            }
+        }
     }
 
     /// Plans and carries out until nobody writes in between. If it fails, what was changed is put back.
@@ -286,6 +334,9 @@ impl World {
             if change.made.folder {
                 let made = fs::create_dir_all(&self.config);
                 made.map_err(|error| Error::io("make", &self.config, &error))?;
+                if done.folder.is_none() {
+                    done.folder = self.lock_folder()?;
+                }
             }
             if let Some(old) = &change.seen.file {
                 let kept = backup::keep(&self.layout, &change.path, &old.bytes)?;
@@ -314,7 +365,26 @@ fn put_back(done: &Done, error: Error) -> Error {
     told
 }
 
+impl Change {
+    /// The file, and why it is this one.
+    fn told(&self) -> String {
+        format!("{}, {}", self.path.display(), self.why)
+    }
+}
+
+impl Done {
+    /// The files that were changed, each with the reason why it is this one.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = String> {
+        self.files.iter().map(Change::told)
+    }
+}
+
 impl Plan {
+    /// The files that would be changed, each with the reason why it is this one.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = String> {
+        self.changes.iter().map(Change::told)
+    }
+
     /// Whether there is nothing to change.
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty()

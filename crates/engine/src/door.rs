@@ -475,6 +475,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_without_end_closes_the_connection_and_a_deep_one_is_not_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, handle, _engine) = door(folder.path(), Duration::from_secs(3600));
+        let (path, stop) = (folder.path().join("run/m1"), CancellationToken::new());
+        let guest = async {
+            let mut stream = UnixStream::connect(&path).await.unwrap();
+            let deep = format!("{}\n", "[".repeat(100_000));
+            stream.write_all(deep.as_bytes()).await.unwrap();
+            assert!(heard(&mut stream).await.contains("not understood"));
+            // It is closed before all of it is there, so that the writing may fail.
+            stream.write_all(&vec![b'x'; 2 << 20]).await.ok();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.ok();
+            assert_eq!(rest, b"");
+            let mut next = UnixStream::connect(&path).await.unwrap();
+            assert!(says(&mut next).await.contains("not understood"));
+            stop.cancel();
+        };
+        tokio::join!(door.serve(handle, stop.clone()), guest);
+    }
+
+    #[tokio::test]
     async fn a_thousand_silent_guests_do_not_keep_one_who_speaks_out() {
         let folder = tempfile::tempdir().unwrap();
         let (door, handle, _engine) = door(folder.path(), Duration::from_secs(3600));

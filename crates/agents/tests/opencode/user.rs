@@ -22,9 +22,9 @@ fn canary(home: &Home, name: &str) -> PathBuf {
     home.path().join(format!("canary-{name}"))
 }
 
-const PROGRAMS: [&str; 4] = ["mcp", "mcp2", "plugin", "formatter"];
+const PROGRAMS: [&str; 5] = ["mcp", "mcp2", "plugin", "formatter", "tool"];
 
-/// Two MCP servers, a plugin and a formatter, each of which leaves a trace.
+/// Two MCP servers, a plugin, a formatter and a tool, each of which leaves a trace.
 fn programs(home: &Home) {
     let touch = |name: &str| format!("echo x >> {}", canary(home, name).display());
     let plugin = home.path().join("plugin.js");
@@ -33,6 +33,13 @@ fn programs(home: &Home) {
         canary(home, "plugin")
     );
     std::fs::write(&plugin, code).unwrap();
+    let tools = home.config_dir().join("tool");
+    std::fs::create_dir_all(&tools).unwrap();
+    let code = format!(
+        "import fs from 'fs'\nfs.appendFileSync({:?}, 'x')\nexport default {{ description: 'd', args: {{}}, execute: async () => 'x' }}",
+        canary(home, "tool")
+    );
+    std::fs::write(tools.join("mine.js"), code).unwrap();
     let mut config = configured(home);
     config["plugin"] = json!([format!("file://{}", plugin.display())]);
     config["mcp"] = json!({
@@ -51,7 +58,7 @@ fn configured(home: &Home) -> Value {
 }
 
 #[test]
-fn nothing_of_the_user_is_started_for_eight_workers() {
+fn nothing_of_the_user_but_the_files_of_his_tools_is_run_for_eight_workers() {
     alone(async {
         let world = World::with(programs, |_| {}).await;
         let probe = world
@@ -74,7 +81,12 @@ fn nothing_of_the_user_is_started_for_eight_workers() {
             assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
         }
         let left = |world: &World| PROGRAMS.map(|name| canary(&world.home, name).exists());
-        assert_eq!(left(&world), [false; 4], "of {PROGRAMS:?}");
+        // OpenCode 1.18.33 has no way to leave the last ones out: their files are run, and no agent of ours is offered them.
+        let last = [false, false, false, false, true];
+        assert_eq!(left(&world), last, "of {PROGRAMS:?}");
+        let log = world.log("eight-");
+        let offered = log.iter().any(|request| request.offers("mine"));
+        assert!(!log.is_empty() && !offered, "a tool of the user's own");
         world.opencode.close().await;
         // The same user without us: all of them are found and started.
         world.stage.on("control", |r| match r.step() {
@@ -91,7 +103,7 @@ fn nothing_of_the_user_is_started_for_eight_workers() {
             .output()
             .await
             .unwrap();
-        assert_eq!(left(&world), [true; 4], "of {PROGRAMS:?}: {ran:?}");
+        assert_eq!(left(&world), [true; 5], "of {PROGRAMS:?}: {ran:?}");
     });
 }
 
@@ -171,5 +183,32 @@ fn nobody_without_our_password_is_served() {
                 assert_eq!(answer.status(), 401, "{path} {password:?}");
             }
         }
+        asked_by_a_page(&http, port, &password).await;
     });
+}
+
+/// A page in a browser comes no further than the password, whatever it says of itself; whoever has that is asked nothing
+/// else by OpenCode 1.18.33, neither where a page is from nor for whom it takes the server.
+async fn asked_by_a_page(http: &reqwest::Client, port: u16, password: &str) {
+    use reqwest::Method;
+    for origin in ["http://evil.example", "http://localhost:3000", "null"] {
+        for host in ["127.0.0.1", "evil.example"] {
+            let ask = |method: Method| {
+                let url = format!("http://127.0.0.1:{port}/session");
+                let asked = http.request(method, url).header("origin", origin);
+                asked.header("host", format!("{host}:{port}"))
+            };
+            let posted = ask(Method::POST).header("content-type", "text/plain");
+            let posted = posted.body("{}").send().await.unwrap();
+            assert_eq!(posted.status(), 401, "{origin} {host}");
+            // A browser asks this by itself before it sends what is not plain, and sends it if its page is named.
+            let asked = ask(Method::OPTIONS).header("access-control-request-method", "POST");
+            let asked = asked.send().await.unwrap();
+            let named = asked.headers().get("access-control-allow-origin");
+            assert_eq!(asked.status(), 204, "{origin} {host}");
+            assert_eq!(named.is_some(), origin.contains("localhost"), "{asked:?}");
+            let known = ask(Method::GET).basic_auth("opencode", Some(password));
+            assert_eq!(known.send().await.unwrap().status(), 200, "{origin} {host}");
+        }
+    }
 }

@@ -13,6 +13,9 @@ pub(crate) fn run(args: &PluginArgs) -> Result<Exit, Error> {
         let plan = world.plan_install()?;
         view::data(&escape::text(&plan.diff()));
         plan.notes.iter().for_each(|line| view::note(line));
+        for file in plan.reasons() {
+            view::note(&format!("would register in {file}"));
+        }
         if !plugin::stale(&world.layout, &world.program)?.is_empty() {
             view::note(&format!(
                 "would write the plugin's files to {}",
@@ -26,8 +29,8 @@ pub(crate) fn run(args: &PluginArgs) -> Result<Exit, Error> {
     }
     let done = world.install()?;
     done.notes.iter().for_each(|line| view::note(line));
-    for path in &done.changed {
-        view::note(&format!("registered in {}", path.display()));
+    for file in done.reasons() {
+        view::note(&format!("registered in {file}"));
     }
     for path in &done.backups {
         view::note(&format!("the file as it was: {}", path.display()));

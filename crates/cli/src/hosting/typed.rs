@@ -1,17 +1,18 @@
 //! The other commands that a user types in OpenCode.
 
+use super::queue::LOOK;
 use super::{Hosting, Note, Typed, about, answer, info};
 use crate::error::{Error, Kind};
 use crate::host;
-use crate::view::{Style, board, keyboard, steering};
+use crate::view::{Style, board, escape, keyboard, steering};
 use agents::opencode::front::Tone;
 use engine::door::Wish;
 use engine::reception::{Answer, Guest};
 use mission::ids::MissionId;
 use mission::question::QuestionId;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 /// A request without the quotes around it that a shell would have taken away.
 pub(super) fn unquoted(arguments: &str) -> &str {
@@ -277,26 +278,74 @@ impl Hosting {
         waits.is(true);
         let answer = self.wait(mission).await;
         waits.0 = None;
-        answer
+        match answer {
+            // One that was queued here may have been begun in a terminal.
+            Some(answer) if self.has_ended(mission) || !self.is_held(mission) => answer,
+            _ => self.await_elsewhere(mission).await,
+        }
     }
 
-    /// The report of a mission, once it is over.
-    pub(super) async fn wait(&self, mission: MissionId) -> Answer {
+    /// The report of a mission, once it is over; nothing if this process does not answer for it.
+    pub(super) async fn wait(&self, mission: MissionId) -> Option<Answer> {
         let report = self
             .hosted()
             .get(&mission)
             .map(|hosted| hosted.report.clone());
-        let Some(mut report) = report else {
-            return answer(format!("{mission} does not run here"), Tone::Bad);
-        };
+        let mut report = report?;
         let text = match report.wait_for(Option::is_some).await {
             Ok(text) => text.clone().unwrap_or_default(),
             Err(_) => format!("{mission} stands still: orchestrator resume {mission}"),
         };
         let ended = self.store.load(mission).map(|(ended, _)| ended);
-        Answer {
+        Some(Answer {
             exit: ended.ok().map(|ended| host::ended(&ended) as u8),
             ..about(mission, text)
+        })
+    }
+
+    /// The same of a mission that this process does not answer for: an engine before it ended it and was killed before it
+    /// said so, or a terminal took it.
+    async fn await_elsewhere(&self, mission: MissionId) -> Answer {
+        // Whoever waits puts the report into the conversation; if they leave before, it is told by the next engine.
+        let all = self.showing.lock();
+        let shown = all.unwrap_or_else(PoisonError::into_inner).remove(&mission);
+        if let Some(shown) = shown {
+            shown.cancel();
+        }
+        let answer = self.elsewhere(mission).await;
+        if answer.exit.is_some() {
+            Note::forget(&self.store.layout, mission);
+        }
+        answer
+    }
+
+    /// Whether somebody carries a mission out.
+    fn is_held(&self, id: MissionId) -> bool {
+        matches!(self.store.owner(id), Ok(Some(_)))
+    }
+
+    /// What a mission came to that is not carried out here, as long as somebody does. Without an exit code it is not over.
+    async fn elsewhere(&self, id: MissionId) -> Answer {
+        loop {
+            // Looked for first: whoever ends it lets go of it afterwards.
+            let held = self.is_held(id);
+            let mission = match self.store.load(id) {
+                Ok((mission, _)) => mission,
+                Err(error) => return answer(escape::short(&error.to_string(), 600), Tone::Bad),
+            };
+            if mission.outcome().is_some() && mission.due().is_empty() {
+                return Answer {
+                    exit: Some(host::ended(&mission) as u8),
+                    ..about(id, board::report(&mission))
+                };
+            }
+            if !held {
+                let told = format!(
+                    "{id} is not over, and nobody carries it out. It goes on with: orchestrator resume {id}"
+                );
+                return answer(told, Tone::Bad);
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

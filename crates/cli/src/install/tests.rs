@@ -96,8 +96,8 @@ fn a_file_for_the_screen_that_is_wrong_keeps_the_other_one_as_it_is() {
 fn what_was_changed_before_something_failed_is_put_back() {
     let (_dir, world) = world(&[("opencode.json", "{}"), ("tui.json", "{}")]);
     let old = texts(&world);
-    let _lock = world.lock().unwrap();
     let mut done = Done::default();
+    let _lock = world.lock(&mut done).unwrap();
     let failed = world.until_it_holds(&mut done, |_| {
         let mut plan = world.plan_install()?;
         // There is no such folder, so the second file cannot be written.
@@ -116,8 +116,8 @@ fn what_was_changed_before_something_failed_is_put_back() {
 #[test]
 fn a_file_that_never_keeps_still_is_given_up_and_all_is_put_back() {
     let (_dir, world) = world(&[("opencode.json", "{}"), ("tui.json", "{}")]);
-    let _lock = world.lock().unwrap();
     let (mut done, mut n) = (Done::default(), 0);
+    let _lock = world.lock(&mut done).unwrap();
     let failed = world.until_it_holds(&mut done, |_| {
         let plan = world.plan_install()?;
         n += 1;

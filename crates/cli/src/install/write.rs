@@ -3,6 +3,7 @@
 //! The new content is flushed in a file beside it, the two change places in one call, and what was displaced is looked
 //! at: if another program has written meanwhile, they change back and nothing has happened.
 
+use super::attributes::{self, Attributes};
 use crate::error::{Error, Kind};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use std::fs::{self, File};
@@ -34,6 +35,26 @@ pub(crate) struct Content {
     mode: u32,
     owner: (u32, u32),
     place: (u64, u64),
+    attributes: Attributes,
+    /// How many names it has in its file system.
+    names: u64,
+}
+
+impl Seen {
+    /// Refuses a file that has a second name: it would keep the old content under that one, and the two would be two
+    /// files from then on.
+    pub(crate) fn has_one_name(&self) -> Result<(), Error> {
+        match &self.file {
+            Some(file) if file.names > 1 => {
+                let why = format!(
+                    "has {} names (hard links), which would be parted; make it a file of its own, or a symbolic link",
+                    file.names
+                );
+                Err(refused(&self.real, &why))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a file was not replaced.
@@ -100,6 +121,7 @@ fn content(real: &Path) -> io::Result<Content> {
     if !found.is_file() {
         return Err(odd(NO_FILE));
     }
+    let attributes = attributes::read(&file)?;
     let mut bytes = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {
@@ -110,6 +132,8 @@ fn content(real: &Path) -> io::Result<Content> {
         mode: found.mode() & 0o7777,
         owner: (found.uid(), found.gid()),
         place: (found.dev(), found.ino()),
+        attributes,
+        names: found.nlink(),
     })
 }
 
@@ -173,6 +197,8 @@ fn prepare(seen: &Seen, new: &[u8]) -> io::Result<NamedTempFile> {
         }
         // After the owner, whose change takes bits of the mode away.
         file.set_permissions(fs::Permissions::from_mode(old.mode))?;
+        // After the mode, of which an access list says once more what it is.
+        attributes::give(file, &old.attributes)?;
     }
     temporary.write_all(new)?;
     temporary.as_file().sync_all()?;

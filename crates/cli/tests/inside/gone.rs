@@ -5,8 +5,8 @@ use crate::house::{House, kill, within};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::process::{Output, Stdio};
-use testkit::model::Request;
-use testkit::persona::Role;
+use testkit::model::{Gate, Model, Request};
+use testkit::persona::{Crew, Job, Role};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -148,4 +148,37 @@ async fn a_run_does_not_wait_for_one_that_is_killed_and_has_no_successor() {
         "there is no program /nowhere/orchestrator",
     );
     assert!(house.model.log().is_empty(), "no model was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_as_its_mission_does_though_a_terminal_has_taken_it() {
+    let gate = Gate::default();
+    let job = Job::new("one", "one.txt", "wrong\n", "grep -q right one.txt");
+    let (crew, held) = (Crew::new("Add one.", vec![job]), gate.clone());
+    let model = Model::start(move |request| {
+        let reply = crew.answer(request);
+        match Role::of(request) {
+            Role::Worker => reply.after(&held),
+            _ => reply,
+        }
+    });
+    let house = House::with(model.await);
+    let terminal = house.user.start(&["task", "Add one"]);
+    let works = |log: &[Request]| log.iter().any(|asked| Role::of(asked) == Role::Worker);
+    within("a Worker", house.model.until(works)).await;
+
+    // The engine that comes after the one in its hands knows nothing of the run.
+    let begun = json!({ "say": "m1 begins", "variant": "info", "mission": "m1" });
+    let mut stand = Stand::new(&house, &[json!({ "taken": true }), begun]).await;
+    let run = house.run("task", "Add one").spawn().unwrap();
+    stand.is_asked("\"wait\"").await;
+    stand.killed().await;
+    gate.open();
+    assert_eq!(terminal.end().await.code, Some(1));
+    let output = within("the end of the run", run.wait_with_output()).await;
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("Report of mission m1"), "{output:?}");
+    house.ends().await;
 }

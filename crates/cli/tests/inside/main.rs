@@ -1,6 +1,7 @@
 //! Missions inside the real OpenCode, through the plugin, with a scripted model behind it.
 #![cfg(test)]
 mod children;
+mod connected;
 mod gone;
 mod harmless;
 mod house;

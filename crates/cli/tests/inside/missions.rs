@@ -161,6 +161,11 @@ async fn a_run_of_another_command_prints_what_it_is_told_and_asks_no_model() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("no mission"), "{output:?}");
+    // Nothing was begun, so that nothing that a script waits for is there.
+    let output = house.ran("task", "").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("say what you want"), "{output:?}");
     let left: Vec<_> = std::fs::read_dir(house.sockets())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -490,8 +495,34 @@ fn sets_up(house: &House) {
         "gardener": { "mode": "primary", "prompt": "You are the gardener.", "model": "mock/m3" },
         "orchestrator-worker": { "model": "mock/m2", "prompt": "Indent by tabs." },
     });
+    config["permission"] = json!({ "webfetch": "deny", "bash": { "git push *": "ask" } });
     config["command"] = json!({ "status": { "template": "How are the plants?" } });
     home.configure(&config);
+}
+
+/// Workers have the model and the words that the user gave them, and nobody else has.
+fn asked_as_set_up(log: &[Request]) {
+    for asked in log {
+        let expected = match Role::of(asked) {
+            Role::Worker => "m2",
+            Role::Host => continue,
+            _ => "m1",
+        };
+        assert_eq!(asked.model, expected, "{}", asked.system);
+    }
+    let mut workers = log.iter().filter(|asked| Role::of(asked) == Role::Worker);
+    assert!(workers.all(|asked| asked.system.contains("Indent by tabs.")));
+}
+
+/// The agents that a server knows in the user's folder.
+async fn names(server: &crate::house::Server) -> Vec<String> {
+    let agents = server.get("/agent").await;
+    let agents = agents.as_array().unwrap().iter();
+    let mut names: Vec<String> = agents
+        .map(|agent| agent["name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -501,6 +532,15 @@ async fn models_and_agents_of_the_user_are_theirs_before_and_after_a_mission() {
     let server = house.serve().await;
     let config = server.get("/config").await;
     assert_eq!(config["default_agent"], "gardener");
+    let (rules, agents) = (config["permission"].clone(), names(&server).await);
+    let own = json!({ "webfetch": "deny", "bash": { "git push *": "ask" } });
+    assert_eq!(rules, own);
+    let of_ours = agents.iter().filter(|name| name.contains("orchestrator"));
+    assert_eq!(
+        of_ours.collect::<Vec<_>>(),
+        ["orchestrator-worker"],
+        "that is the user's own"
+    );
     let chosen = server.session().await;
     let said = json!({
         "agent": "plan", "model": { "providerID": "mock", "modelID": "m2" },
@@ -535,17 +575,9 @@ async fn models_and_agents_of_the_user_are_theirs_before_and_after_a_mission() {
             );
         }
     }
-    let log = house.model.log();
-    for asked in &log {
-        let expected = match Role::of(asked) {
-            Role::Worker => "m2",
-            Role::Host => continue,
-            _ => "m1",
-        };
-        assert_eq!(asked.model, expected, "{}", asked.system);
-    }
-    let mut workers = log.iter().filter(|asked| Role::of(asked) == Role::Worker);
-    assert!(workers.all(|asked| asked.system.contains("Indent by tabs.")));
+    assert_eq!(server.get("/config").await["permission"], rules);
+    assert_eq!(names(&server).await, agents);
+    asked_as_set_up(&house.model.log());
 
     // A command of the name of ours, and a word of the user, go to their own agent.
     let session = server.session().await;

@@ -54,7 +54,7 @@ console.log(JSON.stringify({ load, first, init: inits.sort((a, b) => a - b)[25],
 "#;
 
 /// What a script says that OpenCode's own runtime runs beside the plugin.
-async fn probed(house: &House, script: &str) -> String {
+pub(crate) async fn probed(house: &House, script: &str) -> String {
     let probe = house.user.home().path().join("probe.mjs");
     fs::write(&probe, script).unwrap();
     let mut command = house.opencode();
@@ -81,6 +81,8 @@ async fn an_idle_plugin_does_nothing_and_keeps_nothing() {
     // Ten thousand calls that left one object each would show as ten thousand.
     assert!(found["objects"].as_i64().unwrap() < 2_000, "{said}");
     assert!(found["grown"].as_i64().unwrap() < 128 * 1024, "{said}");
+    // The first one of a process, which waits for nothing but itself, and one more beside it.
+    assert!(found["first"].as_f64().unwrap() <= 20.0, "{said}");
     assert!(found["init"].as_f64().unwrap() <= 20.0, "{said}");
     assert_eq!(
         found["commands"],
@@ -377,4 +379,83 @@ async fn an_engine_that_is_slow_to_answer_a_start_is_looked_for_again() {
     // On a busy machine it may be slow once more.
     let n: u32 = probed(&house, SILENT).await.trim().parse().unwrap();
     assert!(n >= 3, "{n}");
+}
+
+/// Reads command lines of OpenCode for the command in them.
+const STARTED: &str = r#"
+import path from "node:path"
+const { command } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const lines = JSON.parse(process.env.LINES)
+console.log(JSON.stringify(lines.map((line) => command(line.split(" ").filter(Boolean)) ?? "")))
+"#;
+
+/// What OpenCode 1.18.33 makes of each of these lines was looked at with its `--help` and its complaints.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_told_from_whatever_else_says_run() {
+    let lines = [
+        ("", ""),
+        ("run", "run"),
+        ("run --agent serve", "run"),
+        ("--print-logs run x", "run"),
+        ("--print-logs true run", "run"),
+        ("--print-logs=true run", "run"),
+        ("--no-print-logs run", "run"),
+        ("--log-level DEBUG run", "run"),
+        ("--log-level=DEBUG --pure run", "run"),
+        ("-m a/b run", "run"),
+        ("--agent run", ""),
+        ("--prompt run", ""),
+        ("-c run", ""),
+        ("-- run", ""),
+        ("--agent run serve", "serve"),
+        ("project --prompt run", "project"),
+    ];
+    let house = House::new().await;
+    let given: Vec<&str> = lines.iter().map(|(line, _)| *line).collect();
+    let script = STARTED.replace(
+        "process.env.LINES",
+        &format!("{:?}", serde_json::json!(given).to_string()),
+    );
+    let found: Vec<String> = serde_json::from_str(probed(&house, &script).await.trim()).unwrap();
+    let expected: Vec<&str> = lines.iter().map(|(_, command)| *command).collect();
+    assert_eq!(found, expected);
+}
+
+/// A run that waits for its mission and is told that nobody does, in the place of a process that ends by it.
+const LOST: &str = r#"
+import fs from "node:fs"
+import net from "node:net"
+import path from "node:path"
+const { folder, safe } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
+const answers = { command: { say: "m1 begins", variant: "info", mission: "m1" }, wait: { say: "m1 is not over", variant: "error" } }
+const engine = net.createServer((socket) => socket.on("data", (data) => {
+  const said = JSON.parse(data)
+  socket.write(JSON.stringify(said.talk ? { talk: 1, version: "1" } : { id: said.id, ...answers[said.want] }) + "\n")
+}))
+await new Promise((go) => engine.listen(path.join(safe(folder()), "service.sock"), go))
+const at = process.argv[2]
+process.argv = ["opencode", "opencode", "run"]
+const plugin = (await import(at)).default
+const hooks = await plugin.server({ client: {}, directory: process.cwd() }, {})
+await hooks.config({})
+const told = []
+const write = fs.writeSync
+fs.writeSync = (stream, text) => (told.push([stream, text]), text.length)
+const exit = process.exit
+process.exit = (code) => {
+  told.push(code)
+  throw new Error("it ends")
+}
+await hooks["command.execute.before"]({ command: "task", sessionID: "s", arguments: "x" }, { parts: [] }).catch(() => {})
+fs.writeSync = write
+console.log(JSON.stringify(told))
+exit(0)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_nobody_tells_an_end_of_its_mission_has_failed() {
+    let house = House::new().await;
+    let said = probed(&house, LOST).await;
+    let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
+    assert_eq!(found, serde_json::json!([[2, "m1 is not over\n"], 1]));
 }

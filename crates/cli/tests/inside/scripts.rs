@@ -1,6 +1,6 @@
 //! `opencode run` where nobody is there to answer.
 
-use crate::house::House;
+use crate::house::{House, within};
 use serde_json::json;
 use testkit::model::Model;
 use testkit::persona::{Crew, Job, Role};
@@ -20,7 +20,17 @@ async fn a_run_of_a_script_asks_nobody_and_its_exit_code_is_the_missions() {
     })
     .await;
     let house = House::with(model);
-    let output = house.ran("task", "Add one").await;
+    // What stands before the command is read as OpenCode reads it.
+    let mut run = house.opencode();
+    run.args([
+        "--log-level",
+        "ERROR",
+        "run",
+        "--command",
+        "task",
+        "Add one",
+    ]);
+    let output = within("the end of the run", run.output()).await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     println!("{said}{told}");

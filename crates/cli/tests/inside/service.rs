@@ -198,6 +198,27 @@ impl Guest {
         .await
     }
 
+    /// Types a command, and gives what is said of it.
+    async fn types(&mut self, house: &House, id: u64, command: &str, arguments: &str) -> String {
+        let directory = house.user.project();
+        self.say(
+            &json!({ "id": id, "want": "command", "key": format!("k{id}"), "command": command,
+            "arguments": arguments, "session": "s", "directory": directory }),
+        )
+        .await;
+        self.answer(id).await["say"].as_str().unwrap().to_owned()
+    }
+
+    /// The answer to what it asked under this number; others that come before it are let go.
+    async fn answer(&mut self, id: u64) -> Value {
+        loop {
+            let said = self.hear("say").await;
+            if said["id"] == id {
+                return said;
+            }
+        }
+    }
+
     /// Looks until the first row of the panel says something.
     async fn until(&mut self, house: &House, what: &str) -> Value {
         let mut seen = String::new();
@@ -260,8 +281,19 @@ async fn who_looks_sees_what_a_terminal_carries_out_and_looks_once_at_a_time() {
         told.contains("m7 is not the mission here any more; it is m1"),
         "{said}"
     );
+    // Whoever waits for what a terminal carries out gets the report of it. Where there is nothing to wait for, as where an
+    // engine could not take a mission up, an exit code would say that it is over.
+    let wait = |id: u64, mission: &str| json!({ "id": id, "want": "wait", "mission": mission });
+    guest.say(&wait(6, "m7")).await;
+    let said = guest.hear("say").await;
+    assert_eq!((&said["id"], &said["exit"]), (&json!(6), &Value::Null));
+    guest.say(&wait(7, "m1")).await;
     gates.iter().for_each(Gate::open);
     assert_eq!(task.end().await.code, Some(0));
+    let said = guest.hear("say").await;
+    let report = said["say"].as_str().unwrap();
+    assert!(report.starts_with("Report of mission m1"), "{said}");
+    assert_eq!((&said["id"], &said["exit"]), (&json!(7), &json!(0)));
     // What is over was none of this conversation's, and there is no panel of it any more.
     let gone = within("a panel that goes", async {
         loop {
@@ -273,6 +305,86 @@ async fn who_looks_sees_what_a_terminal_carries_out_and_looks_once_at_a_time() {
         }
     });
     assert_eq!(gone.await["badge"]["text"], "");
+    house.ends().await;
+    engine.end().await;
+}
+
+/// A mission of one task whose Worker says that it is there, and goes on when somebody writes into a pipe; the first one
+/// has one of its own, so that it does not take what is written for the second.
+const HELD: &str = r#"
+[[turn]]
+role = "commander"
+
+[[turn.end.answer.plan.tasks]]
+id = "one"
+title = "One"
+goal = "One."
+writes = ["one.txt"]
+acceptance = ["test -e one.txt"]
+
+[turn.end.answer]
+kind = "small"
+
+[[turn]]
+role = "worker"
+steps = [{ run = "echo x >> HOME/there; case $PWD in */m1-*) cat HOME/never ;; *) cat HOME/pipe ;; esac" }, { write = { path = "one.txt", text = "1" } }]
+end.answer = { status = "done", summary = "It is there." }
+
+[[turn]]
+role = "reviewer"
+end.answer = { accept = true }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_queued_mission_gets_its_report_though_a_terminal_begins_it() {
+    let house = House::new().await;
+    let home = house.user.home().path().to_owned();
+    let mut mkfifo = std::process::Command::new("mkfifo");
+    mkfifo.args([home.join("pipe"), home.join("never")]);
+    assert!(mkfifo.status().unwrap().success());
+    let script = home.join("held.toml");
+    fs::write(&script, HELD.replace("HOME", home.to_str().unwrap())).unwrap();
+    let agent = format!("scripted:{}", script.display());
+    let at_work = async |n: usize| {
+        within("a Worker", async {
+            let there = || fs::read_to_string(home.join("there")).unwrap_or_default();
+            while there().lines().count() < n {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    };
+    let engine = house.user.start(&["serve", "--agent", &agent]);
+    let mut guest = Guest::come(&house).await;
+    let begun = guest.types(&house, 1, "task", "Hold on").await;
+    assert!(begun.starts_with("m1 begins"), "{begun}");
+    let queued = guest.types(&house, 2, "queue", "Go on").await;
+    assert!(queued.starts_with("m2 waits until m1 is over"), "{queued}");
+    at_work(1).await;
+    guest
+        .say(&json!({ "id": 3, "want": "wait", "mission": "m2" }))
+        .await;
+    let terminal = house.user.start(&["resume", "m2", "--agent", &agent]);
+    at_work(2).await;
+
+    // Its turn comes, and it has been taken.
+    guest.types(&house, 4, "stop", "").await;
+    for id in 5.. {
+        if !guest
+            .types(&house, id, "status", "")
+            .await
+            .contains("then m2")
+        {
+            break;
+        }
+    }
+    fs::write(home.join("pipe"), "go\n").unwrap();
+    let terminal = terminal.end().await;
+    assert_eq!(terminal.code, Some(0), "{}", terminal.said);
+    let end = guest.answer(3).await;
+    let report = end["say"].as_str().unwrap();
+    assert!(report.starts_with("Report of mission m2"), "{end}");
+    assert_eq!(end["exit"], 0, "{end}");
     house.ends().await;
     engine.end().await;
 }

@@ -112,6 +112,8 @@ fn where_nobody_lists_plugins_the_highest_file_gets_the_list() {
         .with("opencode.jsonc", "{ }");
     home.there_and_back("opencode.jsonc", r#"{"plugin": ["OURS"] }"#);
     let home = Home::new().with("config.json", "{\"model\":\"m\"}");
+    let first = "config.json, the first file that there is, as none has a list `plugin`";
+    home.run(&["install", "--dry-run"]).ends(0, &[first]);
     home.there_and_back("config.json", r#"{"model":"m", "plugin": ["OURS"]}"#);
 }
 
@@ -237,6 +239,15 @@ fn a_dry_run_prints_the_difference_and_changes_nothing() {
     let (file, entry) = (file.display(), home.entry());
     let screen = home.config().join("tui.jsonc");
     let screen = screen.display();
+    for told in [
+        format!("{file}, whose list `plugin` is the one that OpenCode counts\n"),
+        format!("{screen}, which is new, as there was none\n"),
+    ] {
+        assert!(
+            ran.err.contains(&format!("would register in {told}")),
+            "{ran:?}"
+        );
+    }
     let wanted = format!(
         "--- a{file}\n+++ b{file}\n@@ -1,5 +1,6 @@\n {{\n   \"plugin\": [\n-    \"a\"\n+    \"a\",\n+    \"{entry}\"\n   ]\n }}\n"
     ) + &format!(

@@ -7,6 +7,7 @@ mod crowd;
 mod cut_short;
 mod doctor;
 mod files;
+mod flushed;
 mod places;
 mod real;
 

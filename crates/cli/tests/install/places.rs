@@ -32,6 +32,74 @@ fn owner(path: &Path) -> (u32, u32) {
     (data.uid(), data.gid())
 }
 
+/// An access list by which somebody else may read a file, and its group may not, as Linux keeps it.
+fn access_list() -> Vec<u8> {
+    const NOBODY: u32 = u32::MAX;
+    let (user, named, group, mask, other) = (1, 2, 4, 0x10, 0x20);
+    let entries: [(u16, u16, u32); 5] = [
+        (user, 6, NOBODY),
+        (named, 4, 12_345),
+        (group, 0, NOBODY),
+        (mask, 4, NOBODY),
+        (other, 0, NOBODY),
+    ];
+    let version = 2_u32.to_le_bytes();
+    let entry = |(tag, right, id): (u16, u16, u32)| {
+        let short = [tag.to_le_bytes(), right.to_le_bytes()].concat();
+        [short, id.to_le_bytes().to_vec()].concat()
+    };
+    let entries = entries.into_iter().flat_map(entry);
+    version.into_iter().chain(entries).collect()
+}
+
+#[test]
+fn an_access_list_and_attributes_stay() {
+    const LIST: &str = "system.posix_acl_access";
+    let attribute = |file: &Path, name: &str| {
+        let mut value = [0; 1024];
+        let found = rustix::fs::getxattr(file, name, &mut value[..]);
+        found.map(|n| value[..n].to_vec())
+    };
+    let set = |at: &Path, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(at, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    };
+    let home = Home::new().with("opencode.json", "{}");
+    let file = home.config().join("opencode.json");
+    set(&file, LIST, &access_list());
+    set(&file, "user.of-ada", b"hers");
+    for run in [Home::install, Home::uninstall] {
+        run(&home).ends(0, &["opencode.json"]);
+        assert_eq!(attribute(&file, LIST), Ok(access_list()));
+        assert_eq!(attribute(&file, "user.of-ada"), Ok(b"hers".to_vec()));
+        assert_eq!(mode(&file), 0o640);
+    }
+    // What is new in a folder may get a list from it, which a file that was there before did not have.
+    fs::remove_file(&file).unwrap();
+    home.write("opencode.json", "{}");
+    set(&home.config(), "system.posix_acl_default", &access_list());
+    home.install().ends(0, &["opencode.json"]);
+    assert_eq!(attribute(&file, LIST), Err(rustix::io::Errno::NODATA));
+}
+
+#[test]
+fn a_file_with_a_second_name_is_left_as_it_is() {
+    let home = Home::new().with("opencode.json", "{}");
+    let (file, other) = (
+        home.config().join("opencode.json"),
+        home.path().join("other"),
+    );
+    for run in [Home::install, Home::uninstall] {
+        fs::hard_link(&file, &other).unwrap();
+        let before = home.configuration();
+        run(&home).ends(1, &["error[ORC014]", "opencode.json has 2 names"]);
+        assert_eq!(home.configuration(), before);
+        fs::remove_file(&other).unwrap();
+        home.install().ends(0, &[]);
+    }
+    home.uninstall().ends(0, &[]);
+    assert_eq!(home.text("opencode.json"), "{}");
+}
+
 #[test]
 fn a_link_into_a_folder_of_dotfiles_stays_and_its_target_is_changed() {
     let home = Home::new();
@@ -169,6 +237,90 @@ fn a_full_disk_leaves_the_file_as_it_was() {
     );
 }
 
+/// A file that cannot be exchanged, as one that is brought into a container by itself: all was prepared, and its backup is
+/// there.
+#[test]
+fn what_cannot_be_replaced_is_left_with_a_message_and_nothing_beside_it() {
+    let unshare = ["--user", "--map-root-user", "--mount"];
+    let allowed = Command::new("unshare").args(unshare).arg("true").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        return super::flushed::left_out("this machine lets users have no mounts of their own");
+    }
+    let home = Home::new().with("opencode.json", "{}");
+    let before = home.configuration();
+    let inner = home.command(&["install", "--even-here"]);
+    let mut outer = Command::new("unshare");
+    outer.args(unshare).args([
+        "sh",
+        "-c",
+        "mount --bind \"$1\" \"$1\" && exec \"$0\" install --even-here",
+    ]);
+    outer
+        .arg(inner.get_program())
+        .arg(home.config().join("opencode.json"))
+        .env_clear();
+    outer.envs(
+        inner
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    ran(&mut outer).ends(
+        1,
+        &[
+            "error[ORC014]",
+            "opencode.json could not be replaced",
+            "busy",
+        ],
+    );
+    assert_eq!(home.configuration(), before);
+    let kept = fs::read_dir(home.state().join("backups")).unwrap();
+    assert_eq!(kept.count(), 1);
+    home.there_and_back("opencode.json", r#"{"plugin": ["OURS"]}"#);
+}
+
+#[test]
+fn a_folder_of_backups_that_is_a_link_is_used_only_where_nobody_else_may_write() {
+    let home = Home::new().with("opencode.json", "{}");
+    let elsewhere = home.path().join("elsewhere");
+    fs::create_dir_all(home.state()).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, home.state().join("backups")).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
+    let before = home.configuration();
+    home.install()
+        .ends(1, &["error[ORC014]", "may be written by others"]);
+    assert_eq!(home.configuration(), before);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    home.there_and_back("opencode.json", r#"{"plugin": ["OURS"]}"#);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 3);
+    fs::remove_dir_all(&elsewhere).unwrap();
+    home.install().ends(1, &["backups"]);
+    assert_eq!(home.configuration(), before);
+}
+
+/// What npm has brought to OpenCode's cache is OpenCode's, and counts for nothing without an entry.
+#[test]
+fn a_copy_of_the_plugin_in_opencodes_cache_is_left_alone() {
+    let home = Home::new().with(
+        "opencode.json",
+        r#"{"plugin": ["opencode-orchestrator@1.0.0"]}"#,
+    );
+    let cache = home
+        .path()
+        .join(".cache/opencode/packages/opencode-orchestrator@1.0.0");
+    fs::create_dir_all(&cache).unwrap();
+    fs::write(cache.join("package.json"), "{}").unwrap();
+    home.install()
+        .ends(0, &["registered already", "opencode-orchestrator@1.0.0"]);
+    home.uninstall().ends(0, &["taken out of"]);
+    assert_eq!(home.text("opencode.json"), r#"{"plugin": []}"#);
+    assert_eq!(
+        fs::read_to_string(cache.join("package.json")).unwrap(),
+        "{}"
+    );
+}
+
 #[test]
 fn an_immutable_place_is_left_with_a_message() {
     let home = Home::new();
@@ -261,13 +413,49 @@ fn the_folder_is_the_one_that_opencode_uses() {
 }
 
 #[test]
+fn a_second_folder_gets_an_entry_of_its_own_and_the_first_keeps_its() {
+    let home = Home::new().with("opencode.json", "{}");
+    home.install().ends(0, &[".config/opencode/opencode.json"]);
+    let installed = home.configuration();
+    let elsewhere = home.path().join("elsewhere");
+    fs::create_dir_all(elsewhere.join("opencode")).unwrap();
+    let file = elsewhere.join("opencode/opencode.json");
+    fs::write(&file, "{}").unwrap();
+    let run = |word: &str| {
+        let mut command = home.command(&[word, "--even-here"]);
+        ran(command.env("XDG_CONFIG_HOME", &elsewhere))
+    };
+    run("install").ends(0, &["elsewhere/opencode/opencode.json"]);
+    assert!(fs::read_to_string(&file).unwrap().contains(&home.entry()));
+    assert_eq!(home.configuration(), installed);
+    // Both go, since the plugin's files go: an entry that is left would lead nowhere.
+    run("uninstall").ends(
+        0,
+        &[
+            "elsewhere/opencode/opencode.json",
+            ".config/opencode/opencode.json",
+        ],
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+    assert_eq!(home.text("opencode.json"), "{}");
+    assert_eq!(home.configuration().len(), 1);
+}
+
+#[test]
 fn work_that_hangs_is_ended_with_the_reason() {
     let home = Home::new().with("opencode.json", "{}");
     home.install().ends(0, &[]);
     let held = fs::File::open(home.state().join("install.lock")).unwrap();
     held.lock().unwrap();
-    let ran = home.run(&["uninstall", "--even-here", "--time", "50ms"]);
-    ran.ends(1, &["it took more than 50 ms: waiting for another install"]);
+    let waits = home.run(&["uninstall", "--even-here", "--time", "50ms"]);
+    waits.ends(1, &["it took more than 50 ms: waiting for another install"]);
+    drop(held);
+    // One with another state directory is kept out as well: each would tidy up what the other has just displaced.
+    let held = fs::File::open(home.config()).unwrap();
+    held.lock().unwrap();
+    let mut command = home.command(&["install", "--even-here", "--time", "50ms"]);
+    command.env("ORCHESTRATOR_STATE_DIR", home.path().join("other"));
+    ran(&mut command).ends(1, &["which holds OpenCode's configuration"]);
     drop(held);
     home.uninstall().ends(0, &["taken out of"]);
 }

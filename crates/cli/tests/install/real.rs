@@ -76,7 +76,8 @@ fn an_installed_plugin_is_loaded_beside_the_users_own_and_not_any_more_afterward
     home.write("opencode.jsonc", "// settings\n{ \"username\": \"ada\" }\n");
     assert_eq!(plugins(&home), [format!("file://{own}")]);
     let before = home.configuration();
-    home.install().ends(0, &["opencode.json\n"]);
+    home.install()
+        .ends(0, &["opencode.json, whose list", "opencode.json\n"]);
     // In place of the plugin's own entry one that tells that it was run.
     fs::write(
         home.state().join("plugin/server.js"),
