@@ -328,12 +328,6 @@ impl Call {
         self.env("GIT_INDEX_FILE", file)
     }
 
-    /// The same for an index that nobody reads but this program's git. Half of the time that git takes for a change of
-    /// one file among thousands is that of the sum at the end of its index; since 2.40 it can leave that out.
-    pub(crate) fn own_index(self, file: &Path) -> Self {
-        self.index(file).setting("index.skipHash", "true")
-    }
-
     /// Reads the user's configuration instead of none.
     pub(crate) fn reading_user(mut self, user: &UserEnvironment) -> Self {
         self.user = Some(user.clone());

@@ -21,8 +21,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-pub(crate) use index::summed;
-
 /// The most bytes that are hashed here: what was checked out just now is little, and git is as fast with much.
 const HASHED: u64 = 32 << 20;
 /// A file that was written this close to the index may have been written again without a trace: the kernel's clock for

@@ -448,7 +448,7 @@ impl MissionRepository {
     fn lane_call(&self, workspace: &Workspace, what: &'static str) -> Call {
         self.call(what)
             .work_tree(&workspace.path)
-            .own_index(&workspace.index())
+            .index(&workspace.index())
     }
 
     fn check_out_whatever_is_there(

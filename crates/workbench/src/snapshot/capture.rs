@@ -101,7 +101,7 @@ impl Capture<'_> {
         self.mission
             .call(what)
             .work_tree(self.root)
-            .own_index(self.index)
+            .index(self.index)
             .settings(self.settings)
     }
 

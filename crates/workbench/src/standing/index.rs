@@ -45,26 +45,6 @@ pub(super) fn read(bytes: &[u8], name: usize) -> Option<Vec<Noted<'_>>> {
     Some(all)
 }
 
-/// An index with the sum at its end, which git may leave out: zeros stand there then, which other readers of an index than
-/// a git since 2.40 take for damage.
-pub(crate) fn summed(mut bytes: Vec<u8>, is_sha256: bool) -> Vec<u8> {
-    use sha1::Digest as _;
-    let length = if is_sha256 { 32 } else { 20 };
-    let Some(end) = bytes.len().checked_sub(length) else {
-        return bytes;
-    };
-    if bytes[end..].iter().any(|byte| *byte != 0) {
-        return bytes;
-    }
-    let sum = match is_sha256 {
-        true => sha2::Sha256::digest(&bytes[..end]).to_vec(),
-        false => sha1::Sha1::digest(&bytes[..end]).to_vec(),
-    };
-    bytes.truncate(end);
-    bytes.extend(sum);
-    bytes
-}
-
 /// The `n`th number of four bytes.
 pub(super) fn number(bytes: &[u8], n: usize) -> u32 {
     let four = bytes[n * 4..n * 4 + 4].try_into();

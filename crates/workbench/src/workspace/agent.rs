@@ -3,7 +3,6 @@
 use super::{Workspace, collect};
 use crate::disk::{self, Failure};
 use crate::repository::{MissionRepository, alternates_line};
-use crate::standing;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -79,11 +78,7 @@ pub(super) fn make(mission: &MissionRepository, workspace: &Workspace) -> Result
         let path = dir.join(name);
         write_over(&path, bytes).map_err(disk::failed("write", &path))?;
     }
-    let (from, to) = (workspace.index(), dir.join("index"));
-    let bytes = fs::read(&from).map_err(disk::failed("read", &from))?;
-    let bytes = standing::summed(bytes, mission.is_sha256());
-    fs::write(&to, bytes).map_err(disk::failed("write", &to))?;
-    same_time(&from, &to)
+    copy_index(&workspace.index(), &dir.join("index"))
 }
 
 /// Removes everything in a folder that is neither one of [`FOLDERS`] nor a wanted file that has no other name (writing to
@@ -134,10 +129,6 @@ pub(super) fn point_to(workspace: &Workspace) -> Result<(), Failure> {
 /// Copies an index with its time, against which git judges which files to read again.
 pub(super) fn copy_index(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::copy(from, to).map_err(disk::failed("copy", from))?;
-    same_time(from, to)
-}
-
-fn same_time(from: &Path, to: &Path) -> Result<(), Failure> {
     let time = fs::metadata(from)
         .and_then(|data| data.modified())
         .map_err(disk::failed("look at", from))?;

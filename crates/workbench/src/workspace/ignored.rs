@@ -51,7 +51,7 @@ impl MissionRepository {
             lines.extend_from_slice(path.as_bytes());
             lines.push(0);
         }
-        let call = |what| self.call(what).work_tree(workspace.path()).own_index(index);
+        let call = |what| self.call(what).work_tree(workspace.path()).index(index);
         call("update-index")
             .args(["-z", "--index-info"])
             .input(lines)

@@ -25,22 +25,6 @@ fn run_as_agent(world: &World, workspace: &Workspace, words: &[&str]) -> String 
 }
 
 #[test]
-fn the_index_that_an_agents_tools_read_ends_with_its_sum() {
-    let world = World::with(&[("a", "a\n")]);
-    let (_mission, _base, workspace) = world.workspace();
-    let index = std::fs::read(workspace.agent_dir().join("index")).unwrap();
-    assert!(index.iter().rev().take(20).any(|byte| *byte != 0));
-    // It complains of a wrong one.
-    run_as_agent(&world, &workspace, &["fsck"]);
-    let damaged = workspace.agent_dir().join("index");
-    let mut bytes = index;
-    *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&damaged, bytes).unwrap();
-    let told = world.command(workspace.path(), &["fsck"]).output().unwrap();
-    assert!(!told.status.success(), "{told:?}");
-}
-
-#[test]
 fn a_result_is_the_content_whatever_the_agent_committed() {
     let world = World::with(&[
         ("a", "a\n"),
