@@ -57,7 +57,7 @@ impl Mission {
         let home = task.lane.or(task.home);
         let claim = (task.task.kind == TaskKind::Agent).then(|| Claim::of(task));
         let home = home.filter(|_| claim.is_some());
-        let (lanes, last) = (self.lanes(), self.last);
+        let (lanes, last) = (self.lanes_open(), self.last);
         self.ready.insert(id, rank, claim, home, lanes, last);
     }
 
@@ -82,7 +82,12 @@ impl Mission {
             let alone = !taken.contains(lane) || planted!("lane_shared");
             alone && self.may_begin_in(Place::Worker(*lane))
         };
-        let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
+        // Where no workspace is made, one that stands is of use wherever it is.
+        let lanes = match self.cramped() {
+            Some(_) => self.lanes(),
+            None => most,
+        };
+        let free: Vec<u32> = (1..=lanes).filter(is_free).collect();
         // Most plans name no resource, and then no check is asked for one.
         let wanted = OnceCell::new();
         let may = |resources: &[String]| {
@@ -147,7 +152,7 @@ impl Mission {
     pub(crate) fn deal(&mut self, ids: &[TaskId]) {
         let mut ids = ids.to_vec();
         ids.sort_by_key(|id| (self.rank(*id), *id));
-        let lanes = self.lanes();
+        let lanes = self.lanes_open();
         for (n, id) in (0..).zip(&ids) {
             self.task_mut(*id).home = Some(n % lanes + 1);
         }

@@ -453,6 +453,8 @@ fn work_of_a_few_lines_is_done_in_one_lane_and_it_is_said_why() {
         (1, Some(Narrow::Tiny), 10)
     );
     assert_eq!(carry_all(&mut story), 1);
+    let lanes = ["T1.1", "T2.1", "T3.1"].map(|turn| lane_of(&story, turn));
+    assert_eq!(lanes, [1, 1, 1], "no other workspace is set up");
     let four = Story::planned(terms(3), (1..=4).map(small).collect());
     assert_eq!(running(&four).len(), 3);
     assert_eq!(four.mission.fan().unwrap().predicted, 20);
