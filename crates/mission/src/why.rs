@@ -197,7 +197,7 @@ impl Mission {
         }
         if let Some(gain) = self.gain() {
             why.push(format!(
-                "Workers worked {}.{} times that time in all",
+                "while any Worker worked, {}.{} of them did on average",
                 gain / 10,
                 gain % 10
             ));

@@ -49,6 +49,19 @@ pub struct Critical {
     pub expected: Option<Millis>,
 }
 
+/// How much Workers worked, in the mission's own time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Busy {
+    /// How many do.
+    n: u32,
+    /// Since when so many do.
+    since: Millis,
+    /// How long all of them worked in sum.
+    all: Millis,
+    /// How long any of them worked.
+    any: Millis,
+}
+
 impl Mission {
     /// Into how many lanes the plan fans out; `None` before there is a plan.
     pub fn fan(&self) -> Option<Fan> {
@@ -90,19 +103,28 @@ impl Mission {
         });
     }
 
-    /// How many tenths of the time that all Workers worked the mission's tasks took: what fanning out gained, in the
-    /// mission's own time. `None` before something has landed.
+    /// How many tenths of the time in which any Worker worked all of them worked in sum: what fanning out gained, in the
+    /// mission's own time. Like what is predicted it speaks of work alone: a check or a wait in which nobody works is in
+    /// neither. `None` before somebody has worked.
     pub fn gain(&self) -> Option<u64> {
-        let landed = || {
-            self.tasks
-                .values()
-                .filter(|task| task.state == State::Landed)
+        let Busy { all, any, .. } = self.durations.busy;
+        (any.0 > 0).then(|| all.0 * 10 / any.0)
+    }
+
+    /// A Worker begins, or is through.
+    pub(crate) fn keeps_busy(&mut self, at: Timestamp, begins: bool) {
+        let now = self.running_for(at);
+        let busy = &mut self.durations.busy;
+        let passed = now.0.saturating_sub(busy.since.0);
+        busy.since = now;
+        if busy.n > 0 {
+            busy.all = busy.all + Millis(passed * u64::from(busy.n));
+            busy.any = busy.any + Millis(passed);
+        }
+        busy.n = match begins {
+            true => busy.n + 1,
+            false => busy.n.saturating_sub(1),
         };
-        let first = landed().filter_map(|task| task.span.0).min()?;
-        let last = landed().filter_map(|task| task.span.1).max()?;
-        let span = |task: &TaskState| Some(task.span.1?.0.saturating_sub(task.span.0?.0));
-        let all: u64 = landed().filter_map(span).sum();
-        Some(all * 10 / last.0.saturating_sub(first.0).max(1))
     }
 
     /// The longest path of the plan, as it is predicted.
