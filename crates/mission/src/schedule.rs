@@ -139,13 +139,13 @@ impl Mission {
         (Reverse(priority), Reverse(task.path), Reverse(weight))
     }
 
-    /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
-    /// them starts the others are ready, so that only the first few need to be looked at.
+    /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet, and that may
+    /// start. When one of them starts the others are ready, so that only the first few need to be compared.
     fn woken(&self, now: Timestamp, may: impl Fn(&TaskState) -> bool) -> Option<TaskId> {
         let due = self.parked.iter().take_while(|(until, _)| *until <= now);
-        let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
-        let may = |id: &TaskId| may(&self.tasks[id]);
-        few.filter(may).min_by_key(|id| (self.rank(*id), *id))
+        let due = due.map(|(_, id)| *id).filter(|id| may(&self.tasks[id]));
+        let few = due.take(limits::WORKERS_CAP as usize);
+        few.min_by_key(|id| (self.rank(*id), *id))
     }
 
     /// The first tasks of a plan are dealt out to the lanes, the best first.
