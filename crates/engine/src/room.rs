@@ -129,6 +129,12 @@ impl Room {
         Ok(Some(Promised { room, bytes }))
     }
 
+    /// For tests of what is done without room.
+    #[cfg(test)]
+    pub(crate) fn is_full(&self) {
+        self.one.store(u64::MAX / 2, Ordering::Relaxed);
+    }
+
     /// Looks how much a workspace takes that is there already.
     fn look_at_another(&self, lanes: &Path) {
         let there = std::fs::read_dir(lanes).into_iter().flatten().flatten();
@@ -194,7 +200,7 @@ mod tests {
         std::fs::write(lane.join("more"), vec![7; 3 << 20]).unwrap();
         room.learn(&lane);
         assert_eq!(room.needs() - FLOOR, one);
-        room.one.store(u64::MAX / 2, Ordering::Relaxed);
+        room.is_full();
         let why = room.admits(&dir.path().join("lanes/worker-2")).unwrap_err();
         assert!(why.to_string().contains("free some disk space"), "{why}");
         let (one_more, any) = room.taken();
