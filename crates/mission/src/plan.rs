@@ -11,6 +11,7 @@ use crate::ids::{Digest, TaskId};
 use crate::limits;
 use crate::time::Millis;
 use claim::{check_characters, check_claim, path_fault, resources, trivial};
+pub(crate) use graph::topological;
 use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,6 +11,7 @@ mod pressure;
 mod ready;
 mod room;
 mod slots;
+mod width;
 
 pub(crate) use claim::Claim;
 pub use durations::{Durations, Took};

@@ -246,6 +246,17 @@ impl TaskState {
         }
     }
 
+    /// Whether nobody has begun with it since it was planned or a person had it tried anew.
+    pub(crate) fn is_unbegun(&self) -> bool {
+        self.n == 0 || self.again == Some(self.n)
+    }
+
+    /// Whether it does not start before what it needs has landed: one that was begun goes on, though a task that it needs
+    /// is taken up again.
+    pub(crate) fn waits_for_its_needs(&self) -> bool {
+        self.is_unbegun() || matches!(self.state, State::Waiting { .. })
+    }
+
     /// The name of the attempt that starts next: another one where the current one was used up.
     pub(crate) fn next(&self) -> AttemptId {
         AttemptId {
