@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is kept free in any case: the journal, git's objects and the output of checks are written to the same disk.
 const FLOOR: u64 = 64 * 1024 * 1024;
+/// One more workspace takes no more than this of what is free, in percent, where there is plenty of room: then nobody
+/// lacks what one takes that may never be used.
+const PLENTY: u32 = 10;
 /// So many files of a workspace are looked at to see how much it takes; of more it takes at least that.
 const FILES: usize = 500_000;
 
@@ -129,10 +132,16 @@ impl Room {
         Ok(Some(Promised { room, bytes }))
     }
 
-    /// For tests of what is done without room.
+    /// Whether there is room for a workspace that may never be used.
+    pub(crate) fn is_plenty(&self) -> bool {
+        self.taken().0 <= PLENTY
+    }
+
+    /// For tests of what is done with little room: one more workspace takes so many percent of it.
     #[cfg(test)]
-    pub(crate) fn is_full(&self) {
-        self.one.store(u64::MAX / 2, Ordering::Relaxed);
+    pub(crate) fn takes(&self, percent: u64) {
+        let one = self.free().unwrap_or(0) / 100 * percent;
+        self.one.store(one, Ordering::Relaxed);
     }
 
     /// Looks how much a workspace takes that is there already.
@@ -200,7 +209,7 @@ mod tests {
         std::fs::write(lane.join("more"), vec![7; 3 << 20]).unwrap();
         room.learn(&lane);
         assert_eq!(room.needs() - FLOOR, one);
-        room.is_full();
+        room.one.store(u64::MAX / 2, Ordering::Relaxed);
         let why = room.admits(&dir.path().join("lanes/worker-2")).unwrap_err();
         assert!(why.to_string().contains("free some disk space"), "{why}");
         let (one_more, any) = room.taken();

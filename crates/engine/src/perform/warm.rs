@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Sets the lanes of the gates and of so many Workers to a commit, where nobody has been in them yet: the first that are
 /// needed first, since the core takes the lowest free one. They are checked again by whoever needs them, so nothing
-/// depends on this, and what goes wrong is told there. `over` ends it, and so does a disk that has no room for one more.
+/// depends on this, and what goes wrong is told there. `over` ends it, and so does a disk without room for one more; of the
+/// lanes that a plan may never need, one without plenty.
 pub(crate) async fn lanes(bench: &Bench, base: &CommitId, workers: u32, over: &CancellationToken) {
     let first = [Place::Worker(1), Place::Checks].into_iter();
     for place in first.chain((2..=workers).map(Place::Worker)) {
@@ -26,7 +27,8 @@ pub(crate) async fn lanes(bench: &Bench, base: &CommitId, workers: u32, over: &C
         if is_there() {
             continue;
         }
-        match make(bench, lane, base).await {
+        let is_spare = place != Place::Checks && place != Place::Worker(1);
+        match make(bench, (lane, is_spare), base).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => tracing::debug!(%error, lane, "a lane could not be made beforehand"),
@@ -35,7 +37,11 @@ pub(crate) async fn lanes(bench: &Bench, base: &CommitId, workers: u32, over: &C
 }
 
 /// Whether there was room for it.
-async fn make(bench: &Bench, lane: &str, base: &CommitId) -> Result<bool, Error> {
+async fn make(
+    bench: &Bench,
+    (lane, is_spare): (&str, bool),
+    base: &CommitId,
+) -> Result<bool, Error> {
     let path = bench.place.lane(lane);
     let kept = ready::kept(&ready::recipes(bench)?);
     let base = base.clone();
@@ -45,6 +51,9 @@ async fn make(bench: &Bench, lane: &str, base: &CommitId) -> Result<bool, Error>
             let Ok(_room) = room.admits(&path) else {
                 return Ok(false);
             };
+            if is_spare && !room.is_plenty() {
+                return Ok(false);
+            }
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
             let made = repository.workspace(&path, &base, &kept);
             made.map(|_| true).map_err(Error::new)
@@ -94,13 +103,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn none_is_made_where_there_is_no_room() {
-        let sample = sample::mission(&[("a.txt", "a\n")]);
-        let (bench, base) = (&sample.bench, &sample.base.commit);
-        let never = CancellationToken::new();
-        lanes(bench, base, 1, &never).await;
-        bench.room.is_full();
-        lanes(bench, base, 3, &never).await;
-        assert_eq!(std::fs::read_dir(bench.place.lanes()).unwrap().count(), 2);
+    async fn none_is_made_without_room_and_none_that_may_never_be_used_without_plenty() {
+        for (percent, made) in [(200, 0), (20, 2), (1, 4)] {
+            let sample = sample::mission(&[("a.txt", "a\n")]);
+            let (bench, base) = (&sample.bench, &sample.base.commit);
+            bench.room.takes(percent);
+            lanes(bench, base, 3, &CancellationToken::new()).await;
+            let found = std::fs::read_dir(bench.place.lanes()).map_or(0, Iterator::count);
+            assert_eq!(found, made, "one takes {percent} % of what is free");
+        }
     }
 }
