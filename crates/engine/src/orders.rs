@@ -13,6 +13,7 @@ use mission::schedule::Place;
 use mission::steering::Said;
 use mission::todo::{Line, LineId};
 use mission::turn::{AnswerKind, Intent, Report};
+use std::collections::BTreeSet;
 
 /// The most of a failing gate's output that a brief carries, in bytes.
 const TAIL: usize = 3_000;
@@ -79,6 +80,10 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
         told: mission.said().last().map_or(0, |said| said.n),
         lane: Place::of(turn.role(), lane),
         base,
+        workers: mission
+            .terms()
+            .workers
+            .clamp(1, mission::limits::SLOTS_FIRST),
         origin: mission.base().map(|base| base.commit.clone()),
         from,
         case_base: task
@@ -98,13 +103,15 @@ pub(crate) fn turn(mission: &Mission, turn: Turn, epoch: Epoch, lane: u32) -> Jo
             restricts: mission.restricts(agents::SHELL),
             allows: mission.may_allow(agents::SHELL),
         },
-        definitions: mission
-            .gates()
-            .iter()
-            .flat_map(|gate| gate.defined_by.clone())
-            .collect(),
+        definitions: definitions(mission),
         works: crate::perform::turn::works(mission),
     }
+}
+
+/// The files that define the project's checks.
+fn definitions(mission: &Mission) -> BTreeSet<String> {
+    let gates = mission.gates().iter();
+    gates.flat_map(|gate| gate.defined_by.clone()).collect()
 }
 
 /// The sessions that are being closed, which nobody goes on with.

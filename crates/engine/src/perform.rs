@@ -201,7 +201,7 @@ pub(crate) async fn perform(bench: &Bench, job: Job, line: Line) -> Result<Optio
                 ended
             };
             let ended = match planned {
-                Some(base) => tokio::join!(turn, warm::lanes(bench, &base, &over)).0,
+                Some((base, n)) => tokio::join!(turn, warm::lanes(bench, &base, n, &over)).0,
                 None => turn.await,
             };
             ended.map(|()| None)

@@ -94,32 +94,24 @@ impl Providers {
     }
 
     fn ask_at(&self, now: Timestamp, epoch: Epoch, model: &str) -> Option<Held> {
-        let asked = self.held_or_tries(now, model);
-        let (held, tries) = asked.unwrap_or_else(|error| {
-            tracing::warn!(%error, model, "what other missions know of a provider cannot be read");
-            (None, BTreeSet::new())
-        });
-        if !tries.is_empty() {
-            self.tries().insert(epoch, tries);
-        }
-        held
+        self.held_or_tries(now, epoch, model)
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, model, "what other missions know of a provider cannot be read");
+                None
+            })
     }
 
-    /// What holds a turn back, or else what it tries.
-    fn held_or_tries(
-        &self,
-        now: Timestamp,
-        model: &str,
-    ) -> io::Result<(Option<Held>, BTreeSet<String>)> {
+    /// What holds a turn back; or else what it tries is noted.
+    fn held_or_tries(&self, now: Timestamp, epoch: Epoch, model: &str) -> io::Result<Option<Held>> {
         let names = [provider_of(model), model];
         let known = |name: &&str| !name.is_empty() && self.file(name).exists();
         let names: Vec<&str> = names.into_iter().filter(known).collect();
         // Hardly ever is anything held, and then nobody waits for a lock.
         if names.is_empty() {
-            return Ok((None, BTreeSet::new()));
+            return Ok(None);
         }
         let Some(_lock) = self.lock()? else {
-            return Ok((None, BTreeSet::new()));
+            return Ok(None);
         };
         let mut kept = Vec::new();
         for name in names {
@@ -130,8 +122,8 @@ impl Providers {
             }
         }
         // Both are looked at before either is tried.
-        if let Some(held) = kept.iter().find_map(|kept| self.held(now, kept)) {
-            return Ok((Some(held), BTreeSet::new()));
+        if let Some(held) = kept.iter().find_map(|kept| self.held(now, epoch, kept)) {
+            return Ok(Some(held));
         }
         let mut tries = BTreeSet::new();
         for kept in kept {
@@ -148,10 +140,13 @@ impl Providers {
                 }
             }
         }
-        Ok((None, tries))
+        if !tries.is_empty() {
+            self.tries().entry(epoch).or_default().extend(tries);
+        }
+        Ok(None)
     }
 
-    fn held(&self, now: Timestamp, kept: &Kept) -> Option<Held> {
+    fn held(&self, now: Timestamp, epoch: Epoch, kept: &Kept) -> Option<Held> {
         let (mission, why) = (kept.mission, &kept.why);
         let told = match mission == self.mission {
             true => why.clone(),
@@ -164,11 +159,38 @@ impl Providers {
         };
         match kept.trial {
             _ if kept.until > now => Some(held(kept.until.since(now), told)),
-            Some((by, until)) if by != self.mission && until > now => {
+            Some((by, until)) if until > now && !self.may_go_on(by, epoch, &kept.name) => {
                 let wait = LOOK.min(until.since(now));
-                Some(held(wait, format!("{by} tries it; {told}")))
+                let whose = match by == self.mission {
+                    true => "another turn".to_owned(),
+                    false => by.to_string(),
+                };
+                Some(held(wait, format!("{whose} tries it; {told}")))
             }
             _ => None,
+        }
+    }
+
+    /// Whether it is this turn that tries it, or one of an engine of this mission that is no more: no other turn does.
+    fn may_go_on(&self, by: MissionId, epoch: Epoch, name: &str) -> bool {
+        let tries = self.tries();
+        let mut others = tries.iter().filter(|(of, _)| **of != epoch);
+        by == self.mission && !others.any(|(_, names)| names.contains(name))
+    }
+
+    /// Whether a turn tries something for all others.
+    pub(crate) fn tries_for_all(&self, epoch: Epoch) -> bool {
+        self.tries().contains_key(&epoch)
+    }
+
+    /// A turn was served. Its own mission may have been refused nothing, and then no event of it tells.
+    pub(crate) fn served(&self, epoch: Epoch) {
+        self.served_at(wall(), epoch);
+    }
+
+    fn served_at(&self, now: Timestamp, epoch: Epoch) {
+        if let Err(error) = self.free(now, epoch) {
+            tracing::warn!(%error, "other missions are not told that a provider serves");
         }
     }
 
@@ -345,7 +367,16 @@ mod tests {
             (LOOK, "m2 tries it; m1 was told: 429")
         );
         assert_eq!(ask(&two, 91, "acme/small"), None);
-        two.free(at(92), TURN).unwrap();
+        // One turn tries it, and not all of its mission.
+        let held = two.ask_at(at(91), Epoch(8), "acme/small").unwrap();
+        assert_eq!(
+            (held.wait, held.why.as_str()),
+            (LOOK, "another turn tries it; m1 was told: 429")
+        );
+        two.served_at(at(92), Epoch(8));
+        assert!(ask(&three, 92, "acme/small").is_some(), "it tried nothing");
+        two.served_at(at(92), TURN);
+        assert_eq!(two.ask_at(at(92), Epoch(8), "acme/small"), None);
         assert_eq!(ask(&three, 92, "acme/small"), None);
         let left = std::fs::read_dir(dir.path().join("providers")).unwrap();
         assert_eq!(left.count(), 1, "the lock");
@@ -412,6 +443,10 @@ mod tests {
         assert_eq!(ask(&one, 30, "acme/large"), None);
         assert!(ask(&two, 31, "acme/large").is_some());
         assert_eq!(ask(&two, 31, "acme/small"), None, "its breaker is another");
+        // The next engine of the mission itself takes it up under another lease.
+        let next = some(dir.path(), 1);
+        assert_eq!(next.ask_at(at(32), Epoch(9), "acme/large"), None);
+        assert!(next.ask_at(at(32), TURN, "acme/large").is_some());
         assert_eq!(ask(&two, 91, "acme/large"), None);
     }
 

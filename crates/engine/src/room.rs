@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is kept free in any case: the journal, git's objects and the output of checks are written to the same disk.
 const FLOOR: u64 = 64 * 1024 * 1024;
+/// One more workspace takes no more than this of what is free, in percent, where there is plenty of room: then nobody
+/// lacks what one takes that may never be used.
+const PLENTY: u32 = 10;
 /// So many files of a workspace are looked at to see how much it takes; of more it takes at least that.
 const FILES: usize = 500_000;
 
@@ -127,6 +130,18 @@ impl Room {
         *promised += bytes;
         let room = Arc::clone(self);
         Ok(Some(Promised { room, bytes }))
+    }
+
+    /// Whether there is room for a workspace that may never be used.
+    pub(crate) fn is_plenty(&self) -> bool {
+        self.taken().0 <= PLENTY
+    }
+
+    /// For tests of what is done with little room: one more workspace takes so many percent of it.
+    #[cfg(test)]
+    pub(crate) fn takes(&self, percent: u64) {
+        let one = self.free().unwrap_or(0) / 100 * percent;
+        self.one.store(one, Ordering::Relaxed);
     }
 
     /// Looks how much a workspace takes that is there already.

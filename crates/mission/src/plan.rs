@@ -12,6 +12,7 @@ use crate::limits;
 use crate::planted;
 use crate::time::Millis;
 use claim::{check_characters, check_claim, path_fault, resources, trivial};
+pub(crate) use graph::topological;
 use graph::{cycle, depths, separate_overlaps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

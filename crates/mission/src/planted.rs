@@ -90,6 +90,8 @@ pub const ALL: &[&str] = &[
     "circle_unchecked",
     "void_plan_taken",
     "void_plan_runs_on",
+    "lane_too_few",
+    "lanes_stay_closed",
 ];
 
 /// Chooses the one bug that this thread has from now on; the empty name for none.

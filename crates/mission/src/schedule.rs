@@ -11,6 +11,7 @@ mod pressure;
 mod ready;
 mod room;
 mod slots;
+mod width;
 
 pub(crate) use claim::Claim;
 pub use durations::{Durations, Took};
@@ -57,7 +58,7 @@ impl Mission {
         let home = task.lane.or(task.home);
         let claim = (task.task.kind == TaskKind::Agent).then(|| Claim::of(task));
         let home = home.filter(|_| claim.is_some());
-        let (lanes, last) = (self.lanes(), self.last);
+        let (lanes, last) = (self.lanes_open(), self.last);
         self.ready.insert(id, rank, claim, home, lanes, last);
     }
 
@@ -82,7 +83,12 @@ impl Mission {
             let alone = !taken.contains(lane) || planted!("lane_shared");
             alone && self.may_begin_in(Place::Worker(*lane))
         };
-        let free: Vec<u32> = (1..=self.lanes()).filter(is_free).collect();
+        // Where no workspace is made, one that stands is of use wherever it is.
+        let lanes = match self.cramped() {
+            Some(_) => self.lanes(),
+            None => most,
+        };
+        let free: Vec<u32> = (1..=lanes).filter(is_free).collect();
         // Most plans name no resource, and then no check is asked for one.
         let wanted = OnceCell::new();
         let may = |resources: &[String]| {
@@ -134,20 +140,20 @@ impl Mission {
         (Reverse(priority), Reverse(task.path), Reverse(weight))
     }
 
-    /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet. When one of
-    /// them starts the others are ready, so that only the first few need to be looked at.
+    /// The best of the parked tasks whose time has come at this very moment, of which no event tells yet, and that may
+    /// start. When one of them starts the others are ready, so that only the first few need to be compared.
     fn woken(&self, now: Timestamp, may: impl Fn(&TaskState) -> bool) -> Option<TaskId> {
         let due = self.parked.iter().take_while(|(until, _)| *until <= now);
-        let few = due.take(limits::WORKERS_CAP as usize).map(|(_, id)| *id);
-        let may = |id: &TaskId| may(&self.tasks[id]);
-        few.filter(may).min_by_key(|id| (self.rank(*id), *id))
+        let due = due.map(|(_, id)| *id).filter(|id| may(&self.tasks[id]));
+        let few = due.take(limits::WORKERS_CAP as usize);
+        few.min_by_key(|id| (self.rank(*id), *id))
     }
 
     /// The first tasks of a plan are dealt out to the lanes, the best first.
     pub(crate) fn deal(&mut self, ids: &[TaskId]) {
         let mut ids = ids.to_vec();
         ids.sort_by_key(|id| (self.rank(*id), *id));
-        let lanes = self.lanes();
+        let lanes = self.lanes_open();
         for (n, id) in (0..).zip(&ids) {
             self.task_mut(*id).home = Some(n % lanes + 1);
         }

@@ -175,6 +175,8 @@ pub struct TaskState {
     /// When that was in the mission's own time, which goes on while an engine runs it and it is not paused: when the task
     /// first started, and when it came to its final state.
     pub(crate) span: (Option<Millis>, Option<Millis>),
+    /// How long Workers worked at the current attempt; nothing where nobody ran the mission meanwhile.
+    pub(crate) worked: Option<Millis>,
     /// Tokens that it was charged for.
     pub tokens: u64,
     /// The same in money, in millionths of a US dollar; nothing where no price is known.
@@ -184,6 +186,49 @@ pub struct TaskState {
 }
 
 impl TaskState {
+    /// One that waits for what it needs.
+    pub(crate) fn new(task: Task) -> Self {
+        let left = task.needs.len() as u32;
+        Self {
+            task,
+            state: State::Waiting { left },
+            path: 0,
+            needed_by: Vec::new(),
+            n: 0,
+            spent: true,
+            tries: 0,
+            faults: 0,
+            machine: 0,
+            refusals: 0,
+            conflicts: 0,
+            review_rejections: 0,
+            reviews: 0,
+            review_faults: 0,
+            lane: None,
+            home: None,
+            base: None,
+            from: None,
+            work: None,
+            report: None,
+            proved_in: None,
+            history: Vec::new(),
+            stuck: Stuck::default(),
+            cut: None,
+            notes: Vec::new(),
+            again: None,
+            reused: false,
+            nudged: Vec::new(),
+            started: None,
+            span: (None, None),
+            worked: Some(Millis(0)),
+            alone: false,
+            ended: None,
+            tokens: 0,
+            money: 0,
+            forgiven: 0,
+        }
+    }
+
     /// What it was cut into, or is a piece of; nothing of most.
     pub fn cut(&self) -> &Cut {
         self.cut.as_deref().unwrap_or(&crate::split::NONE)
@@ -199,6 +244,17 @@ impl TaskState {
             task: self.task.id,
             n: self.n,
         }
+    }
+
+    /// Whether nobody has begun with it since it was planned or a person had it tried anew.
+    pub(crate) fn is_unbegun(&self) -> bool {
+        self.n == 0 || self.again == Some(self.n)
+    }
+
+    /// Whether it does not start before what it needs has landed: one that was begun goes on, though a task that it needs
+    /// is taken up again.
+    pub(crate) fn waits_for_its_needs(&self) -> bool {
+        self.is_unbegun() || matches!(self.state, State::Waiting { .. })
     }
 
     /// The name of the attempt that starts next: another one where the current one was used up.

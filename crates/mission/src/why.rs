@@ -110,8 +110,12 @@ impl Mission {
                         1 => String::new(),
                         _ => format!(": {gains}"),
                     };
-                    let enough = fan.enough;
-                    format!("{enough} of {cap} lanes would do, because of what needs what{added}{gains}")
+                    let (enough, lanes) = (fan.enough, fan.lanes);
+                    let closed = match lanes < cap {
+                        true => format!("; in more than {lanes} nothing could ever run"),
+                        false => String::new(),
+                    };
+                    format!("{enough} of {cap} lanes would do, because of what needs what{added}{gains}{closed}")
                 }
             });
         }
@@ -197,7 +201,7 @@ impl Mission {
         }
         if let Some(gain) = self.gain() {
             why.push(format!(
-                "Workers worked {}.{} times that time in all",
+                "while any Worker worked, {}.{} of them did on average",
                 gain / 10,
                 gain % 10
             ));

@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse probes ahead`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse lanes probes ahead`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -27,9 +27,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 13] = [
+const PARTS: [&str; 14] = [
     "core", "task", "warm", "program", "opencode", "fixed", "tokens", "starts", "sessions",
-    "packs", "reuse", "probes", "ahead",
+    "packs", "reuse", "lanes", "probes", "ahead",
 ];
 
 fn main() {
@@ -83,6 +83,9 @@ fn main() {
     }
     if wanted("reuse") {
         runtime.block_on(reuse::of_missions());
+    }
+    if wanted("lanes") {
+        reuse::of_lanes();
     }
     if wanted("probes") {
         probes::of_conflicts();

@@ -35,15 +35,50 @@ pub(super) async fn of_missions() {
     sessions().await;
 }
 
-/// A user whose project needs a set-up.
-fn world() -> World {
-    let mut world = World::new(env!("CARGO_BIN_EXE_orchestrator"))
-        .file(".gitignore", "deps\n")
-        .file("deps.lock", "1\n");
+/// From a plan to what its Workers do first, where a Planner thought for so long that their workspaces were made
+/// meanwhile, and where one answered at once.
+pub(super) fn of_lanes() {
+    println!(
+        "4 tasks side by side, {FILES} files: from the plan to the first and the last Worker's first step"
+    );
+    for (what, planner) in [("answers at once", 0), ("thinks for 4 s", 4_000)] {
+        let world = files().committed();
+        let script = script(&world, 4, false, "true");
+        let mut script: Value = toml::from_str(&script.text()).unwrap();
+        script["turn"][1]["steps"] = json!([think(planner)]);
+        let turns = script["turn"].as_array().unwrap().iter().cloned();
+        let script = turns.fold(Script::default(), Script::turn);
+        let ran = world.task(&script, &WORDS).ends(0, &[]);
+        let planned = ran.out.lines().find_map(|line| {
+            let recorded: Recorded = serde_json::from_str(line).ok()?;
+            matches!(recorded.event, Event::Planned { .. }).then_some(recorded.at.0)
+        });
+        let planned = planned.expect("there was a plan");
+        let waits = starts(&world).into_values();
+        let waits: BTreeSet<u64> = waits.map(|at| at.saturating_sub(planned)).collect();
+        let of = |wait: Option<&u64>| wait.copied().unwrap_or_default();
+        told(
+            &format!("  a Planner who {what}"),
+            format!("{} ms, {} ms", of(waits.first()), of(waits.last())),
+        );
+    }
+}
+
+/// A user's project.
+fn files() -> World {
+    let mut world = World::new(env!("CARGO_BIN_EXE_orchestrator"));
     for n in 0..FILES {
         world = world.file(&format!("src/{}/{n}.txt", n / 50), "some text\n".repeat(40));
     }
-    let world = world.committed();
+    world
+}
+
+/// A user whose project needs a set-up.
+fn world() -> World {
+    let world = files()
+        .file(".gitignore", "deps\n")
+        .file("deps.lock", "1\n")
+        .committed();
     let config = format!(
         "[[set_up]]\nproject = {:?}\ncommand = \"sleep {SET_UP}; mkdir -p deps; echo made > deps/made\"\n\
          keyed_by = [\"deps.lock\"]\nbring = [\"deps\"]\n",
@@ -56,20 +91,20 @@ fn world() -> World {
 }
 
 /// Tasks whose Workers write down when they begin.
-fn script(world: &World, is_row: bool) -> Script {
+fn script(world: &World, tasks: usize, is_row: bool, proof: &str) -> Script {
     let starts = world.beside("starts");
     let name = |n: usize| format!("t{n}");
     let task = |n: usize| {
         let file = format!("{}.txt", name(n));
         let task = Task::new(&name(n))
             .writes(&file)
-            .proof(&format!("grep -q new {file} && test -f deps/made"));
+            .proof(&format!("grep -q new {file} && {proof}"));
         match n {
             1.. if is_row => task.needs(&name(n - 1)),
             _ => task,
         }
     };
-    (0..TASKS).fold(Script::plan((0..TASKS).map(task)), |script, n| {
+    (0..tasks).fold(Script::plan((0..tasks).map(task)), |script, n| {
         let begun = run(&format!(
             "echo {} $(date +%s%3N) >> {}",
             n + 1,
@@ -80,18 +115,24 @@ fn script(world: &World, is_row: bool) -> Script {
     })
 }
 
+/// What proves that the set-up was run.
+const SET: &str = "test -f deps/made";
+
 const WORDS: [&str; 6] = ["--workers", "4", "--reviews", "0", "--yes", "--json"];
+
+/// When the Worker of each task did its first step.
+fn starts(world: &World) -> BTreeMap<u32, u64> {
+    let starts = std::fs::read_to_string(world.beside("starts")).unwrap();
+    let each = starts.lines().map(|line| {
+        let (task, at) = line.split_once(' ').expect("a task and when it began");
+        (task.parse().unwrap(), at.parse().unwrap())
+    });
+    each.collect()
+}
 
 /// How long each Worker waited from its lease to its first step, by whether its lane had been worked in.
 fn waits(world: &World, said: &str) -> [Vec<Duration>; 2] {
-    let starts = std::fs::read_to_string(world.beside("starts")).unwrap();
-    let starts: BTreeMap<u32, u64> = starts
-        .lines()
-        .map(|line| {
-            let (task, at) = line.split_once(' ').expect("a task and when it began");
-            (task.parse().unwrap(), at.parse().unwrap())
-        })
-        .collect();
+    let starts = starts(world);
     let (mut lanes, mut waits) = (BTreeSet::new(), [Vec::new(), Vec::new()]);
     for line in said.lines() {
         let Ok(recorded) = serde_json::from_str::<Recorded>(line) else {
@@ -113,7 +154,9 @@ fn waits(world: &World, said: &str) -> [Vec<Duration>; 2] {
 
 fn undisturbed(is_row: bool) {
     let world = world();
-    let ran = world.task(&script(&world, is_row), &WORDS).ends(0, &[]);
+    let ran = world
+        .task(&script(&world, TASKS, is_row, SET), &WORDS)
+        .ends(0, &[]);
     let reuse = world.status("m1")["reuse"].clone();
     let n = |what: &str| reuse[what].as_u64().unwrap();
     told(
@@ -147,7 +190,7 @@ fn undisturbed(is_row: bool) {
 /// A mission that is killed in its middle: what was answered is asked of nobody again.
 fn killed(is_row: bool) {
     let world = world();
-    let script = script(&world, is_row);
+    let script = script(&world, TASKS, is_row, SET);
     let began = Instant::now();
     let mut running = world.start_task(&script, &WORDS[..5]);
     running.says(&format!("{KILLED_AT} of {TASKS} tasks done"));

@@ -79,7 +79,11 @@ fn fanned(mission: &Mission, fan: &Fan) -> String {
                 1 => String::new(),
                 _ => format!(": predicted {gain} times as fast as one"),
             };
-            format!("{some} of {allowed} would be as fast, because {why}{gain}")
+            match fan.enough == fan.lanes {
+                // Nobody else could ever work beside them.
+                true => format!("{some} of {allowed}, because {why}{gain}"),
+                false => format!("{some} of {allowed} would be as fast, because {why}{gain}"),
+            }
         }
         None => format!(
             "{}: predicted {gain} times as fast as one",

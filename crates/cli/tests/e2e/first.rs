@@ -264,7 +264,7 @@ fn a_plan_says_what_holds_it_up_and_what_workers_gain() {
         &[
             "critical path T1 → T2 → T3: about ",
             "by 3 finished attempts; as it came T1 → T2 → T3: ",
-            "one Worker of 3 would be as fast, because of what needs what\n",
+            "one Worker of 3, because of what needs what\n",
         ],
     );
     let wide = vec![task("a"), task("b"), task("c")];

@@ -110,9 +110,10 @@ fn an_abort_ends_at_once_and_leaves_the_workspace_as_it_is_and_a_cancel_does_not
         .ends(6, &["m1 cancelled", "aborted by user"]);
     let half = world.place("m1").join("lanes/worker-1/half");
     assert_eq!(std::fs::read_to_string(&half).unwrap(), "done");
-    world
-        .run(&["abort"])
-        .ends(1, &["error[ORC006]", "it is cancelled"]);
+    let again = world.run(&["abort"]);
+    again.ends(0, &["m1 is aborted", "workspaces stay as they are"]);
+    world.run(&["cancel"]).ends(0, &["m1 is cancelled"]);
+    assert!(half.exists(), "what was said before stands");
     world.all_gone();
     // It goes on, and what is cancelled is tidied up.
     let running = world.start(&["resume"]);
@@ -120,6 +121,10 @@ fn an_abort_ends_at_once_and_leaves_the_workspace_as_it_is_and_a_cancel_does_not
     world.run(&["cancel"]).ends(0, &["m1 is cancelled"]);
     running.ended().ends(6, &["m1 cancelled"]);
     assert!(!half.exists());
+    world.run(&["cancel"]).ends(0, &["m1 is cancelled"]);
+    world
+        .run(&["abort"])
+        .ends(1, &["error[ORC006]", "it is cancelled"]);
     world.all_gone();
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Job {
     pub(crate) told: u32,
     pub(crate) lane: Place,
     pub(crate) base: Option<CommitId>,
+    /// So many Workers may begin at once.
+    pub(crate) workers: u32,
     /// The mission's own base.
     pub(crate) origin: Option<CommitId>,
     pub(crate) from: Option<CommitId>,
@@ -98,10 +100,11 @@ fn left(limit: Millis, deadline: Timestamp, now: Timestamp) -> Millis {
 }
 
 impl Job {
-    /// What tasks will begin from, if they are being planned.
-    pub(crate) fn planned_on(&self) -> Option<CommitId> {
+    /// What tasks will begin from, if they are being planned, and in how many lanes at once.
+    pub(crate) fn planned_on(&self) -> Option<(CommitId, u32)> {
         let plans = matches!(self.turn, Turn::Plan { .. });
-        self.base.clone().filter(|_| plans)
+        let base = self.base.clone().filter(|_| plans)?;
+        Some((base, self.workers))
     }
 
     pub(crate) async fn perform(self, bench: &Bench, line: Line) -> Result<(), Error> {
@@ -531,6 +534,7 @@ mod tests {
             told: 0,
             lane: Place::Worker(1),
             base: Some(sample.base.commit.clone()),
+            workers: 3,
             origin: Some(sample.base.commit.clone()),
             ahead: Vec::new(),
             from: None,

@@ -45,13 +45,12 @@ impl Mission {
                     self.tasks[&next].state,
                     State::Waiting { .. } | State::Ready
                 );
-                let task = &self.tasks[&next];
-                let unbegun = task.n == 0 || task.again == Some(task.n);
-                if waits && unbegun {
+                if waits && self.tasks[&next].is_unbegun() {
                     self.waits_or_is_ready(next);
                 }
             }
         }
+        self.opens_lanes();
         self.is_another_plan();
     }
 
@@ -73,6 +72,7 @@ impl Mission {
         };
         self.set_state(id, state);
         self.task_over(at, id);
+        self.opens_lanes();
         if without {
             self.needed_no_more(id);
         }

@@ -59,6 +59,7 @@ impl Mission {
                 let tree = self.head.as_ref().map(|(_, tree)| tree.clone());
                 let alone = self.tasks.len() == 1;
                 let own_time = self.running_for(at);
+                self.keeps_busy(at, true);
                 let task = self.task_mut(attempt.task);
                 if task.n != attempt.n {
                     task.n = attempt.n;
@@ -67,6 +68,7 @@ impl Mission {
                     task.review_faults = 0;
                     task.base = None;
                     task.nudged.clear();
+                    task.worked = Some(Millis(0));
                 }
                 if task.base.is_none() {
                     task.base = lease.base.clone().zip(tree);
@@ -99,8 +101,9 @@ impl Mission {
     ) {
         if let Some(lease) = self.leases.remove(&epoch) {
             self.ends_ahead(epoch, lease.told, (charged, money));
-            if let (Turn::Work { attempt }, Ending::Answered) = (turn, ending) {
-                self.learn(attempt.task, lease.since, at);
+            if let Turn::Work { attempt } = turn {
+                self.keeps_busy(at, false);
+                self.learn(attempt.task, lease.since, at, ending);
             }
             self.deadlines.remove(&(lease.deadline, epoch));
             self.turn_at_model_ended(at, &lease, ending);

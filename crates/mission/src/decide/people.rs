@@ -211,7 +211,9 @@ impl Mission {
                 _ if self.winding_down() => refused(Refusal::Ending),
                 (Some(_), false) => done(vec![Event::Unpaused { by }]),
                 (Some(_), true) => refused(Refusal::Paused),
-                (None, _) => refused(Refusal::Running),
+                // It goes on, as was wished.
+                (None, false) => done(Vec::new()),
+                (None, true) => refused(Refusal::Running),
             };
         };
         match outcome {

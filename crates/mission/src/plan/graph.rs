@@ -107,7 +107,7 @@ pub(super) fn reaches(needs: &[BTreeSet<usize>], from: usize, to: usize) -> bool
 }
 
 /// Places in an order in which every task stands after what it needs, otherwise as in the draft.
-pub(super) fn topological(needs: &[BTreeSet<usize>]) -> Vec<usize> {
+pub(crate) fn topological(needs: &[BTreeSet<usize>]) -> Vec<usize> {
     let mut left: Vec<usize> = needs.iter().map(BTreeSet::len).collect();
     let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
     for (task, needs) in needs.iter().enumerate() {

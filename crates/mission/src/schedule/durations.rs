@@ -1,5 +1,7 @@
 //! How long tasks take, as far as this mission has seen it, and how long that makes the rest of the way.
 
+use super::fan::Busy;
+use crate::event::Ending;
 use crate::ids::TaskId;
 use crate::limits;
 use crate::mission::{Mission, TaskState};
@@ -39,6 +41,8 @@ pub struct Durations {
     reckoned: Option<Vec<u64>>,
     /// Whether paths were last reckoned in time, and not in sizes.
     timed: bool,
+    /// How much Workers worked side by side.
+    pub(super) busy: Busy,
     /// What each task is known to take, in missions of which everything is known beforehand: in tests.
     told: BTreeMap<TaskId, Millis>,
 }
@@ -166,16 +170,20 @@ impl Mission {
         self.durations.woke = at;
     }
 
-    /// A task took so long, in which nothing stood still.
-    pub(crate) fn learn(&mut self, id: TaskId, since: Timestamp, at: Timestamp) {
-        if since < self.durations.woke {
-            return;
-        }
-        let Some(task) = self.tasks.get(&id) else {
+    /// A Worker's turn at a task is over. Once it has answered, all turns of its attempt are how long that took: one that
+    /// was refused has worked as well. What stood still meanwhile tells nothing.
+    pub(crate) fn learn(&mut self, id: TaskId, since: Timestamp, at: Timestamp, ending: &Ending) {
+        let goes_on = since >= self.durations.woke;
+        let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
+        let worked = task.worked.filter(|_| goes_on);
+        task.worked = worked.map(|worked| worked + at.since(since));
         let (kind, size) = (task.task.kind, task.task.size);
-        if self.durations.learn(kind, size, at.since(since)) {
+        let Some(took) = task.worked.filter(|_| *ending == Ending::Answered) else {
+            return;
+        };
+        if self.durations.learn(kind, size, took) {
             self.durations.reckoned = Some(self.durations.weights());
             self.reckon_paths();
         }

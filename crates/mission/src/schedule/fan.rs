@@ -2,10 +2,12 @@
 //! it came to.
 
 use super::durations::longest;
+use super::width::width;
 use crate::ids::TaskId;
 use crate::limits;
 use crate::mission::{Mission, State, TaskState};
 use crate::plan::TaskKind;
+use crate::planted;
 use crate::time::{Millis, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Narrow {
     /// All of it together is hardly more than setting up another lane: it is done in one.
     Tiny,
-    /// More lanes would make it hardly shorter, because of what needs what. They are not closed for it: a lane costs
-    /// nothing until a task starts in it, and in simulated time plans took up to a fifth longer where a forecast by
-    /// sizes had closed them.
+    /// More lanes would make it hardly shorter, because of what needs what. Those are closed in which nothing could ever
+    /// run, however long tasks take, and no others: in simulated time plans took up to a fifth longer where a forecast
+    /// by sizes had closed some.
     Graph {
         /// How many needs the engine added because forecasts overlap.
         overlaps: usize,
@@ -49,6 +51,19 @@ pub struct Critical {
     pub expected: Option<Millis>,
 }
 
+/// How much Workers worked, in the mission's own time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Busy {
+    /// How many do.
+    n: u32,
+    /// Since when so many do.
+    since: Millis,
+    /// How long all of them worked in sum.
+    all: Millis,
+    /// How long any of them worked.
+    any: Millis,
+}
+
 impl Mission {
     /// Into how many lanes the plan fans out; `None` before there is a plan.
     pub fn fan(&self) -> Option<Fan> {
@@ -71,7 +86,7 @@ impl Mission {
         let work: u64 = agents()
             .map(|task| u64::from(task.task.size.weight()))
             .sum();
-        let (mut lanes, mut enough, mut narrow) = (cap, cap, None);
+        let (mut lanes, mut enough, mut narrow) = (self.lanes_of_use(), cap, None);
         let most = time(&open, cap);
         let gains = |lanes: &u32| time(&open, *lanes) <= most + most / limits::LANE_PAYS;
         if work <= limits::TINY {
@@ -90,19 +105,59 @@ impl Mission {
         });
     }
 
-    /// How many tenths of the time that all Workers worked the mission's tasks took: what fanning out gained, in the
-    /// mission's own time. `None` before something has landed.
+    /// In so many lanes a task could ever run beside all others. A task that takes several slots may be waited for by what
+    /// could run beside it, so that then all are of use.
+    fn lanes_of_use(&self) -> u32 {
+        let cap = self.lanes();
+        let open = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| !matches!(task.state, State::Landed | State::Skipped { .. }));
+        let open: BTreeMap<TaskId, &TaskState> = open.map(|(id, task)| (*id, task)).collect();
+        match open.values().any(|task| task.task.weight > 1) {
+            true => cap,
+            false => {
+                let most = u32::try_from(width(&open)).unwrap_or(cap);
+                let few = u32::from(planted!("lane_too_few"));
+                cap.min(most.saturating_sub(few).max(1))
+            }
+        }
+    }
+
+    /// A task was left out or taken up again: more may run at once than before. What is done in one lane because it is
+    /// hardly any work still is.
+    pub(crate) fn opens_lanes(&mut self) {
+        let of_use = self.lanes_of_use();
+        if let Some(fan) = &mut self.fan
+            && fan.narrow != Some(Narrow::Tiny)
+            && !planted!("lanes_stay_closed")
+        {
+            fan.lanes = fan.lanes.max(of_use);
+        }
+    }
+
+    /// How many tenths of the time in which any Worker worked all of them worked in sum: what fanning out gained, in the
+    /// mission's own time. Like what is predicted it speaks of work alone: a check or a wait in which nobody works is in
+    /// neither. `None` before somebody has worked.
     pub fn gain(&self) -> Option<u64> {
-        let landed = || {
-            self.tasks
-                .values()
-                .filter(|task| task.state == State::Landed)
+        let Busy { all, any, .. } = self.durations.busy;
+        (any.0 > 0).then(|| all.0 * 10 / any.0)
+    }
+
+    /// A Worker begins, or is through.
+    pub(crate) fn keeps_busy(&mut self, at: Timestamp, begins: bool) {
+        let now = self.running_for(at);
+        let busy = &mut self.durations.busy;
+        let passed = now.0.saturating_sub(busy.since.0);
+        busy.since = now;
+        if busy.n > 0 {
+            busy.all = busy.all + Millis(passed * u64::from(busy.n));
+            busy.any = busy.any + Millis(passed);
+        }
+        busy.n = match begins {
+            true => busy.n + 1,
+            false => busy.n.saturating_sub(1),
         };
-        let first = landed().filter_map(|task| task.span.0).min()?;
-        let last = landed().filter_map(|task| task.span.1).max()?;
-        let span = |task: &TaskState| Some(task.span.1?.0.saturating_sub(task.span.0?.0));
-        let all: u64 = landed().filter_map(span).sum();
-        Some(all * 10 / last.0.saturating_sub(first.0).max(1))
     }
 
     /// The longest path of the plan, as it is predicted.

@@ -11,6 +11,7 @@ mod foresight;
 mod governor;
 mod judges;
 mod landing;
+mod lanes;
 mod machine;
 mod permission;
 mod plan;

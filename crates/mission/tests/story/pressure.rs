@@ -2,9 +2,10 @@
 
 use crate::teller::{Story, task};
 use mission::event::{Event, Turn};
-use mission::input::Input;
+use mission::ids::TaskId;
+use mission::input::{Input, Reply};
 use mission::limits;
-use mission::plan::{Priority, TaskDraft};
+use mission::plan::{PlanEdit, Priority, Size, TaskDraft};
 use mission::schedule::{Gauge, Sample, Short};
 use mission::terms::Terms;
 use mission::time::Millis;
@@ -274,6 +275,42 @@ fn where_no_more_workspace_fits_lanes_go_on_that_have_theirs_and_no_other_begins
     let relieved = Event::Relieved { of: Some(of) };
     assert_eq!(look(&mut story, cramped(79)), Some(relieved));
     assert_eq!(running(&story), [1, 2, 3], "who waited is woken at once");
+}
+
+#[test]
+fn a_plan_that_became_tiny_goes_on_in_the_only_workspace_whichever_lane_has_it() {
+    let small = |id: &str| TaskDraft {
+        size: Size::Small,
+        ..task(id, &[])
+    };
+    let terms = Terms {
+        workers: 3,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, ["a", "b", "c", "d"].map(small).to_vec());
+    assert!(look(&mut story, cramped(300)).is_some());
+    let edit = PlanEdit::Drop { task: TaskId(4) };
+    let (saw, by) = (1, "me".to_owned());
+    let edited = story.tell(Input::EditPlan { edit, saw, by });
+    assert_eq!(edited, Reply::Done);
+    assert_eq!(story.mission.fan().unwrap().lanes, 1);
+    // Of one it is known that its workspace stands, and of the others that theirs does not.
+    for (lane, id) in lanes(&story) {
+        let (why, usage) = ("gone".to_owned(), Usage::NOTHING);
+        let failure = match lane {
+            3 => Failure::Overflow,
+            _ => Failure::Machine,
+        };
+        let failed = Outcome::Failed {
+            failure,
+            why,
+            usage,
+        };
+        story.end(&format!("T{id}.1"), failed, None);
+    }
+    story.wait(limits::BACKOFF_MOST);
+    assert_eq!(lanes(&story).len(), 1);
+    assert_eq!(lanes(&story)[0].0, 3);
 }
 
 #[test]

@@ -441,6 +441,57 @@ fn a_turn_in_which_nobody_ran_the_mission_tells_nothing_of_durations() {
 }
 
 #[test]
+fn how_long_a_task_takes_is_all_that_its_attempt_was_worked_at() {
+    let mut story = Story::planned(terms(1), tasks(2));
+    // It is refused after nine minutes, and done in one more after it was waited for.
+    story.wait(Millis::from_mins(9));
+    refuse(&mut story, "T1.1");
+    let held = story.mission.next_wake(story.now).unwrap();
+    story.wait(held.since(story.now));
+    story.wait(Millis::from_mins(1));
+    story.hand_in("T1.1");
+    let took = |story: &Story| story.mission.durations().took()[0].all;
+    assert_eq!(took(&story), Millis::from_mins(10));
+    // What an attempt before it was worked at is no part of it.
+    story.wait(Millis::from_mins(30));
+    let (why, usage) = ("gone".to_owned(), used(0));
+    let failure = Failure::Overflow;
+    let gone = TurnOutcome::Failed {
+        failure,
+        why,
+        usage,
+    };
+    story.end("T2.1", gone, None);
+    story.wait(limits::BACKOFF_MOST);
+    story.wait(Millis::from_mins(5));
+    story.hand_in("T2.2");
+    assert_eq!(took(&story), Millis::from_mins(15));
+}
+
+#[test]
+fn what_workers_gained_is_told_of_their_work_alone_as_it_is_predicted() {
+    let plan = |needs: &[&str]| vec![task("a", &[]), task("b", needs)];
+    let mut side_by_side = Story::planned(terms(2), plan(&[]));
+    side_by_side.wait(Millis::from_mins(10));
+    side_by_side.hand_in("T1.1");
+    side_by_side.hand_in("T2.1");
+    side_by_side.wait(Millis::from_mins(40));
+    let mut in_a_row = Story::planned(terms(2), plan(&["a"]));
+    for turn in ["T1.1", "T2.1"] {
+        in_a_row.wait(Millis::from_mins(10));
+        in_a_row.hand_in(turn);
+        // The check takes longer than the work.
+        in_a_row.wait(Millis::from_mins(20));
+        in_a_row.gates(|_, _| false);
+        in_a_row.land();
+    }
+    for (story, gain) in [(side_by_side, 20), (in_a_row, 10)] {
+        assert_eq!(story.mission.fan().unwrap().predicted, gain);
+        assert_eq!(story.mission.gain(), Some(gain));
+    }
+}
+
+#[test]
 fn work_of_a_few_lines_is_done_in_one_lane_and_it_is_said_why() {
     let small = |n: usize| TaskDraft {
         size: Size::Small,
@@ -453,6 +504,8 @@ fn work_of_a_few_lines_is_done_in_one_lane_and_it_is_said_why() {
         (1, Some(Narrow::Tiny), 10)
     );
     assert_eq!(carry_all(&mut story), 1);
+    let lanes = ["T1.1", "T2.1", "T3.1"].map(|turn| lane_of(&story, turn));
+    assert_eq!(lanes, [1, 1, 1], "no other workspace is set up");
     let four = Story::planned(terms(3), (1..=4).map(small).collect());
     assert_eq!(running(&four).len(), 3);
     assert_eq!(four.mission.fan().unwrap().predicted, 20);
@@ -479,7 +532,7 @@ fn how_many_lanes_a_narrow_graph_gains_by_is_told_with_its_reason() {
             (chains, narrow),
             "{chains} chains"
         );
-        assert_eq!(fan.lanes, 12, "they are not closed");
+        assert_eq!(fan.lanes, chains, "no more can ever run at once");
         assert_eq!(fan.predicted, u64::from(chains) * 10);
     }
     let wide = Story::planned(terms(12), tasks(60));

@@ -7,6 +7,7 @@ use mission::input::Input;
 use mission::limits;
 use mission::plan::{Priority, TaskDraft};
 use mission::terms::Terms;
+use mission::time::Millis;
 use mission::turn::{Failure, Outcome as TurnOutcome, Role};
 use std::collections::BTreeMap;
 
@@ -185,4 +186,52 @@ fn whoever_waits_for_a_provider_that_is_held_lets_a_task_of_another_one_pass() {
     assert_eq!(running(&story), ["T1.3"]);
     assert_eq!(models(&story), ["other/small"]);
     assert_eq!(story.mission.held_providers().count(), 1);
+}
+
+#[test]
+fn however_many_woke_that_may_not_start_one_that_may_does() {
+    let same = |n| TaskDraft {
+        resources: vec!["port-8080".into()],
+        ..task(&format!("p{n}"), &[])
+    };
+    let mut plan: Vec<TaskDraft> = (0..=limits::WORKERS_CAP).map(same).collect();
+    plan.push(TaskDraft {
+        priority: Priority::High,
+        ..task("free", &[])
+    });
+    let terms = Terms {
+        workers: 2,
+        tokens: 1_000_000_000,
+        ask_above: Some(u64::MAX),
+        ..Terms::default()
+    };
+    let mut story = Story::planned(terms, plan);
+    let fails = |story: &mut Story, turn: &str| {
+        let failure = Failure::Overflow;
+        let (why, usage) = (format!("{turn} is gone"), used(0));
+        let failed = TurnOutcome::Failed {
+            failure,
+            why,
+            usage,
+        };
+        story.end(turn, failed, None);
+    };
+    // Whoever failed twice waits longer, so that it is the last to wake.
+    fails(&mut story, "T34.1");
+    story.wait(limits::BACKOFF_FIRST);
+    fails(&mut story, "T34.2");
+    for _ in 0..limits::WORKERS_CAP {
+        let turn = running(&story)[0].clone();
+        fails(&mut story, &turn);
+    }
+    let running_now = running(&story);
+    let [last] = &running_now[..] else {
+        panic!("{running_now:?}");
+    };
+    story.wait(Millis(2 * limits::BACKOFF_FIRST.0));
+    assert_eq!(
+        running(&story),
+        [last.as_str(), "T34.3"],
+        "it has what all others need"
+    );
 }

@@ -72,12 +72,23 @@ fn a_review_waits_for_the_end_of_the_pause() {
 }
 
 #[test]
-fn a_second_pause_is_the_first_and_a_resume_without_one_is_refused() {
+fn a_second_pause_or_resume_is_the_first_and_one_that_wants_more_is_refused() {
     let mut story = paused();
     assert_eq!(story.tell(pause()), Reply::Done);
     assert_eq!(story.count("paused"), 1);
     story.tell(resume());
-    assert_eq!(story.tell(resume()), Reply::Refused(Refusal::Running));
+    let n_events = story.mission.n_events();
+    assert_eq!(story.tell(resume()), Reply::Done);
+    for (more_tokens, more_money, replan) in [(1, 0, false), (0, 1, false), (0, 0, true)] {
+        let more = Input::Resume {
+            by: me(),
+            more_tokens,
+            more_money,
+            replan,
+        };
+        assert_eq!(story.tell(more), Reply::Refused(Refusal::Running));
+    }
+    assert_eq!(story.mission.n_events(), n_events);
 }
 
 #[test]

@@ -382,8 +382,13 @@ fn an_abort_ends_it_at_once_and_leaves_the_workspaces() {
     story.tell(Input::Abort { by: me() });
     assert_eq!(story.mission.outcome(), Some(Outcome::Cancelled));
     assert_eq!(story.due(), [""; 0], "nothing is cleaned up");
-    let over = Reply::Refused(Refusal::Over(Outcome::Cancelled));
-    assert_eq!(story.tell(Input::Abort { by: me() }), over);
+    let n_events = story.mission.n_events();
+    assert_eq!(story.tell(Input::Abort { by: me() }), Reply::Done);
+    assert_eq!(story.tell(Input::Cancel { by: me() }), Reply::Done);
+    assert_eq!(
+        (story.mission.n_events(), story.due()),
+        (n_events, Vec::new())
+    );
     // A mission that was aborted goes on, and cleans up at its end.
     let resume = Input::Resume {
         by: me(),
@@ -395,6 +400,12 @@ fn an_abort_ends_it_at_once_and_leaves_the_workspaces() {
     assert_eq!(story.worked(), ["T1.1", "T1.1"], "no attempt was used up");
     story.tell(Input::Cancel { by: me() });
     assert_eq!(story.due(), ["clean 2"]);
+    let n_events = story.mission.n_events();
+    assert_eq!(story.tell(Input::Cancel { by: me() }), Reply::Done);
+    // What it tidies up cannot be left any more.
+    let over = Reply::Refused(Refusal::Over(Outcome::Cancelled));
+    assert_eq!(story.tell(Input::Abort { by: me() }), over);
+    assert_eq!(story.mission.n_events(), n_events);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use mission::turn::{Outcome, Usage};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The engine's side of a turn.
@@ -32,6 +33,8 @@ pub(super) struct Wire {
     held: AtomicBool,
     used: Mutex<Usage>,
     meter: Mutex<Meter>,
+    /// What it has used and the loop has not been told, because nobody kept up.
+    untold: Arc<Mutex<Option<Usage>>>,
     /// How often it did something that may have changed its workspace.
     did: watch::Sender<u64>,
     /// Whether its host keeps sessions, of which the mission has to know.
@@ -69,6 +72,7 @@ impl Wire {
             held: AtomicBool::new(false),
             used: Mutex::new(Usage::NOTHING),
             meter: Mutex::new(Meter::new()),
+            untold: Arc::default(),
             did: watch::Sender::new(0),
             sessions,
         }
@@ -97,6 +101,37 @@ impl Wire {
         self.inbox.try_send(Message::Input(input, None)).ok();
     }
 
+    /// Tells the loop what the turn has used, so that it ends before the next call where that is too much. Where nobody
+    /// keeps up it is told as soon as somebody does, and only the last of it.
+    fn uses(&self, usage: Usage) {
+        if usage.tokens().is_some_and(|tokens| tokens > 0)
+            && self.providers.tries_for_all(self.epoch)
+        {
+            let (providers, epoch) = (Arc::clone(&self.providers), self.epoch);
+            tokio::task::spawn_blocking(move || providers.served(epoch));
+        }
+        let epoch = self.epoch;
+        let told = move |usage| Message::Input(Input::TurnUsed { epoch, usage }, None);
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &mut *untold {
+            *before = usage;
+            return;
+        }
+        if let Err(TrySendError::Full(_)) = self.inbox.try_send(told(usage)) {
+            *untold = Some(usage);
+            let (inbox, untold) = (self.inbox.clone(), Arc::clone(&self.untold));
+            tokio::spawn(async move {
+                let Ok(slot) = inbox.reserve().await else {
+                    return;
+                };
+                let mut untold = untold.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(usage) = untold.take() {
+                    slot.send(told(usage));
+                }
+            });
+        }
+    }
+
     fn meter(&self) -> MutexGuard<'_, Meter> {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -122,9 +157,7 @@ impl Watcher for Wire {
         if let Sign::Used(usage) = &sign
             && let Some(usage) = self.meter().reads(*usage)
         {
-            let epoch = self.epoch;
-            let input = Input::TurnUsed { epoch, usage };
-            self.inbox.try_send(Message::Input(input, None)).ok();
+            self.uses(usage);
         }
         match &sign {
             Sign::Did(act, doing) => {
@@ -273,5 +306,95 @@ impl Watcher for Wire {
             .lock()
             .unwrap_or_else(|broken| broken.into_inner())
             .push(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+    use mission::event::{Event, Recorded};
+    use mission::ids::MissionId;
+    use mission::time::Timestamp;
+    use std::time::Duration;
+
+    const EPOCH: Epoch = Epoch(7);
+
+    fn of(tokens: u64) -> Usage {
+        Usage {
+            input: Some(tokens),
+            calls: 1,
+            ..Usage::NOTHING
+        }
+    }
+
+    fn missions(dir: &std::path::Path) -> [Arc<Providers>; 3] {
+        let layout = Layout::new(dir.to_owned());
+        [1, 2, 3].map(|n| Arc::new(Providers::new(layout.clone(), MissionId(n))))
+    }
+
+    /// A turn's wire and what its loop hears, of which it keeps so many.
+    fn wire(providers: &Arc<Providers>, keeps: usize) -> (Wire, mpsc::Receiver<Message>) {
+        let (inbox, heard) = mpsc::channel(keeps);
+        let said = watch::Sender::new(Vec::new()).subscribe();
+        let nudges = watch::Sender::new(Nudges::new()).subscribe();
+        let turn = (Turn::Intent { n: 1 }, EPOCH);
+        let wire = Wire::new(turn, inbox, (said, nudges), Arc::clone(providers), false);
+        (wire, heard)
+    }
+
+    #[tokio::test]
+    async fn what_was_used_is_told_also_where_nobody_kept_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let (wire, mut heard) = wire(&missions(dir.path())[0], 1);
+        wire.sign(Sign::Doing("It takes the only place.".into()));
+        for tokens in [100, 200, 300] {
+            wire.sign(Sign::Used(of(tokens)));
+        }
+        assert!(matches!(heard.recv().await, Some(Message::Sign(..))));
+        let next = tokio::time::timeout(Duration::from_mins(1), heard.recv());
+        let Ok(Some(Message::Input(Input::TurnUsed { epoch, usage }, None))) = next.await else {
+            panic!("it is never told");
+        };
+        assert_eq!((epoch, usage), (EPOCH, of(300)), "the last, and only that");
+        // Nothing is left of it, and the next goes its usual way.
+        wire.sign(Sign::Used(of(400)));
+        let next = heard.try_recv();
+        assert!(
+            matches!(&next, Ok(Message::Input(Input::TurnUsed { usage, .. }, None)) if *usage == of(400)),
+        );
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_serves_a_mission_which_it_never_refused_is_free_for_all_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two, three] = missions(dir.path());
+        // It may be asked again at once.
+        let at = Timestamp(5);
+        let event = Event::ProviderHeld {
+            provider: "acme".into(),
+            until: at,
+            why: "429".into(),
+            n: 1,
+            epoch: None,
+        };
+        let v = mission::event::VERSION;
+        one.note(&Recorded { v, at, event });
+        let (wire, _heard) = wire(&two, 16);
+        assert!(wire.may_ask("acme/large").await);
+        assert!(three.ask(EPOCH, "acme/large").is_some());
+        wire.sign(Sign::Used(of(0)));
+        assert!(two.tries_for_all(EPOCH), "nothing has come of it yet");
+        wire.sign(Sign::Used(of(1)));
+        let kept = || std::fs::read_dir(dir.path().join("providers")).unwrap();
+        let freed = async {
+            while kept().count() > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        // A trial that nobody ends lasts longer.
+        let freed = tokio::time::timeout(Duration::from_secs(30), freed).await;
+        assert_eq!(freed, Ok(()), "only the lock is left");
+        assert_eq!(three.ask(EPOCH, "acme/large"), None);
     }
 }
