@@ -21,6 +21,7 @@ pub mod gate;
 pub mod governor;
 pub mod ids;
 pub mod input;
+pub mod invisible;
 pub mod judge;
 pub mod landing;
 mod lease;

@@ -1,5 +1,6 @@
 //! Text from models, repositories and tools, made harmless for a terminal: it can be read, and it can do nothing else.
 
+use mission::invisible::{Shown, is_invisible};
 use std::fmt::Write as _;
 
 /// Makes text harmless and keeps its lines.
@@ -8,8 +9,8 @@ pub(crate) fn text(from: &str) -> String {
     for c in from.chars() {
         match c {
             '\n' | '\t' => out.push(c),
-            c if hidden(c) => {
-                write!(out, "<U+{:04X}>", c as u32).ok();
+            c if is_invisible(c) => {
+                write!(out, "{}", Shown(c)).ok();
             }
             // Control characters, among them ESC and the 8-bit ones, begin what a terminal obeys.
             c if c.is_control() => out.push('\u{FFFD}'),
@@ -44,13 +45,6 @@ pub(crate) fn end(from: &str, most: usize) -> String {
     }
     let kept = whole.chars().skip(n + 1 - most);
     std::iter::once('…').chain(kept).collect()
-}
-
-/// Characters that change how others are shown, or that are not shown at all.
-fn hidden(c: char) -> bool {
-    matches!(c,
-        '\u{00AD}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 #[cfg(test)]

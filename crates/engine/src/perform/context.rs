@@ -3,6 +3,7 @@
 use super::Error;
 use agents::brief::Assignment;
 use mission::ids::{CommitId, TreeId};
+use mission::invisible;
 use std::collections::BTreeSet;
 use workbench::git::RepoPath;
 use workbench::repository::{Changed, Content, MissionRepository};
@@ -19,6 +20,15 @@ const HABITS_IN: [&str; 2] = ["AGENTS.md", "CLAUDE.md"];
 
 /// Files that matter to a task, and what the project asks of agents: the file's name and its text.
 type Context = (Vec<String>, Option<(String, String)>);
+
+/// What a project asks of agents.
+struct Habits {
+    name: String,
+    /// Its text, in which all is seen.
+    text: String,
+    /// What was not.
+    hidden: Vec<invisible::Shown>,
+}
 
 /// What is known of a mission's own base: its files and its habits. Every Worker's brief begins with it, so it is read
 /// once.
@@ -38,27 +48,45 @@ impl Origin {
         Ok(Self {
             commit: commit.clone(),
             files: files.iter().map(|file| file.path.to_string()).collect(),
-            habits: habits(repository, &tree)?,
+            habits: habits(repository, &tree)?.map(|habits| (habits.name, habits.text)),
         })
     }
 }
 
-fn habits(
-    repository: &MissionRepository,
-    tree: &TreeId,
-) -> Result<Option<(String, String)>, Error> {
+fn habits(repository: &MissionRepository, tree: &TreeId) -> Result<Option<Habits>, Error> {
     for name in HABITS_IN {
         let path = RepoPath::new(name).map_err(Error::new)?;
         let found = repository.read_file(tree, &path, HABITS);
         if let Some(Content::File { bytes, cut, .. }) = found.map_err(Error::new)? {
             let mut text = String::from_utf8_lossy(&bytes).into_owned();
+            // A model reads what no person sees.
+            let (shown, hidden) = invisible::reveal(&text);
+            text = shown;
             if cut {
                 text.push_str("\n… and more; read the file.");
             }
-            return Ok(Some((name.to_owned(), text)));
+            let name = name.to_owned();
+            return Ok(Some(Habits { name, text, hidden }));
         }
     }
     Ok(None)
+}
+
+/// A note on what nobody sees in what a project asks of agents, if there is any.
+pub(super) fn hidden_note(
+    repository: &MissionRepository,
+    commit: &CommitId,
+) -> Result<Option<String>, Error> {
+    let tree = repository.tree_of(commit).map_err(Error::new)?;
+    let Some(Habits { name, hidden, .. }) = habits(repository, &tree)? else {
+        return Ok(None);
+    };
+    let Some(first) = hidden.first() else {
+        return Ok(None);
+    };
+    Ok(Some(format!(
+        "{name} holds characters that nobody sees, the first of them {first}; agents are shown them like this"
+    )))
 }
 
 /// What a Worker should know of the commit that it stands on. What other tasks have landed since the mission's own base
@@ -157,6 +185,24 @@ mod tests {
         let origin = Origin::read(&repository, base).unwrap();
         let told = of(&repository, &landed, &origin, &asks).unwrap();
         assert_eq!(told, (vec!["a.txt".to_owned()], None));
+    }
+
+    #[test]
+    fn what_nobody_sees_in_what_the_project_asks_of_agents_is_shown_and_noted() {
+        let note = "AGENTS.md holds characters that nobody sees, the first of them <U+E0041>; agents are shown them like this";
+        for (text, told, noted) in [
+            ("Use tabs.\u{E0041}\n", "Use tabs.<U+E0041>\n", Some(note)),
+            ("Use tabs.\n", "Use tabs.\n", None),
+        ] {
+            let sample = sample::mission(&[("AGENTS.md", text)]);
+            let repository = sample.bench.repository().unwrap();
+            let base = &sample.base.commit;
+            let origin = Origin::read(&repository, base).unwrap();
+            let (_, habits) = of(&repository, base, &origin, &Assignment::default()).unwrap();
+            assert_eq!(habits, Some(("AGENTS.md".into(), told.to_owned())));
+            let told = hidden_note(&repository, base).unwrap();
+            assert_eq!(told.as_deref(), noted);
+        }
     }
 
     #[test]

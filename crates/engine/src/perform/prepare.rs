@@ -1,5 +1,6 @@
 //! Pins the base, makes the mission repository and finds the project's gates.
 
+use super::context;
 use super::gate::LANE;
 use super::land::line;
 use super::ready;
@@ -58,8 +59,13 @@ impl Job {
             return Ok(None);
         }
         let (_, detected) = detect(bench, &base.commit, &project).await?;
+        let commit = base.commit.clone();
+        let hidden = bench
+            .with_repository(move |repository| context::hidden_note(repository, &commit))
+            .await?;
         let notes = notes
             .into_iter()
+            .chain(hidden)
             .chain(detected.notes)
             .take(NOTES)
             .collect();
