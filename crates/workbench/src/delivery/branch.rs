@@ -296,15 +296,17 @@ impl MissionRepository {
     }
 }
 
-/// The working tree of a repository that a branch is checked out in.
+/// The working tree of a repository that a branch is checked out in. One whose folder is gone is none.
 fn checked_out(user: &UserRepository, name: &RefName) -> Result<Option<PathBuf>, Error> {
     let words = ["list", "--porcelain", "-z"];
     let listing = user.call("worktree").args(words).bytes()?;
-    let mut place = None;
-    for line in listing.split(|byte| *byte == 0) {
-        if let Some(path) = line.strip_prefix(b"worktree ") {
-            place = Some(PathBuf::from(OsStr::from_bytes(path)));
-        } else if line.strip_prefix(b"branch ") == Some(name.as_str().as_bytes()) {
+    let lines: Vec<&[u8]> = listing.split(|byte| *byte == 0).collect();
+    // An empty line ends what is told of each.
+    for told in lines.split(|line| line.is_empty()) {
+        let of = |what: &[u8]| told.iter().find_map(|line| line.strip_prefix(what));
+        let is_on_it = of(b"branch ") == Some(name.as_str().as_bytes());
+        if is_on_it && of(b"prunable").is_none() {
+            let place = of(b"worktree ").map(|path| PathBuf::from(OsStr::from_bytes(path)));
             return Ok(place);
         }
     }
