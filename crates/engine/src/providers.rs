@@ -251,12 +251,14 @@ impl Providers {
 
     /// A turn was served that tried something.
     fn free(&self, now: Timestamp, epoch: Epoch) -> io::Result<()> {
-        let Some(tried) = self.tries().remove(&epoch) else {
+        if !self.tries().contains_key(&epoch) {
             return Ok(());
-        };
+        }
+        // Who has the lock now lets go of it soon; what is tried is known until then.
         let Some(_lock) = self.lock()? else {
             return Ok(());
         };
+        let tried = self.tries().remove(&epoch).unwrap_or_default();
         for name in tried {
             if self.read(&name).is_some_and(|kept| kept.until <= now) {
                 self.remove(&name)?;

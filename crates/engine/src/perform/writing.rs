@@ -74,7 +74,8 @@ impl Turn {
     /// on has said so already, and nobody may find nothing said while its files are half written.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
         match self.says {
-            true => Ok(()),
+            // Whoever said so may have died before it was on the disk.
+            true => self.file.sync_data().map_err(Error::new),
             false => self.say(&self.name.clone()).map_err(Error::new),
         }
     }
