@@ -7,6 +7,7 @@
 
 use crate::perform::Error;
 use mission::limits;
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is kept free in any case: the journal, git's objects and the output of checks are written to the same disk.
 const FLOOR: u64 = 64 * 1024 * 1024;
-/// One more workspace takes no more than this of what is free, in percent, where there is plenty of room: then nobody
-/// lacks what one takes that may never be used.
+/// All workspaces that may never be used take no more than this of what is free, in percent, where there is plenty of room:
+/// then nobody lacks what they take.
 const PLENTY: u32 = 10;
 /// So many files of a workspace are looked at to see how much it takes; of more it takes at least that.
 const FILES: usize = 500_000;
@@ -32,6 +33,8 @@ pub(crate) struct Room {
     earlier: AtomicU64,
     /// What those will take that are being made.
     promised: Mutex<u64>,
+    /// Those that are there and are not set up.
+    bare: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// Room for a workspace that is being made, until it is there.
@@ -55,11 +58,16 @@ impl Room {
             one: AtomicU64::new(0),
             earlier: AtomicU64::new(0),
             promised: Mutex::new(0),
+            bare: Mutex::default(),
         }
     }
 
     fn promised(&self) -> std::sync::MutexGuard<'_, u64> {
         self.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bare(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.bare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is free for whoever is no superuser; `None` where the system does not tell.
@@ -99,12 +107,14 @@ impl Room {
     /// Whether a workspace may be made in a lane's folder, beside those that are being made: each has its room promised
     /// until it is there. One that is there is used again.
     pub(crate) fn admits(self: &Arc<Self>, lane: &Path) -> Result<Option<Promised>, Error> {
-        if lane.symlink_metadata().is_ok() {
+        let is_bare = self.bare().contains(lane);
+        let is_there = lane.symlink_metadata().is_ok();
+        if is_there && !is_bare {
             return Ok(None);
         }
         let lanes = lane.parent().unwrap_or(lane);
         let n = std::fs::read_dir(lanes).map_or(0, Iterator::count);
-        if n >= limits::WORKSPACES as usize {
+        if !is_there && n >= limits::WORKSPACES as usize {
             return Err(Error::lasting(format!(
                 "{} holds {n} workspaces, and a mission has no more than {}; remove what is none of its own",
                 lanes.display(),
@@ -128,13 +138,19 @@ impl Room {
         }
         let bytes = self.one();
         *promised += bytes;
+        self.bare().remove(lane);
         let room = Arc::clone(self);
         Ok(Some(Promised { room, bytes }))
     }
 
-    /// Whether there is room for a workspace that may never be used.
-    pub(crate) fn is_plenty(&self) -> bool {
-        self.taken().0 <= PLENTY
+    /// A workspace was made beforehand and is not set up: whoever begins in it needs the room of one that is not there.
+    pub(crate) fn is_made_bare(&self, lane: &Path) {
+        self.bare().insert(lane.to_owned());
+    }
+
+    /// Whether there is room for so many workspaces that may never be used.
+    pub(crate) fn is_plenty(&self, n: u32) -> bool {
+        self.taken().0.saturating_mul(n) <= PLENTY
     }
 
     /// For tests of what is done with little room: one more workspace takes so many percent of it.
@@ -232,6 +248,27 @@ mod tests {
         assert!(room.admits(&lane(3)).is_ok());
         drop(first);
         assert_eq!(*room.promised(), 0);
+    }
+
+    #[test]
+    fn whoever_begins_in_one_that_is_not_set_up_needs_the_room_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Arc::new(Room::of(dir.path(), dir.path()));
+        let lane = |n: u32| dir.path().join(format!("lanes/worker-{n}"));
+        for n in 1..=3 {
+            std::fs::create_dir_all(lane(n)).unwrap();
+            room.is_made_bare(&lane(n));
+        }
+        // Room for two and a half.
+        let one = (room.free().unwrap() - FLOOR) / 5 * 2;
+        room.one.store(one, Ordering::Relaxed);
+        let first = room.admits(&lane(1)).unwrap();
+        let second = room.admits(&lane(2)).unwrap();
+        assert!(first.is_some() && second.is_some());
+        assert!(room.admits(&lane(3)).is_err(), "two are being set up");
+        drop((first, second));
+        assert!(room.admits(&lane(3)).unwrap().is_some());
+        assert!(room.admits(&lane(3)).unwrap().is_none(), "it is set up");
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub(crate) async fn lanes(bench: &Bench, base: &CommitId, workers: u32, over: &C
             continue;
         }
         let is_spare = place != Place::Checks && place != Place::Worker(1);
-        match make(bench, (lane, is_spare), base).await {
+        let spare = if is_spare { workers - 1 } else { 0 };
+        match make(bench, (lane, spare), base).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => tracing::debug!(%error, lane, "a lane could not be made beforehand"),
@@ -33,12 +34,8 @@ pub(crate) async fn lanes(bench: &Bench, base: &CommitId, workers: u32, over: &C
     }
 }
 
-/// Whether there was room for it.
-async fn make(
-    bench: &Bench,
-    (lane, is_spare): (&str, bool),
-    base: &CommitId,
-) -> Result<bool, Error> {
+/// Whether there was room for it, and for as many that may never be used.
+async fn make(bench: &Bench, (lane, spare): (&str, u32), base: &CommitId) -> Result<bool, Error> {
     let path = bench.place.lane(lane);
     let kept = ready::kept(&ready::recipes(bench)?);
     let base = base.clone();
@@ -48,12 +45,15 @@ async fn make(
             let Ok(_room) = room.admits(&path) else {
                 return Ok(false);
             };
-            if is_spare && !room.is_plenty() {
+            if !room.is_plenty(spare) {
                 return Ok(false);
             }
             std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
-            let made = repository.workspace(&path, &base, &kept);
-            made.map(|_| true).map_err(Error::new)
+            repository
+                .workspace(&path, &base, &kept)
+                .map_err(Error::new)?;
+            room.is_made_bare(&path);
+            Ok(true)
         })
         .await
 }
