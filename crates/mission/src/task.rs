@@ -254,7 +254,8 @@ impl TaskState {
     /// Whether it does not start before what it needs has landed: one that was begun goes on, though a task that it needs
     /// is taken up again.
     pub(crate) fn waits_for_its_needs(&self) -> bool {
-        self.is_unbegun() || matches!(self.state, State::Waiting { .. })
+        let is_ready = matches!(self.state, State::Ready);
+        matches!(self.state, State::Waiting { .. }) || (is_ready && self.is_unbegun())
     }
 
     /// The name of the attempt that starts next: another one where the current one was used up.

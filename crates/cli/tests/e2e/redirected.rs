@@ -112,7 +112,9 @@ fn an_abort_ends_at_once_and_leaves_the_workspace_as_it_is_and_a_cancel_does_not
     assert_eq!(std::fs::read_to_string(&half).unwrap(), "done");
     let again = world.run(&["abort"]);
     again.ends(0, &["m1 is aborted", "workspaces stay as they are"]);
-    world.run(&["cancel"]).ends(0, &["m1 is cancelled"]);
+    world
+        .run(&["cancel"])
+        .ends(1, &["error[ORC006]", "it is cancelled"]);
     assert!(half.exists(), "what was said before stands");
     world.all_gone();
     // It goes on, and what is cancelled is tidied up.

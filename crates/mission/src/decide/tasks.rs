@@ -127,8 +127,9 @@ impl Mission {
 
     pub(super) fn decide_cancel(&self, by: String, abort: bool) -> Decided {
         match self.outcome {
-            // Said again; but what a cancel has tidied up no abort leaves as it was.
-            Some(SealOutcome::Cancelled) if !abort || self.aborted => done(Vec::new()),
+            // Said again; but what a cancel has tidied up no abort leaves as it was, and what an abort has left no cancel
+            // tidies up any more.
+            Some(SealOutcome::Cancelled) if abort == self.aborted => done(Vec::new()),
             Some(outcome) => refused(Refusal::Over(outcome)),
             None if self.cancelled && (self.aborted || !abort) => done(Vec::new()),
             None => done(vec![Event::CancelAsked { by, abort }]),

@@ -38,6 +38,8 @@ pub struct Fan {
     /// How many tenths of the time it would take in one lane, over the time that it takes: 25 is two and a half times as
     /// fast. By the sizes of the plan.
     pub predicted: u64,
+    /// All of it is hardly any work, and is done in one lane.
+    pub tiny: bool,
 }
 
 /// The path that nothing shortens.
@@ -72,13 +74,18 @@ impl Mission {
 
     /// Says into how many lanes a new plan fans out.
     pub(crate) fn fan_out(&mut self) {
-        let cap = self.lanes();
-        let open = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.state != State::Landed);
-        let open: BTreeMap<TaskId, TaskState> =
-            open.map(|(id, task)| (*id, task.clone())).collect();
+        self.fan = Some(self.fanned_out());
+    }
+
+    /// What is still to be done, and whoever waits for it.
+    fn still_open(&self) -> BTreeMap<TaskId, TaskState> {
+        let over = |state: &State| matches!(state, State::Landed | State::Skipped { .. });
+        let open = self.tasks.iter().filter(|(_, task)| !over(&task.state));
+        open.map(|(id, task)| (*id, task.clone())).collect()
+    }
+
+    fn fanned_out(&self) -> Fan {
+        let (cap, open) = (self.lanes(), self.still_open());
         let agents = || {
             open.values()
                 .filter(|task| task.task.kind == TaskKind::Agent)
@@ -86,10 +93,11 @@ impl Mission {
         let work: u64 = agents()
             .map(|task| u64::from(task.task.size.weight()))
             .sum();
-        let (mut lanes, mut enough, mut narrow) = (self.lanes_of_use(), cap, None);
+        let (mut lanes, mut enough, mut narrow) = (of_use(&open, cap), cap, None);
         let most = time(&open, cap);
         let gains = |lanes: &u32| time(&open, *lanes) <= most + most / limits::LANE_PAYS;
-        if work <= limits::TINY {
+        let tiny = work <= limits::TINY;
+        if tiny {
             (lanes, enough) = (1, 1);
             narrow = (agents().count() > 1 && cap > 1).then_some(Narrow::Tiny);
         } else if let Some(fewer) = (1..cap).find(gains) {
@@ -97,42 +105,30 @@ impl Mission {
             (enough, narrow) = (fewer, Some(Narrow::Graph { overlaps }));
         }
         let predicted = time(&open, 1) * 10 / time(&open, lanes).max(1);
-        self.fan = Some(Fan {
+        Fan {
             lanes,
             enough,
             narrow,
             predicted,
-        });
-    }
-
-    /// In so many lanes a task could ever run beside all others. A task that takes several slots may be waited for by what
-    /// could run beside it, so that then all are of use.
-    fn lanes_of_use(&self) -> u32 {
-        let cap = self.lanes();
-        let open = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| !matches!(task.state, State::Landed | State::Skipped { .. }));
-        let open: BTreeMap<TaskId, &TaskState> = open.map(|(id, task)| (*id, task)).collect();
-        match open.values().any(|task| task.task.weight > 1) {
-            true => cap,
-            false => {
-                let most = u32::try_from(width(&open)).unwrap_or(cap);
-                let few = u32::from(planted!("lane_too_few"));
-                cap.min(most.saturating_sub(few).max(1))
-            }
+            tiny,
         }
     }
 
-    /// A task was left out or taken up again: more may run at once than before. What is done in one lane because it is
-    /// hardly any work still is.
+    /// A task was left out or taken up again: more may run at once than before, and more may be of use. What is done in one
+    /// lane because it is hardly any work still is, as long as that is so.
     pub(crate) fn opens_lanes(&mut self) {
-        let of_use = self.lanes_of_use();
+        let (lanes, now) = (of_use(&self.still_open(), self.lanes()), self.fanned_out());
         if let Some(fan) = &mut self.fan
-            && fan.narrow != Some(Narrow::Tiny)
+            && !(fan.tiny && now.tiny)
             && !planted!("lanes_stay_closed")
         {
-            fan.lanes = fan.lanes.max(of_use);
+            fan.lanes = fan.lanes.max(lanes);
+            if now.enough > fan.enough || (fan.tiny && !now.tiny) {
+                *fan = Fan {
+                    lanes: fan.lanes,
+                    ..now
+                };
+            }
         }
     }
 
@@ -210,6 +206,17 @@ impl Mission {
         path.reverse();
         Some((path, Millis(end.0.saturating_sub(start.0))))
     }
+}
+
+/// In so many lanes one of these tasks could ever run beside all others. A task that takes several slots may be waited for
+/// by what could run beside it, so that then all are of use.
+fn of_use(open: &BTreeMap<TaskId, TaskState>, cap: u32) -> u32 {
+    if open.values().any(|task| task.task.weight > 1) {
+        return cap;
+    }
+    let most = u32::try_from(width(open)).unwrap_or(cap);
+    let few = u32::from(planted!("lane_too_few"));
+    cap.min(most.saturating_sub(few).max(1))
 }
 
 /// How long tasks take in so many lanes, in small tasks: whoever has the longest path before them starts first.

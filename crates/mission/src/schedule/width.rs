@@ -8,7 +8,7 @@ use crate::plan::{TaskKind, topological};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many of these tasks Workers can be at work at once at the most.
-pub(super) fn width(tasks: &BTreeMap<TaskId, &TaskState>) -> usize {
+pub(super) fn width(tasks: &BTreeMap<TaskId, TaskState>) -> usize {
     let ids: Vec<TaskId> = tasks.keys().copied().collect();
     let needs = tasks.values().map(|task| match task.waits_for_its_needs() {
         true => {
@@ -18,7 +18,7 @@ pub(super) fn width(tasks: &BTreeMap<TaskId, &TaskState>) -> usize {
         false => BTreeSet::new(),
     });
     let needs: Vec<BTreeSet<usize>> = needs.collect();
-    let works = |task: &&TaskState| task.task.kind == TaskKind::Agent;
+    let works = |task: &TaskState| task.task.kind == TaskKind::Agent;
     let works: Vec<bool> = tasks.values().map(works).collect();
     widest(&needs, &works)
 }

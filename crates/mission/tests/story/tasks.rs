@@ -384,7 +384,9 @@ fn an_abort_ends_it_at_once_and_leaves_the_workspaces() {
     assert_eq!(story.due(), [""; 0], "nothing is cleaned up");
     let n_events = story.mission.n_events();
     assert_eq!(story.tell(Input::Abort { by: me() }), Reply::Done);
-    assert_eq!(story.tell(Input::Cancel { by: me() }), Reply::Done);
+    // It was said what stays; whoever wants it gone is told so, and not that it is done.
+    let over = Reply::Refused(Refusal::Over(Outcome::Cancelled));
+    assert_eq!(story.tell(Input::Cancel { by: me() }), over);
     assert_eq!(
         (story.mission.n_events(), story.due()),
         (n_events, Vec::new())

@@ -197,16 +197,16 @@ impl Audit {
         self.stagnates(event);
         self.book.stands_still(event, self.last);
         match event {
-            // What is hardly any work is done in one lane.
+            // What is hardly any work is done in one lane, until somebody wants more of it.
             Event::Planned { .. } | Event::PlanEdited { .. } => {
-                let agents = self.shadow.tasks().filter(|task| {
-                    task.task.kind == TaskKind::Agent && task.state != State::Landed
-                });
-                let work: u64 = agents.map(|task| u64::from(task.task.size.weight())).sum();
-                self.book.lanes = match work <= limits::TINY {
-                    true => 1,
-                    false => self.terms.workers,
+                self.book.lanes = if self.is_tiny() {
+                    1
+                } else {
+                    self.terms.workers
                 };
+            }
+            Event::TaskSkipped { .. } | Event::TaskRetried { .. } if !self.is_tiny() => {
+                self.book.lanes = self.terms.workers;
             }
             _ if self.room_goes_on(event) => {}
             Event::Pressed { admits, .. } => {
@@ -244,6 +244,15 @@ impl Audit {
         for task in shadow.tasks().filter(|task| could(task)) {
             since.entry(task.task.id).or_insert(last);
         }
+    }
+
+    /// Whether what is still to be done is hardly any work.
+    fn is_tiny(&self) -> bool {
+        let over = |state: &State| matches!(state, State::Landed | State::Skipped { .. });
+        let open = self.shadow.tasks().filter(|task| !over(&task.state));
+        let agents = open.filter(|task| task.task.kind == TaskKind::Agent);
+        let work: u64 = agents.map(|task| u64::from(task.task.size.weight())).sum();
+        work <= limits::TINY
     }
 
     /// What a look at the machine comes to. Four fifths of its memory, four tasks for each processor and a fifth of the time
