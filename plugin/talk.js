@@ -25,7 +25,7 @@ export function command(words) {
     if (word === "--") return
     if (!word.startsWith("-")) return word
     if (word.includes("=")) continue
-    const takes = /^(-h|-v|--help|--version|--print-logs|--pure|--no-.*)$/.test(word) ? ["true", "false"].includes(next) : next && !next.startsWith("-")
+    const takes = /^(-h|-v|--help|--version|--print-logs|--pure|--no-.*)$/.test(word) ? ["true", "false"].includes(next) : next !== undefined && (!next.startsWith("-") || /^-\d/.test(next))
     if (takes) n++
   }
 }

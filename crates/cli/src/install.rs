@@ -26,6 +26,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use workbench::fault;
 use write::{Failure, Seen};
@@ -285,17 +286,26 @@ impl World {
     /// just displaced would be tidied up here. Nothing if there is none yet.
     fn lock_folder(&self) -> Result<Option<File>, Error> {
         watchdog::doing("waiting for another install, which holds OpenCode's configuration");
-        let folder = match File::open(&self.config) {
-            Ok(folder) => folder,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("open", &self.config, &error)),
-        };
-        match folder.lock().map_err(|error| Errno::from_io_error(&error)) {
-            // A network's file system may lock no folder. There nobody else can be kept out.
-            Ok(()) | Err(Some(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP)) => Ok(Some(folder)),
-            Err(error) => {
-                let error = error.map_or(ErrorKind::Other.into(), io::Error::from);
-                Err(Error::io("lock", &self.config, &error))
+        let failed = |what, error: &io::Error| Err(Error::io(what, &self.config, error));
+        loop {
+            let folder = match File::open(&self.config) {
+                Ok(folder) => folder,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return failed("open", &error),
+            };
+            match folder.lock().map_err(|error| Errno::from_io_error(&error)) {
+                // A network's file system may lock no folder. There nobody else can be kept out.
+                Ok(()) | Err(Some(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP)) => {}
+                Err(error) => {
+                    let error = error.map_or(ErrorKind::Other.into(), io::Error::from);
+                    return failed("lock", &error);
+                }
+            }
+            // Whoever was waited for may have removed it, and what is gone keeps nobody out.
+            let locked = folder.metadata().map(|data| (data.dev(), data.ino()));
+            let there = fs::metadata(&self.config).map(|data| (data.dev(), data.ino()));
+            if there.is_ok_and(|there| locked.is_ok_and(|locked| locked == there)) {
+                return Ok(Some(folder));
             }
         }
     }

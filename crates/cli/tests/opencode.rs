@@ -1,5 +1,8 @@
 //! The program with the real OpenCode and a scripted model: from the request to the user's files.
 #![cfg(test)]
+#[cfg(feature = "faults")]
+#[path = "opencode/closing.rs"]
+mod closing;
 #[path = "opencode/foreseen.rs"]
 mod foreseen;
 #[path = "opencode/header.rs"]

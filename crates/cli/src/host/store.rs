@@ -78,7 +78,9 @@ impl Store {
         let here = std::env::current_dir().ok();
         let is_here = |project: &str| here.as_ref().is_some_and(|here| here.starts_with(project));
         let rows = self.journal.missions()?;
-        let last = rows.iter().rfind(|row| is_here(&row.project));
+        let here = rows.iter().filter(|row| is_here(&row.project));
+        // Of projects in each other the innermost is meant, and of its missions the last.
+        let last = here.max_by_key(|row| (row.project.len(), row.mission));
         Ok(last.map(|row| row.mission))
     }
 

@@ -154,7 +154,7 @@ impl Hosting {
     }
 
     /// Whether a mission has come to its end, whatever it still owes.
-    pub(super) fn has_ended(&self, id: MissionId) -> bool {
+    fn has_ended(&self, id: MissionId) -> bool {
         let loaded = self.store.load(id);
         loaded.is_ok_and(|(mission, _)| mission.outcome().is_some())
     }

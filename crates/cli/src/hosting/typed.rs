@@ -9,6 +9,7 @@ use agents::opencode::front::Tone;
 use engine::door::Wish;
 use engine::reception::{Answer, Guest};
 use mission::ids::MissionId;
+use mission::mission::Mission;
 use mission::question::QuestionId;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -279,8 +280,10 @@ impl Hosting {
         let answer = self.wait(mission).await;
         waits.0 = None;
         match answer {
+            // What was told may be older than its end, where another process has carried it there.
+            Some(_) if self.is_settled(mission) => self.elsewhere(mission).await,
+            Some(answer) if !self.is_held(mission) => answer,
             // One that was queued here may have been begun in a terminal.
-            Some(answer) if self.has_ended(mission) || !self.is_held(mission) => answer,
             _ => self.await_elsewhere(mission).await,
         }
     }
@@ -296,11 +299,19 @@ impl Hosting {
             Ok(text) => text.clone().unwrap_or_default(),
             Err(_) => format!("{mission} stands still: orchestrator resume {mission}"),
         };
-        let ended = self.store.load(mission).map(|(ended, _)| ended);
+        // What still owes its delivery has come to nothing yet, whatever it came to otherwise.
+        let ended = self.store.load(mission).ok().map(|(ended, _)| ended);
+        let ended = ended.filter(|ended| ended.outcome().is_none() || ended.due().is_empty());
         Some(Answer {
-            exit: ended.ok().map(|ended| host::ended(&ended) as u8),
+            exit: ended.map(|ended| host::ended(&ended) as u8),
             ..about(mission, text)
         })
+    }
+
+    /// Whether a mission is over and owes nothing any more.
+    fn is_settled(&self, id: MissionId) -> bool {
+        let loaded = self.store.load(id);
+        loaded.is_ok_and(|(mission, _)| is_settled(&mission))
     }
 
     /// The same of a mission that this process does not answer for: an engine before it ended it and was killed before it
@@ -333,7 +344,7 @@ impl Hosting {
                 Ok((mission, _)) => mission,
                 Err(error) => return answer(escape::short(&error.to_string(), 600), Tone::Bad),
             };
-            if mission.outcome().is_some() && mission.due().is_empty() {
+            if is_settled(&mission) {
                 return Answer {
                     exit: Some(host::ended(&mission) as u8),
                     ..about(id, board::report(&mission))
@@ -348,6 +359,10 @@ impl Hosting {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+fn is_settled(mission: &Mission) -> bool {
+    mission.outcome().is_some() && mission.due().is_empty()
 }
 
 /// That somebody waits, until they have what they wait for. Who leaves before does not wait any more.

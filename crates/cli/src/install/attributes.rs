@@ -45,14 +45,31 @@ pub(super) fn read(file: &File) -> io::Result<Attributes> {
     Ok(found)
 }
 
-/// Gives a file these and no others; a new one may have got some from its folder.
-pub(super) fn give(file: &File, wanted: &Attributes) -> io::Result<()> {
+/// Which attributes are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Access lists.
+    AccessLists,
+    /// All others.
+    Others,
+}
+
+impl Which {
+    fn has(self, name: &CString) -> bool {
+        let is_list = name.as_bytes().starts_with(b"system.posix_acl_");
+        is_list == (self == Self::AccessLists)
+    }
+}
+
+/// Gives a file these of some kind and no others of it; a new one may have got some from its folder.
+pub(super) fn give(file: &File, wanted: &Attributes, which: Which) -> io::Result<()> {
     for (name, _) in read(file)? {
-        if !is_the_systems(&name) && wanted.iter().all(|(other, _)| *other != name) {
+        let stays = is_the_systems(&name) || wanted.iter().any(|(other, _)| *other == name);
+        if which.has(&name) && !stays {
             fremovexattr(file, &name)?;
         }
     }
-    for (name, value) in wanted {
+    for (name, value) in wanted.iter().filter(|(name, _)| which.has(name)) {
         match fsetxattr(file, name, value, XattrFlags::empty()) {
             Err(error) if !is_the_systems(name) => return Err(error.into()),
             _ => {}

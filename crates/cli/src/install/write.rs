@@ -3,7 +3,7 @@
 //! The new content is flushed in a file beside it, the two change places in one call, and what was displaced is looked
 //! at: if another program has written meanwhile, they change back and nothing has happened.
 
-use super::attributes::{self, Attributes};
+use super::attributes::{self, Attributes, Which};
 use crate::error::{Error, Kind};
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use std::fs::{self, File};
@@ -195,10 +195,12 @@ fn prepare(seen: &Seen, new: &[u8]) -> io::Result<NamedTempFile> {
             let (uid, gid) = old.owner;
             std::os::unix::fs::fchown(file, Some(uid), Some(gid))?;
         }
+        // Before the mode, which may forbid its owner to write any.
+        attributes::give(file, &old.attributes, Which::Others)?;
         // After the owner, whose change takes bits of the mode away.
         file.set_permissions(fs::Permissions::from_mode(old.mode))?;
         // After the mode, of which an access list says once more what it is.
-        attributes::give(file, &old.attributes)?;
+        attributes::give(file, &old.attributes, Which::AccessLists)?;
     }
     temporary.write_all(new)?;
     temporary.as_file().sync_all()?;

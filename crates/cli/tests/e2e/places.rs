@@ -132,6 +132,7 @@ fn what_is_done_to_a_mission_of_another_folder_names_it() {
         &["steer", "x"],
         &["retry", "T1"],
         &["skip", "T1", "--reason", "x"],
+        &["plan", "edit", "--file", "plan.toml"],
         &["todo", "--propose", "--text", "x"],
     ] {
         ends(elsewhere(words), 2, &told);

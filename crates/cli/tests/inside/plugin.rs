@@ -386,7 +386,7 @@ const STARTED: &str = r#"
 import path from "node:path"
 const { command } = await import(path.join(path.dirname(process.argv[2]), "talk.js"))
 const lines = JSON.parse(process.env.LINES)
-console.log(JSON.stringify(lines.map((line) => command(line.split(" ").filter(Boolean)) ?? "")))
+console.log(JSON.stringify(lines.map((line) => command(line.split(" ").filter(Boolean).map((word) => (word === "''" ? "" : word))) ?? "")))
 "#;
 
 /// What OpenCode 1.18.33 makes of each of these lines was looked at with its `--help` and its complaints.
@@ -403,6 +403,8 @@ async fn a_run_is_told_from_whatever_else_says_run() {
         ("--log-level DEBUG run", "run"),
         ("--log-level=DEBUG --pure run", "run"),
         ("-m a/b run", "run"),
+        ("-m '' run", "run"),
+        ("--port -1 run", "run"),
         ("--agent run", ""),
         ("--prompt run", ""),
         ("-c run", ""),

@@ -447,13 +447,16 @@ fn work_that_hangs_is_ended_with_the_reason() {
     home.install().ends(0, &[]);
     let held = fs::File::open(home.state().join("install.lock")).unwrap();
     held.lock().unwrap();
-    let waits = home.run(&["uninstall", "--even-here", "--time", "50ms"]);
-    waits.ends(1, &["it took more than 50 ms: waiting for another install"]);
+    let waits = home.run(&["uninstall", "--even-here", "--time", "2s"]);
+    waits.ends(
+        1,
+        &["it took more than 2000 ms: waiting for another install"],
+    );
     drop(held);
     // One with another state directory is kept out as well: each would tidy up what the other has just displaced.
     let held = fs::File::open(home.config()).unwrap();
     held.lock().unwrap();
-    let mut command = home.command(&["install", "--even-here", "--time", "50ms"]);
+    let mut command = home.command(&["install", "--even-here", "--time", "2s"]);
     command.env("ORCHESTRATOR_STATE_DIR", home.path().join("other"));
     ran(&mut command).ends(1, &["which holds OpenCode's configuration"]);
     drop(held);

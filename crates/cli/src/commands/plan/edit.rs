@@ -22,7 +22,10 @@ const CALL: &str = r#"eval "$0 \"\$@\"""#;
 
 pub(super) fn run(args: &EditArgs) -> Result<Exit, Error> {
     let store = Store::open()?;
-    let id = store.find(args.mission)?;
+    let id = match args.print {
+        true => store.find(args.mission)?,
+        false => store.find_here(args.mission)?,
+    };
     let (mission, _) = store.load(id)?;
     if args.print {
         let text = sheet::text(&mission)?;
