@@ -62,7 +62,9 @@ fn habits(repository: &MissionRepository, tree: &TreeId) -> Result<Option<Habits
             // A model reads what no person sees.
             let (shown, hidden) = invisible::reveal(&text);
             text = shown;
-            if cut {
+            let is_longer = text.len() > HABITS;
+            text.truncate(text.floor_char_boundary(HABITS));
+            if cut || is_longer {
                 text.push_str("\n… and more; read the file.");
             }
             let name = name.to_owned();
