@@ -26,7 +26,7 @@ use crate::dispatcher::Message;
 use crate::doing;
 use crate::layout::Place;
 use crate::orders;
-use crate::providers::Providers;
+use crate::providers::{Account, Providers};
 use crate::room::Room;
 use crate::settings::Settings;
 use agents::Note;
@@ -257,7 +257,8 @@ pub(crate) fn give_up(command: &Command, why: &str) -> Input {
 impl Bench {
     pub(crate) fn new(settings: Settings, mission: &Mission) -> Self {
         let place = settings.layout.mission(&mission.full_name());
-        let providers = Providers::new(settings.layout.clone(), mission.id());
+        let account = Account::of(&settings.environment);
+        let providers = Providers::new(settings.layout.clone(), mission.id(), account);
         let clock = Clock::not_before(mission.last());
         Self {
             clock,
@@ -273,7 +274,8 @@ impl Bench {
     pub(crate) fn at(settings: Settings, place: Place) -> Self {
         let lanes = lanes::of(place.root());
         // Whoever only looks at a project asks nobody.
-        let providers = Providers::new(settings.layout.clone(), MissionId(0));
+        let account = Account::of(&settings.environment);
+        let providers = Providers::new(settings.layout.clone(), MissionId(0), account);
         let room = Room::of(place.root(), settings.layout.root());
         Self {
             providers: Arc::new(providers),

@@ -1,8 +1,11 @@
 //! What the missions of one user tell each other of providers: who refused, and until when nothing is to be asked there.
 //!
-//! A provider counts the calls of all missions together, so that what it says to one it says to all. Each mission decides
-//! for itself from its own events; what is kept here is only looked at just before a turn's first call. It may be lost, and
-//! nobody waits for ever because of it: then each mission finds out for itself.
+//! A provider counts the calls of one account together, so that what it says to one mission it says to all that ask with
+//! the same account, and to no others. Each mission decides for itself from its own events; what is kept here is only
+//! looked at just before a turn's first call. It may be lost, and nobody waits for ever because of it: then each mission
+//! finds out for itself.
+
+mod account;
 
 use crate::layout::Layout;
 use mission::event::{Ending, Event, Recorded};
@@ -18,6 +21,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use workbench::fault;
+
+pub(crate) use account::Account;
 
 /// Whoever waits for another mission's turn to be served looks again after so long: a call is served within seconds.
 const LOOK: Millis = Millis::from_secs(10);
@@ -66,6 +71,7 @@ pub(crate) struct Held {
 pub(crate) struct Providers {
     layout: Layout,
     mission: MissionId,
+    account: Account,
     /// What its turns try for all others.
     tries: Mutex<BTreeMap<Epoch, BTreeSet<String>>>,
 }
@@ -79,10 +85,11 @@ fn wall() -> Timestamp {
 }
 
 impl Providers {
-    pub(crate) fn new(layout: Layout, mission: MissionId) -> Self {
+    pub(crate) fn new(layout: Layout, mission: MissionId, account: Account) -> Self {
         Self {
             layout,
             mission,
+            account,
             tries: Mutex::default(),
         }
     }
@@ -214,12 +221,16 @@ impl Providers {
                 why,
                 n,
             } if *n > 0 && !name.is_empty() => self.hold(now, name, until.since(recorded.at), why),
-            Event::TurnServed { epoch }
-            | Event::TurnEnded {
+            Event::TurnServed { epoch } => self.free(now, *epoch),
+            Event::TurnEnded {
                 epoch,
                 ending: Ending::Answered,
                 ..
-            } => self.free(now, *epoch),
+            } => {
+                let told = self.free(now, *epoch);
+                self.tries().remove(epoch);
+                told
+            }
             Event::TurnEnded { epoch, .. } => {
                 self.tries().remove(epoch);
                 return;
@@ -272,7 +283,7 @@ impl Providers {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        let digest = Digest::of(name.as_bytes());
+        let digest = Digest::of(format!("{}\n{name}", self.account.0).as_bytes());
         let name = format!("{}.json", digest.short());
         self.layout.providers().join(name)
     }
@@ -333,7 +344,14 @@ mod tests {
     }
 
     fn some(dir: &std::path::Path, n: u32) -> Providers {
-        Providers::new(Layout::new(dir.to_owned()), MissionId(n))
+        with(dir, n, &[("HOME", "/home/ada")])
+    }
+
+    fn with(dir: &std::path::Path, n: u32, environment: &[(&str, &str)]) -> Providers {
+        let pairs = environment.iter();
+        let environment = pairs.map(|(name, value)| ((*name).into(), (*value).into()));
+        let account = Account::of(&environment.collect());
+        Providers::new(Layout::new(dir.to_owned()), MissionId(n), account)
     }
 
     const TURN: Epoch = Epoch(7);
@@ -382,6 +400,31 @@ mod tests {
         assert_eq!(ask(&three, 92, "acme/small"), None);
         let left = std::fs::read_dir(dir.path().join("providers")).unwrap();
         assert_eq!(left.count(), 1, "the lock");
+    }
+
+    #[test]
+    fn what_one_account_was_told_holds_no_other_account_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = ("HOME", "/home/ada");
+        let one = with(dir.path(), 1, &[home, ("ACME_API_KEY", "a"), ("TERM", "x")]);
+        hold(&one, 0, "acme", 90, "429");
+        let same = [home, ("ACME_API_KEY", "a"), ("TERM", "y")];
+        assert!(ask(&with(dir.path(), 2, &same), 1, "acme/large").is_some());
+        let others: [&[(&str, &str)]; 4] = [
+            &[home, ("ACME_API_KEY", "b")],
+            &[home],
+            &[("HOME", "/home/bob"), ("ACME_API_KEY", "a")],
+            &[home, ("ACME_API_KEY", "a"), ("XDG_DATA_HOME", "/elsewhere")],
+        ];
+        for other in others {
+            assert_eq!(ask(&with(dir.path(), 3, other), 1, "acme/large"), None);
+        }
+        // Of a key nothing can be read in what is kept.
+        let kept = std::fs::read_dir(one.layout.providers()).unwrap();
+        for entry in kept.map(|entry| entry.unwrap().path()) {
+            let text = std::fs::read_to_string(&entry).unwrap_or_default();
+            assert!(!text.contains("ACME_API_KEY"), "{text}");
+        }
     }
 
     #[test]

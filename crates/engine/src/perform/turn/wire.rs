@@ -330,7 +330,9 @@ mod tests {
 
     fn missions(dir: &std::path::Path) -> [Arc<Providers>; 3] {
         let layout = Layout::new(dir.to_owned());
-        [1, 2, 3].map(|n| Arc::new(Providers::new(layout.clone(), MissionId(n))))
+        let account = crate::providers::Account::of(&std::collections::BTreeMap::new());
+        let of = |n| Providers::new(layout.clone(), MissionId(n), account.clone());
+        [1, 2, 3].map(|n| Arc::new(of(n)))
     }
 
     /// A turn's wire and what its loop hears, of which it keeps so many.
