@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const FLOOR: u64 = 64 * 1024 * 1024;
 /// All workspaces that may never be used take no more than this of what is free, in percent, where there is plenty of room:
 /// then nobody lacks what they take.
-const PLENTY: u32 = 10;
+const PLENTY: u64 = 10;
 /// So many files of a workspace are looked at to see how much it takes; of more it takes at least that.
 const FILES: usize = 500_000;
 
@@ -150,7 +150,9 @@ impl Room {
 
     /// Whether there is room for so many workspaces that may never be used.
     pub(crate) fn is_plenty(&self, n: u32) -> bool {
-        self.taken().0.saturating_mul(n) <= PLENTY
+        let all = u128::from(self.needs()) * u128::from(n) * 100;
+        self.free()
+            .is_none_or(|free| all <= u128::from(free) * u128::from(PLENTY))
     }
 
     /// For tests of what is done with little room: one more workspace takes so many percent of it.

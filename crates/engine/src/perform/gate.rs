@@ -5,6 +5,7 @@
 
 use super::judges::{self, Judges, Put};
 use super::{Bench, Error, Line, ready};
+use crate::room::Promised;
 use mission::event::Purpose;
 use mission::gate::{AsBefore, Gate, GateKind, GateResult, GateRun, TestCount};
 use mission::ids::{AttemptId, CommitId, Digest, Epoch, TreeId};
@@ -287,9 +288,10 @@ impl Job {
         cancel: &CancellationToken,
     ) -> Result<Option<GateRun>, Error> {
         let recipes = ready::recipes(bench)?;
-        let workspace = self.workspace(bench, &recipes).await?;
+        let (workspace, room) = self.workspace(bench, &recipes).await?;
         let lane = (LANE, ready::Use::Proof);
         let setup = ready::make_ready(bench, &recipes, &workspace, lane, cancel).await;
+        drop(room);
         if cancel.is_cancelled() {
             return Ok(None);
         }
@@ -320,7 +322,12 @@ impl Job {
         ran.map(Some).map_err(Error::new)
     }
 
-    async fn workspace(&self, bench: &Bench, recipes: &[Recipe]) -> Result<Workspace, Error> {
+    /// The workspace, and the room that is promised to it until it is set up.
+    async fn workspace(
+        &self,
+        bench: &Bench,
+        recipes: &[Recipe],
+    ) -> Result<(Workspace, Option<Promised>), Error> {
         let (path, commit, kept) = (
             bench.place.lane(LANE),
             self.commit.clone(),
@@ -329,11 +336,10 @@ impl Job {
         let room = std::sync::Arc::clone(&bench.room);
         bench
             .with_repository(move |repository| {
-                let _room = room.admits(&path)?;
+                let promised = room.admits(&path)?;
                 std::fs::create_dir_all(path.parent().unwrap_or(&path)).map_err(Error::new)?;
-                repository
-                    .workspace_again(&path, &commit, &kept)
-                    .map_err(Error::new)
+                let made = repository.workspace_again(&path, &commit, &kept);
+                Ok((made.map_err(Error::new)?, promised))
             })
             .await
     }
