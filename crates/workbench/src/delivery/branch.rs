@@ -296,7 +296,8 @@ impl MissionRepository {
     }
 }
 
-/// The working tree of a repository that a branch is checked out in. One whose folder is gone is none.
+/// The working tree of a repository that a branch is checked out in. One whose folder is gone is none; one on a disk that is
+/// not there now still is.
 fn checked_out(user: &UserRepository, name: &RefName) -> Result<Option<PathBuf>, Error> {
     let words = ["list", "--porcelain", "-z"];
     let listing = user.call("worktree").args(words).bytes()?;
@@ -305,9 +306,13 @@ fn checked_out(user: &UserRepository, name: &RefName) -> Result<Option<PathBuf>,
     for told in lines.split(|line| line.is_empty()) {
         let of = |what: &[u8]| told.iter().find_map(|line| line.strip_prefix(what));
         let is_on_it = of(b"branch ") == Some(name.as_str().as_bytes());
-        if is_on_it && of(b"prunable").is_none() {
-            let place = of(b"worktree ").map(|path| PathBuf::from(OsStr::from_bytes(path)));
-            return Ok(place);
+        let Some(place) = of(b"worktree ").filter(|_| is_on_it) else {
+            continue;
+        };
+        let place = PathBuf::from(OsStr::from_bytes(place));
+        let is_removed = || place.parent().is_some_and(Path::is_dir) && !place.exists();
+        if of(b"prunable").is_none() || !is_removed() {
+            return Ok(Some(place));
         }
     }
     Ok(None)
