@@ -269,12 +269,16 @@ impl World {
         let names = SERVER.names.iter().chain(SCREEN.names);
         let looked_for = names.map(|name| self.config.join(name));
         let record = Record::read(&self.layout);
+        // Where there was no folder to lock, whoever has made one since is at work in it, and leaves nothing.
+        let is_kept_out = |path: &PathBuf| done.folder.is_some() || !path.starts_with(&self.config);
         let all: Vec<PathBuf> = looked_for
             .chain(record.paths().map(Path::to_owned))
+            .filter(is_kept_out)
             .collect();
         let real: Vec<PathBuf> = all
             .iter()
             .filter_map(|path| path.canonicalize().ok())
+            .filter(is_kept_out)
             .collect();
         let own = [self.layout.install_record()];
         write::tidy(all.iter().chain(&real).chain(&own).map(PathBuf::as_path));
@@ -340,14 +344,15 @@ impl World {
     }
 
     fn carry_out(&self, plan: &Plan, done: &mut Done) -> Result<(), Failure> {
+        let mut changes = plan.changes.iter();
+        let is_here = changes.any(|change| change.path.starts_with(&self.config));
+        // Whoever takes the plugin out at this moment may remove the folder again before it is locked.
+        while is_here && done.folder.is_none() {
+            let made = fs::create_dir_all(&self.config);
+            made.map_err(|error| Error::io("make", &self.config, &error))?;
+            done.folder = self.lock_folder()?;
+        }
         for change in &plan.changes {
-            if change.made.folder {
-                let made = fs::create_dir_all(&self.config);
-                made.map_err(|error| Error::io("make", &self.config, &error))?;
-                if done.folder.is_none() {
-                    done.folder = self.lock_folder()?;
-                }
-            }
             if let Some(old) = &change.seen.file {
                 let kept = backup::keep(&self.layout, &change.path, &old.bytes)?;
                 done.backups.push(kept);

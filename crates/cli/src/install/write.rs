@@ -234,6 +234,8 @@ fn put(seen: &Seen, temporary: NamedTempFile, new: &[u8]) -> Result<(), Failure>
     fault::point("install.checked");
     match exchange(temporary.path(), &seen.real) {
         Ok(()) => {}
+        // Somebody has removed it since that look.
+        Err(rustix::io::Errno::NOENT) => return Err(Failure::Changed),
         // Not every file system can; then the look just before must do.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
             let put = temporary.persist(&seen.real);

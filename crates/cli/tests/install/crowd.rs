@@ -1,6 +1,6 @@
 //! Many at once.
 
-use super::Home;
+use super::{Home, ran};
 use std::fs;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +45,35 @@ fn of_twelve_installs_at_once_one_registers() {
         home.text("opencode.json"),
         "{\n  \"plugin\": [\n    \"a\"\n  ]\n}\n"
     );
+}
+
+/// Whoever takes the plugin out again removes the folder that only it had needed, and whoever waited for that folder does
+/// not go on in one that is gone.
+#[test]
+fn of_twelve_at_once_where_there_was_no_folder_none_is_in_anothers_way() {
+    let home = Home::new();
+    for _ in 0..3 {
+        let start = |n: usize| {
+            let mut command = home.command(&[["install", "uninstall"][n % 2], "--even-here"]);
+            let states = ["state", "other"].map(|name| home.path().join(name));
+            command.env("ORCHESTRATOR_STATE_DIR", &states[n / 2 % 2]);
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        };
+        for child in (0..12).map(start).collect::<Vec<_>>() {
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{said}");
+        }
+        for state in ["state", "other"] {
+            let mut command = home.command(&["uninstall", "--even-here"]);
+            command.env("ORCHESTRATOR_STATE_DIR", home.path().join(state));
+            ran(&mut command).ends(0, &[]);
+        }
+        // A file that one of them has made and the other has written to is neither's alone, and stays without an entry.
+        let left = home.configuration();
+        let ours = |text: &String| text.contains(home.path().to_str().unwrap());
+        assert!(!left.values().any(ours), "{left:?}");
+    }
 }
 
 #[test]

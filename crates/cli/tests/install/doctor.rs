@@ -101,6 +101,7 @@ fn where_all_is_well_it_says_what_opencode_loads_and_ends_with_nought() {
     let told = Told::new(&fixed);
     told.finds("first start", "good", opencode::VERSION);
     told.finds("configuration", "good", "the list that counts");
+    told.finds("configuration", "good", "installed for OpenCode's screen");
     let loaded = told.finds("loaded", "good", "ours among them");
     let from = format!("file://{} from {}", home.entry(), home.config().display());
     assert!(
@@ -113,6 +114,17 @@ fn where_all_is_well_it_says_what_opencode_loads_and_ends_with_nought() {
     told.finds("confinement", "note", "with your rights");
     told.finds("program", "note", "build folder");
     assert_eq!(told.code, Some(0), "{:#}", told.all);
+
+    let screen = home.config().join("tui.jsonc");
+    let text = fs::read(&screen).unwrap();
+    fs::remove_file(&screen).unwrap();
+    let told = without_opencode(&home);
+    told.finds(
+        "configuration",
+        "note",
+        "not installed for OpenCode's screen",
+    );
+    fs::write(&screen, text).unwrap();
 
     let plain = ran(&mut command(&home, &[], &[]));
     assert_eq!(plain.code, Some(0), "{plain:?}");

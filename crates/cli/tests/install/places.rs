@@ -82,6 +82,23 @@ fn an_access_list_and_attributes_stay() {
 }
 
 #[test]
+fn attributes_of_a_file_that_nobody_may_write_stay() {
+    let home = Home::new().with("opencode.json", "{}");
+    let file = home.config().join("opencode.json");
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(&file, "user.of-ada", b"hers", flags).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    fs::create_dir(home.state()).unwrap();
+    give_to_nobody(home.path());
+    for word in ["install", "uninstall"] {
+        as_nobody(&home, &[word, "--even-here"]).ends(0, &["opencode.json"]);
+        let mut value = [0; 16];
+        let n = rustix::fs::getxattr(&file, "user.of-ada", &mut value[..]).unwrap();
+        assert_eq!((&value[..n], mode(&file)), (&b"hers"[..], 0o444), "{word}");
+    }
+}
+
+#[test]
 fn a_file_with_a_second_name_is_left_as_it_is() {
     let home = Home::new().with("opencode.json", "{}");
     let (file, other) = (
