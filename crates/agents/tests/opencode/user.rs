@@ -182,6 +182,9 @@ fn nobody_without_our_password_is_served() {
                 let answer = asked.send().await.unwrap();
                 assert_eq!(answer.status(), 401, "{path} {password:?}");
             }
+            // OpenCode takes the same in an address, too.
+            let answer = http.get(format!("{url}?auth_token=b3BlbmNvZGU6eA=="));
+            assert_eq!(answer.send().await.unwrap().status(), 401, "{path}");
         }
         asked_by_a_page(&http, port, &password).await;
     });

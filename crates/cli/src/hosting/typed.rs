@@ -277,15 +277,18 @@ impl Hosting {
             .map(|hosted| hosted.awaited.clone());
         let mut waits = Waits(awaited);
         waits.is(true);
-        let answer = self.wait(mission).await;
-        waits.0 = None;
-        match answer {
+        let answer = match self.wait(mission).await {
             // What was told may be older than its end, where another process has carried it there.
             Some(_) if self.is_settled(mission) => self.elsewhere(mission).await,
             Some(answer) if !self.is_held(mission) => answer,
             // One that was queued here may have been begun in a terminal.
             _ => self.await_elsewhere(mission).await,
+        };
+        // Whoever is told no end puts none into the conversation, and does not wait for it any more.
+        if answer.exit.is_some() {
+            waits.0 = None;
         }
+        answer
     }
 
     /// The report of a mission, once it is over; nothing if this process does not answer for it.

@@ -48,22 +48,37 @@ async fn found(house: &House, script: &str) -> Value {
     serde_json::from_str(said.trim()).unwrap()
 }
 
-/// Types a command of ours a thousand times, and looks at what is left to happen.
-const IDLE: &str = r#"
-await stands(done)
+/// Knows which timers are still to fire, each of which comes so many times as soon as it was set to.
+const TIMERS: &str = r#"
+let sooner = 1
 const pending = new Set()
 for (const [set, clear] of [["setTimeout", "clearTimeout"], ["setInterval", "clearInterval"]]) {
   const [real, stop] = [globalThis[set], globalThis[clear]]
-  globalThis[set] = (does, ...given) => {
-    const timer = real((...all) => (pending.delete(timer), does(...all)), ...given)
+  globalThis[set] = (does, ms, ...given) => {
+    const timer = real((...all) => (pending.delete(timer), does(...all)), ms / sooner, ...given)
     pending.add(timer)
     return timer
   }
   globalThis[clear] = (timer) => (pending.delete(timer), stop(timer))
 }
+// Nothing is due and nobody says anything, so that nothing can happen; a few turns of the loop would show what is.
+const rests = async () => {
+  for (let n = 0; n < 1_000; n++) await new Promise((go) => setImmediate(go))
+}
+// Milliseconds of the processor's time: what else the machine does is not in them.
+const spent = (since) => Object.values(process.cpuUsage(since)).reduce((a, b) => a + b) / 1_000
+"#;
+
+/// Types a command of ours a thousand times, and looks at what is left to happen.
+const IDLE: &str = r#"
+await stands(done)
 const plugin = (await import(process.argv[2])).default
-const hooks = await plugin.server(user(process.cwd(), { tui: { showToast: async () => {} } }), {})
+const config = { fetch: async () => new Response(""), baseUrl: "http://x", headers: {} }
+const client = { tui: { showToast: async () => {} }, _client: { getConfig: () => config } }
+const before_all = process.cpuUsage()
+const hooks = await plugin.server(user(process.cwd(), client), {})
 await hooks.config({})
+const init = spent(before_all)
 const told = []
 const many = async (n) => {
   for (let i = 0; i < n; i++) told[0] = await types(hooks, "status")
@@ -77,16 +92,15 @@ told.push(heard.length)
 heard.length = 0
 const after = heap()
 told.push( link().talk.asked.size, pending.size, here.size)
-// Nothing is due and nobody says anything, so that nothing can happen; a few turns of the loop would show what is.
-for (let n = 0; n < 1_000; n++) await new Promise((go) => setImmediate(go))
-told.push(heard.length, after.objectCount - before.objectCount, after.heapSize - before.heapSize)
+await rests()
+told.push(heard.length, after.objectCount - before.objectCount, after.heapSize - before.heapSize, init)
 says(told)
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_is_connected_does_nothing_unasked_and_keeps_nothing_of_a_command() {
     let house = House::new().await;
-    let found = found(&house, IDLE).await;
+    let found = found(&house, &[TIMERS, IDLE].concat()).await;
     println!("{found}");
     let counts = &found.as_array().unwrap()[..6];
     let said = json!("orchestrator: done");
@@ -96,6 +110,75 @@ async fn a_plugin_that_is_connected_does_nothing_unasked_and_keeps_nothing_of_a_
     // A thousand calls that left one object each would show as a thousand.
     assert!(found[6].as_i64().unwrap() < 800, "{found}");
     assert!(found[7].as_i64().unwrap() < 512 * 1024, "{found}");
+    // With an engine that runs, too, and with the bridge to it.
+    assert!(found[8].as_f64().unwrap() <= 20.0, "{found}");
+}
+
+/// Loads what draws on OpenCode's screen, with as much of a screen as it asks for: without an engine, with one that has
+/// something to show once, and when that is gone.
+const SCREEN: &str = r#"
+import os from "node:os"
+const home = fs.mkdtempSync(path.join(os.tmpdir(), "screen-"))
+process.on("exit", () => fs.rmSync(home, { recursive: true }))
+const brings = (name, text) => {
+  const to = path.join(home, "node_modules", name)
+  fs.mkdirSync(to, { recursive: true })
+  fs.writeFileSync(path.join(to, "package.json"), JSON.stringify({ name, type: "module", main: "index.js" }))
+  fs.writeFileSync(path.join(to, "index.js"), text)
+}
+brings("@opentui/solid", "const none = () => ({})\nexport { none as createComponent, none as createElement, none as insert, none as spread, none as useTerminalDimensions }\n")
+brings("solid-js", "export const createEffect = (does) => does()\nexport const onCleanup = () => {}\nexport const createSignal = (it) => [() => it, (next) => (it = next)]\n")
+const own = path.dirname(process.argv[2])
+for (const name of fs.readdirSync(own)) if (/\.js(on)?$/.test(name)) fs.copyFileSync(path.join(own, name), path.join(home, name))
+const { tui } = (await import(path.join(home, "tui.js"))).default
+const over = new AbortController()
+const off = () => () => {}
+const api = {
+  state: { path: { directory: process.cwd() } },
+  theme: { current: {} },
+  route: { current: { name: "home" }, register: off },
+  ui: { toast: off },
+  slots: { register: off },
+  keymap: { registerLayer: off },
+  event: { on: off },
+  lifecycle: { signal: over.signal, onDispose: off },
+}
+const began = process.cpuUsage()
+await tui(api)
+const told = [spent(began)]
+await rests()
+told.push(pending.size, heard.length)
+const view = { seen: "1", mission: "m1" }
+const engine = await stands((said) => (said.talk ? welcome : said.seen === "" ? { id: said.id, view } : undefined))
+const again = process.cpuUsage()
+await tui(api)
+told.push(spent(again))
+await until(() => heard.length === 3)
+await rests()
+// It has said who it is and asked twice: for anything, and for anything else.
+told.push(pending.size, heard.length)
+sooner = 1_000
+engine.close()
+for (const guest of here) guest.destroy()
+fs.rmSync(at, { force: true })
+let n = 0
+await until(() => (n = pending.size ? 0 : n + 1) > 1_000)
+told.push(pending.size, heard.length)
+says(told)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_screen_asks_once_and_waits_and_gives_up_when_its_engine_is_gone() {
+    let house = House::new().await;
+    let found = found(&house, &[TIMERS, SCREEN].concat()).await;
+    println!("{found}");
+    let found = found.as_array().unwrap();
+    for init in [&found[0], &found[3]] {
+        assert!(init.as_f64().unwrap() <= 20.0, "{found:?}");
+    }
+    // Timers and messages: without an engine, with one that has nothing more to show, and when it is gone.
+    assert_eq!(found[1..3], [json!(0), json!(0)]);
+    assert_eq!(found[4..], [json!(0), json!(3), json!(0), json!(3)]);
 }
 
 /// Loads the plugin in two folders at once, from two copies of its file, and types in both.
@@ -141,14 +224,17 @@ const told = [await types(hooks, "status")]
 lets = true
 told.push(await types(hooks, "status"))
 // Between two looks for an engine it rests, and nobody waits for that.
-says([told.map((said) => said.split(";")[0]), [...waits].filter((ms) => ms === 1_000 || !AGAIN.includes(ms))])
+says([told, heard.filter((said) => said.want === "command").length, [...waits].filter((ms) => ms === 1_000 || !AGAIN.includes(ms))])
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_says_nothing_is_waited_for_a_second() {
     let house = House::new().await;
-    let said = "orchestrator: the engine does not answer";
-    let expected = json!([[said, said], [1_000]]);
+    let said = "orchestrator: the engine does not answer; `orchestrator";
+    let never_let_in = format!("{said} list` tells what it has begun");
+    let never_answered = format!("{said} status` tells what it does");
+    // Only who was let in has said what is wanted.
+    let expected = json!([[never_let_in, never_answered], 1, [1_000]]);
     assert_eq!(found(&house, SILENT).await, expected);
     let text = std::fs::read_to_string(house.plugin().join("server.js")).unwrap();
     assert!(text.contains("const START = 10_000 "), "ten to start");

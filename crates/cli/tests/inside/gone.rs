@@ -182,3 +182,24 @@ async fn a_run_ends_as_its_mission_does_though_a_terminal_has_taken_it() {
     assert!(said.contains("Report of mission m1"), "{output:?}");
     house.ends().await;
 }
+
+/// What has completed and was not handed over yet is no success of a run: its engine dies as it begins to.
+#[cfg(feature = "faults")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_engine_dies_before_it_delivers_ends_with_the_files() {
+    let house = House::new().await;
+    let plan = house.user.home().path().join("dies");
+    std::fs::write(&plan, "deliver.before\n").unwrap();
+    let mut run = house.run("task", "Add one and two");
+    let output = run.env("ORCHESTRATOR_FAULT_PLAN", &plan).output();
+    let output = within("the end of the run", output).await.unwrap();
+    let died = std::fs::read_to_string(plan.with_extension("died")).unwrap();
+    assert!(died.contains("deliver.before"), "{died}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(said.contains("Report of mission m1"), "{output:?}");
+    for file in ["one.txt", "two.txt"] {
+        assert!(house.user.files().contains_key(file), "{file}: {said}");
+    }
+    house.ends().await;
+}
