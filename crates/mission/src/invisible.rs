@@ -71,6 +71,7 @@ mod tests {
         for plain in [
             "👨\u{200D}💻 wrote it",
             "می\u{200C}خواهم",
+            "❤\u{FE0F}\u{200D}🔥 1\u{FE0F}\u{20E3}",
             "tabs\n\tand more",
         ] {
             assert_eq!(reveal(plain), (plain.to_owned(), vec![]));
