@@ -136,8 +136,9 @@ impl Hosting {
             .entry(id)
             .or_insert_with(|| Followed::new(&self.store, id));
         followed.read(|_, _| {});
+        // One that a terminal is about to begin has a name and no event yet, and nobody tells of its first.
         let Some(mission) = followed.mission() else {
-            return (panel::nothing(looked.page), None);
+            return (panel::nothing(looked.page), Some(queue::LOOK));
         };
         let mut signs = lock(&self.looks.signs)
             .get(&id)
