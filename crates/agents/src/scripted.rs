@@ -4,9 +4,13 @@
 //! across crashes, which turns it was given and what it answered: an order that it has answered is answered again
 //! without doing anything.
 
+mod provider;
 mod script;
 
+pub use provider::Permits;
 pub use script::{Deed, End, Scene, Script, ScriptError};
+
+use provider::Provider;
 
 use crate::{Agent, Note, Order, Question, Sign, Watcher, choices};
 use futures_util::FutureExt as _;
@@ -32,6 +36,8 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug)]
 pub struct Scripted {
     script: Script,
+    /// Absent where everything is permitted.
+    provider: Option<Provider>,
     memory: PathBuf,
     guard: Vec<OsString>,
 }
@@ -46,6 +52,7 @@ impl Scripted {
     pub fn new(script: Script, memory: PathBuf, guard: Vec<OsString>) -> std::io::Result<Self> {
         std::fs::create_dir_all(&memory)?;
         Ok(Self {
+            provider: script.permits.map(Provider::new),
             script,
             memory,
             guard,
@@ -141,30 +148,20 @@ impl Scripted {
             };
             return Ok(Some((failed, false)));
         };
-        watcher.sign(Sign::Session(format!("script {}", order.turn)));
-        self.steps(scene, order, watcher, commands, heard).await?;
-        let usage = scene.used();
-        let outcome = match &scene.end {
-            End::Hang => std::future::pending().await,
-            End::Die => return Ok(None),
-            End::Answer(value) => match script::read_answer(order.answer, value.clone()) {
-                Ok(answer) => Outcome::Answered { answer, usage },
-                Err(why) => Outcome::Failed {
-                    failure: Failure::NoAnswer,
-                    why,
-                    usage,
-                },
-            },
-            End::Refuse { retry_after } => Outcome::Refused {
-                retry_after: retry_after.map(Millis),
-                why: "the script refuses (429)".into(),
-                usage,
-            },
-            End::Fail(failure) => Outcome::Failed {
-                failure: *failure,
-                why: "the script fails".into(),
-                usage,
-            },
+        let refusal = self
+            .provider
+            .as_ref()
+            .and_then(|it| it.call(Instant::now()));
+        let outcome = match refusal {
+            Some(wait) => refused(Some(wait), Usage::NOTHING),
+            None => {
+                watcher.sign(Sign::Session(format!("script {}", order.turn)));
+                self.steps(scene, order, watcher, commands, heard).await?;
+                match ended(scene, order).await {
+                    Some(outcome) => outcome,
+                    None => return Ok(None),
+                }
+            }
         };
         let answered = format!("{}{}.answer", self.answers(order), order.epoch.0);
         write_durably(&self.memory.join(answered), &serde_json::to_vec(&outcome)?)?;
@@ -411,6 +408,37 @@ impl Agent for Scripted {
     fn close(&self) -> BoxFuture<'_, ()> {
         async {}.boxed()
     }
+}
+
+fn refused(retry_after: Option<Millis>, usage: Usage) -> Outcome {
+    Outcome::Refused {
+        retry_after,
+        why: "the script refuses (429)".into(),
+        usage,
+    }
+}
+
+/// How a turn whose steps are done ends; nothing where the agent is gone without a word.
+async fn ended(scene: &Scene, order: &Order) -> Option<Outcome> {
+    let usage = scene.used();
+    Some(match &scene.end {
+        End::Hang => std::future::pending().await,
+        End::Die => return None,
+        End::Answer(value) => match script::read_answer(order.answer, value.clone()) {
+            Ok(answer) => Outcome::Answered { answer, usage },
+            Err(why) => Outcome::Failed {
+                failure: Failure::NoAnswer,
+                why,
+                usage,
+            },
+        },
+        End::Refuse { retry_after } => refused(retry_after.map(Millis), usage),
+        End::Fail(failure) => Outcome::Failed {
+            failure: *failure,
+            why: "the script fails".into(),
+            usage,
+        },
+    })
 }
 
 /// A deed as the core looks at it, and in one line; `None` for what is no step of its own.

@@ -381,7 +381,7 @@ pub(crate) async fn settle(store: &Store, id: MissionId, style: Style) -> Result
     }
     let owned = engine::store::take(&*store.journal, id, &store.door(id))?;
     let place = store.layout.mission(&owned.mission.full_name());
-    let nobody = Starting::Scripted(Script { turns: Vec::new() });
+    let nobody = Starting::Scripted(Script::default());
     let settings = engine_settings(store, &nobody, &place)?;
     let shown = owned.head.seq;
     Ok(

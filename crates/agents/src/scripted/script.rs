@@ -1,14 +1,18 @@
 //! The script file: which turn answers what. TOML, and checked as a whole before anything starts.
 
+use super::provider::Permits;
 use mission::ids::AttemptId;
 use mission::turn::{Answer, AnswerKind, Failure, Role, Usage};
 use serde::Deserialize;
 use std::path::PathBuf;
 
 /// A script: turns, of which the first that matches an order is played.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
+    /// How much the provider permits; where it is absent, everything.
+    #[serde(default)]
+    pub permits: Option<Permits>,
     /// The turns, best match first.
     #[serde(rename = "turn")]
     pub turns: Vec<Scene>,

@@ -1,6 +1,6 @@
 //! The figures that the documents quote: `cargo bench -p orchestrator --bench figures`.
 //!
-//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse lanes probes ahead`) it prints just these. Times depend on the machine
+//! With names of parts behind it (`-- core task warm program opencode fixed tokens starts sessions packs reuse lanes probes ahead storm`) it prints just these. Times depend on the machine
 //! and are printed for reading; ratios are taken inside one run and can be compared.
 
 #![expect(
@@ -18,6 +18,7 @@ mod probes;
 mod reuse;
 mod sessions;
 mod starts;
+mod storm;
 mod task;
 mod tokens;
 
@@ -27,9 +28,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What can be printed alone.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 15] = [
     "core", "task", "warm", "program", "opencode", "fixed", "tokens", "starts", "sessions",
-    "packs", "reuse", "lanes", "probes", "ahead",
+    "packs", "reuse", "lanes", "probes", "ahead", "storm",
 ];
 
 fn main() {
@@ -92,6 +93,9 @@ fn main() {
     }
     if wanted("ahead") {
         ahead::with_and_without();
+    }
+    if wanted("storm") {
+        storm::of_refusals();
     }
 }
 

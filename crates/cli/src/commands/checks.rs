@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ChecksArgs) -> Result<Exit, Error> {
     crate::places::git_program()?;
     let store = Store::open()?;
     let place = store.layout.survey();
-    let nobody = Starting::Scripted(Script { turns: Vec::new() });
+    let nobody = Starting::Scripted(Script::default());
     let settings = Settings {
         recipes: Config::read()?.recipes(),
         ..host::engine_settings(&store, &nobody, &place)?

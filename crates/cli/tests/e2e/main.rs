@@ -32,6 +32,7 @@ mod reused;
 mod room;
 mod set_ups;
 mod steered;
+mod storm;
 mod terminal;
 mod todo;
 mod two;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     turns: Vec<Value>,
+    permits: Option<Value>,
 }
 
 /// One task of a plan.
@@ -109,12 +110,23 @@ impl Script {
         self.answers("reviewer", json!({ "accept": true }))
     }
 
+    /// A provider that serves so many calls in each stretch of so many milliseconds and refuses the rest.
+    #[must_use]
+    pub fn permits(mut self, calls: u64, each: u64) -> Self {
+        self.permits = Some(json!({ "calls": calls, "each": each }));
+        self
+    }
+
     /// The script as a file.
     ///
     /// # Panics
     /// If a turn holds what TOML has no word for.
     pub fn text(&self) -> String {
-        toml::to_string(&json!({ "turn": self.turns })).unwrap()
+        let mut file = json!({ "turn": self.turns });
+        if let Some(permits) = &self.permits {
+            file["permits"] = permits.clone();
+        }
+        toml::to_string(&file).unwrap()
     }
 }
 
