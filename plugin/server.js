@@ -75,15 +75,11 @@ function bridge(input) {
 // The terminal view runs the server in a worker of its own process.
 const screen = () => typeof Bun !== "undefined" && !Bun.isMainThread
 
-// OpenCode ends a run with no code of its own where nothing failed in it. Its own failures keep theirs.
-function ends(code) {
-  const exit = process.exit.bind(process)
-  process.exit = (own) => exit(own || process.exitCode || code)
-}
-
-// Ends a run here, with what it is told; no model is asked.
-function leaves(stream, say, code) {
-  fs.writeSync(stream, `${say}\n`)
+// Ends a run here, with what it is told and by the exit code that this has. No model is asked: it would be told what to
+// type by whoever is not there, and its provider's faults would be those of the mission.
+function leaves(typed, say, code, failed = code !== 0) {
+  const told = { type: "orchestrator", timestamp: Date.now(), sessionID: typed.sessionID, exit: code, text: say }
+  fs.writeSync(failed && !lines ? 2 : 1, lines ? `${JSON.stringify(told)}\n` : `${say}\n`)
   close()
   process.exit(code)
 }
@@ -91,6 +87,8 @@ function leaves(stream, say, code) {
 // What OpenCode was started as; `run` has no view, and nothing else to do than what it is given.
 const STARTED = command(process.argv.slice(2))
 const run = STARTED === "run"
+// Whoever started it reads a line of JSON for each thing that is told.
+const lines = /(^| )--format[ =]json( |$)/.test(process.argv.slice(2).join(" "))
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => run && !process.stdin.isTTY
 const join = async (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
@@ -274,7 +272,7 @@ async function server(input, options) {
         config.command = all
       } catch {}
     },
-    async "command.execute.before"(typed, output) {
+    async "command.execute.before"(typed) {
       if (!ours.has(typed.command)) return
       let said
       try {
@@ -284,19 +282,15 @@ async function server(input, options) {
       }
       const begins = ["task", "queue"].includes(typed.command)
       if (run && begins && said.mission) {
-        // The run ends with what the mission came to, and by its exit code; it is the whole of what the run was for.
+        // It is the whole of what the run was for. The engine has put its report into the conversation.
         const end = await outcome(input, said.talk, said.mission)
-        if (end.exit === undefined) leaves(2, end.say, 1)
-        if (end.exit) ends(end.exit)
-        fs.writeSync(1, `${end.say}\n\n`)
-        output.parts.splice(0, output.parts.length, { type: "text", text: end.say })
-        return
+        leaves(typed, end.say, end.exit ?? 1, end.exit === undefined)
       }
       if (run) {
         // A run has no view for a toast and nothing else to do; going on, OpenCode would call it an error. A command that
         // begins missions and has begun none has failed, however friendly it says so.
         const failed = begins || ["error", "warning"].includes(said.variant)
-        leaves(failed ? 2 : 1, said.say, failed ? 1 : 0)
+        leaves(typed, said.say, failed ? 1 : 0)
       }
       await toast(input, said.say, said.variant)
       // No message is stored and no model is asked. The terminal view says nothing of it.

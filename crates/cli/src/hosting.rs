@@ -23,7 +23,7 @@ use agents::opencode::front::Tone;
 use engine::dispatcher::{Ended, Handle};
 use engine::reception::{Answer, Desk, Guest, Want};
 use engine::store::{self, Owned};
-use front::Shown;
+use front::{Showing, Shown};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
 use mission::input::Input;
@@ -31,7 +31,6 @@ use mission::mission::Mission;
 use note::Note;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -44,8 +43,8 @@ pub(crate) struct Hosting {
     running: watch::Sender<usize>,
     guests: watch::Sender<Vec<Guest>>,
     hosted: Mutex<BTreeMap<MissionId, Hosted>>,
-    /// Ends the showing of each mission that is shown.
-    showing: Mutex<BTreeMap<MissionId, CancellationToken>>,
+    /// The showing of each mission that is shown.
+    showing: Mutex<BTreeMap<MissionId, Showing>>,
     looks: look::Looks,
     /// Held while a mission is opened, so that two requests at once do not both find that none runs.
     opening: tokio::sync::Mutex<()>,
@@ -60,8 +59,6 @@ struct Hosted {
     report: watch::Receiver<Option<String>>,
     /// Ends it as long as its agent is not there yet; after that it has a door.
     cancel: CancellationToken,
-    /// Whether the command that asked for it waits for the report and puts it into the conversation itself.
-    awaited: Arc<AtomicBool>,
 }
 
 /// What this process has to do for a mission that it answers for.
@@ -72,7 +69,6 @@ struct Hosts {
     running: Running,
     /// What is said when it begins, to somebody who has waited for that.
     greeting: Option<String>,
-    awaited: Arc<AtomicBool>,
 }
 
 /// A command as it was typed.
@@ -269,25 +265,27 @@ impl Hosting {
             .spawn(Box::pin(this.run(owned, means, note, asked_by, hosts)));
     }
 
-    /// Until when somebody shows a mission: whoever showed it before is done with that.
-    fn shows(&self, id: MissionId) -> CancellationToken {
-        let until = self.stop.child_token();
+    /// For somebody who shows a mission from now on: whoever showed it before is done with that.
+    fn shows(&self, id: MissionId) -> Showing {
+        let shows = Showing {
+            until: self.stop.child_token(),
+            ..Showing::default()
+        };
         let mut showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = showing.insert(id, until.clone()) {
-            before.cancel();
+        if let Some(before) = showing.insert(id, shows.clone()) {
+            before.until.cancel();
         }
-        until
+        shows
     }
 
     /// From now on this process answers for a mission.
     fn hosts(self: &Arc<Self>, id: MissionId, note: &Note) -> Hosts {
         let (told, report) = watch::channel(None);
-        let (cancel, awaited) = (CancellationToken::new(), Arc::<AtomicBool>::default());
+        let cancel = CancellationToken::new();
         let kept = Hosted {
             note: note.clone(),
             report,
             cancel: cancel.clone(),
-            awaited: awaited.clone(),
         };
         self.hosted().insert(id, kept);
         self.running.send_modify(|n| *n += 1);
@@ -297,7 +295,6 @@ impl Hosting {
             cancel,
             running: Running(self.clone()),
             greeting: None,
-            awaited,
         }
     }
 
@@ -316,8 +313,7 @@ impl Hosting {
         let fresh = asked_by.is_some() && owned.mission.base().is_none();
         let wake = Arc::new(Notify::new());
         let wanted = note.clone();
-        let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), asked_by);
-        shown.leaves_report_to(hosts.awaited);
+        let shown = Shown::new(&self.store, id, note, self.guests.subscribe(), asked_by);
         let remarks = shown.remarks();
         if let Some(greeting) = hosts.greeting {
             remarks.say(greeting, Tone::Info);

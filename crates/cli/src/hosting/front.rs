@@ -13,7 +13,6 @@ use engine::reception::Guest;
 use mission::ids::MissionId;
 use mission::mission::Mission;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -45,7 +44,7 @@ impl Remarks {
     }
 }
 
-/// Shows one mission.
+/// Showing one mission.
 pub(super) struct Shown {
     store: Store,
     id: MissionId,
@@ -66,7 +65,15 @@ pub(super) struct Shown {
     over: bool,
     /// Whether another process makes its events durable, and wakes nobody here.
     elsewhere: bool,
-    awaited: Arc<AtomicBool>,
+}
+
+/// How long somebody shows a mission.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Showing {
+    /// Ends it.
+    pub(super) until: CancellationToken,
+    /// Is cancelled when it has ended.
+    pub(super) over: CancellationToken,
 }
 
 /// Whether there is something left to show.
@@ -103,17 +110,11 @@ impl Shown {
             toasted: None,
             over: false,
             elsewhere: false,
-            awaited: Arc::default(),
         };
         shown.read();
         // What happened before was told before.
         shown.toasts.clear();
         shown
-    }
-
-    /// Posts no report while somebody waits for it, who puts it into the conversation: twice would be answered twice.
-    pub(super) fn leaves_report_to(&mut self, awaited: Arc<AtomicBool>) {
-        self.awaited = awaited;
     }
 
     /// It is carried out by another process, and has to be looked at.
@@ -126,8 +127,10 @@ impl Shown {
         self.remarks.clone()
     }
 
-    /// Shows the mission until there is nothing left to show. It is woken by whoever makes events durable.
-    pub(super) async fn run(mut self, wake: Arc<Notify>, stop: CancellationToken) {
+    /// Showing the mission until there is nothing left to show. It is woken by whoever makes events durable.
+    pub(super) async fn run(mut self, wake: Arc<Notify>, shows: Showing) {
+        let stop = shows.until;
+        let _over = shows.over.drop_guard();
         let mut pause = PACE;
         loop {
             self.read();
@@ -187,7 +190,7 @@ impl Shown {
         }
     }
 
-    /// Shows what there is to show, to whoever looks.
+    /// Showing what there is to show, to whoever looks.
     async fn step(&mut self) -> Left {
         if !self.attach() {
             return Left::Nothing;
@@ -318,9 +321,6 @@ impl Shown {
 
     /// Whether the report stands there. The model sees it with whatever the user says next.
     async fn report(&mut self, front: &Front) -> Result<bool, Error> {
-        if self.awaited.load(Ordering::Acquire) {
-            return Ok(true);
-        }
         let place = self.note.place();
         if let Some(id) = &self.note.report
             && front.holds(&place, id).await?

@@ -12,8 +12,12 @@ use mission::ids::MissionId;
 use mission::mission::Mission;
 use mission::question::QuestionId;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a report may take to its conversation until whoever waits for it goes: a few steps of whoever shows it.
+const STANDS: Duration = Duration::from_secs(5);
 
 /// A request without the quotes around it that a shell would have taken away.
 pub(super) fn unquoted(arguments: &str) -> &str {
@@ -269,24 +273,21 @@ impl Hosting {
         Ok(info(board::asks(&mission, id, question)))
     }
 
-    /// The report of a mission for a command that waits for it, and puts it into the conversation itself.
+    /// The report of a mission for a command that waits for it. One that is over is told when it stands in the conversation,
+    /// or a moment later: whoever waits ends with that, and nobody is there any more to whom it could be shown.
     pub(super) async fn await_report(&self, mission: MissionId) -> Answer {
-        let awaited = self
-            .hosted()
-            .get(&mission)
-            .map(|hosted| hosted.awaited.clone());
-        let mut waits = Waits(awaited);
-        waits.is(true);
         let answer = match self.wait(mission).await {
             // What was told may be older than its end, where another process has carried it there.
             Some(_) if self.is_settled(mission) => self.elsewhere(mission).await,
             Some(answer) if !self.is_held(mission) => answer,
             // One that was queued here may have been begun in a terminal.
-            _ => self.await_elsewhere(mission).await,
+            _ => self.elsewhere(mission).await,
         };
-        // Whoever is told no end puts none into the conversation, and does not wait for it any more.
-        if answer.exit.is_some() {
-            waits.0 = None;
+        if self.is_settled(mission) {
+            if let Some(over) = self.shown(mission) {
+                // Where it is not there in time, the next OpenCode of the folder is told it.
+                tokio::time::timeout(STANDS, over.cancelled()).await.ok();
+            }
         }
         answer
     }
@@ -311,26 +312,17 @@ impl Hosting {
         })
     }
 
+    /// What is cancelled once nobody shows a mission any more; nothing where nobody has.
+    fn shown(&self, id: MissionId) -> Option<CancellationToken> {
+        let showing = self.showing.lock();
+        let showing = showing.unwrap_or_else(PoisonError::into_inner);
+        showing.get(&id).map(|shows| shows.over.clone())
+    }
+
     /// Whether a mission is over and owes nothing any more.
     fn is_settled(&self, id: MissionId) -> bool {
         let loaded = self.store.load(id);
         loaded.is_ok_and(|(mission, _)| is_settled(&mission))
-    }
-
-    /// The same of a mission that this process does not answer for: an engine before it ended it and was killed before it
-    /// said so, or a terminal took it.
-    async fn await_elsewhere(&self, mission: MissionId) -> Answer {
-        // Whoever waits puts the report into the conversation; if they leave before, it is told by the next engine.
-        let all = self.showing.lock();
-        let shown = all.unwrap_or_else(PoisonError::into_inner).remove(&mission);
-        if let Some(shown) = shown {
-            shown.cancel();
-        }
-        let answer = self.elsewhere(mission).await;
-        if answer.exit.is_some() {
-            Note::forget(&self.store.layout, mission);
-        }
-        answer
     }
 
     /// Whether somebody carries a mission out.
@@ -338,7 +330,8 @@ impl Hosting {
         matches!(self.store.owner(id), Ok(Some(_)))
     }
 
-    /// What a mission came to that is not carried out here, as long as somebody does. Without an exit code it is not over.
+    /// What a mission came to that this process does not answer for, or has ended: an engine before it ended it and was
+    /// killed before it said so, or a terminal took it. Without an exit code it is not over, and nobody carries it out.
     async fn elsewhere(&self, id: MissionId) -> Answer {
         loop {
             // Looked for first: whoever ends it lets go of it afterwards.
@@ -366,23 +359,6 @@ impl Hosting {
 
 fn is_settled(mission: &Mission) -> bool {
     mission.outcome().is_some() && mission.due().is_empty()
-}
-
-/// That somebody waits, until they have what they wait for. Who leaves before does not wait any more.
-struct Waits(Option<Arc<AtomicBool>>);
-
-impl Waits {
-    fn is(&self, waits: bool) {
-        if let Some(awaited) = &self.0 {
-            awaited.store(waits, Ordering::Release);
-        }
-    }
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.is(false);
-    }
 }
 
 #[cfg(test)]

@@ -218,6 +218,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let directory = self.directory.to_str().unwrap();
         self.http

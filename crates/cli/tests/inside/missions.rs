@@ -1,6 +1,7 @@
 //! From a typed command to the report, under a server that a client of the user talks to.
 
 use crate::house::{House, LIMIT, kill, within};
+use crate::tui::nothing_but_the_mission;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -67,11 +68,7 @@ async fn a_typed_task_becomes_a_mission_without_a_model_call_for_the_command() {
         "{report}"
     );
     assert!(boards.len() >= 3, "the board moves: {boards:?}");
-    let asked = house.model.log();
-    let for_nobody = asked
-        .iter()
-        .filter(|request| Role::of(request) == Role::Host);
-    assert_eq!(for_nobody.count(), 0, "only the mission asked the model");
+    nothing_but_the_mission(&house.model);
     let files = house.user.files();
     assert_eq!(files.get("two.txt").map(String::as_str), Some("two\n"));
 
@@ -92,16 +89,20 @@ async fn a_typed_task_becomes_a_mission_without_a_model_call_for_the_command() {
     house.ends().await;
 }
 
-/// The user's own agent was asked one thing: to read the report of a mission.
-fn reported_once(house: &House, mission: &str) {
-    let asked = house.model.log();
-    let users = asked
-        .iter()
-        .filter(|request| Role::of(request) == Role::Host && request.offers("bash"));
-    let users: Vec<&str> = users.map(|request| request.asked()).collect();
-    assert_eq!(users.len(), 1, "the report is one turn: {users:?}");
-    let report = format!("Report of mission {mission}");
-    assert!(users[0].contains(&report), "{users:?}");
+/// The report of a mission stands in the conversation of its run, once, for the user's own model to see when it is asked
+/// next; nobody has asked it anything, not even for a title.
+async fn reported_once(house: &House, mission: &str) {
+    nothing_but_the_mission(&house.model);
+    let server = house.serve().await;
+    let sessions = server.get("/session").await;
+    let mut reports = 0;
+    for session in sessions.as_array().unwrap() {
+        let texts = server.texts(session["id"].as_str().unwrap()).await;
+        let report = format!("Report of mission {mission},");
+        let is = |(text, ignored): &&(String, bool)| text.starts_with(&report) && !ignored;
+        reports += texts.iter().filter(is).count();
+    }
+    assert_eq!(reports, 1, "{sessions}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +113,7 @@ async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     println!("{said}{told}");
     assert!(output.status.success(), "{said}{told}");
-    reported_once(&house, "m1");
+    reported_once(&house, "m1").await;
     assert!(house.user.files().contains_key("two.txt"));
     house.ends().await;
 }
@@ -143,7 +144,7 @@ async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
     let output = within("the end of the run", run.wait_with_output()).await;
     let output = output.unwrap();
     assert!(output.status.success(), "{output:?}");
-    reported_once(&house, "m2");
+    reported_once(&house, "m2").await;
     assert!(house.user.files().contains_key("two.txt"));
     drop(server);
     house.ends().await;
@@ -166,6 +167,18 @@ async fn a_run_of_another_command_prints_what_it_is_told_and_asks_no_model() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("say what you want"), "{output:?}");
+    // Whoever reads lines of JSON gets one, whatever it says.
+    let mut run = house.opencode();
+    run.args(["run", "--format", "json", "--command", "stop"]);
+    let output = within("the end of the run", run.output()).await.unwrap();
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&line["type"], &line["exit"]),
+        (&json!("orchestrator"), &json!(1))
+    );
+    let told = line["text"].as_str().unwrap();
+    assert!(told.contains("no mission"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     let left: Vec<_> = std::fs::read_dir(house.sockets())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

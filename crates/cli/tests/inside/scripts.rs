@@ -1,8 +1,9 @@
 //! `opencode run` where nobody is there to answer.
 
 use crate::house::{House, within};
+use crate::tui::nothing_but_the_mission;
 use serde_json::json;
-use testkit::model::Model;
+use testkit::model::{Gate, Model};
 use testkit::persona::{Crew, Job, Role};
 
 /// A script must not wait for somebody who is not there, and reads the exit code.
@@ -36,6 +37,7 @@ async fn a_run_of_a_script_asks_nobody_and_its_exit_code_is_the_missions() {
     println!("{said}{told}");
     assert_eq!(output.status.code(), Some(1), "{said}{told}");
     assert!(said.contains("Report of mission m1"), "{said}");
+    nothing_but_the_mission(&house.model);
     let log = house.user.run(&["log", "m1"]).await;
     assert!(log.said.contains("T1.1 turned down"), "{}", log.said);
     assert!(
@@ -57,6 +59,8 @@ async fn a_run_of_a_script_whose_plan_needs_a_word_ends_and_says_what_to_type() 
     println!("{said}{told}");
     assert_eq!(output.status.code(), Some(7), "{said}{told}");
     assert!(said.contains("orchestrator answer m1 q1"), "{said}{told}");
+    // What there is to type is nobody's to type but a person's: the user's own agent has a shell.
+    nothing_but_the_mission(&house.model);
     assert!(!house.user.files().contains_key("two.txt"));
     // It is as it was, and goes on with the word.
     assert_eq!(
@@ -66,5 +70,30 @@ async fn a_run_of_a_script_whose_plan_needs_a_word_ends_and_says_what_to_type() 
     let resumed = house.user.run(&["resume", "m1"]).await;
     assert_eq!(resumed.code, Some(0), "{}", resumed.said);
     assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
+}
+
+/// The plugin is in the server there, and nothing of it in the run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_attached_to_a_server_begins_its_mission_and_does_not_wait() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let mut events = server.events().await;
+    let mut run = house.opencode();
+    run.args([
+        "run",
+        "--attach",
+        server.url(),
+        "--command",
+        "task",
+        "Add one and two",
+    ]);
+    let output = within("the end of the run", run.output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    events.until("m1 begins").await;
+    nothing_but_the_mission(&house.model);
+    gates.iter().for_each(Gate::open);
+    drop(server);
     house.ends().await;
 }

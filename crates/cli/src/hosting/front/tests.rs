@@ -124,7 +124,7 @@ impl World {
         let note = serde_json::from_value(note).unwrap();
         let shown = Shown::new(&store, id, note, seen, Some(1));
         let wake = Arc::new(Notify::new());
-        tokio::spawn(shown.run(wake.clone(), CancellationToken::new()));
+        tokio::spawn(shown.run(wake.clone(), Showing::default()));
         let (held, until) = mpsc::channel();
         tokio::task::spawn_blocking(move || until.recv().is_err());
         Self {
