@@ -283,11 +283,11 @@ impl Hosting {
             // One that was queued here may have been begun in a terminal.
             _ => self.elsewhere(mission).await,
         };
-        if self.is_settled(mission) {
-            if let Some(over) = self.shown(mission) {
-                // Where it is not there in time, the next OpenCode of the folder is told it.
-                tokio::time::timeout(STANDS, over.cancelled()).await.ok();
-            }
+        if self.is_settled(mission)
+            && let Some(over) = self.shown(mission)
+        {
+            // Where it is not there in time, the next OpenCode of the folder is told it.
+            tokio::time::timeout(STANDS, over.cancelled()).await.ok();
         }
         answer
     }

@@ -1,10 +1,115 @@
-//! `opencode run` where nobody is there to answer.
+//! `opencode run`: what it waits for, what it prints, and what it ends with, also where nobody is there to answer.
 
 use crate::house::{House, within};
+use crate::missions::works_on;
 use crate::tui::nothing_but_the_mission;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::model::{Gate, Model};
 use testkit::persona::{Crew, Job, Role};
+
+/// The report of a mission stands in the conversation of its run, once, for the user's own model to see when it is asked
+/// next; nobody has asked it anything, not even for a title.
+async fn reported_once(house: &House, mission: &str) {
+    nothing_but_the_mission(&house.model);
+    let server = house.serve().await;
+    let sessions = server.get("/session").await;
+    let mut reports = 0;
+    for session in sessions.as_array().unwrap() {
+        let texts = server.texts(session["id"].as_str().unwrap()).await;
+        let report = format!("Report of mission {mission},");
+        let is = |(text, ignored): &&(String, bool)| text.starts_with(&report) && !ignored;
+        reports += texts.iter().filter(is).count();
+    }
+    assert_eq!(reports, 1, "{sessions}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_its_mission_and_ends_with_the_report() {
+    let house = House::new().await;
+    let output = house.ran("task", "Add one and two").await;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    println!("{said}{told}");
+    assert!(output.status.success(), "{said}{told}");
+    reported_once(&house, "m1").await;
+    assert!(house.user.files().contains_key("two.txt"));
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_queues_waits_for_its_turn_and_ends_with_its_own_report() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let mut talk = server.talk().await;
+    talk.types("task", "Add one and two", "m1 begins").await;
+    house.model.until(works_on("one")).await;
+
+    let run = house.run("queue", "Add one and two, later").spawn();
+    let run = run.unwrap();
+    // It is listed a moment before it stands in line.
+    within("its place in line", async {
+        let queued = "then m2: Add one and two, later";
+        let mut told = String::new();
+        while !told.contains(queued) {
+            told = talk.types("status", "", "0 of 2 tasks landed").await;
+        }
+    })
+    .await;
+    talk.types("stop", "", "m1 is cancelled").await;
+    gates.iter().for_each(Gate::open);
+
+    let output = within("the end of the run", run.wait_with_output()).await;
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    reported_once(&house, "m2").await;
+    assert!(house.user.files().contains_key("two.txt"));
+    drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_another_command_prints_what_it_is_told_and_asks_no_model() {
+    let house = House::new().await;
+    let output = house.ran("status", "").await;
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("there is no mission here yet"), "{output:?}");
+
+    let output = house.ran("stop", "").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("no mission"), "{output:?}");
+    // Nothing was begun, so that nothing that a script waits for is there.
+    let output = house.ran("task", "").await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("say what you want"), "{output:?}");
+    // Whoever reads lines of JSON gets one, whatever it says.
+    let mut run = house.opencode();
+    run.args(["run", "--format", "json", "--command", "stop"]);
+    let output = within("the end of the run", run.output()).await.unwrap();
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&line["type"], &line["exit"]),
+        (&json!("orchestrator"), &json!(1))
+    );
+    let told = line["text"].as_str().unwrap();
+    assert!(told.contains("no mission"), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let left: Vec<_> = std::fs::read_dir(house.sockets())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("oc-"))
+        .collect();
+    assert_eq!(
+        left,
+        Vec::<String>::new(),
+        "the socket of a run that is over"
+    );
+    assert!(house.model.log().is_empty(), "{:?}", house.model.log());
+    house.ends().await;
+}
 
 /// A script must not wait for somebody who is not there, and reads the exit code.
 #[tokio::test(flavor = "multi_thread")]
