@@ -434,6 +434,13 @@ pub(crate) struct PluginArgs {
     /// Do it in a CI environment and from a build folder too, where otherwise nothing is changed.
     #[arg(long)]
     pub(crate) even_here: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+/// How long work on OpenCode's files may take.
+#[derive(Debug, Args)]
+pub(crate) struct Patience {
     /// The longest that it may take [default: 30s].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     time: Option<mission::time::Millis>,
@@ -454,9 +461,19 @@ pub(crate) struct DoctorArgs {
     /// Print JSON for machines.
     #[arg(long)]
     pub(crate) json: bool,
+    /// The longest that one change may take [default: 30s].
+    #[arg(long, requires = "fix", value_name = "TIME", value_parser = parse_time)]
+    time: Option<mission::time::Millis>,
 }
 
-impl PluginArgs {
+impl DoctorArgs {
+    /// The longest that one change may take.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { time: self.time }
+    }
+}
+
+impl Patience {
     /// The longest that it may take. Nobody waits longer for three small files.
     pub(crate) fn time(&self) -> std::time::Duration {
         let limit = self.time.unwrap_or(mission::time::Millis(30_000));
@@ -547,7 +564,10 @@ mod tests {
                 else {
                     panic!("{word}");
                 };
-                assert_eq!(args.time(), std::time::Duration::from_secs(seconds));
+                assert_eq!(
+                    args.patience.time(),
+                    std::time::Duration::from_secs(seconds)
+                );
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::args::DoctorArgs;
 use crate::doctor::{self, Finding, Repair};
 use crate::error::{Error, Exit, Kind};
-use crate::install::World;
+use crate::install::{World, watchdog};
 use crate::{places, view};
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<Exit, Error> {
@@ -48,6 +48,9 @@ fn repair(world: &World, findings: &[Finding], args: &DoctorArgs) -> bool {
         if !args.yes && !doctor::is_wanted(repair) {
             continue;
         }
+        // Only while it is carried out: whoever is asked may think for as long as they like.
+        let _watched = watchdog::start(args.patience().time());
+        watchdog::doing(repair.doing());
         match repair.carry_out(world, args.even_here) {
             Ok(()) => view::note(&format!("done: {}", repair.what())),
             Err(error) => {

@@ -7,7 +7,7 @@ use crate::install::{World, watchdog};
 use crate::view::{self, escape};
 
 pub(crate) fn run(args: &PluginArgs) -> Result<Exit, Error> {
-    watchdog::start(args.time());
+    let _watched = watchdog::start(args.patience.time());
     let world = World::find()?;
     let folder = world.layout.plugin();
     if args.dry_run {

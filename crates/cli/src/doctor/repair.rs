@@ -39,6 +39,15 @@ impl Repair {
         }
     }
 
+    /// What is done first, in case that it hangs.
+    pub(crate) fn doing(&self) -> &'static str {
+        match self {
+            Self::Install | Self::Again => "looking at what is installed",
+            Self::Mode(_) => "making a folder private",
+            Self::Seed => "asking OpenCode for its version and writing into its folder",
+        }
+    }
+
     /// Does it.
     pub(crate) fn carry_out(&self, world: &World, even_here: bool) -> Result<(), Error> {
         match self {

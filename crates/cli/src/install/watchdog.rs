@@ -1,6 +1,7 @@
 //! Ends the program when its work hangs: a file system that does not answer, a lock that nobody gives back.
 
 use crate::error::{Error, Exit, Kind};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +12,18 @@ pub(crate) fn doing(what: &'static str) {
     *DOING.lock().unwrap_or_else(PoisonError::into_inner) = what;
 }
 
+/// Whether work is watched: it is until this is dropped.
+pub(crate) struct Watched(
+    #[expect(dead_code, reason = "that it is dropped says enough")] Sender<()>,
+);
+
 /// Ends the program after a time, as a crash would: files are old or new at every instant.
-pub(crate) fn start(limit: Duration) {
+pub(crate) fn start(limit: Duration) -> Watched {
+    let (watched, over) = mpsc::channel();
     std::thread::spawn(move || {
-        std::thread::sleep(limit);
+        if over.recv_timeout(limit) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
         let doing = *DOING.lock().unwrap_or_else(PoisonError::into_inner);
         let what = format!("it took more than {} ms: {doing}", limit.as_millis());
         let error = Error::new(Kind::Plugin, what).hint(
@@ -22,4 +31,5 @@ pub(crate) fn start(limit: Duration) {
         );
         crate::leave::now(Exit::Failed, &error.to_string());
     });
+    Watched(watched)
 }

@@ -381,3 +381,16 @@ fn an_engine_that_stands_still_and_one_of_another_version_are_told_apart() {
     told.finds("engine", "note", "the engine is of version 9.9.9");
     other.join().unwrap();
 }
+
+#[test]
+fn a_repair_that_hangs_is_ended_with_the_reason() {
+    let home = Home::new().with("opencode.json", "{}");
+    let held = fs::File::open(home.config()).unwrap();
+    held.lock().unwrap();
+    let words = ["--fix", "--yes", "--even-here", "--time", "2s"];
+    let ran = ran(&mut command(&home, &["git"], &words));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let told = "it took more than 2000 ms: waiting for another install, which holds OpenCode's configuration";
+    assert!(ran.err.contains(told), "{ran:?}");
+    assert_eq!(home.text("opencode.json"), "{}");
+}
