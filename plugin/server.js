@@ -91,7 +91,7 @@ const run = STARTED === "run"
 const lines = /(^| )--format[ =]json( |$)/.test(process.argv.slice(2).join(" "))
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => run && !process.stdin.isTTY
-const join = async (input, most) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone() }), most, (talk) => gone(input, talk))
+const join = async (input, most, starts = false) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone(), starts }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return
@@ -106,9 +106,9 @@ async function open(input) {
   for (;;) {
     let talk = null
     try {
-      talk = await join(input, child ? Math.max(1, until - Date.now()) : HAND_OVER)
+      talk = await join(input, child ? Math.max(1, until - Date.now()) : HAND_OVER, true)
     } catch (error) {
-      // An older engine that has nothing to do makes place for ours, once.
+      // An older engine makes place for ours, once, and ours takes up what it carried out.
       if (!error.leaving || child) throw error
     }
     if (talk) return talk

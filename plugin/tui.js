@@ -52,6 +52,8 @@ async function tui(api) {
   const directory = () => api.state.path.directory || process.cwd()
   const color = (row) => api.theme.current[row.tone === "muted" ? "textMuted" : row.tone || "text"]
   const [told, tell] = createSignal({ tone: "", text: "" })
+  // Why nothing is seen of an engine that is there.
+  const [why, because] = createSignal("")
   // OpenCode draws toasts on its own pages only; ours has a line for what is told.
   const say = (text, tone) => (api.route.current.name === PAGE ? tell({ tone, text }) : api.ui.toast({ title: TITLE, message: text, variant: tone }))
   let talk
@@ -69,8 +71,9 @@ async function tui(api) {
     return (reaching ??= Promise.resolve()
       .then(() => connect(() => ({ directory: directory() }), HAND_OVER, gone))
       // Somebody is there and does not answer in time, as where OpenCode's own start takes all that the machine has.
-      .catch(() => ((silent = true), null))
+      .catch((error) => ((silent = true), because(String(error?.message ?? error)), false))
       .then((found) => {
+        if (found !== false) because("")
         if (over()) found?.socket.destroy()
         return (talk = !found || found.socket.destroyed ? undefined : found)
       })
@@ -131,7 +134,7 @@ async function tui(api) {
       const late = (said) => over() || say(said.say, said.variant)
       const said = engine && (await order(engine, want, { most: LONG, late }))
       if (said) say(said.say, said.variant)
-      else say("no engine runs; type /resume in the conversation", "warning")
+      else say(why() || "no engine runs; type /resume in the conversation", "warning")
     } catch (error) {
       say(String(error?.message ?? error), "error")
     }
@@ -201,7 +204,7 @@ async function tui(api) {
     })
     const hint = () => ["esc back", view().asks.length && "a answer", can("pause") && "p pause", can("resume") && "r go on", can("stop") && "s end", "↑↓ scroll"]
     const whole = () => ({ flexDirection: "column", width: size().width, height: size().height, paddingLeft: 2, paddingRight: 2, paddingTop: 1, backgroundColor: api.theme.current.background })
-    const nothing = () => muted(view().seen ? "…" : "No engine runs: /task starts one, /resume goes on with a mission.")
+    const nothing = () => muted(view().seen ? "…" : why() || "No engine runs: /task starts one, /resume goes on with a mission.")
     return element("box", whole, [
       element("scrollbox", { ref: (it) => (box = it), flexGrow: 1 }, drawn(() => (view().page.length ? view().page.map(line) : nothing()))),
       drawn(() => told().text && line(told())),

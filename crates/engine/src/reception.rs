@@ -36,6 +36,8 @@ const STRANGERS: usize = 32;
 const ASKED: usize = 16;
 /// How long a line may take from its first byte, and a guest to say who it is or to take an answer.
 const SLOW: Duration = Duration::from_secs(10);
+/// How long guests may take to hear that another engine takes the missions over.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The first line of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +60,9 @@ pub struct Hello {
     /// Whether nobody is there: a script runs it, and waits for what comes of it.
     #[serde(default)]
     pub alone: bool,
+    /// Whether it starts an engine of its version where there is none: only for such a guest missions are laid down.
+    #[serde(default)]
+    pub starts: bool,
 }
 
 /// What a guest asks for.
@@ -210,7 +215,7 @@ pub struct Reception {
     socket: Socket,
     version: &'static str,
     /// Held as long as the process lives; the kernel gives it back.
-    _lock: File,
+    lock: File,
 }
 
 /// The socket of the one reception, in the folder of private sockets.
@@ -243,17 +248,18 @@ impl Reception {
         Ok(Some(Self {
             socket: Socket::open(&socket(folder))?,
             version,
-            _lock: lock,
+            lock,
         }))
     }
 
-    /// Lets guests in until it is told to stop, or until nothing has run and nobody has asked for so long.
+    /// Lets guests in until it is told to stop, or until nothing has run and nobody has asked for so long. Nobody else opens
+    /// a reception here before what is handed back is dropped: whoever does takes up whatever nobody carries out.
     pub async fn serve(
         self,
         desk: Arc<dyn Desk>,
         idle: Duration,
         stop: CancellationToken,
-    ) -> Closed {
+    ) -> (Closed, Held) {
         let (touched, seen) = watch::channel(Instant::now());
         let (leave, mut leaving) = mpsc::channel(1);
         let inside = Inside {
@@ -262,6 +268,7 @@ impl Reception {
             touched: Arc::new(touched),
             leave,
             places: Arc::new(Semaphore::new(GUESTS)),
+            makes_place: CancellationToken::new(),
         };
         let (guests, gone) = (TaskTracker::new(), stop.child_token());
         let mut strangers: VecDeque<CancellationToken> = VecDeque::new();
@@ -294,12 +301,21 @@ impl Reception {
         };
         // Nobody comes in any more; those who are here are told so by the end of their connection.
         drop(self.socket);
-        gone.cancel();
         guests.close();
+        if matches!(closed, Closed::Newer(_)) {
+            inside.makes_place.cancel();
+            tokio::time::timeout(FAREWELL, guests.wait()).await.ok();
+        }
+        gone.cancel();
         guests.wait().await;
-        closed
+        (closed, Held(self.lock))
     }
 }
+
+/// A reception that lets nobody in any more, and in whose place nobody comes yet.
+#[derive(Debug)]
+#[must_use = "whoever comes in its place takes up what is still carried out"]
+pub struct Held(#[expect(dead_code, reason = "that it is dropped says enough")] File);
 
 /// Waits until nothing has run and nobody has asked for so long.
 async fn quiet(
@@ -330,6 +346,8 @@ struct Inside {
     touched: Arc<watch::Sender<Instant>>,
     leave: mpsc::Sender<String>,
     places: Arc<Semaphore>,
+    /// A newer engine takes up what runs here: whoever has an older one does not start it for that.
+    makes_place: CancellationToken,
 }
 
 impl Inside {
@@ -369,14 +387,14 @@ impl Inside {
         }
         let running = *self.desk.running().borrow();
         Some(match (numbers(theirs) > numbers(ours), running) {
-            (true, 0) => (
-                format!("the engine of version {ours} makes place for {theirs}"),
-                true,
-            ),
+            (true, n) if n == 0 || hello.starts => {
+                let told = format!("the engine of version {ours} makes place for {theirs}");
+                (told, true)
+            }
             (true, n) => {
                 let told = format!(
-                    "the engine is of version {ours} and carries {n} out, this plugin is of version {theirs}: \
-                     wait until it is done (orchestrator list), or end it (orchestrator cancel), then type it again"
+                    "the engine is of version {ours} and carries {n} out, this plugin is of version {theirs}, \
+                     whose engine takes that over with the next command: /status"
                 );
                 (told, false)
             }
@@ -442,6 +460,10 @@ impl Inside {
                     Ok(()) = running.changed() => {
                         let running = *running.borrow_and_update();
                         Line::Running { running }
+                    }
+                    () = self.makes_place.cancelled() => {
+                        write(&mut writer, &Line::Running { running: 0 }).await;
+                        return;
                     }
                     else => return,
                 };

@@ -30,13 +30,20 @@ pub(crate) fn run(args: ServeArgs) -> Result<Exit, Error> {
         let hosting = Hosting::new(store, args, stop.clone());
         hosting.take_up();
         let told = tokio::spawn(signals(stop.clone()));
-        let closed = reception.serve(hosting.clone(), idle, stop).await;
+        let (closed, held) = reception.serve(hosting.clone(), idle, stop).await;
+        if matches!(closed, Closed::Newer(_)) {
+            crate::leave::at_the_latest(Exit::Interrupted, GO_ON.to_owned());
+        }
         hosting.end().await;
+        // What ran here is nobody's now.
+        drop(held);
         told.abort();
         view::note(&match closed {
             Closed::Idle => "nothing was left to do".to_owned(),
             Closed::Stopped => "ended; missions that ran go on with the next start".to_owned(),
-            Closed::Newer(version) => format!("makes place for version {version}"),
+            Closed::Newer(version) => {
+                format!("makes place for version {version}, which takes up what ran here")
+            }
         });
         Ok(Exit::Good)
     })

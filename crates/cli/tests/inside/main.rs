@@ -7,6 +7,7 @@ mod harmless;
 mod house;
 mod lean;
 mod missions;
+mod newer;
 mod packed;
 mod plugin;
 mod scripts;

@@ -60,7 +60,8 @@ impl World {
             there: Mutex::default(),
         });
         let stop = CancellationToken::new();
-        let closed = tokio::spawn(reception.serve(desk.clone(), idle, stop.clone()));
+        let served = reception.serve(desk.clone(), idle, stop.clone());
+        let closed = tokio::spawn(async { served.await.0 });
         Self {
             folder,
             desk,
@@ -170,6 +171,39 @@ async fn it_closes_when_nothing_runs_and_nobody_asks() {
         guest.answer().await.is_none(),
         "a guest that only stays does not hold it"
     );
+}
+
+#[tokio::test]
+async fn an_older_one_makes_place_for_whoever_starts_a_newer_one_and_keeps_it_until_it_has_wound_down()
+ {
+    let folder = private();
+    let reception = Reception::open(folder.path(), "1.2.3").unwrap().unwrap();
+    let desk = Arc::new(Echo {
+        running: watch::Sender::new(2),
+        there: Mutex::default(),
+    });
+    let served = tokio::spawn(reception.serve(desk.clone(), HOUR, CancellationToken::new()));
+    let come = async |hello: Value| {
+        let stream = UnixStream::connect(socket(folder.path())).await.unwrap();
+        let mut caller = Caller(BufReader::new(stream));
+        caller.say(&hello).await;
+        let told = caller.hear().await.unwrap();
+        (caller, told)
+    };
+    let (mut old, _) = come(json!({ "talk": TALK, "version": "1.2.3", "pid": 1 })).await;
+    assert_eq!(old.hear().await.unwrap(), json!({ "running": 2 }));
+    let newer = json!({ "talk": TALK, "version": "1.3.0", "pid": 2, "starts": true });
+    let (_, told) = come(newer).await;
+    assert_eq!(told["leaving"], json!(true), "{told}");
+    // Whoever has an older one is not to start it anew for the sake of what runs.
+    assert_eq!(old.hear().await.unwrap(), json!({ "running": 0 }));
+    assert!(old.hear().await.is_none());
+    let (closed, held) = served.await.unwrap();
+    assert_eq!(closed, Closed::Newer("1.3.0".into()));
+    let opens = || Reception::open(folder.path(), "1.3.0").unwrap().is_some();
+    assert!(!opens(), "what runs is still carried out here");
+    drop(held);
+    assert!(opens());
 }
 
 #[tokio::test]

@@ -117,6 +117,7 @@ impl World {
                 directory: Some("/p".into()),
                 screen: false,
                 alone: false,
+                starts: false,
             },
         };
         let note = json!({ "directory": "/p", "session": "ses_1", "key": "k", "hosted": true });
