@@ -34,7 +34,7 @@ const COMMANDS = {
 
 // One engine connection for each process, however many instances load this file.
 const KEY = Symbol.for("opencode-orchestrator.link")
-const link = (globalThis[KEY] ??= { instances: 0, restarts: 0 })
+const link = (globalThis[KEY] ??= { instances: 0, restarts: 0, folders: new Set() })
 
 // OpenCode's own server, on a socket that only this user reaches. Opened with the first connection.
 function bridge(input) {
@@ -91,7 +91,7 @@ const run = STARTED === "run"
 const lines = /(^| )--format[ =]json( |$)/.test(process.argv.slice(2).join(" "))
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => run && !process.stdin.isTTY
-const join = async (input, most, starts = false) => connect(() => ({ bridge: bridge(input), directory: input.directory, screen: screen(), alone: alone(), starts }), most, (talk) => gone(input, talk))
+const join = async (input, most, starts = false) => connect(() => ({ bridge: bridge(input), directories: [...link.folders], screen: screen(), alone: alone(), starts }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return
@@ -148,6 +148,12 @@ async function take(input, talk) {
   if (talk && !link.talk && !link.reaching) link.talk = talk
   else talk?.socket.destroy()
   if (!talk && (await untold(input))) await reach(input)
+  here(input)
+}
+
+// One connection serves all instances; it was made before some of them were there.
+function here(input) {
+  if (link.talk) ask(link.talk, { want: "here", directory: input.directory }).catch(() => {})
 }
 
 // Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody
@@ -254,7 +260,9 @@ async function server(input, options) {
   if (workspace(input.directory)) return inside(input.directory)
   const dispose = enter()
   link.options ??= options
-  if (!link.talk) look(input)
+  link.folders.add(input.directory)
+  if (link.talk) here(input)
+  else look(input)
   const ours = new Set()
   // A run has nothing else to do than to hear what comes of it; of anything else the user sees nothing as long as it
   // waits.
@@ -307,6 +315,7 @@ async function setup(context) {
   if (typeof context?.command?.transform !== "function" || !context.session || !context.tool) return
   link.options ??= context.options
   const input = { client: context.client, directory: context.location?.directory ?? process.cwd() }
+  link.folders.add(input.directory)
   const add = (draft) => {
     for (const [name, { description }] of Object.entries(COMMANDS)) {
       if (draft.get?.(name) || typeof draft.add !== "function") continue

@@ -69,7 +69,7 @@ async function tui(api) {
     if (talk) return Promise.resolve(talk)
     const gone = (ended) => talk === ended && (talk = undefined)
     return (reaching ??= Promise.resolve()
-      .then(() => connect(() => ({ directory: directory() }), HAND_OVER, gone))
+      .then(() => connect(() => ({}), HAND_OVER, gone))
       // Somebody is there and does not answer in time, as where OpenCode's own start takes all that the machine has.
       .catch((error) => ((silent = true), because(String(error?.message ?? error)), false))
       .then((found) => {

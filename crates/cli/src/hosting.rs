@@ -71,6 +71,9 @@ struct Hosts {
     greeting: Option<String>,
 }
 
+/// The most folders of one OpenCode in which missions are shown.
+const FOLDERS: usize = 64;
+
 /// A command as it was typed.
 struct Typed {
     key: String,
@@ -411,6 +414,16 @@ impl Hosting {
         });
     }
 
+    /// An OpenCode works in one folder more: what is shown there can be shown by it.
+    fn works_in(&self, guest: &Guest, directory: std::path::PathBuf) {
+        self.guests.send_if_modified(|guests| {
+            let found = guests.iter_mut().find(|other| other.n == guest.n);
+            let folders = found.map(|found| &mut found.hello.directories);
+            let folders = folders.filter(|all| all.len() < FOLDERS && !all.contains(&directory));
+            folders.map(|all| all.push(directory)).is_some()
+        });
+    }
+
     fn hosted(&self) -> std::sync::MutexGuard<'_, BTreeMap<MissionId, Hosted>> {
         self.hosted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -479,6 +492,10 @@ impl Desk for Hosting {
         match want {
             Want::Wait { mission } => Box::pin(async move { self.await_report(mission).await }),
             Want::Alive => Box::pin(async { Answer::default() }),
+            Want::Here { directory } => {
+                self.works_in(&guest, directory);
+                Box::pin(async { Answer::default() })
+            }
             Want::Agents {
                 directory,
                 mcp,

@@ -51,9 +51,9 @@ pub struct Hello {
     /// The socket on which it has put OpenCode's own server.
     #[serde(default)]
     pub bridge: Option<PathBuf>,
-    /// The folder that OpenCode was started in.
+    /// The folders in which that OpenCode works.
     #[serde(default)]
-    pub directory: Option<PathBuf>,
+    pub directories: Vec<PathBuf>,
     /// Whether a person looks at that server, in the same process.
     #[serde(default)]
     pub screen: bool,
@@ -93,6 +93,11 @@ pub enum Want {
     },
     /// A sign of life, answered at once.
     Alive,
+    /// OpenCode works in one folder more.
+    Here {
+        /// Which.
+        directory: PathBuf,
+    },
     /// What OpenCode is to be configured with in a workspace of ours.
     Agents {
         /// The workspace.

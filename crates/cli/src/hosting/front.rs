@@ -217,7 +217,7 @@ impl Shown {
     fn attach(&mut self) -> bool {
         let guests = self.guests.borrow_and_update().clone();
         let fits = |guest: &&Guest| {
-            let same = guest.hello.directory.as_ref() == Some(&self.note.directory);
+            let same = guest.hello.directories.contains(&self.note.directory);
             guest.hello.bridge.is_some()
                 && !self.bad.contains(&guest.n)
                 && (same || self.asked_by == Some(guest.n))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testkit::model::{Gate, Model, Request};
 use testkit::persona::Role;
+use testkit::user::git;
 
 /// Waits until a conversation fits, and returns its texts; what the board said on the way goes into the set.
 async fn until(
@@ -306,6 +307,39 @@ async fn a_paused_mission_begins_no_turn_and_what_is_said_meanwhile_is_known_aft
     );
     let two = ["Reviewer of two".to_owned(), "Worker of two".to_owned()];
     assert_eq!(knows("the umlauts"), BTreeSet::from(two));
+    drop(server);
+    house.ends().await;
+}
+
+/// One process of OpenCode works in as many folders as it is asked about, over the one connection that it made first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mission_of_a_servers_second_folder_is_shown_there_though_the_engine_is_killed() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let server = house.serve().await;
+    let mut talk = server.talk().await;
+    talk.types("status", "", "there is no mission here yet")
+        .await;
+    let other = house.user.home().path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("a.txt"), "a\n").unwrap();
+    let commit = "-c user.name=u -c user.email=u@localhost commit -qm a";
+    for line in ["init -q", "add -A", commit] {
+        git(&other, &line.split(' ').collect::<Vec<_>>());
+    }
+    let there = server.at(&other);
+    let mut talk = there.talk().await;
+    talk.types("task", "Add one and two", "m1 begins").await;
+    house.model.until(works_on("one")).await;
+    kill(house.service().expect("an engine runs"), Signal::KILL);
+    gates.iter().for_each(Gate::open);
+    let mut boards = BTreeSet::new();
+    let over = |texts: &[(String, bool)]| {
+        texts
+            .iter()
+            .any(|(text, _)| text.starts_with("Report of mission m1"))
+    };
+    until(&there, &talk.session, &mut boards, over).await;
     drop(server);
     house.ends().await;
 }

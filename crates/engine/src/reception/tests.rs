@@ -23,7 +23,7 @@ impl Desk for Echo {
                     config: Some(Box::new(json!({ "mcp": mcp }))),
                     ..Answer::default()
                 },
-                Want::Alive => Answer::default(),
+                Want::Alive | Want::Here { .. } => Answer::default(),
                 Want::Wait { .. } | Want::Look(_) => std::future::pending().await,
             }
         })

@@ -114,7 +114,7 @@ impl World {
                 version: String::new(),
                 pid: 1,
                 bridge: Some(bridge),
-                directory: Some("/p".into()),
+                directories: vec!["/p".into()],
                 screen: false,
                 alone: false,
                 starts: false,
