@@ -91,7 +91,7 @@ const run = STARTED === "run"
 const lines = /(^| )--format[ =]json( |$)/.test(process.argv.slice(2).join(" "))
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => run && !process.stdin.isTTY
-const join = async (input, most, starts = false) => connect(() => ({ bridge: bridge(input), directories: [...link.folders], screen: screen(), alone: alone(), starts }), most, (talk) => gone(input, talk))
+const join = async (input, most, starts = false) => connect(() => ({ bridge: bridge(input), directories: [...link.folders], path: process.env.PATH, screen: screen(), alone: alone(), starts }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
   if (link.talk !== talk) return

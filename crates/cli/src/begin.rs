@@ -23,6 +23,8 @@ pub(crate) struct Means {
     trust: Trust,
     /// Where an approval is remembered.
     state: PathBuf,
+    /// Where programs are looked for, if not where this one does.
+    pub(crate) path: Option<String>,
 }
 
 impl Means {
@@ -43,6 +45,7 @@ impl Means {
             wanted,
             trust,
             state: layout.root().to_owned(),
+            path: None,
         })
     }
 
@@ -60,7 +63,14 @@ impl Means {
     /// Starts the agent's host, before any token is spent. An approval that was given for it is remembered from then on.
     pub(crate) async fn ready(&self) -> Result<Ready, Error> {
         let used = self.trust.used.as_ref();
-        let ready = host::ready(&self.chosen, &self.project, &self.wanted, used).await?;
+        let ready = host::ready(
+            &self.chosen,
+            &self.project,
+            &self.wanted,
+            used,
+            self.path.as_deref(),
+        )
+        .await?;
         self.trust.remember(&self.state)?;
         Ok(ready)
     }

@@ -95,6 +95,7 @@ pub(crate) async fn ready(
     project: &Path,
     wanted: &Resolved,
     trusted: Option<&Trusted>,
+    path: Option<&str>,
 ) -> Result<Ready, Error> {
     match chosen {
         Chosen::Scripted { script, .. } => Ok(Ready {
@@ -104,6 +105,9 @@ pub(crate) async fn ready(
         Chosen::OpenCode => {
             let mut settings = agents::opencode::Settings::new(project);
             settings.guard = guard_words()?;
+            settings
+                .env
+                .extend(path.map(|path| ("PATH".into(), path.into())));
             settings.trusted = trusted.map(|trusted| trusted.approved.clone());
             let host = OpenCode::start(settings).await.map_err(agent_error)?;
             let probed = host

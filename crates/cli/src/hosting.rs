@@ -94,6 +94,24 @@ impl Typed {
         }
         begin::project(&self.directory)
     }
+
+    /// The note of a mission that begins or goes on with it.
+    fn note(self, guest: &Guest, agents: Option<std::path::PathBuf>) -> Note {
+        Note {
+            directory: self.directory,
+            session: self.session,
+            key: self.key,
+            hosted: true,
+            after: Vec::new(),
+            agents,
+            path: guest.hello.path.clone(),
+            earlier: Vec::new(),
+            board: None,
+            posted: false,
+            report: None,
+            ended: false,
+        }
+    }
 }
 
 /// Counts a mission as running until it is dropped, however it ends.
@@ -214,17 +232,8 @@ impl Hosting {
             &self.args.agent,
         )?;
         let note = Note {
-            directory: typed.directory,
-            session: typed.session,
-            key: typed.key,
-            hosted: true,
             after: before.clone(),
-            agents: Self::seen_by(guest, &means),
-            earlier: Vec::new(),
-            board: None,
-            posted: false,
-            report: None,
-            ended: false,
+            ..typed.note(guest, Self::seen_by(guest, &means))
         };
         let layout = &self.store.layout;
         let owned = means.open(&self.store, &text, terms, |mission| {
@@ -305,11 +314,12 @@ impl Hosting {
     async fn run(
         self: Arc<Self>,
         owned: Owned,
-        means: Means,
+        mut means: Means,
         note: Note,
         asked_by: Option<u64>,
         hosts: Hosts,
     ) {
+        means.path.clone_from(&note.path);
         let id = owned.mission.id();
         let cancel = hosts.cancel;
         // One that was begun before has work to keep, and waits for a better day.
@@ -370,6 +380,9 @@ impl Hosting {
         let place = self.store.layout.mission(&owned.mission.full_name());
         let attended = owned.mission.terms().attended;
         let mut settings = host::settings(&self.store, &ready.agent, &place, means, attended)?;
+        if let Some(path) = &means.path {
+            settings.environment.insert("PATH".into(), path.into());
+        }
         let (this, id, wake) = (self.clone(), owned.mission.id(), seen.wake.clone());
         if let Some(agent) = seen.agent(&owned.mission, means, ready).await {
             settings.agent = agent;

@@ -54,6 +54,9 @@ pub struct Hello {
     /// The folders in which that OpenCode works.
     #[serde(default)]
     pub directories: Vec<PathBuf>,
+    /// Where programs are looked for by whoever started it.
+    #[serde(default)]
+    pub path: Option<String>,
     /// Whether a person looks at that server, in the same process.
     #[serde(default)]
     pub screen: bool,

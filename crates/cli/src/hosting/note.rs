@@ -34,6 +34,9 @@ pub(crate) struct Note {
     /// The socket of the OpenCode in which its agents are seen, if they are to be.
     #[serde(default)]
     pub(crate) agents: Option<PathBuf>,
+    /// Where programs are looked for by the OpenCode in which it was asked for; without it, where the engine does.
+    #[serde(default)]
+    pub(crate) path: Option<String>,
     /// The conversations of that OpenCode in which it was asked to go on before, the oldest first. Its agents may be at
     /// work below them still.
     #[serde(default)]

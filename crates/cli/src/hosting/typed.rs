@@ -196,7 +196,7 @@ impl Hosting {
             if let Some(before) = before.filter(|before| before.agents != agents) {
                 before.leave(&mission).await;
             }
-            let note = self.noted(id, typed, agents)?;
+            let note = self.noted(id, guest, typed, agents)?;
             self.host(self.take(id)?, means, note, Some(guest.n));
         }
         Ok(info(format!("{id} goes on: /status shows it")))
@@ -204,7 +204,13 @@ impl Hosting {
 
     /// The note of a mission that goes on here. A board that stands in this conversation moves on; the report is another
     /// one.
-    fn noted(&self, id: MissionId, typed: Typed, agents: Option<PathBuf>) -> Result<Note, Error> {
+    fn noted(
+        &self,
+        id: MissionId,
+        guest: &Guest,
+        typed: Typed,
+        agents: Option<PathBuf>,
+    ) -> Result<Note, Error> {
         let layout = &self.store.layout;
         let before = Note::read(layout, id);
         let earlier = match &before {
@@ -215,17 +221,10 @@ impl Hosting {
         };
         let before = before.filter(|note| note.session == typed.session);
         let note = Note {
-            directory: typed.directory,
-            session: typed.session,
-            key: typed.key,
-            hosted: true,
-            after: Vec::new(),
-            agents,
             earlier,
             posted: before.as_ref().is_some_and(|note| note.posted),
             board: before.and_then(|note| note.board),
-            report: None,
-            ended: false,
+            ..typed.note(guest, agents)
         };
         note.keep(layout, id)
             .map_err(|error| Error::io("write", &layout.front(id), &error))?;

@@ -160,6 +160,11 @@ struct Guest(BufReader<UnixStream>);
 impl Guest {
     /// Comes in as soon as there is an engine.
     async fn come(house: &House) -> Self {
+        Self::says(house, json!({})).await
+    }
+
+    /// The same, and says this of itself.
+    async fn says(house: &House, mut hello: Value) -> Self {
         let socket = house.sockets().join("service.sock");
         let stream = within("an engine", async {
             loop {
@@ -171,9 +176,10 @@ impl Guest {
         });
         let mut guest = Self(BufReader::new(stream.await));
         let version = env!("CARGO_PKG_VERSION");
-        guest
-            .say(&json!({ "talk": 1, "version": version, "pid": 1 }))
-            .await;
+        hello["talk"] = json!(1);
+        hello["version"] = json!(version);
+        hello["pid"] = json!(1);
+        guest.say(&hello).await;
         guest.hear("talk").await;
         guest
     }
@@ -384,6 +390,48 @@ async fn who_waits_for_a_queued_mission_gets_its_report_though_a_terminal_begins
     let end = guest.answer(3).await;
     let report = end["say"].as_str().unwrap();
     assert!(report.starts_with("Report of mission m2"), "{end}");
+    assert_eq!(end["exit"], 0, "{end}");
+    house.ends().await;
+    engine.end().await;
+}
+
+/// One task, whose proof is a program that is found by those alone who look for it in the right place.
+const LOOKED_FOR: &str = r#"
+[[turn]]
+role = "commander"
+[turn.end.answer]
+kind = "small"
+plan.tasks = [{ id = "one", title = "One", goal = "One.", writes = ["one.txt"], acceptance = ["only-there && test -e one.txt"] }]
+[[turn]]
+role = "worker"
+steps = [{ write = { path = "one.txt", text = "1" } }]
+end.answer = { status = "done", summary = "did it" }
+[[turn]]
+role = "reviewer"
+end.answer = { accept = true }
+"#;
+
+/// One engine serves all of a user's folders, of which each may have programs of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_find_the_programs_of_the_opencode_in_which_a_mission_was_asked_for() {
+    let house = House::new().await;
+    let home = house.user.home().path().to_owned();
+    let tools = home.join("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("only-there"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(tools.join("only-there"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = home.join("script.toml");
+    fs::write(&script, LOOKED_FOR).unwrap();
+    let agent = format!("scripted:{}", script.display());
+    let engine = house.user.start(&["serve", "--agent", &agent]);
+    let others = std::env::var("PATH").unwrap();
+    let path = format!("{}:{others}", tools.display());
+    let mut guest = Guest::says(&house, json!({ "path": path })).await;
+    guest.types(&house, 1, "task", "Add one").await;
+    guest
+        .say(&json!({ "id": 2, "want": "wait", "mission": "m1" }))
+        .await;
+    let end = guest.answer(2).await;
     assert_eq!(end["exit"], 0, "{end}");
     house.ends().await;
     engine.end().await;

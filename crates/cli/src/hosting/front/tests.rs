@@ -115,6 +115,7 @@ impl World {
                 pid: 1,
                 bridge: Some(bridge),
                 directories: vec!["/p".into()],
+                path: None,
                 screen: false,
                 alone: false,
                 starts: false,
