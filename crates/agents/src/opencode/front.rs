@@ -144,17 +144,23 @@ impl Front {
         Ok(message_id(&mark.as_str()[..14], newest.as_ref()))
     }
 
-    /// Posts under an id. Twice under the same id it is one post.
+    /// Posts under an id, and whether it did: into a session that is at work nothing is posted, since its model would
+    /// answer. Twice under the same id it is one post.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn post(&self, at: &Place, id: &str, post: Post, text: &str) -> Result<(), Error> {
+    pub async fn post(&self, at: &Place, id: &str, post: Post, text: &str) -> Result<bool, Error> {
         let newest = self.api.newest(&at.directory, &at.session).await?;
         let mut note = note(id, post, text);
         if let Some(newest) = newest {
             (note.agent, note.model) = chosen(newest);
         }
-        Ok(self.api.note(&at.directory, &at.session, &note).await?)
+        // Last, so that there is next to no time in which it could begin.
+        if !self.is_idle(at).await? {
+            return Ok(false);
+        }
+        self.api.note(&at.directory, &at.session, &note).await?;
+        Ok(true)
     }
 
     /// Writes a post anew.

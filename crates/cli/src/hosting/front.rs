@@ -311,7 +311,9 @@ impl Shown {
                     return Ok(false);
                 }
                 let id = self.name(front, Post::Board).await?;
-                front.post(&place, &id, Post::Board, text).await?;
+                if !front.post(&place, &id, Post::Board, text).await? {
+                    return Ok(false);
+                }
                 self.stands = Some(text.to_owned());
                 self.kept(|note| note.posted = true);
                 Ok(true)
@@ -335,8 +337,7 @@ impl Shown {
             return Ok(false);
         }
         let id = self.name(front, Post::Report).await?;
-        front.post(&place, &id, Post::Report, &text).await?;
-        Ok(true)
+        front.post(&place, &id, Post::Report, &text).await
     }
 
     /// A new id for a post that is not there, kept before it is used.
