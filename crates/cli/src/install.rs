@@ -110,8 +110,12 @@ impl World {
             let files = family.find(&self.config)?;
             if let Some((found, entry)) = family.registered(&files, &self.entry) {
                 let path = found.path.display();
-                plan.notes
-                    .push(format!("registered already in {path}, as `{entry}`"));
+                let mut note = format!("registered already in {path}, as `{entry}`");
+                if plugin::is_from_npm(entry) {
+                    note += ", which OpenCode takes from npm and not from this program; for this one: \
+                             orchestrator uninstall, then orchestrator install";
+                }
+                plan.notes.push(note);
                 continue;
             }
             let listed = Family::counts(&files);

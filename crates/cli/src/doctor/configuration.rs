@@ -167,9 +167,7 @@ pub(super) fn plugin(world: &World) -> Vec<Finding> {
     let entry = SERVER
         .registered(&files, &world.entry)
         .map(|(_, entry)| entry.to_owned());
-    let named = entry
-        .as_deref()
-        .is_some_and(|entry| entry.starts_with(plugin::NAME));
+    let named = entry.as_deref().is_some_and(plugin::is_from_npm);
     let found = match (plugin::stale(&world.layout, &world.program), &entry) {
         (_, Some(entry)) if named => Finding::note(
             ABOUT,

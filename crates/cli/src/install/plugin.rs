@@ -139,10 +139,15 @@ pub(crate) fn remove(layout: &Layout) -> Result<bool, Error> {
     removed.map_err(|error| Error::io("remove", &folder, &error))
 }
 
+/// Whether an entry of OpenCode's configuration is the package of our name, which OpenCode fetches from npm.
+pub(crate) fn is_from_npm(entry: &str) -> bool {
+    let version = entry.strip_prefix(NAME);
+    version.is_some_and(|version| version.is_empty() || version.starts_with('@'))
+}
+
 /// Whether an entry of OpenCode's configuration is ours, in any form that it can have.
 pub(crate) fn is_ours(entry: &str, folder: &str) -> bool {
-    let version = entry.strip_prefix(NAME);
-    if version.is_some_and(|version| version.is_empty() || version.starts_with('@')) {
+    if is_from_npm(entry) {
         return true;
     }
     let path = match entry.strip_prefix("file://") {

@@ -328,8 +328,14 @@ fn a_copy_of_the_plugin_in_opencodes_cache_is_left_alone() {
         .join(".cache/opencode/packages/opencode-orchestrator@1.0.0");
     fs::create_dir_all(&cache).unwrap();
     fs::write(cache.join("package.json"), "{}").unwrap();
-    home.install()
-        .ends(0, &["registered already", "opencode-orchestrator@1.0.0"]);
+    home.install().ends(
+        0,
+        &[
+            "registered already",
+            "opencode-orchestrator@1.0.0",
+            "from npm",
+        ],
+    );
     home.uninstall().ends(0, &["taken out of"]);
     assert_eq!(home.text("opencode.json"), r#"{"plugin": []}"#);
     assert_eq!(
