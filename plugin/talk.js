@@ -68,8 +68,8 @@ function json(file) {
   }
 }
 
-let known
-const version = () => (known ??= json(path.join(HERE, "package.json")).version ?? "0")
+// That of what runs here: once it is loaded, an install may have put another one into its place.
+const VERSION = json(path.join(HERE, "package.json")).version ?? "0"
 
 function program(options) {
   const named = options?.engine ?? process.env.ORCHESTRATOR_PROGRAM ?? json(path.join(HERE, "engine.json")).program
@@ -116,7 +116,7 @@ export function connect(about, most, gone) {
   if (!found) return null
   safe(path.dirname(at))
   if (!found.isSocket() || found.uid !== process.geteuid()) throw new Error(`${at} is not a socket of yours`)
-  const hello = { talk: TALK, version: version(), pid: process.pid, ...about() }
+  const hello = { talk: TALK, version: VERSION, pid: process.pid, ...about() }
   return new Promise((go, no) => {
     const socket = net.connect(at)
     const talk = { socket, asked: new Map(), running: 0, n: 0 }

@@ -11,6 +11,7 @@ pub use view::{Ask, Choice, Row, View};
 use crate::socket::{self, Socket, line};
 use futures_util::future::BoxFuture;
 use mission::ids::MissionId;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -213,7 +214,7 @@ pub enum Closed {
     Idle,
     /// It was told to.
     Stopped,
-    /// Nothing ran, and a guest of a newer version came.
+    /// A guest of a newer version came: nothing ran, or it starts one that takes up what ran.
     Newer(String),
 }
 
@@ -253,6 +254,7 @@ impl Reception {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(socket::Error::io(&path)(error)),
         }
+        socket::clear(folder);
         Ok(Some(Self {
             socket: Socket::open(&socket(folder))?,
             version,
@@ -394,7 +396,7 @@ impl Inside {
             return None;
         }
         let running = *self.desk.running().borrow();
-        Some(match (numbers(theirs) > numbers(ours), running) {
+        Some(match (is_newer(theirs, ours), running) {
             (true, n) if n == 0 || hello.starts => {
                 let told = format!("the engine of version {ours} makes place for {theirs}");
                 (told, true)
@@ -511,13 +513,11 @@ async fn write(writer: &mut OwnedWriteHalf, line: &Line) -> bool {
     matches!(written, Ok(Ok(())))
 }
 
-/// A version as numbers, of which a newer one has greater ones; what is no number counts as none.
-fn numbers(version: &str) -> Vec<u64> {
-    version
-        .split(['.', '-', '+'])
-        .take(3)
-        .map(|part| part.parse().unwrap_or(0))
-        .collect()
+/// Whether a version comes after another one. One that is none comes after nothing.
+fn is_newer(version: &str, than: &str) -> bool {
+    let read = |text| Version::parse(text).ok();
+    let both = read(version).zip(read(than));
+    both.is_some_and(|(version, than)| version > than)
 }
 
 #[cfg(test)]

@@ -58,6 +58,32 @@ impl Error {
     }
 }
 
+/// Removes the sockets that processes have left behind which did not end by themselves: their names end with the id of a
+/// process that is not there, and nobody listens. What cannot be removed is in nobody's way.
+pub(crate) fn clear(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_left = is_of_nobody(&path) && {
+            let found = std::os::unix::net::UnixStream::connect(&path);
+            found.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        };
+        if is_left {
+            fs::remove_file(&path).ok();
+        }
+    }
+}
+
+/// Whether the process is gone that a socket is named after.
+fn is_of_nobody(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.and_then(|name| name.strip_suffix(".sock"));
+    let id = name.and_then(|name| name.rsplit_once('-')?.1.parse().ok());
+    let process = id.and_then(rustix::process::Pid::from_raw);
+    process.is_some_and(|process| {
+        rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH)
+    })
+}
+
 /// Makes the folder of sockets, or checks the one that is there: a real folder, ours, closed to others.
 ///
 /// # Errors

@@ -82,6 +82,7 @@ const ELSEWHERE: &[(&str, &[&str])] = &[
             "crates/workbench/src/repository.rs remove_locks",
             "crates/workbench/src/workspace.rs forget_all",
             "crates/workbench/src/workspace.rs forget_collected",
+            "crates/engine/src/socket.rs clear",
             "crates/engine/src/survey.rs",
             "crates/cli/src/install/backup.rs prune",
         ],

@@ -156,6 +156,46 @@ async fn there_is_one_reception_and_its_end_makes_place() {
     assert!(Reception::open(folder.path(), "1").unwrap().is_some());
 }
 
+#[tokio::test]
+async fn sockets_of_processes_that_are_gone_are_removed_and_no_others() {
+    let folder = private();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    let gone = child.id();
+    child.wait().unwrap();
+    let own = std::process::id();
+    let at = |name: String| folder.path().join(name);
+    // Bound by a listener that is closed, as a killed process leaves it.
+    let left = [at(format!("oc-{gone}.sock")), at(format!("m1-{gone}.sock"))];
+    let kept = [
+        at(format!("oc-{own}.sock")),
+        at("other.sock".to_owned()),
+        at(format!("notes-{gone}.txt")),
+    ];
+    for path in left.iter().chain(&kept) {
+        drop(UnixListener::bind(path).unwrap());
+    }
+    // Its name is that of a process that is gone, and somebody listens.
+    let busy = at(format!("m2-{gone}.sock"));
+    let _listens = UnixListener::bind(&busy).unwrap();
+    let _reception = Reception::open(folder.path(), "1").unwrap().unwrap();
+    assert!(left.iter().all(|path| !path.exists()));
+    assert!(kept.iter().chain([&busy]).all(|path| path.exists()));
+}
+
+#[test]
+fn a_preview_comes_before_its_version() {
+    for (later, earlier) in [
+        ("1.0.0", "1.0.0-rc.1"),
+        ("1.10.0", "1.9.9"),
+        ("2.0.0-rc.2", "2.0.0-rc.1"),
+    ] {
+        assert!(is_newer(later, earlier), "{later} comes after {earlier}");
+        assert!(!is_newer(earlier, later));
+    }
+    assert!(!is_newer("1.0.0", "1.0.0"));
+    assert!(!is_newer("x", "1.0.0") && !is_newer("1.0.0", "x"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_closes_when_nothing_runs_and_nobody_asks() {
     let world = World::new(1, HOUR);
