@@ -301,6 +301,7 @@ pub(super) async fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::perform::sample;
 
     fn works(attempt: &str, epoch: u64) -> AtWork {
         let attempt = attempt.parse().unwrap();
@@ -392,5 +393,46 @@ mod tests {
         drop(one);
         let left = watcher.borrow_and_update().clone();
         assert_eq!(left, Glances::from([(Epoch(2), commit(2))]));
+    }
+
+    #[test]
+    fn what_another_had_and_is_gone_hides_no_conflict_with_the_rest() {
+        let sample = sample::mission(&[("a.txt", "one\n")]);
+        let (repository, base) = (sample.bench.repository().unwrap(), &sample.base.commit);
+        let workspace = |lane: &str, text: &str| {
+            let path = sample.bench.place.lane(lane);
+            let workspace = repository.workspace(&path, base, &[]).unwrap();
+            std::fs::write(workspace.path().join("a.txt"), text).unwrap();
+            workspace
+        };
+        let other = workspace("worker-2", "two\n");
+        let other = repository.glance(&other, base).unwrap();
+        let (inbox, _heard) = mpsc::channel(1);
+        let probe = Probe {
+            attempt: "T3.1".parse().unwrap(),
+            epoch: Epoch(3),
+            workspace: workspace("worker-1", "three\n"),
+            base: base.clone(),
+            sight: sample.bench.sight.subscribe(),
+            glances: sample.bench.glances.subscribe(),
+            repository: repository.clone(),
+            inbox,
+        };
+        let gone = commit(7);
+        let look = |others: Vec<(CommitId, Option<Epoch>)>| {
+            probe.clashes(&Errand {
+                others,
+                is_followed: false,
+            })
+        };
+        let both = [(gone.clone(), Epoch(1)), (other.commit().clone(), Epoch(2))];
+        let both = both.map(|(commit, epoch)| (commit, Some(epoch)));
+        let (_, found) = look(both.to_vec()).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].at_work, Some(Epoch(2)));
+        assert_eq!(found[0].files[0].0, "a.txt");
+        assert!(found[0].files[0].1.contains("two"), "{found:?}");
+        // What was handed in is there, or the look says nothing at all.
+        assert!(look(vec![(gone, None)]).is_err());
     }
 }
