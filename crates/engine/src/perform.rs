@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use agents::Note;
 use mission::command::{Command, Step};
 use mission::event::Turn;
-use mission::foresight::{Ahead, Foreseen};
+use mission::foresight::Foreseen;
 use mission::ids::{Digest, Epoch, MissionId};
 use mission::input::Input;
 use mission::mission::Mission;
@@ -72,7 +72,9 @@ pub(crate) struct Bench {
     /// What the engine itself tells turns, as far as it is durable.
     nudges: watch::Sender<Nudges>,
     /// What the results of running Workers will have to go together with, as far as it is durable.
-    ahead: watch::Sender<Vec<Ahead>>,
+    sight: watch::Sender<turn::Sight>,
+    /// What running Workers had in their workspaces when these were last looked at.
+    glances: Arc<watch::Sender<turn::Glances>>,
 }
 
 /// What the engine itself tells each turn: the last because it goes nowhere, and each conflict that is foreseen.
@@ -264,7 +266,7 @@ impl Bench {
             clock,
             said: watch::Sender::new(mission.said().to_vec()),
             nudges: watch::Sender::new(nudges(mission)),
-            ahead: watch::Sender::new(mission.ahead()),
+            sight: watch::Sender::new(turn::Sight::of(mission)),
             providers: Arc::new(providers),
             ..Self::at(settings, place)
         }
@@ -293,7 +295,8 @@ impl Bench {
             planned: Arc::default(),
             said: watch::Sender::default(),
             nudges: watch::Sender::default(),
-            ahead: watch::Sender::default(),
+            sight: watch::Sender::default(),
+            glances: Arc::default(),
         }
     }
 
@@ -309,10 +312,10 @@ impl Bench {
 
     /// Workers that run are held against what lies ahead of them now.
     pub(crate) fn lies_ahead(&self, mission: &Mission) {
-        let now = mission.ahead();
-        self.ahead.send_if_modified(|ahead| {
-            let differs = *ahead != now;
-            *ahead = now;
+        let now = turn::Sight::of(mission);
+        self.sight.send_if_modified(|sight| {
+            let differs = *sight != now;
+            *sight = now;
             differs
         });
     }
@@ -372,7 +375,7 @@ fn foretold(mission: &Mission, conflict: &Foreseen) -> String {
     let titles: Vec<String> = tasks.map(|task| task.task.title.clone()).collect();
     let (commit, paths) = (conflict.commit.to_string(), &conflict.paths);
     agents::brief::foreseen(
-        (&titles, conflict.landed),
+        (&titles, conflict.stands()),
         &commit,
         paths,
         &conflict.excerpt,

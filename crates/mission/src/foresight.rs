@@ -1,5 +1,10 @@
 //! Conflicts that are foreseen: what a running Worker has changed is held against what has landed and what was handed in
-//! since it began, and it hears of what would not merge while it can still write something else.
+//! since it began, and against what others have changed that run beside it; it hears of what would not merge while it can
+//! still write something else.
+//!
+//! Of two that both run only the later one is told, so that one makes way and not both. Later is whose attempt began
+//! later, by the number of its first lease: it has less to lose, and a wait for its provider or a crash, after which an
+//! attempt goes on under another lease, turns nobody's place round.
 //!
 //! Who looks is the engine, beside the turn; nothing is owed, so that a look that is lost costs nothing. What a look says
 //! is an input like any other: it counts only for the attempt that still runs, and only against what still lies ahead of
@@ -24,11 +29,33 @@ pub struct Ahead {
     pub attempt: Option<AttemptId>,
 }
 
+/// A Worker that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtWork {
+    /// Its lease.
+    pub epoch: Epoch,
+    /// What it works at.
+    pub attempt: AttemptId,
+}
+
+/// How far the other side of a conflict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It is on the landed line.
+    Landed,
+    /// It has not landed yet.
+    HandedIn,
+    /// It is still written.
+    AtWork,
+}
+
 /// What one look found: the work as it stands does not merge with what lies ahead of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clash {
     /// What it does not merge with.
     pub commit: CommitId,
+    /// The lease of the Worker whose workspace held that a moment ago; nothing where it has landed or is handed in.
+    pub at_work: Option<Epoch>,
     /// The attempts that have landed there since the work began.
     pub landed: Vec<AttemptId>,
     /// The files in conflict: the path of each, and what the other side says there.
@@ -40,8 +67,11 @@ pub struct Clash {
 pub struct Foreseen {
     /// Whose work it is with, as far as that is known.
     pub with: Vec<AttemptId>,
-    /// Whether that has landed; else it is handed in.
+    /// Whether that has landed.
     pub landed: bool,
+    /// Whether somebody still worked at that; what has neither landed is handed in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_work: bool,
     /// The commit that holds it.
     pub commit: CommitId,
     /// The paths.
@@ -49,6 +79,17 @@ pub struct Foreseen {
     /// What the other side says there, shortened.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub excerpt: String,
+}
+
+impl Foreseen {
+    /// How far the other side was when it was told.
+    pub fn stands(&self) -> Stands {
+        match (self.landed, self.at_work) {
+            (true, _) => Stands::Landed,
+            (false, false) => Stands::HandedIn,
+            (false, true) => Stands::AtWork,
+        }
+    }
 }
 
 /// What an attempt was told of.
@@ -97,6 +138,28 @@ impl Mission {
         line.chain(handed_in).collect()
     }
 
+    /// The Workers that run, each behind those that it makes way for.
+    pub fn at_work(&self) -> Vec<AtWork> {
+        let works = self
+            .leases
+            .iter()
+            .filter_map(|(epoch, lease)| match lease.turn {
+                Turn::Work { attempt } => Some(AtWork {
+                    epoch: *epoch,
+                    attempt,
+                }),
+                _ => None,
+            });
+        let mut works: Vec<AtWork> = works.collect();
+        works.sort_by_key(|works| self.began(works.attempt));
+        works
+    }
+
+    /// The first lease of the attempt that a task is at.
+    fn began(&self, attempt: AttemptId) -> Option<Epoch> {
+        self.tasks.get(&attempt.task).map(|task| task.began)
+    }
+
     /// The conflicts that an attempt was told of that has still to hand in, numbered from 1.
     pub fn foreseen(&self, attempt: AttemptId) -> &[Foreseen] {
         let warned = self.warned.get(&attempt.task);
@@ -110,7 +173,8 @@ impl Mission {
     }
 
     /// What a look means now: it is recorded where its turn runs on, what it was held against still lies ahead, and the
-    /// attempt has not been told of these paths.
+    /// attempt has not been told of these paths. What somebody still writes may come to something else, so that of what
+    /// it came to the attempt is told again.
     pub(crate) fn decide_clash(&self, epoch: Epoch, clash: Clash) -> Decided {
         let Some(lease) = self.looked_at(epoch) else {
             return stale();
@@ -119,15 +183,25 @@ impl Mission {
             return stale();
         };
         let old = planted!("old_clash_accepted");
-        let Some(ahead) = self.lies_ahead(lease, attempt, &clash.commit, old) else {
+        let ahead = match clash.at_work {
+            Some(other) => self.makes_way_for(attempt, other).map(Some),
+            None => self.lies_ahead(lease, attempt, &clash.commit, old),
+        };
+        let Some(ahead) = ahead else {
             return stale();
         };
         let told = self.foreseen(attempt);
-        if told.len() >= limits::FORESEEN as usize {
+        let at_work = clash.at_work.is_some();
+        let most = match at_work {
+            true => limits::FORESEEN_AT_WORK,
+            false => limits::FORESEEN,
+        };
+        if told.len() >= most as usize {
             return done(Vec::new());
         }
         let known = |path: &String| {
-            let known = told.iter().any(|told| told.paths.contains(path));
+            let mut same = told.iter().filter(|told| at_work || !told.at_work);
+            let known = same.any(|told| told.paths.contains(path));
             known && !planted!("conflict_foreseen_twice")
         };
         let files = clash.files.iter();
@@ -149,6 +223,7 @@ impl Mission {
             conflict: Foreseen {
                 with,
                 landed: ahead.is_none(),
+                at_work,
                 commit: clash.commit,
                 paths,
                 excerpt: excerpt(&there),
@@ -165,6 +240,15 @@ impl Mission {
             later.find_map(|(_, lease)| Some(lease).filter(works).filter(|_| old))
         };
         self.leases.get(&epoch).or_else(any)
+    }
+
+    /// Whom a lease is of, if that Worker still runs and began before an attempt.
+    fn makes_way_for(&self, attempt: AttemptId, other: Epoch) -> Option<AttemptId> {
+        let Turn::Work { attempt: other } = self.leases.get(&other)?.turn else {
+            return None;
+        };
+        let is_later = self.began(other) < self.began(attempt) || planted!("both_make_way");
+        Some(other).filter(|other| other.task != attempt.task && is_later)
     }
 
     /// Whose work a commit is, if it still lies ahead of a turn; of nobody's alone where it is the landed line.
@@ -238,10 +322,13 @@ impl Mission {
     }
 
     /// Why a conflict was foreseen, and what is done with it.
-    pub(crate) fn why_foreseen(&self, attempt: AttemptId, landed: bool) -> Vec<String> {
-        let with = match landed {
-            true => "the line has moved since the attempt began",
-            false => "the other was handed in first and lands first if it is good",
+    pub(crate) fn why_foreseen(&self, attempt: AttemptId, stands: Stands) -> Vec<String> {
+        let with = match stands {
+            Stands::Landed => "the line has moved since the attempt began",
+            Stands::HandedIn => "the other was handed in first and lands first if it is good",
+            Stands::AtWork => {
+                "of two that both run, the one that began later makes way, and the other is not told"
+            }
         };
         let told = self.foreseen(attempt).len() + 1;
         vec![format!(

@@ -223,6 +223,8 @@ pub const SAID_BYTES: usize = 1024;
 /// So often is an attempt told at most of conflicts that are foreseen, each time of other files. Whoever runs into more of
 /// them is better off beginning anew on what has landed, as it does after the first conflict in the merge queue.
 pub const FORESEEN: u32 = 3;
+/// So many of them may be of what others still write: one is left for what that came to.
+pub const FORESEEN_AT_WORK: u32 = FORESEEN - 1;
 /// The most files that one such note names, and the most attempts: more than that is not mended on the way.
 pub const FORESEEN_PATHS: usize = 10;
 /// The most that it shows of what the other side says there, in bytes: it is read with each request after it.

@@ -81,6 +81,7 @@ pub const ALL: &[&str] = &[
     "nudged_for_ever",
     "old_clash_accepted",
     "conflict_foreseen_twice",
+    "both_make_way",
     "deny_rule_ignored",
     "plan_version_unchecked",
     "retry_done_twice",

@@ -120,6 +120,8 @@ pub struct TaskState {
     pub needed_by: Vec<TaskId>,
     /// The number of the current attempt; 0 before the first.
     pub n: u32,
+    /// The first lease of that attempt.
+    pub(crate) began: Epoch,
     /// Whether that attempt ended by the agent's fault, so that the next start is another attempt.
     pub spent: bool,
     /// Attempts that ended by the agent's fault.
@@ -195,6 +197,7 @@ impl TaskState {
             path: 0,
             needed_by: Vec::new(),
             n: 0,
+            began: Epoch(0),
             spent: true,
             tries: 0,
             faults: 0,

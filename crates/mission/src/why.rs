@@ -66,7 +66,7 @@ impl Mission {
             | Event::LandingFailed { .. } => self.why_of_work(at, event),
             Event::ConflictForeseen {
                 attempt, conflict, ..
-            } => self.why_foreseen(*attempt, conflict.landed),
+            } => self.why_foreseen(*attempt, conflict.stands()),
             Event::SessionUsed { .. } | Event::SessionRetired { .. } => self.why_session(at, event),
             Event::Asked {
                 default, deadline, ..

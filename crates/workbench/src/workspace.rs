@@ -12,6 +12,7 @@ mod foresee;
 mod ignored;
 
 pub use collect::{Flag, Tampering, Touched, Work};
+pub use foresee::Glance;
 
 use crate::disk::{self, Failure};
 use crate::fault;

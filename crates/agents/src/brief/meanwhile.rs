@@ -1,6 +1,7 @@
 //! What an agent that is at work is told meanwhile.
 
 use super::{fenced, list};
+use mission::foresight::Stands;
 use mission::stagnation::Stray;
 
 /// What an agent that is at work is told when a person says something more.
@@ -37,18 +38,23 @@ pub fn nudged(stray: Stray, why: &str) -> String {
 }
 
 /// What an agent that is at work is told of what its work as it stands would not merge with: of whose tasks, as far as that
-/// is known, the commit where it is found, the paths, and what is written there.
+/// is known, and how far those are, the commit where it is found, the paths, and what is written there.
 pub fn foreseen(
-    (titles, landed): (&[String], bool),
+    (titles, stands): (&[String], Stands),
     commit: &str,
     paths: &[String],
     excerpt: &str,
 ) -> String {
-    let (what, then) = match landed {
-        true => ("has landed since you began", "It stays."),
-        false => (
+    let (what, then) = match stands {
+        Stands::Landed => ("has landed since you began", "It stays."),
+        Stands::HandedIn => (
             "another task has handed in",
             "It will land before your work, if it is found good.",
+        ),
+        Stands::AtWork => (
+            "another task, which is still at work, has there now",
+            "It began before you and is ahead of you, and may still change what it has there. You are the one who makes \
+             way: it is told nothing.",
         ),
     };
     let whose = match titles.is_empty() {
@@ -90,7 +96,7 @@ mod tests {
             ["a.txt\n## b".to_owned()],
         );
         let text = foreseen(
-            (&titles, true),
+            (&titles, Stands::Landed),
             "c0ffee",
             &paths,
             "a.txt: both\n```\n## Request",
@@ -104,11 +110,19 @@ mod tests {
         ] {
             assert!(text.contains(told), "{told}\n{text}");
         }
-        let text = foreseen((&[], false), "c0ffee", &paths, "");
+        let text = foreseen((&[], Stands::HandedIn), "c0ffee", &paths, "");
         assert!(
             !text.contains("belongs to") && !text.contains("says there"),
             "{text}"
         );
         assert!(text.contains("another task has handed in"), "{text}");
+        let text = foreseen((&titles, Stands::AtWork), "c0ffee", &paths, "");
+        for told in [
+            "is still at work",
+            "is ahead of you",
+            "\n- Add a ## Request\n",
+        ] {
+            assert!(text.contains(told), "{told}\n{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Conflicts that running attempts were told of, and what that came to.
 
 use super::lines::n_of;
-use mission::foresight::Foreseen;
+use mission::foresight::{Foreseen, Stands};
 use mission::ids::AttemptId;
 use mission::mission::Mission;
 use serde_json::{Value, json};
@@ -30,11 +30,14 @@ pub(super) fn told(mission: &Mission, attempt: AttemptId, conflict: &Foreseen) -
         None => other.to_string(),
     };
     let with: Vec<String> = conflict.with.iter().map(named).collect();
-    let with = match (with.as_slice(), conflict.landed) {
-        ([], true) => "what has landed".to_owned(),
-        ([], false) => "what is handed in".to_owned(),
-        (with, true) => format!("{}, which landed", with.join(", ")),
-        (with, false) => format!("{}, which is handed in", with.join(", ")),
+    let (all, which) = match conflict.stands() {
+        Stands::Landed => ("what has landed", "which landed"),
+        Stands::HandedIn => ("what is handed in", "which is handed in"),
+        Stands::AtWork => ("what others work at", "which is at work and began first"),
+    };
+    let with = match with.as_slice() {
+        [] => all.to_owned(),
+        with => format!("{}, {which}", with.join(", ")),
     };
     let paths = conflict.paths.join(", ");
     format!("{attempt} is told that it does not merge with {with}: {paths}")

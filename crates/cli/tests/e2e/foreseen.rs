@@ -82,10 +82,11 @@ fn a_worker_is_told_what_landed_meanwhile_conflicts_with_and_lands_at_its_first_
 #[test]
 fn what_another_has_handed_in_is_told_before_it_lands() {
     let world = project();
-    let (written, proved) = (world.meeting(), world.meeting());
+    let (begun, proved) = (world.meeting(), world.meeting());
+    // It writes once the other is done: of what is still written it would be told before.
     let second = [
+        run(&begun.line()),
         write("list.txt", SECOND),
-        run(&written.line()),
         heed("note"),
         write("list.txt", ASIDE),
         write("second", ""),
@@ -102,7 +103,8 @@ fn what_another_has_handed_in_is_told_before_it_lands() {
     .worker("second", second)
     .reviewed();
     let mut running = world.start_task(&script, &["--reviews", "0"]);
-    written.come();
+    running.says("T1.1 handed in");
+    begun.come();
     running.says(
         "T2.1 is told that it does not merge with T1.1 (Do first), which is handed in: list.txt",
     );
@@ -110,4 +112,69 @@ fn what_another_has_handed_in_is_told_before_it_lands() {
     let ran = running.ended().ends(0, &["m1 completed"]);
     assert!(!ran.said().contains("turned down"), "{}", ran.said());
     landed_both(&world);
+}
+
+#[test]
+fn of_two_that_both_write_a_line_the_one_that_began_later_makes_way_and_both_land_at_the_first_attempt()
+ {
+    let world = project();
+    let [written, begun, made_way, waited] = [(); 4].map(|()| world.meeting());
+    let note = world.beside("note");
+    let note = note.to_str().unwrap();
+    // The other has written first, and is told all the same: it began later.
+    let first = [
+        run(&begun.line()),
+        write("list.txt", FIRST),
+        run(&waited.line()),
+        write("first", ""),
+    ];
+    let second = [
+        write("list.txt", SECOND),
+        run(&written.line()),
+        heed(note),
+        run(&format!(
+            "sed -n 's/.*\\(git show [0-9a-f]*:\\).*/\\1list.txt/p' {note} | sh > {note}.there"
+        )),
+        write("list.txt", ASIDE),
+        run(&made_way.line()),
+        write("second", ""),
+    ];
+    let script = Script::plan([task("first"), task("second")])
+        .worker("first", first)
+        .worker("second", second)
+        .reviewed();
+    let mut running = world.start_task(&script, &["--reviews", "0"]);
+    written.come();
+    begun.come();
+    let told = "T2.1 is told that it does not merge with T1.1 (Do first), which is at work and began first: list.txt";
+    running.says(told);
+    made_way.come();
+    waited.come();
+    let ran = running.ended().ends(0, &["m1 completed"]);
+    assert_eq!(
+        ran.said().matches("is told that").count(),
+        1,
+        "{}",
+        ran.said()
+    );
+    for never in ["turned down", "T1.2", "T2.2"] {
+        assert!(!ran.said().contains(never), "{never}: {}", ran.said());
+    }
+    landed_both(&world);
+    let note = std::fs::read_to_string(note).unwrap();
+    for part in [
+        "Do first",
+        "- list.txt",
+        "TWO BY THE FIRST",
+        "still at work",
+    ] {
+        assert!(note.contains(part), "{part}: {note}");
+    }
+    let there = std::fs::read_to_string(world.beside("note.there")).unwrap();
+    assert_eq!(there, FIRST);
+    let saved = "conflicts foreseen: 1 attempt told at work, 1 landed without one";
+    assert!(ran.said().contains(saved), "{}", ran.said());
+    let why = world.run(&["log", "--why"]);
+    why.ends(0, &[told, "the one that began later makes way"]);
+    world.all_gone();
 }

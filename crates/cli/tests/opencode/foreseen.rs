@@ -1,4 +1,4 @@
-//! A conflict that a Worker on the real OpenCode hears of while it works.
+//! Conflicts that a Worker on the real OpenCode hears of while it works.
 
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -14,55 +14,89 @@ const SECOND: &str = "one\ntwo by the second\nthree\nfour\nfive\nsix\n";
 /// The same change elsewhere, so that both fit.
 const ASIDE: &str = "one\ntwo\nthree\nfour\nfive\nby the second\nsix\n";
 const BOTH: &str = "one\nTWO BY THE FIRST\nthree\nfour\nfive\nby the second\nsix\n";
+/// What notes say of the other side.
+const AT_WORK: &str = "is still at work";
+const LANDED: &str = "has landed since you began";
 
-/// A step that leaves the list like this, beside the Worker's own file.
-fn lists(text: &str, own: &str) -> Reply {
-    let command = format!("printf '{text}' > list.txt; echo {own} > {own}.txt");
+/// A step that leaves a list like this, beside the Worker's own file.
+fn lists(text: &str, list: &str, own: &str) -> Reply {
+    let command = format!("printf '{text}' > {list}; echo {own} > {own}.txt");
     Reply::call(
         "bash",
         json!({ "command": command, "description": "writes" }),
     )
 }
 
-/// What a Worker was told of a conflict.
-fn note(request: &Request) -> Option<&str> {
-    let told = request.messages.iter().filter(|m| m.role == "user");
-    let mut notes = told.map(|m| m.text.as_str());
-    notes.find(|text| text.contains("TWO BY THE FIRST"))
+/// A step that changes nothing, once it may be done.
+fn goes_on(step: usize, gate: &Gate) -> Reply {
+    let command = format!("echo {step}");
+    let step = json!({ "command": command, "description": "goes on" });
+    Reply::call("bash", step).after(gate)
 }
 
-/// Two Workers who change the same line. The first may begin when the second has written; the second goes on when the
-/// first has landed, and makes way once it has heard of that.
-fn crew(written: &Gate, landed: &Gate) -> impl Fn(&Request) -> Reply + use<> {
+/// What a Worker was told of conflicts.
+fn notes(request: &Request) -> impl Iterator<Item = &str> {
+    let told = request.messages.iter().filter(|m| m.role == "user");
+    let notes = told.map(|m| m.text.as_str());
+    notes.filter(|text| text.contains("TWO BY THE FIRST"))
+}
+
+/// Whether a Worker has left a list like this.
+fn has_left(request: &Request, text: &str, list: &str) -> bool {
+    let text = text.replace('\n', "\\n");
+    let mut calls = request.messages.iter().flat_map(|m| &m.calls);
+    calls.any(|(_, said)| said.contains(&text) && said.contains(&format!("> {list}")))
+}
+
+/// What the test lets happen.
+#[derive(Clone, Default)]
+struct Gates {
+    /// The second has written into the one list, and the first may.
+    written: Gate,
+    /// The second is told of what the first has there.
+    told: Gate,
+    /// It has made way, and the first may go on.
+    made_way: Gate,
+    /// The first has landed, and the second may write into the other list.
+    landed: Gate,
+    /// It is told of that, too.
+    told_again: Gate,
+}
+
+/// Two Workers who change the same line, of one list while both work, and of another when the first has landed. The second
+/// makes way once it has heard; whoever never hears hands in what conflicts.
+fn crew(gates: &Gates) -> impl Fn(&Request) -> Reply + use<> {
     let crew = Crew::new(
-        "Change the list twice.",
+        "Change two lists twice.",
         ["first", "second"].map(Job::word).to_vec(),
     );
-    let (written, landed) = (written.clone(), landed.clone());
+    let gates = gates.clone();
     move |request| {
         let job = crew.job(request).map(Job::name);
-        let (told, step) = (note(request).is_some(), request.step());
-        let made_way = request.messages.iter().any(|m| {
-            m.calls
-                .iter()
-                .any(|(_, said)| said.contains("by the second\\nsix"))
-        });
+        let step = request.step();
+        let told = |what| notes(request).any(|note| note.contains(what));
+        let left = |text, list| has_left(request, text, list);
+        let done = || Reply::fenced(&json!({ "status": "done", "summary": "did it" }));
         match (Role::of(request), job) {
-            (Role::Worker, Some("first")) if step == 0 => lists(FIRST, "first").after(&written),
-            (Role::Worker, Some("second")) if step == 0 => lists(SECOND, "second"),
-            (Role::Worker, Some("second")) if told && !made_way => lists(ASIDE, "second"),
-            // Whoever never hears of it hands in what conflicts.
-            (Role::Worker, Some("second")) if !told && step < DEAF => {
-                let command = format!("echo {step}");
-                let goes_on = Reply::call(
-                    "bash",
-                    json!({ "command": command, "description": "goes on" }),
-                );
-                goes_on.after(&landed)
-            }
-            (Role::Worker, Some(_)) => {
-                Reply::fenced(&json!({ "status": "done", "summary": "did it" }))
-            }
+            (Role::Worker, Some("first")) => match step {
+                0 => lists(FIRST, "one.txt", "first").after(&gates.written),
+                1 => lists(FIRST, "other.txt", "first").after(&gates.made_way),
+                _ => done(),
+            },
+            (Role::Worker, Some("second")) => match () {
+                () if !left(SECOND, "one.txt") => lists(SECOND, "one.txt", "second"),
+                () if !told(AT_WORK) && step < DEAF => goes_on(step, &gates.told),
+                () if !told(AT_WORK) => done(),
+                () if !left(ASIDE, "one.txt") => lists(ASIDE, "one.txt", "second"),
+                () if !left(SECOND, "other.txt") => {
+                    lists(SECOND, "other.txt", "second").after(&gates.landed)
+                }
+                () if !told(LANDED) && step < DEAF => goes_on(step, &gates.told_again),
+                () if told(LANDED) && !left(ASIDE, "other.txt") => {
+                    lists(ASIDE, "other.txt", "second")
+                }
+                () => done(),
+            },
             _ => crew.answer(request),
         }
     }
@@ -71,16 +105,16 @@ fn crew(written: &Gate, landed: &Gate) -> impl Fn(&Request) -> Reply + use<> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_hears_at_its_next_step_what_landed_meanwhile_and_both_land_at_the_first_attempt()
 {
-    let (written, landed) = (Gate::default(), Gate::default());
-    let model = Model::start(crew(&written, &landed)).await;
+    let gates = Gates::default();
+    let model = Model::start(crew(&gates)).await;
     let user = User::new(
         env!("CARGO_BIN_EXE_orchestrator"),
         &model.url(),
-        &[("list.txt", LIST)],
+        &[("one.txt", LIST), ("other.txt", LIST)],
     );
     let words = [
         "task",
-        "Change the list twice",
+        "Change two lists twice",
         "--allow",
         "shell",
         "--yes",
@@ -88,38 +122,52 @@ async fn a_worker_hears_at_its_next_step_what_landed_meanwhile_and_both_land_at_
         "0",
     ];
     let mut running = user.start(&words);
-    // Its second request says that the first step is done.
-    let of_the_second = |asked: &Request| {
-        Role::of(asked) == Role::Worker && asked.body.to_string().contains("by the second")
-    };
-    model.until(|log| log.iter().any(of_the_second)).await;
-    written.open();
-    running
-        .says("T2.1 is told that it does not merge with T1.1")
+    let worker = |asked: &Request| Role::of(asked) == Role::Worker;
+    // Its next request says that a step is done.
+    let second = |asked: &Request, text| worker(asked) && has_left(asked, text, "one.txt");
+    model
+        .until(|log| log.iter().any(|asked| second(asked, SECOND)))
         .await;
-    landed.open();
+    gates.written.open();
+    running
+        .says("which is at work and began first: one.txt")
+        .await;
+    gates.told.open();
+    model
+        .until(|log| log.iter().any(|asked| second(asked, ASIDE)))
+        .await;
+    gates.made_way.open();
+    running.says("landing 1 landed").await;
+    gates.landed.open();
+    running.says("which landed: other.txt").await;
+    gates.told_again.open();
     let ran = running.end().await;
     assert_eq!(ran.code, Some(0), "{}", ran.said);
     let saved = "conflicts foreseen: 1 attempt told at work, 1 landed without one";
     assert!(ran.said.contains(saved), "{}", ran.said);
-    for never in ["turned down", "T1.2", "T2.2"] {
+    for never in ["turned down", "T1.2", "T2.2", "T1.1 is told"] {
         assert!(!ran.said.contains(never), "{never}: {}", ran.said);
     }
-    assert_eq!(user.files().get("list.txt").map(String::as_str), Some(BOTH));
+    for list in ["one.txt", "other.txt"] {
+        assert_eq!(user.files().get(list).map(String::as_str), Some(BOTH));
+    }
     let log = model.log();
     let notes: BTreeSet<&str> = log
         .iter()
-        .filter(|asked| Role::of(asked) == Role::Worker)
-        .filter_map(note)
+        .filter(|asked| worker(asked))
+        .flat_map(notes)
         .collect();
     assert_eq!(
         notes.len(),
-        1,
-        "it is told once, and in the same words ever after: {notes:?}"
+        2,
+        "it is told once of each, and in the same words ever after: {notes:?}"
     );
-    let told = notes.first().copied().unwrap_or_default();
-    for part in ["list.txt", "git show"] {
-        assert!(told.contains(part), "{part}: {told}");
+    for (note, list) in [(AT_WORK, "- one.txt"), (LANDED, "- other.txt")] {
+        let told = notes.iter().find(|told| told.contains(note));
+        let told = told.copied().unwrap_or_default();
+        for part in [list, "git show"] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
     }
     user.deserted().await;
 }

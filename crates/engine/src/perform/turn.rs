@@ -23,6 +23,7 @@ pub(super) use note::unkept;
 use note::{HANDED_IN, set_by};
 pub(crate) use note::{Works, works};
 pub(crate) use place::lane_name;
+pub(super) use probe::{Glances, Sight};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

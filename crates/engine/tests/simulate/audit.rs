@@ -137,7 +137,7 @@ pub(crate) struct Audit {
     asks: holds::Asked,
     stuck: stuck::Marks,
     sessions: sessions::Sessions,
-    foretold: BTreeMap<AttemptId, Vec<Vec<String>>>,
+    foretold: foreseen::Foretold,
     ahead: Option<ahead::Begun>,
 }
 
@@ -208,7 +208,7 @@ impl Audit {
             asks: holds::Asked::default(),
             stuck: stuck::Marks::default(),
             sessions: sessions::Sessions::default(),
-            foretold: BTreeMap::new(),
+            foretold: foreseen::Foretold::default(),
             ahead: None,
         }
     }
@@ -282,7 +282,10 @@ impl Audit {
                 ..
             }
             | Input::Question { epoch, .. } => mission.lease(*epoch).is_some(),
-            Input::Clashed { epoch, clash } => self.lies_ahead(mission, *epoch, &clash.commit),
+            Input::Clashed { epoch, clash } => match clash.at_work {
+                Some(other) => self.is_ahead(mission, *epoch, other),
+                None => self.lies_ahead(mission, *epoch, &clash.commit),
+            },
             Input::GateRan { epoch, .. } | Input::GateLost { epoch, .. } => {
                 mission.gate_leases().any(|(live, _)| live == *epoch)
             }

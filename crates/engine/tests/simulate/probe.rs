@@ -1,14 +1,16 @@
-//! Looks at what running Workers have changed: against what lies ahead of them, and sometimes against what did once. What
-//! a look says is lost, late or said twice like any reply.
+//! Looks at what running Workers have changed: against what lies ahead of them, and sometimes against what did once;
+//! against what others have that run beside them, whoever makes way for whom, and sometimes against who ran once. What a
+//! look says is lost, late or said twice like any reply.
 
 use crate::host::Deed;
+use crate::rng::Rng;
 use crate::story::tell;
 use crate::world::{What, World};
 use mission::event::{Event, Turn};
-use mission::foresight::Clash;
-use mission::ids::{AttemptId, CommitId};
+use mission::foresight::{Clash, Stands};
+use mission::ids::{AttemptId, CommitId, Epoch};
 use mission::input::Input;
-use mission::mission::State;
+use mission::mission::{Lease, State};
 use mission::time::Millis;
 use mission::turn::Role;
 
@@ -51,11 +53,13 @@ impl World {
         let Some(commit) = self.rng.pick(&commits).cloned() else {
             return;
         };
+        let at_work = self.works_beside(epoch);
         let paths: Vec<String> = self.scenario.goals.iter().map(|goal| goal.path()).collect();
         let paths = (0..=self.rng.below(3)).filter_map(|_| self.rng.pick(&paths).cloned());
         let files = paths.map(|path| (path, "both".to_owned())).collect();
         let clash = Clash {
             commit,
+            at_work,
             landed,
             files,
         };
@@ -83,6 +87,27 @@ impl World {
         }
     }
 
+    /// Sometimes somebody who runs beside a turn, or ran once. Drawn apart, so that nothing else in a world depends on it.
+    fn works_beside(&mut self, epoch: Epoch) -> Option<Epoch> {
+        let mut rng = Rng::new(self.steps);
+        let works = |lease: &Lease| matches!(lease.turn, Turn::Work { .. });
+        let mission = self.engine.as_ref()?.desk.mission();
+        let leases = mission.leases().filter(|(_, lease)| works(lease));
+        let mut others: Vec<Epoch> = leases.map(|(epoch, _)| epoch).collect();
+        others.retain(|other| *other != epoch);
+        if !rng.chance(500) {
+            return None;
+        }
+        if !self.calm && rng.chance(200) {
+            others = self.audit.leases.keys().copied().collect();
+        }
+        let other = rng.pick(&others).copied()?;
+        if [epoch, other].is_sorted_by_key(|epoch| self.audit.first_of(*epoch)) {
+            self.coverage.saw("a look at who makes way");
+        }
+        Some(other)
+    }
+
     /// An agent that hears of a conflict keeps out of what others write.
     pub(crate) fn agent_is_warned(&mut self, event: &Event) {
         let Event::ConflictForeseen {
@@ -91,10 +116,15 @@ impl World {
         else {
             return;
         };
-        self.coverage.saw(match conflict.landed {
-            true => "a conflict with what landed is foreseen",
-            false => "a conflict with what is handed in is foreseen",
+        self.coverage.saw(match conflict.stands() {
+            Stands::Landed => "a conflict with what landed is foreseen",
+            Stands::HandedIn => "a conflict with what is handed in is foreseen",
+            Stands::AtWork => "a conflict with what another is at work on is foreseen",
         });
+        if self.audit.is_told_again(*attempt, conflict) {
+            self.coverage
+                .saw("a conflict with what was still written is told again");
+        }
         let turn = Turn::Work { attempt: *attempt };
         let honest = self.at_its_best(turn, Deed::Honest);
         let leases = &self.audit.leases;

@@ -63,6 +63,7 @@ impl Mission {
                 let task = self.task_mut(attempt.task);
                 if task.n != attempt.n {
                     task.n = attempt.n;
+                    task.began = epoch;
                     task.spent = false;
                     task.reviews = 0;
                     task.review_faults = 0;

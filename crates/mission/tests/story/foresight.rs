@@ -2,7 +2,7 @@
 
 use crate::teller::{Story, commit, task};
 use mission::event::Event;
-use mission::foresight::{Clash, Foreseen, Foresight};
+use mission::foresight::{Clash, Foreseen, Foresight, Stands};
 use mission::ids::{AttemptId, CommitId, Epoch};
 use mission::input::{Input, Reply};
 use mission::landing::{StackResult, Stacked};
@@ -18,6 +18,7 @@ fn attempt(name: &str) -> AttemptId {
 fn clash(commit: CommitId, paths: &[&str]) -> Clash {
     Clash {
         commit,
+        at_work: None,
         landed: vec![attempt("T1.1"), attempt("T2.1"), attempt("T9.1")],
         files: paths
             .iter()
@@ -37,6 +38,27 @@ fn two() -> Story {
         ..Terms::default()
     };
     Story::planned(terms, vec![task("a", &[]), task("b", &[])])
+}
+
+/// A look against what another holds that runs.
+fn beside(other: Epoch, paths: &[&str]) -> Clash {
+    Clash {
+        at_work: Some(other),
+        landed: Vec::new(),
+        ..clash(commit("passing"), paths)
+    }
+}
+
+/// A turn is refused, and its attempt goes on a minute later; gives its next lease.
+fn goes_on_later(story: &mut Story, turn: &str) -> Epoch {
+    let refused = Outcome::Refused {
+        retry_after: Some(Millis::from_secs(1)),
+        why: "429".into(),
+        usage: crate::teller::used(0),
+    };
+    story.end(turn, refused, None);
+    story.wait(Millis::from_mins(1));
+    story.epoch(turn)
 }
 
 fn line(story: &Story) -> CommitId {
@@ -230,4 +252,134 @@ fn what_is_told_is_bounded_whatever_a_look_says() {
     let recorded = story.told.last().unwrap();
     assert!(matches!(recorded.event, Event::ConflictForeseen { .. }));
     assert!(recorded.encode().len() < 64 * 1024);
+}
+
+#[test]
+fn of_two_that_run_the_one_that_began_later_is_told_and_the_other_never() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    let works = story.mission.at_work();
+    let works: Vec<_> = works
+        .iter()
+        .map(|works| (works.epoch, works.attempt))
+        .collect();
+    assert_eq!(works, [(first, attempt("T1.1")), (second, attempt("T2.1"))]);
+    let before = story.mission.n_events();
+    for (who, other) in [(first, second), (first, first), (second, second)] {
+        let reply = told(&mut story, who, beside(other, &["a"]));
+        assert_eq!(reply, Reply::Stale, "{who:?} of {other:?}");
+    }
+    assert_eq!(story.mission.n_events(), before);
+    assert_eq!(told(&mut story, second, beside(first, &["a"])), Reply::Done);
+    assert_eq!(last(&story).with, [attempt("T1.1")]);
+    assert_eq!(last(&story).stands(), Stands::AtWork);
+    told(&mut story, second, beside(first, &["a"]));
+    assert_eq!(story.count("conflict_foreseen"), 1, "it knows that");
+    assert!(story.mission.foreseen(attempt("T1.1")).is_empty());
+}
+
+#[test]
+fn a_wait_for_the_provider_turns_nobodys_place_round_and_another_attempt_is_behind_all() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    let again = goes_on_later(&mut story, "T1.1");
+    assert!(again > second);
+    let works = |story: &Story| -> Vec<AttemptId> {
+        let works = story.mission.at_work();
+        works.iter().map(|works| works.attempt).collect()
+    };
+    assert_eq!(works(&story), [attempt("T1.1"), attempt("T2.1")]);
+    for (who, other, reply) in [
+        (second, first, Reply::Stale),
+        (again, second, Reply::Stale),
+        (second, again, Reply::Done),
+    ] {
+        assert_eq!(told(&mut story, who, beside(other, &["a"])), reply);
+    }
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    let anew = story.epoch("T1.2");
+    assert_eq!(works(&story), [attempt("T2.1"), attempt("T1.2")]);
+    assert_eq!(told(&mut story, second, beside(anew, &["b"])), Reply::Stale);
+    assert_eq!(told(&mut story, anew, beside(second, &["a"])), Reply::Done);
+}
+
+#[test]
+fn a_look_at_who_has_ended_or_works_at_nothing_means_nothing() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    assert_eq!(
+        told(&mut story, second, beside(Epoch(1), &["a"])),
+        Reply::Stale,
+        "the Commander changes nothing"
+    );
+    story.hand_in("T1.1");
+    assert_eq!(
+        told(&mut story, second, beside(first, &["a"])),
+        Reply::Stale,
+        "it is handed in"
+    );
+    story.gates(|_, _| false);
+    let reviews = story.epoch("T1.1/review.1");
+    assert_eq!(
+        told(&mut story, second, beside(reviews, &["a"])),
+        Reply::Stale,
+        "a Reviewer changes nothing"
+    );
+    let mut story = two();
+    story.tell(Input::Cancel { by: "me".into() });
+    assert!(story.mission.at_work().is_empty());
+    assert_eq!(
+        told(&mut story, second, beside(first, &["a"])),
+        Reply::Stale
+    );
+    assert_eq!(story.count("conflict_foreseen"), 0);
+}
+
+#[test]
+fn what_was_still_written_is_told_once_more_when_it_is_handed_in() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    for path in ["a", "b", "c"] {
+        told(&mut story, second, beside(first, &[path]));
+    }
+    let most = limits::FORESEEN_AT_WORK as usize;
+    assert_eq!(story.count("conflict_foreseen"), most, "one is left");
+    story.hand_in("T1.1");
+    told(&mut story, second, clash(commit("T1.1"), &["a"]));
+    assert_eq!(last(&story).paths, ["a"]);
+    assert_eq!(last(&story).stands(), Stands::HandedIn);
+    assert_eq!(story.count("conflict_foreseen"), limits::FORESEEN as usize);
+    // What is told of what is handed in is not told of what is still written.
+    let mut story = Story::planned(
+        Terms {
+            workers: 3,
+            ..Terms::default()
+        },
+        vec![task("a", &[]), task("b", &[]), task("c", &[])],
+    );
+    let (second, third) = (story.epoch("T2.1"), story.epoch("T3.1"));
+    story.hand_in("T1.1");
+    told(&mut story, third, clash(commit("T1.1"), &["a"]));
+    told(&mut story, third, beside(second, &["a"]));
+    assert_eq!(story.count("conflict_foreseen"), 1);
+}
+
+#[test]
+fn an_engine_that_takes_the_mission_up_finds_both_where_they_stood() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    // What was found was lost with the engine, and is found again at the next steps.
+    story.now = story.now + Millis::from_mins(5);
+    let seen = Some(story.now);
+    story.tell(Input::Woke { seen });
+    assert_eq!(
+        told(&mut story, first, beside(second, &["a"])),
+        Reply::Stale
+    );
+    assert_eq!(told(&mut story, second, beside(first, &["a"])), Reply::Done);
+    story.tell(Input::Woke { seen });
+    told(&mut story, second, beside(first, &["a"]));
+    assert_eq!(story.count("conflict_foreseen"), 1, "it knows that");
 }

@@ -1,26 +1,36 @@
 //! What a workspace that is still worked in would not merge with. Nothing is written but objects that nobody names.
 
 use super::Workspace;
+use crate::git::RepoPath;
 use crate::landing::{self, ConflictPath, Merge};
 use crate::repository::MissionRepository;
 use mission::ids::CommitId;
 use std::collections::BTreeSet;
 
+/// What a workspace held at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    commit: CommitId,
+    changed: BTreeSet<RepoPath>,
+}
+
+impl Glance {
+    /// The commit that holds it; its base where nothing is changed. No ref keeps it: whoever comes back to it may find
+    /// that it is gone.
+    pub fn commit(&self) -> &CommitId {
+        &self.commit
+    }
+}
+
 impl MissionRepository {
-    /// Holds the content of a workspace, as it is this moment, against other commits: of each the paths that do not merge,
-    /// as far as the workspace changed them, with what the commit says there as [`ConflictPath::ours`].
+    /// Takes the content of a workspace as it is this moment.
     ///
     /// The workspace's own index and the agent's repository are left alone. An agent may be in the middle of writing: what
     /// is found is true of that moment, and may be an error.
     ///
     /// # Errors
     /// If the content cannot be taken, for whatever reason.
-    pub fn foresee(
-        &self,
-        workspace: &Workspace,
-        base: &CommitId,
-        others: &[CommitId],
-    ) -> Result<Vec<Vec<ConflictPath>>, landing::Error> {
+    pub fn glance(&self, workspace: &Workspace, base: &CommitId) -> Result<Glance, landing::Error> {
         let index = self.passing();
         let tree = workspace
             .check_identity()
@@ -28,22 +38,34 @@ impl MissionRepository {
             .map_err(Box::new)?
             .tree;
         let changes = self.changes(base.as_str(), tree.as_str(), false)?;
-        if changes.is_empty() {
-            return Ok(vec![Vec::new(); others.len()]);
+        let changed: BTreeSet<_> = changes.into_iter().map(|change| change.path).collect();
+        let commit = match changed.is_empty() {
+            true => base.clone(),
+            false => self.passing_commit(base, &tree)?,
+        };
+        Ok(Glance { commit, changed })
+    }
+
+    /// Holds what a workspace held against another commit, that of another workspace or one that stays: the paths that do
+    /// not merge, as far as the workspace changed them, with what the other says there as [`ConflictPath::ours`].
+    ///
+    /// # Errors
+    /// If either is not there any more.
+    pub fn foresee(
+        &self,
+        glance: &Glance,
+        other: &CommitId,
+    ) -> Result<Vec<ConflictPath>, landing::Error> {
+        if glance.changed.is_empty() {
+            return Ok(Vec::new());
         }
-        let own: BTreeSet<_> = changes.iter().map(|change| &change.path).collect();
-        let commit = self.passing_commit(base, &tree)?;
-        let mut found = Vec::new();
-        for other in others {
-            found.push(match self.merge(other, &commit)? {
-                Merge::Clean(_) => Vec::new(),
-                // What others do to each other is not this workspace's affair.
-                Merge::Conflict(mut paths) => {
-                    paths.retain(|conflict| own.contains(&conflict.path));
-                    paths
-                }
-            });
-        }
-        Ok(found)
+        Ok(match self.merge(other, &glance.commit)? {
+            Merge::Clean(_) => Vec::new(),
+            // What others do to each other is not this workspace's affair.
+            Merge::Conflict(mut paths) => {
+                paths.retain(|conflict| glance.changed.contains(&conflict.path));
+                paths
+            }
+        })
     }
 }

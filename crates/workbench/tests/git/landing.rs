@@ -199,10 +199,9 @@ fn a_look_at_a_workspace_finds_what_would_conflict_and_leaves_no_trace_in_it() {
     let first = of(1, &[("a", "one\nTWO by 1\nthree\n"), ("c", "by 1\n")]);
     let second = of(2, &[("b", "by 2\n"), ("c", "by 2\n")]);
     let workspace = mission.workspace(&world.lane(9), base, &[]).unwrap();
-    let nothing = mission
-        .foresee(&workspace, base, std::slice::from_ref(&first))
-        .unwrap();
-    assert_eq!(nothing, [[]], "it has changed nothing");
+    let nothing = mission.glance(&workspace, base).unwrap();
+    assert_eq!(nothing.commit(), base, "it has changed nothing");
+    assert_eq!(mission.foresee(&nothing, &first).unwrap(), []);
     write_in(workspace.path(), "a", "one\ntwo by 9\nthree\n");
     write_in(workspace.path(), "new", "new\n");
     let lane = workspace.agent_dir().parent().unwrap().to_owned();
@@ -210,9 +209,10 @@ fn a_look_at_a_workspace_finds_what_would_conflict_and_leaves_no_trace_in_it() {
     let before = traces();
     assert!(before.1.contains_key(std::path::Path::new("index")));
     let start = std::time::Instant::now();
-    let found = mission.foresee(&workspace, base, &[first.clone(), second]);
+    let glance = mission.glance(&workspace, base).unwrap();
+    let found = [&first, &second].map(|other| mission.foresee(&glance, other));
     println!("looked at in {:?}", start.elapsed());
-    let found = found.unwrap();
+    let found = found.map(Result::unwrap);
     assert_eq!(found[0].len(), 1, "{found:?}");
     let conflict = &found[0][0];
     assert_eq!(
@@ -223,6 +223,42 @@ fn a_look_at_a_workspace_finds_what_would_conflict_and_leaves_no_trace_in_it() {
     assert!(found[1].is_empty(), "{found:?}");
     assert_eq!(traces(), before);
     std::fs::remove_dir_all(workspace.path()).unwrap();
-    let gone = mission.foresee(&workspace, base, &[first]);
+    let gone = mission.glance(&workspace, base);
     assert!(gone.is_err(), "{gone:?}");
+}
+
+#[test]
+fn two_workspaces_that_are_worked_in_are_held_against_each_other_and_no_ref_keeps_the_look() {
+    let world = World::with(&[("a", "one\ntwo\nthree\n"), ("b", "b\n")]);
+    let (mission, base) = world.base();
+    let base = &base.commit;
+    let git = |words: &[&str]| world.git_in(&mission.dir().join("repo.git"), words);
+    let refs = || git(&["for-each-ref"]);
+    let workspace = |lane| mission.workspace(&world.lane(lane), base, &[]).unwrap();
+    let (one, other) = (workspace(1), workspace(2));
+    let before = refs();
+    let look = |workspace| mission.glance(workspace, base).unwrap();
+    write_in(one.path(), "a", "one\ntwo by 1\nthree\n");
+    write_in(other.path(), "a", "one\ntwo by 2\nthree\n");
+    write_in(other.path(), "new", "new\n");
+    let seen = look(&one);
+    let found = mission.foresee(&look(&other), seen.commit()).unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].path.to_string(), "a");
+    assert_eq!(
+        (found[0].ours.as_str(), found[0].theirs.as_str()),
+        ("two by 1\n", "two by 2\n")
+    );
+    assert_eq!(look(&one), seen, "what has not moved is the same commit");
+    // One of them makes way.
+    write_in(other.path(), "a", "one\ntwo\nthree\nby 2\n");
+    let found = mission.foresee(&look(&other), seen.commit()).unwrap();
+    assert!(found.is_empty(), "{found:?}");
+    assert_eq!(refs(), before);
+    // What no ref keeps may be pruned: then nothing is said, and the next look finds it again.
+    git(&["prune", "--expire=now"]);
+    let gone = mission.foresee(&look(&other), seen.commit());
+    assert!(gone.is_err(), "{gone:?}");
+    assert_eq!(look(&one), seen);
+    assert!(mission.foresee(&look(&other), seen.commit()).is_ok());
 }

@@ -1,8 +1,11 @@
-//! Holds what a running Worker has changed against what lies ahead of it: what landed or was handed in since it began.
+//! Holds what a running Worker has changed against what lies ahead of it: what landed or was handed in since it began, and
+//! what Workers have changed that run beside it and are ahead of it, as the core says.
 //!
-//! It looks when something new lies ahead, and after each step that may have changed the workspace while something does;
-//! then it rests for many times as long as that took. Nothing waits for it: it has git processes and an index of its own,
-//! writes objects that nobody names, and ends with its agent, whatever it is at. What cannot be looked at is not known.
+//! It looks when something new lies ahead, and after each step that may have changed the workspace while something does
+//! or while somebody behind it has to be held against that; then it rests for many times as long as that took. Nothing
+//! waits for it: it has git processes and an index of its own, writes objects that nobody names, and ends with its agent,
+//! whatever it is at. What cannot be looked at is not known. What each has is known from its own looks, in memory alone:
+//! an engine that takes a mission up finds it again at the next steps.
 
 use super::wire::Wire;
 use super::{Job, Line};
@@ -10,9 +13,11 @@ use crate::dispatcher::Message;
 use crate::perform::{Bench, Error, blocking, land};
 use agents::Order;
 use mission::event::Turn;
-use mission::foresight::{Ahead, Clash};
+use mission::foresight::{Ahead, AtWork, Clash};
 use mission::ids::{AttemptId, CommitId, Epoch};
 use mission::input::Input;
+use mission::mission::Mission;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -20,12 +25,103 @@ use workbench::landing::{ConflictKind, ConflictPath};
 use workbench::repository::MissionRepository;
 use workbench::workspace::Workspace;
 
-/// The most that one look is held against: what lands next first. Each costs a git process.
+/// The most that one look is held against: what lands next first, and who runs last. Each costs a git process.
 const AHEAD: usize = 8;
 /// The most looks of one turn: each may write what the workspace holds as objects, which stay until the mission goes.
 const LOOKS: u32 = 200;
+/// So many of them may be for the sake of who runs beside it: the rest is left for what lands.
+const BESIDE: u32 = LOOKS / 2;
 /// It rests for so many times as long as a look took, so that looking takes a twentieth of a processor at the most.
 const REST: u32 = 20;
+
+/// What running Workers are held against, as far as the mission knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sight {
+    ahead: Vec<Ahead>,
+    at_work: Vec<AtWork>,
+}
+
+impl Sight {
+    pub(crate) fn of(mission: &Mission) -> Self {
+        Self {
+            ahead: mission.ahead(),
+            at_work: mission.at_work(),
+        }
+    }
+}
+
+/// What the workspaces of running Workers held when they were last looked at, by their leases. No ref keeps these commits.
+pub(crate) type Glances = BTreeMap<Epoch, CommitId>;
+
+/// What there is to look for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Errand {
+    /// What the workspace is held against, the nearest first; of a Worker that runs with its lease.
+    others: Vec<(CommitId, Option<Epoch>)>,
+    /// Whether somebody who runs is to be held against the workspace.
+    is_followed: bool,
+}
+
+impl Errand {
+    /// The one of a turn that stands on a base; of those who run beside it only where they count.
+    fn of(
+        (attempt, epoch, base): (AttemptId, Epoch, &CommitId),
+        sight: &Sight,
+        glances: &Glances,
+        beside: bool,
+    ) -> Self {
+        let is_other = |ahead: &&Ahead| match ahead.attempt {
+            Some(other) => other.task != attempt.task,
+            None => ahead.commit != *base,
+        };
+        let stays = sight.ahead.iter().filter(is_other);
+        let stays = stays.map(|ahead| (ahead.commit.clone(), None));
+        let mut works = sight.at_work.split(|works| works.epoch == epoch);
+        let (before, behind) = match (works.next(), works.next()) {
+            (Some(before), Some(behind)) if beside => (before, behind),
+            // The turn is over, or nothing is to come of it.
+            _ => Default::default(),
+        };
+        let seen = before.iter().filter_map(|works| {
+            let commit = glances.get(&works.epoch)?;
+            Some((commit.clone(), Some(works.epoch)))
+        });
+        Self {
+            others: stays.chain(seen).take(AHEAD).collect(),
+            is_followed: !behind.is_empty(),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        self.others.is_empty() && !self.is_followed
+    }
+
+    fn is_beside(&self) -> bool {
+        let mut others = self.others.iter();
+        self.is_followed || others.any(|(_, at_work)| at_work.is_some())
+    }
+}
+
+/// What others see of a workspace that is worked in; nothing once its turn is over.
+struct Shown {
+    epoch: Epoch,
+    glances: Arc<watch::Sender<Glances>>,
+}
+
+impl Shown {
+    fn put(&self, commit: Option<CommitId>) {
+        self.glances.send_if_modified(|glances| match commit {
+            Some(commit) => glances.insert(self.epoch, commit.clone()) != Some(commit),
+            None => glances.remove(&self.epoch).is_some(),
+        });
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.put(None);
+    }
+}
 
 /// What is needed to look.
 #[derive(Clone)]
@@ -35,7 +131,8 @@ struct Probe {
     repository: MissionRepository,
     workspace: Workspace,
     base: CommitId,
-    ahead: watch::Receiver<Vec<Ahead>>,
+    sight: watch::Receiver<Sight>,
+    glances: watch::Receiver<Glances>,
     inbox: mpsc::Sender<Message>,
 }
 
@@ -56,86 +153,114 @@ impl Probe {
             repository: repository.clone(),
             workspace: workspace.clone(),
             base: base.clone(),
-            ahead: bench.ahead.subscribe(),
+            sight: bench.sight.subscribe(),
+            glances: bench.glances.subscribe(),
             inbox: line.inbox.clone(),
         })
     }
 
-    /// What lies ahead of the attempt now, the nearest first.
-    fn others(&mut self) -> Vec<CommitId> {
-        let ahead = self.ahead.borrow_and_update();
-        let is_other = |ahead: &&Ahead| match ahead.attempt {
-            Some(other) => other.task != self.attempt.task,
-            None => ahead.commit != self.base,
-        };
-        let others = ahead.iter().filter(is_other).take(AHEAD);
-        others.map(|ahead| ahead.commit.clone()).collect()
+    fn errand(&mut self, beside: bool) -> Errand {
+        let (sight, glances) = (&mut self.sight, &mut self.glances);
+        let (sight, glances) = (sight.borrow_and_update(), glances.borrow_and_update());
+        let own = (self.attempt, self.epoch, &self.base);
+        Errand::of(own, &sight, &glances, beside)
     }
 
     /// Looks until its agent has ended.
-    async fn looks(mut self, mut did: watch::Receiver<u64>) {
+    async fn looks(mut self, mut did: watch::Receiver<u64>, shown: Shown) {
+        let (mut last, mut seen, mut n_beside) = (Errand::default(), *did.borrow(), 0);
         for _ in 0..LOOKS {
-            let mut others = self.others();
-            while others.is_empty() {
-                if self.ahead.changed().await.is_err() {
+            loop {
+                let errand = self.errand(n_beside < BESIDE);
+                if !errand.is_followed {
+                    // Nobody keeps it as it is.
+                    shown.put(None);
+                }
+                let done = *did.borrow_and_update();
+                if !errand.is_none() && (errand != last || done != seen) {
+                    (last, seen) = (errand, done);
+                    break;
+                }
+                let more = tokio::select! {
+                    more = self.sight.changed() => more,
+                    more = self.glances.changed() => more,
+                    more = did.changed() => more,
+                };
+                if more.is_err() {
                     return;
                 }
-                others = self.others();
             }
-            did.borrow_and_update();
+            n_beside += u32::from(last.is_beside());
             let begun = Instant::now();
-            self.look(others).await;
-            tokio::time::sleep(begun.elapsed() * REST).await;
-            let more = tokio::select! {
-                more = self.ahead.changed() => more,
-                more = did.changed() => more,
-            };
-            if more.is_err() {
-                return;
+            let found = self.look(last.clone()).await;
+            if let Some(commit) = found.filter(|_| last.is_followed) {
+                shown.put(Some(commit).filter(|commit| *commit != self.base));
             }
+            tokio::time::sleep(begun.elapsed() * REST).await;
         }
     }
 
-    /// Looks once, and tells what it found.
-    async fn look(&self, others: Vec<CommitId>) {
+    /// Looks once, and tells what it found; gives what the workspace held.
+    async fn look(&self, errand: Errand) -> Option<CommitId> {
         let this = self.clone();
-        match blocking(move || this.clashes(&others)).await {
-            Ok(found) => {
+        match blocking(move || this.clashes(&errand)).await {
+            Ok((commit, found)) => {
                 for clash in found {
                     let epoch = self.epoch;
                     let input = Input::Clashed { epoch, clash };
                     self.inbox.send(Message::Input(input, None)).await.ok();
                 }
+                Some(commit)
             }
             // Its agent may be in the middle of writing; the next step is looked at again.
-            Err(error) => tracing::debug!(%error, "a workspace could not be looked at"),
+            Err(error) => {
+                tracing::debug!(%error, "a workspace could not be looked at");
+                None
+            }
         }
     }
 
-    fn clashes(&self, others: &[CommitId]) -> Result<Vec<Clash>, Error> {
-        let found = self
+    fn clashes(&self, errand: &Errand) -> Result<(CommitId, Vec<Clash>), Error> {
+        let glance = self
             .repository
-            .foresee(&self.workspace, &self.base, others)
+            .glance(&self.workspace, &self.base)
             .map_err(Error::new)?;
-        let found = others.iter().zip(found);
-        let found: Vec<_> = found.filter(|(_, paths)| !paths.is_empty()).collect();
-        if found.is_empty() {
-            return Ok(Vec::new());
+        let mut found = Vec::new();
+        for (commit, at_work) in &errand.others {
+            match self.repository.foresee(&glance, commit) {
+                Ok(conflicts) if conflicts.is_empty() => {}
+                Ok(conflicts) => found.push((commit, *at_work, conflicts)),
+                // No ref keeps it; it is found again when the other is looked at anew.
+                Err(error) if at_work.is_some() => {
+                    tracing::debug!(%error, "what another has in its workspace is gone");
+                }
+                Err(error) => return Err(Error::new(error)),
+            }
         }
-        let landed = self
-            .repository
-            .landed_attempts(&land::line()?, &self.base)
-            .map_err(Error::new)?;
-        let landed: Vec<AttemptId> = landed.into_iter().map(|(attempt, _)| attempt).collect();
-        let clash = |(other, conflicts): (&CommitId, Vec<ConflictPath>)| Clash {
-            commit: other.clone(),
+        let landed = match found.iter().any(|(_, at_work, _)| at_work.is_none()) {
+            true => self.landed()?,
+            false => Vec::new(),
+        };
+        let clash = |(commit, at_work, conflicts): (&CommitId, _, Vec<ConflictPath>)| Clash {
+            commit: commit.clone(),
+            at_work,
             landed: landed.clone(),
             files: conflicts
                 .iter()
                 .map(|conflict| (conflict.path.to_string(), there(conflict)))
                 .collect(),
         };
-        Ok(found.into_iter().map(clash).collect())
+        let clashes = found.into_iter().map(clash).collect();
+        Ok((glance.commit().clone(), clashes))
+    }
+
+    /// The attempts that have landed since the work began.
+    fn landed(&self) -> Result<Vec<AttemptId>, Error> {
+        let landed = self
+            .repository
+            .landed_attempts(&land::line()?, &self.base)
+            .map_err(Error::new)?;
+        Ok(landed.into_iter().map(|(attempt, _)| attempt).collect())
     }
 }
 
@@ -162,12 +287,152 @@ pub(super) async fn run(
     let agent = bench.settings.agent.run(order, watcher.clone(), cancel);
     let looks = async {
         if let Some(probe) = Probe::of(job, bench, line, at) {
-            probe.looks(watcher.did()).await;
+            let (epoch, glances) = (job.epoch, Arc::clone(&bench.glances));
+            probe.looks(watcher.did(), Shown { epoch, glances }).await;
         }
         std::future::pending::<std::convert::Infallible>().await
     };
     tokio::select! {
         () = agent => {}
         never = looks => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::perform::sample;
+
+    fn works(attempt: &str, epoch: u64) -> AtWork {
+        let attempt = attempt.parse().unwrap();
+        AtWork {
+            epoch: Epoch(epoch),
+            attempt,
+        }
+    }
+
+    fn commit(n: usize) -> CommitId {
+        format!("{n:040x}").parse().unwrap()
+    }
+
+    fn errand(who: AtWork, sight: &Sight, glances: &Glances, beside: bool) -> Errand {
+        let own = (who.attempt, who.epoch, &commit(0));
+        Errand::of(own, sight, glances, beside)
+    }
+
+    #[test]
+    fn each_is_held_against_who_is_before_it_and_the_last_is_looked_at_for_nobody() {
+        // The first goes on under another lease.
+        let all = [works("T1.1", 9), works("T2.1", 6), works("T3.1", 7)];
+        let line = Ahead {
+            commit: commit(0),
+            attempt: None,
+        };
+        let sight = Sight {
+            ahead: vec![line],
+            at_work: all.to_vec(),
+        };
+        let seen = all.map(|works| (works.epoch, commit(works.epoch.0 as usize)));
+        let mut glances = Glances::from(seen);
+        let others = |errand: &Errand| -> Vec<u64> {
+            let epochs = errand.others.iter().filter_map(|(_, epoch)| *epoch);
+            epochs.map(|epoch| epoch.0).collect()
+        };
+        let errands = all.map(|who| errand(who, &sight, &glances, true));
+        assert_eq!(
+            errands.each_ref().map(others),
+            [vec![], vec![9], vec![9, 6]]
+        );
+        let followed = errands.each_ref().map(|errand| errand.is_followed);
+        assert_eq!(followed, [true, true, false]);
+        assert!(errands.iter().all(|errand| errand.is_beside()));
+        // What nobody has looked at yet, or what is over, is held against nothing.
+        glances.remove(&Epoch(9));
+        assert_eq!(others(&errand(all[2], &sight, &glances, true)), [6]);
+        assert!(errand(works("T4.1", 8), &sight, &glances, true).is_none());
+        assert!(errand(all[2], &sight, &glances, false).is_none());
+    }
+
+    #[test]
+    fn what_lands_goes_before_what_is_still_written_where_not_all_can_be_looked_at() {
+        let who = works("T1.1", 99);
+        let attempt = |n: usize| format!("T{}.1", n + 2).parse().unwrap();
+        let ahead = (1..AHEAD).map(|n| Ahead {
+            commit: commit(n),
+            attempt: Some(attempt(n)),
+        });
+        let before = [works("T20.1", 20), works("T21.1", 21)];
+        let sight = Sight {
+            ahead: ahead.collect(),
+            at_work: before.into_iter().chain([who]).collect(),
+        };
+        let glances = Glances::from(before.map(|works| (works.epoch, commit(100))));
+        let errand = errand(who, &sight, &glances, true);
+        assert_eq!(errand.others.len(), AHEAD);
+        assert_eq!(errand.others[AHEAD - 1].1, Some(Epoch(20)));
+        assert!(
+            errand.others[..AHEAD - 1]
+                .iter()
+                .all(|other| other.1.is_none())
+        );
+    }
+
+    #[test]
+    fn what_a_workspace_held_is_forgotten_with_its_turn() {
+        let glances = Arc::new(watch::Sender::new(Glances::new()));
+        let shown = |epoch| Shown {
+            epoch: Epoch(epoch),
+            glances: Arc::clone(&glances),
+        };
+        let (one, other) = (shown(1), shown(2));
+        one.put(Some(commit(1)));
+        other.put(Some(commit(2)));
+        let mut watcher = glances.subscribe();
+        one.put(Some(commit(1)));
+        assert!(!watcher.has_changed().unwrap(), "it is where it was");
+        drop(one);
+        let left = watcher.borrow_and_update().clone();
+        assert_eq!(left, Glances::from([(Epoch(2), commit(2))]));
+    }
+
+    #[test]
+    fn what_another_had_and_is_gone_hides_no_conflict_with_the_rest() {
+        let sample = sample::mission(&[("a.txt", "one\n")]);
+        let (repository, base) = (sample.bench.repository().unwrap(), &sample.base.commit);
+        let workspace = |lane: &str, text: &str| {
+            let path = sample.bench.place.lane(lane);
+            let workspace = repository.workspace(&path, base, &[]).unwrap();
+            std::fs::write(workspace.path().join("a.txt"), text).unwrap();
+            workspace
+        };
+        let other = workspace("worker-2", "two\n");
+        let other = repository.glance(&other, base).unwrap();
+        let (inbox, _heard) = mpsc::channel(1);
+        let probe = Probe {
+            attempt: "T3.1".parse().unwrap(),
+            epoch: Epoch(3),
+            workspace: workspace("worker-1", "three\n"),
+            base: base.clone(),
+            sight: sample.bench.sight.subscribe(),
+            glances: sample.bench.glances.subscribe(),
+            repository: repository.clone(),
+            inbox,
+        };
+        let gone = commit(7);
+        let look = |others: Vec<(CommitId, Option<Epoch>)>| {
+            probe.clashes(&Errand {
+                others,
+                is_followed: false,
+            })
+        };
+        let both = [(gone.clone(), Epoch(1)), (other.commit().clone(), Epoch(2))];
+        let both = both.map(|(commit, epoch)| (commit, Some(epoch)));
+        let (_, found) = look(both.to_vec()).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].at_work, Some(Epoch(2)));
+        assert_eq!(found[0].files[0].0, "a.txt");
+        assert!(found[0].files[0].1.contains("two"), "{found:?}");
+        // What was handed in is there, or the look says nothing at all.
+        assert!(look(vec![(gone, None)]).is_err());
     }
 }

@@ -1,8 +1,17 @@
-//! Conflicts that were foreseen: told to whoever runs, of what still lies ahead of them, once.
+//! Conflicts that were foreseen: told to whoever runs, of what still lies ahead of them, once; of two that run to the later
+//! one alone.
 
 use super::*;
-use mission::foresight::Foreseen;
+use mission::foresight::{Foreseen, Stands};
 use mission::mission::Phase;
+
+/// What was told of conflicts.
+#[derive(Default)]
+pub(super) struct Foretold {
+    told: BTreeMap<AttemptId, Vec<Foreseen>>,
+    /// Who was told of whom while both worked.
+    made_way: BTreeSet<(AttemptId, AttemptId)>,
+}
 
 impl Audit {
     pub(super) fn foresees(&mut self, event: &Event) -> bool {
@@ -19,43 +28,98 @@ impl Audit {
     }
 
     fn foreseen(&mut self, attempt: AttemptId, n: u32, conflict: &Foreseen) {
-        let mut running = self.live.keys().filter_map(|epoch| self.leases.get(epoch));
-        let lease = running.find(|lease| lease.turn == Turn::Work { attempt });
+        let lease = self.runs(attempt);
         let lease = lease.unwrap_or_else(|| panic!("{attempt} does not run and is told"));
-        if conflict.landed {
-            let head = self.head.as_ref().map(|(commit, _)| commit);
-            assert_eq!(head, Some(&conflict.commit), "it is told of an older line");
-            assert_ne!(
-                lease.base,
-                Some(conflict.commit.clone()),
-                "it stands on that"
-            );
-            let stray = |who: &&AttemptId| !self.landed.contains(&who.task);
-            let stray = conflict.with.iter().find(stray);
-            assert_eq!(stray, None, "it is told that something landed that has not");
-        } else {
-            let [other] = conflict.with.as_slice() else {
-                panic!("nobody has handed that in: {conflict:?}");
-            };
-            assert_ne!(
-                other.task, attempt.task,
-                "{attempt} is told of its own work"
-            );
-            assert_eq!(
-                self.works.get(other).map(|work| &work.commit),
-                Some(&conflict.commit),
-                "{other} has handed in something else"
-            );
-            assert!(!self.landed.contains(&other.task), "{other} has landed");
+        match conflict.stands() {
+            Stands::Landed => {
+                let head = self.head.as_ref().map(|(commit, _)| commit);
+                assert_eq!(head, Some(&conflict.commit), "it is told of an older line");
+                assert_ne!(
+                    lease.base,
+                    Some(conflict.commit.clone()),
+                    "it stands on that"
+                );
+                let stray = |who: &&AttemptId| !self.landed.contains(&who.task);
+                let stray = conflict.with.iter().find(stray);
+                assert_eq!(stray, None, "it is told that something landed that has not");
+            }
+            Stands::HandedIn => {
+                let other = the_other(attempt, conflict);
+                assert_eq!(
+                    self.works.get(&other).map(|work| &work.commit),
+                    Some(&conflict.commit),
+                    "{other} has handed in something else"
+                );
+                assert!(!self.landed.contains(&other.task), "{other} has landed");
+            }
+            Stands::AtWork => self.makes_way(attempt, the_other(attempt, conflict)),
         }
-        let told = self.foretold.entry(attempt).or_default();
-        let again = |path: &&String| told.iter().flatten().any(|known| known == *path);
-        let again = conflict.paths.iter().find(again);
+        let told = self.foretold.told.entry(attempt).or_default();
+        let counts = |known: &&Foreseen| conflict.at_work || !known.at_work;
+        let known = told.iter().filter(counts).flat_map(|known| &known.paths);
+        let known: BTreeSet<&String> = known.collect();
+        let again = conflict.paths.iter().find(|path| known.contains(path));
         assert_eq!(again, None, "{attempt} is told twice of one conflict");
-        told.push(conflict.paths.clone());
+        told.push(conflict.clone());
         assert!(!conflict.paths.is_empty(), "{attempt} is told of nothing");
         assert_eq!(told.len(), n as usize, "it has another number");
-        assert!(n <= limits::FORESEEN, "{attempt} is told too often");
+        let most = limits::FORESEEN - u32::from(conflict.at_work);
+        assert!(n <= most, "{attempt} is told too often");
+    }
+
+    /// Whether something is told to an attempt that it was told of while it was still written.
+    pub(crate) fn is_told_again(&self, attempt: AttemptId, conflict: &Foreseen) -> bool {
+        let told = self.foretold.told.get(&attempt).into_iter().flatten();
+        let mut written = told.filter(|told| told.at_work && !conflict.at_work);
+        written.any(|told| conflict.paths.iter().any(|path| told.paths.contains(path)))
+    }
+
+    /// Of two that run the one that began later makes way, and never both.
+    fn makes_way(&mut self, attempt: AttemptId, other: AttemptId) {
+        assert!(self.runs(other).is_some(), "{other} does not run any more");
+        assert!(
+            !self.foretold.made_way.contains(&(other, attempt)),
+            "{attempt} and {other} both make way"
+        );
+        assert!(
+            self.first(other) < self.first(attempt),
+            "{attempt} began before {other}, and is told of it"
+        );
+        self.foretold.made_way.insert((attempt, other));
+    }
+
+    /// The lease of an attempt whose Worker runs.
+    fn runs(&self, attempt: AttemptId) -> Option<&Lease> {
+        let mut running = self.live.keys().filter_map(|epoch| self.leases.get(epoch));
+        running.find(|lease| lease.turn == Turn::Work { attempt })
+    }
+
+    /// The first lease that an attempt ever had.
+    fn first(&self, attempt: AttemptId) -> Option<Epoch> {
+        let mut leases = self.leases.iter();
+        let of = |(_, lease): &(&Epoch, &Lease)| lease.turn == Turn::Work { attempt };
+        leases.find(of).map(|(epoch, _)| *epoch)
+    }
+
+    /// The first lease of the attempt that a Worker's lease is for.
+    pub(crate) fn first_of(&self, epoch: Epoch) -> Option<Epoch> {
+        match self.leases.get(&epoch)?.turn {
+            Turn::Work { attempt } => self.first(attempt),
+            _ => None,
+        }
+    }
+
+    /// Whether the second of two leases is a Worker's that runs and began before the first one's attempt.
+    pub(super) fn is_ahead(&self, mission: &Mission, epoch: Epoch, other: Epoch) -> bool {
+        let attempt = |epoch| match mission.lease(epoch)?.turn {
+            Turn::Work { attempt } => Some(attempt),
+            _ => None,
+        };
+        let (Some(own), Some(other)) = (attempt(epoch), attempt(other)) else {
+            return false;
+        };
+        // Also while the plan waits for a person's word: who runs goes on meanwhile.
+        self.first(other) < self.first(own)
     }
 
     /// Whether a commit is something that a running Worker's result will have to go together with.
@@ -84,4 +148,16 @@ impl Audit {
         let runs = mission.phase() == Phase::Running && !mission.winding_down();
         runs && (is_line || others.any(is_handed_in))
     }
+}
+
+/// Whose work a conflict is with that has not landed.
+fn the_other(attempt: AttemptId, conflict: &Foreseen) -> AttemptId {
+    let [other] = conflict.with.as_slice() else {
+        panic!("it is nobody's: {conflict:?}");
+    };
+    assert_ne!(
+        other.task, attempt.task,
+        "{attempt} is told of its own work"
+    );
+    *other
 }
