@@ -8,9 +8,10 @@
 import { randomUUID } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
-import { AGAIN, alive, ask, command, connect, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
+import { AGAIN, alive, ask, command, connect, current, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
 const START = 10_000 // from the start of the engine to its first answer
+const FOLLOWS = 8_000 // from the end of an engine that makes place until whoever misses the next one starts their own
 const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
 const BODY = 16 << 20 // the longest request that the bridge takes: a turn's brief is a hundredth of it
 const AT_ONCE = 64 // requests of the engine that are not answered yet; each agent that is seen here has a few
@@ -79,7 +80,12 @@ const screen = () => typeof Bun !== "undefined" && !Bun.isMainThread
 // type by whoever is not there, and its provider's faults would be those of the mission.
 function leaves(typed, say, code, failed = code !== 0) {
   const told = { type: "orchestrator", timestamp: Date.now(), sessionID: typed.sessionID, exit: code, text: say }
-  fs.writeSync(failed && !lines ? 2 : 1, lines ? `${JSON.stringify(told)}\n` : `${say}\n`)
+  let rest = Buffer.from(lines ? `${JSON.stringify(told)}\n` : `${say}\n`)
+  try {
+    while (rest.length) rest = rest.subarray(fs.writeSync(failed && !lines ? 2 : 1, rest))
+  } catch {
+    // Whoever does not read to the end still hears how it ended.
+  }
   close()
   process.exit(code)
 }
@@ -88,33 +94,43 @@ function leaves(typed, say, code, failed = code !== 0) {
 const STARTED = command(process.argv.slice(2))
 const run = STARTED === "run"
 // Whoever started it reads a line of JSON for each thing that is told.
-const lines = /(^| )--format[ =]json( |$)/.test(process.argv.slice(2).join(" "))
+const words = [...process.argv.slice(2), "--"]
+const lines = words.slice(0, words.indexOf("--")).some((word, n, all) => word === "--format=json" || (word === "--format" && all[n + 1] === "json"))
 // A script that runs OpenCode: nobody answers what is asked.
 const alone = () => run && !process.stdin.isTTY
-const join = async (input, most, starts = false) => connect(() => ({ bridge: bridge(input), directories: [...link.folders], path: process.env.PATH, screen: screen(), alone: alone(), starts }), most, (talk) => gone(input, talk))
+const about = (input) => ({ bridge: bridge(input), directories: [...link.folders], path: process.env.PATH, screen: screen(), alone: alone() })
+const join = async (input, most, more) => connect(() => ({ ...about(input), ...more }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
+  if (talk.leaving) link.follows = Date.now() + FOLLOWS
   if (link.talk !== talk) return
   link.talk = undefined
   // An engine that ends when nothing runs is done; one that dies under its missions is started again, and takes them up.
   if (talk.running && link.restarts++ < RESTARTS && link.instances) reach(input).catch(() => {})
 }
 
-async function open(input) {
+async function open(input, more) {
   const until = Date.now() + START
   let child
+  let starts = false
   for (;;) {
     let talk = null
     try {
-      talk = await join(input, child ? Math.max(1, until - Date.now()) : HAND_OVER, true)
+      talk = await join(input, child ? Math.max(1, until - Date.now()) : HAND_OVER, { ...more, starts })
     } catch (error) {
-      // An older engine makes place for ours, once, and ours takes up what it carried out.
+      // An older engine makes place for ours, once: at once where nothing runs, and else for whoever has one that is newer
+      // indeed and takes that up.
+      if (error.older && !child && !starts && (await current(link.options))) {
+        starts = true
+        continue
+      }
       if (!error.leaving || child) throw error
     }
     if (talk) return talk
     if (child?.told) throw new Error(child.told)
     if (Date.now() >= until) throw new Error("the engine does not start within 10 s; `orchestrator serve` tells why")
-    if (!child) {
+    // One that makes place for a newer one is followed by that.
+    if (!child && Date.now() >= (link.follows ?? 0)) {
       toast(input, "the engine starts", "info")
       child = await start(link.options)
     }
@@ -126,7 +142,7 @@ async function open(input) {
 function reach(input) {
   if (link.talk) return Promise.resolve(link.talk)
   return (link.reaching ??= open(input)
-    .then((talk) => (link.talk = talk))
+    .then((talk) => ((link.talk = talk), here(), talk))
     .finally(() => (link.reaching = undefined)))
 }
 
@@ -148,12 +164,17 @@ async function take(input, talk) {
   if (talk && !link.talk && !link.reaching) link.talk = talk
   else talk?.socket.destroy()
   if (!talk && (await untold(input))) await reach(input)
-  here(input)
+  here()
 }
 
-// One connection serves all instances; it was made before some of them were there.
-function here(input) {
-  if (link.talk) ask(link.talk, { want: "here", directory: input.directory }).catch(() => {})
+// One connection serves all instances; it may have been made before some of them were there.
+function here() {
+  const { talk } = link
+  for (const directory of talk ? link.folders : []) {
+    if (talk.told.has(directory)) continue
+    talk.told.add(directory)
+    ask(talk, { want: "here", directory })
+  }
 }
 
 // Whether a mission of this folder is over and its conversation was not told. Only then an engine is started that nobody
@@ -191,7 +212,8 @@ async function outcome(input, talk, mission) {
       const said = await alive(talk, ask(talk, { want: "wait", mission }))
       // Without an exit code it says why nobody waits for the mission any more, and is no end of it.
       if (said) return said
-      talk = await reach(input)
+      // A newer engine that has taken it over tells an older plugin just that.
+      talk = talk.leaving ? await open(input, { waits: true }) : await reach(input)
     }
     throw new Error(`the engine ended ${RESTARTS + 1} times`)
   } catch (error) {
@@ -261,8 +283,8 @@ async function server(input, options) {
   const dispose = enter()
   link.options ??= options
   link.folders.add(input.directory)
-  if (link.talk) here(input)
-  else look(input)
+  here()
+  if (!link.talk) look(input)
   const ours = new Set()
   // A run has nothing else to do than to hear what comes of it; of anything else the user sees nothing as long as it
   // waits.

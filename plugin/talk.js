@@ -1,6 +1,6 @@
 // The connection to the engine, for OpenCode's server and for its screen: where the engine is, who may answer in its
 // place, how it is started, what is said and heard, and which OpenCode it is that talks.
-import { spawn } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import fs from "node:fs"
 import { createRequire } from "node:module"
 import net from "node:net"
@@ -87,6 +87,13 @@ export const within = (ms, work, what) => {
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
+// Whether the program that is started is of the version of what runs here.
+export function current(options) {
+  return new Promise((go) => {
+    execFile(program(options), ["--version"], { timeout: 5_000 }, (error, said) => go(!error && said.trim().split(" ").pop() === VERSION))
+  })
+}
+
 export function start(options) {
   const dir = safe(folder())
   const env = { ...process.env }
@@ -119,7 +126,7 @@ export function connect(about, most, gone) {
   const hello = { talk: TALK, version: VERSION, pid: process.pid, ...about() }
   return new Promise((go, no) => {
     const socket = net.connect(at)
-    const talk = { socket, asked: new Map(), running: 0, n: 0 }
+    const talk = { socket, asked: new Map(), running: 0, n: 0, told: new Set(hello.directories) }
     const end = (error) => {
       socket.destroy()
       no(error)
@@ -128,7 +135,8 @@ export function connect(about, most, gone) {
     let text = ""
     const read = (said) => {
       if (said.talk) clearTimeout(timer), go(talk)
-      else if (said.refused) end(Object.assign(new Error(said.refused), { leaving: said.leaving }))
+      else if (said.refused) end(Object.assign(new Error(said.refused), { leaving: said.leaving, older: said.older }))
+      else if (said.leaving) (talk.leaving = true), (talk.running = 0)
       else if (said.running !== undefined) talk.running = said.running
       else if (said.taken) talk.asked.get(said.id)?.taken()
       else talk.asked.get(said.id)?.answer(said)

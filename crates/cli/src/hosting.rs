@@ -71,9 +71,6 @@ struct Hosts {
     greeting: Option<String>,
 }
 
-/// The most folders of one OpenCode in which missions are shown.
-const FOLDERS: usize = 64;
-
 /// A command as it was typed.
 struct Typed {
     key: String,
@@ -173,7 +170,7 @@ impl Hosting {
             self.stand_in_line(id, note, None);
             return Ok(());
         }
-        let settled = mission.outcome().is_some() && mission.due().is_empty();
+        let settled = mission.is_settled();
         if settled || !note.hosted || self.store.owner(id)?.is_some() {
             let mut shown = Shown::new(&self.store, id, note, self.guests.subscribe(), None);
             match mission.outcome() {
@@ -279,15 +276,15 @@ impl Hosting {
 
     /// For somebody who shows a mission from now on: whoever showed it before is done with that.
     fn shows(&self, id: MissionId) -> Showing {
-        let shows = Showing {
+        let shown = Showing {
             until: self.stop.child_token(),
             ..Showing::default()
         };
         let mut showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = showing.insert(id, shows.clone()) {
+        if let Some(before) = showing.insert(id, shown.clone()) {
             before.until.cancel();
         }
-        shows
+        shown
     }
 
     /// From now on this process answers for a mission.
@@ -432,7 +429,7 @@ impl Hosting {
         self.guests.send_if_modified(|guests| {
             let found = guests.iter_mut().find(|other| other.n == guest.n);
             let folders = found.map(|found| &mut found.hello.directories);
-            let folders = folders.filter(|all| all.len() < FOLDERS && !all.contains(&directory));
+            let folders = folders.filter(|all| !all.contains(&directory));
             folders.map(|all| all.push(directory)).is_some()
         });
     }

@@ -18,6 +18,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -67,6 +68,10 @@ pub struct Hello {
     /// Whether it starts an engine of its version where there is none: only for such a guest missions are laid down.
     #[serde(default)]
     pub starts: bool,
+    /// Whether it does nothing but wait for what a mission comes to, which is told to whoever speaks this form of talk: it
+    /// began the mission with an engine before this one.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 /// What a guest asks for.
@@ -169,8 +174,14 @@ pub struct Answer {
 enum Line {
     /// It may ask.
     Welcome { talk: u16, version: &'static str },
-    /// It may not.
-    Refused { refused: String, leaving: bool },
+    /// It may not. Either this process makes place for one of the guest's version, or it would for a guest that starts one.
+    Refused {
+        refused: String,
+        leaving: bool,
+        older: bool,
+    },
+    /// A newer engine comes in the place of this one, and takes up what ran here.
+    Leaving { leaving: bool },
     /// The command is here and is carried out; the answer comes when there is one.
     Taken { id: u64, taken: bool },
     /// The answer to what it asked.
@@ -223,7 +234,7 @@ pub enum Closed {
 pub struct Reception {
     socket: Socket,
     version: &'static str,
-    /// Held as long as the process lives; the kernel gives it back.
+    /// Whoever has it has the reception; where the process dies, the kernel gives it back.
     lock: File,
 }
 
@@ -279,6 +290,7 @@ impl Reception {
             leave,
             places: Arc::new(Semaphore::new(GUESTS)),
             makes_place: CancellationToken::new(),
+            waiting: Arc::default(),
         };
         let (guests, gone) = (TaskTracker::new(), stop.child_token());
         let mut strangers: VecDeque<CancellationToken> = VecDeque::new();
@@ -358,6 +370,8 @@ struct Inside {
     places: Arc<Semaphore>,
     /// A newer engine takes up what runs here: whoever has an older one does not start it for that.
     makes_place: CancellationToken,
+    /// Guests that wait for what a mission comes to. They are answered a moment after it has ended.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Inside {
@@ -373,9 +387,12 @@ impl Inside {
         stranger.cancel();
         let Some(hello) = hello else { return };
         let place = self.places.clone().try_acquire_owned();
-        let (refused, leaving) = match (self.refuses(&hello), &place) {
-            (Some(refused), _) => refused,
-            (None, Err(_)) => (format!("{GUESTS} OpenCodes are connected already"), false),
+        let refusal = match (self.refuses(&hello), &place) {
+            (Some(refusal), _) => refusal,
+            (None, Err(_)) => Refusal {
+                told: format!("{GUESTS} OpenCodes are connected already"),
+                ..Refusal::default()
+            },
             (None, Ok(_)) => {
                 let guest = Guest { n, hello };
                 self.touched.send_replace(Instant::now());
@@ -384,38 +401,54 @@ impl Inside {
                 return self.talk(reader, writer, &guest).await;
             }
         };
-        if write(&mut writer, &Line::Refused { refused, leaving }).await && leaving {
+        let (leaving, older) = (refusal.leaving, refusal.older);
+        let line = Line::Refused {
+            refused: refusal.told,
+            leaving,
+            older,
+        };
+        if write(&mut writer, &line).await && leaving {
             self.leave.send(hello.version).await.ok();
         }
     }
 
-    /// Why a guest may not ask, and whether this process makes place for another because of it.
-    fn refuses(&self, hello: &Hello) -> Option<(String, bool)> {
+    /// Why a guest may not ask; nothing where it may.
+    fn refuses(&self, hello: &Hello) -> Option<Refusal> {
         let (ours, theirs) = (self.version, hello.version.as_str());
-        if hello.talk == TALK && theirs == ours {
+        if hello.talk == TALK && (theirs == ours || hello.waits) {
             return None;
         }
-        let running = *self.desk.running().borrow();
-        Some(match (is_newer(theirs, ours), running) {
-            (true, n) if n == 0 || hello.starts => {
-                let told = format!("the engine of version {ours} makes place for {theirs}");
-                (told, true)
-            }
-            (true, n) => {
-                let told = format!(
-                    "the engine is of version {ours} and carries {n} out, this plugin is of version {theirs}, \
-                     whose engine takes that over with the next command: /status"
-                );
-                (told, false)
-            }
-            (false, _) => {
-                let told = format!(
-                    "the engine is of version {ours}, this plugin is of version {theirs}: start OpenCode anew, \
-                     and if that does not help: orchestrator install"
-                );
-                (told, false)
-            }
+        if !is_newer(theirs, ours) {
+            let told = format!(
+                "the engine is of version {ours}, this plugin is of version {theirs}: start OpenCode anew, \
+                 and if that does not help: orchestrator install"
+            );
+            return Some(Refusal {
+                told,
+                ..Refusal::default()
+            });
+        }
+        let running = self.at_work();
+        let leaving = running == 0 || hello.starts;
+        let told = match leaving {
+            true => format!("the engine of version {ours} makes place for {theirs}"),
+            false => format!(
+                "the engine is of version {ours} and carries {running} out, this plugin is of version {theirs}; \
+                 an engine of that version takes over with the next command: /status. \
+                 If it does not: orchestrator doctor"
+            ),
+        };
+        Some(Refusal {
+            told,
+            leaving,
+            older: !leaving,
         })
+    }
+
+    /// How many missions run or are waited for.
+    fn at_work(&self) -> usize {
+        let running = *self.desk.running().borrow();
+        running.max(self.waiting.load(Ordering::Acquire))
     }
 
     /// Answers a guest until it goes.
@@ -432,10 +465,8 @@ impl Inside {
         if !write(&mut writer, &welcome).await {
             return;
         }
-        let (answers, mut answered) = mpsc::channel::<Line>(ASKED);
+        let (answers, answered) = mpsc::channel::<Line>(ASKED);
         let (asking, ended) = (TaskTracker::new(), CancellationToken::new());
-        let mut running = self.desk.running();
-        running.mark_changed();
         let read = async {
             let places = Arc::new(Semaphore::new(ASKED));
             // A guest may be silent for as long as it likes; a line that it has begun may not.
@@ -443,6 +474,7 @@ impl Inside {
                 && reader.fill_buf().await.is_ok_and(|bytes| !bytes.is_empty())
                 && let Some(line) = line(&mut reader, SLOW).await
                 && let Ok(Asked { id, want }) = serde_json::from_slice(&line)
+                && (!guest.hello.waits || matches!(want, Want::Wait { .. } | Want::Alive))
             {
                 self.touched.send_replace(Instant::now());
                 // What a command comes to may take a while, and whoever typed it waits a second.
@@ -451,6 +483,8 @@ impl Inside {
                 }
                 // What was asked for is done though the guest goes; only who waits does not wait any longer.
                 let waits = matches!(want, Want::Wait { .. } | Want::Look(_));
+                let counted =
+                    matches!(want, Want::Wait { .. }).then(|| Waiting::new(&self.waiting));
                 let answer = self.desk.clone().ask(guest.clone(), want);
                 let (answers, ended) = (answers.clone(), ended.clone());
                 asking.spawn(async move {
@@ -459,35 +493,69 @@ impl Inside {
                         () = ended.cancelled(), if waits => return,
                     };
                     answers.send(Line::Answer { id, answer }).await.ok();
-                    drop(place);
+                    drop((place, counted));
                 });
-            }
-        };
-        let told = async {
-            loop {
-                let line = tokio::select! {
-                    Some(line) = answered.recv() => line,
-                    Ok(()) = running.changed() => {
-                        let running = *running.borrow_and_update();
-                        Line::Running { running }
-                    }
-                    () = self.makes_place.cancelled() => {
-                        write(&mut writer, &Line::Running { running: 0 }).await;
-                        return;
-                    }
-                    else => return,
-                };
-                if !write(&mut writer, &line).await {
-                    return;
-                }
             }
         };
         tokio::select! {
             () = read => {}
-            () = told => {}
+            () = self.tell(writer, answered) => {}
         }
         ended.cancel();
     }
+
+    /// Tells a guest its answers and how many missions run, until it takes no more or this process makes place.
+    async fn tell(&self, mut writer: OwnedWriteHalf, mut answered: mpsc::Receiver<Line>) {
+        let mut running = self.desk.running();
+        running.mark_changed();
+        loop {
+            let line = tokio::select! {
+                biased;
+                Some(line) = answered.recv() => line,
+                () = self.makes_place.cancelled() => {
+                    if self.at_work() > 0 {
+                        write(&mut writer, &Line::Leaving { leaving: true }).await;
+                    }
+                    return;
+                }
+                Ok(()) = running.changed() => {
+                    let running = *running.borrow_and_update();
+                    Line::Running { running }
+                }
+                else => return,
+            };
+            if !write(&mut writer, &line).await {
+                return;
+            }
+        }
+    }
+}
+
+/// Counts a guest that waits, until it has its answer or has gone.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn new(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::AcqRel);
+        Self(all.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Why a guest may not ask.
+#[derive(Default)]
+struct Refusal {
+    /// For a person.
+    told: String,
+    /// Whether this process makes place for another because of it.
+    leaving: bool,
+    /// Whether it would, for a guest that starts an engine of its version.
+    older: bool,
 }
 
 /// Tells the desk that a guest went, however it did.

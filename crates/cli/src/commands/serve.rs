@@ -14,6 +14,10 @@ use tokio_util::sync::CancellationToken;
 const MAKE_PLACE: Duration = Duration::from_secs(10);
 /// What is said when it ends before everything has wound down.
 const GO_ON: &str = "go on with: orchestrator resume";
+/// The same where a newer engine waits for its place.
+const NEXT: &str = "the newer engine takes up what ran here";
+/// How long somebody must let others in to be one that stays: one that makes place does for a moment still.
+const STAYS: Duration = Duration::from_secs(1);
 /// How often it is looked whether it did.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -32,7 +36,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<Exit, Error> {
         let told = tokio::spawn(signals(stop.clone()));
         let (closed, held) = reception.serve(hosting.clone(), idle, stop).await;
         if matches!(closed, Closed::Newer(_)) {
-            crate::leave::at_the_latest(Exit::Interrupted, GO_ON.to_owned());
+            crate::leave::at_the_latest(Exit::Interrupted, NEXT.to_owned());
         }
         hosting.end().await;
         // What ran here is nobody's now.
@@ -51,13 +55,20 @@ pub(crate) fn run(args: ServeArgs) -> Result<Exit, Error> {
 
 /// The reception, as soon as one that is ending has made place. `None` if one that is not ending has it.
 async fn reception(store: &Store) -> Result<Option<Reception>, Error> {
-    let (folder, until) = (store.layout.doors(), Instant::now() + MAKE_PLACE);
+    let (folder, begun) = (store.layout.doors(), Instant::now());
+    let mut lets_in: Option<Instant> = None;
     loop {
         if let Some(reception) = Reception::open(&folder, env!("CARGO_PKG_VERSION"))? {
             return Ok(Some(reception));
         }
         let socket = engine::reception::socket(&folder);
-        if std::os::unix::net::UnixStream::connect(&socket).is_ok() || Instant::now() > until {
+        let now = Instant::now();
+        lets_in = match std::os::unix::net::UnixStream::connect(&socket) {
+            Ok(_) => lets_in.or(Some(now)),
+            Err(_) => None,
+        };
+        let stays = lets_in.is_some_and(|since| now - since > STAYS);
+        if stays || now - begun > MAKE_PLACE {
             return Ok(None);
         }
         tokio::time::sleep(LOOK).await;

@@ -44,7 +44,7 @@ impl Remarks {
     }
 }
 
-/// Showing one mission.
+/// Shows one mission.
 pub(super) struct Shown {
     store: Store,
     id: MissionId,
@@ -65,15 +65,16 @@ pub(super) struct Shown {
     over: bool,
     /// Whether another process makes its events durable, and wakes nobody here.
     elsewhere: bool,
+    reported: CancellationToken,
 }
 
-/// How long somebody shows a mission.
+/// That somebody shows a mission.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Showing {
     /// Ends it.
     pub(super) until: CancellationToken,
-    /// Is cancelled when it has ended.
-    pub(super) over: CancellationToken,
+    /// Is cancelled as soon as its report stands in the conversation.
+    pub(super) reported: CancellationToken,
 }
 
 /// Whether there is something left to show.
@@ -110,6 +111,7 @@ impl Shown {
             toasted: None,
             over: false,
             elsewhere: false,
+            reported: CancellationToken::new(),
         };
         shown.read();
         // What happened before was told before.
@@ -127,10 +129,10 @@ impl Shown {
         self.remarks.clone()
     }
 
-    /// Showing the mission until there is nothing left to show. It is woken by whoever makes events durable.
-    pub(super) async fn run(mut self, wake: Arc<Notify>, shows: Showing) {
-        let stop = shows.until;
-        let _over = shows.over.drop_guard();
+    /// Shows the mission until there is nothing left to show. It is woken by whoever makes events durable.
+    pub(super) async fn run(mut self, wake: Arc<Notify>, showing: Showing) {
+        let stop = showing.until;
+        self.reported = showing.reported;
         let mut pause = PACE;
         loop {
             self.read();
@@ -183,14 +185,14 @@ impl Shown {
         });
         toasts.append(&mut self.remarks.all());
         let mission = self.followed.mission();
-        self.over = mission.is_some_and(|m| m.outcome().is_some() && m.due().is_empty());
+        self.over = mission.is_some_and(Mission::is_settled);
         if self.over {
             // Whoever is there next tells it, also if nobody asks them to.
             self.kept(|note| note.ended = true);
         }
     }
 
-    /// Showing what there is to show, to whoever looks.
+    /// Shows what there is to show, to whoever looks.
     async fn step(&mut self) -> Left {
         if !self.attach() {
             return Left::Nothing;
@@ -273,7 +275,11 @@ impl Shown {
                 Left::Soon
             });
         }
-        Ok(match stood && self.report(front).await? && toasted {
+        let reported = stood && self.report(front).await?;
+        if reported {
+            self.reported.cancel();
+        }
+        Ok(match reported && toasted {
             true => Left::Done,
             false => Left::Soon,
         })

@@ -83,9 +83,10 @@ impl Note {
 
     /// Notes that a mission is over, if it is, for whoever shows it next.
     pub(crate) fn ends(store: &Store, mission: MissionId) {
-        let over = |mission: &Mission| mission.outcome().is_some() && mission.due().is_empty();
         if let Some(note) = Self::read(&store.layout, mission)
-            && store.load(mission).is_ok_and(|(mission, _)| over(&mission))
+            && store
+                .load(mission)
+                .is_ok_and(|(mission, _)| mission.is_settled())
         {
             let kept = Self {
                 ended: true,

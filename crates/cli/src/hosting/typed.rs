@@ -1,5 +1,6 @@
 //! The other commands that a user types in OpenCode.
 
+use super::front::Showing;
 use super::queue::LOOK;
 use super::{Hosting, Note, Typed, about, answer, info};
 use crate::error::{Error, Kind};
@@ -9,12 +10,10 @@ use agents::opencode::front::Tone;
 use engine::door::Wish;
 use engine::reception::{Answer, Guest};
 use mission::ids::MissionId;
-use mission::mission::Mission;
 use mission::question::QuestionId;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// How long a report may take to its conversation until whoever waits for it goes: a few steps of whoever shows it.
 const STANDS: Duration = Duration::from_secs(5);
@@ -283,10 +282,14 @@ impl Hosting {
             _ => self.elsewhere(mission).await,
         };
         if self.is_settled(mission)
-            && let Some(over) = self.shown(mission)
+            && let Some(showing) = self.showing(mission)
+            && tokio::time::timeout(STANDS, showing.reported.cancelled())
+                .await
+                .is_ok()
         {
-            // Where it is not there in time, the next OpenCode of the folder is told it.
-            tokio::time::timeout(STANDS, over.cancelled()).await.ok();
+            // Whoever waits tells the rest; where it does not stand in time, the next OpenCode of the folder is told it.
+            showing.until.cancel();
+            Note::forget(&self.store.layout, mission);
         }
         answer
     }
@@ -311,17 +314,17 @@ impl Hosting {
         })
     }
 
-    /// What is cancelled once nobody shows a mission any more; nothing where nobody has.
-    fn shown(&self, id: MissionId) -> Option<CancellationToken> {
-        let showing = self.showing.lock();
-        let showing = showing.unwrap_or_else(PoisonError::into_inner);
-        showing.get(&id).map(|shows| shows.over.clone())
+    /// That somebody shows a mission; nothing where nobody has.
+    fn showing(&self, id: MissionId) -> Option<Showing> {
+        let all = self.showing.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        all.get(&id).cloned()
     }
 
     /// Whether a mission is over and owes nothing any more.
     fn is_settled(&self, id: MissionId) -> bool {
         let loaded = self.store.load(id);
-        loaded.is_ok_and(|(mission, _)| is_settled(&mission))
+        loaded.is_ok_and(|(mission, _)| mission.is_settled())
     }
 
     /// Whether somebody carries a mission out.
@@ -339,7 +342,7 @@ impl Hosting {
                 Ok((mission, _)) => mission,
                 Err(error) => return answer(escape::short(&error.to_string(), 600), Tone::Bad),
             };
-            if is_settled(&mission) {
+            if mission.is_settled() {
                 return Answer {
                     exit: Some(host::ended(&mission) as u8),
                     ..about(id, board::report(&mission))
@@ -354,10 +357,6 @@ impl Hosting {
             tokio::time::sleep(LOOK).await;
         }
     }
-}
-
-fn is_settled(mission: &Mission) -> bool {
-    mission.outcome().is_some() && mission.due().is_empty()
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use testkit::world::{Script, Task, write};
 #[test]
 fn a_storm_of_refusals_costs_no_agent_an_attempt() {
     let world = project();
-    let ids: Vec<String> = (0..8).map(|n| format!("t{n}")).collect();
+    let ids: Vec<String> = (0..6).map(|n| format!("t{n}")).collect();
     let task = |id: &String| Task::new(id).writes(id).proof(&format!("test -f {id}"));
-    // The Commander's and the Planner's calls are served; eight Workers begin at once.
-    let script = Script::plan(ids.iter().map(task)).permits(2, 1_000);
+    // The Commander's and the Planner's calls are served; six Workers begin at once.
+    let script = Script::plan(ids.iter().map(task)).permits(2, 2_000);
     let script = ids
         .iter()
         .fold(script, |script, id| script.worker(id, [write(id, "")]));
-    let words = ["--workers", "8", "--reviews", "0", "--yes", "--json"];
+    let words = ["--workers", "6", "--reviews", "0", "--yes", "--json"];
     let ran = world.task(&script, &words).ends(0, &[]);
     let events: Vec<Value> = ran
         .out

@@ -442,7 +442,7 @@ const hooks = await plugin.server({ client: {}, directory: process.cwd() }, {})
 await hooks.config({})
 const told = []
 const write = fs.writeSync
-fs.writeSync = (stream, text) => (told.push([stream, text]), text.length)
+fs.writeSync = (stream, text) => (told.push([stream, String(text)]), text.length)
 const exit = process.exit
 process.exit = (code) => {
   told.push(code)

@@ -236,7 +236,7 @@ async fn an_older_one_makes_place_for_whoever_starts_a_newer_one_and_keeps_it_un
     let (_, told) = come(newer).await;
     assert_eq!(told["leaving"], json!(true), "{told}");
     // Whoever has an older one is not to start it anew for the sake of what runs.
-    assert_eq!(old.hear().await.unwrap(), json!({ "running": 0 }));
+    assert_eq!(old.hear().await.unwrap(), json!({ "leaving": true }));
     assert!(old.hear().await.is_none());
     let (closed, held) = served.await.unwrap();
     assert_eq!(closed, Closed::Newer("1.3.0".into()));
@@ -258,15 +258,34 @@ async fn versions_are_told_and_an_idle_older_one_makes_place() {
             .contains("start OpenCode anew")
     );
     let (mut newer, told) = world.hello("1.10.0").await;
-    assert_eq!(told["leaving"], json!(false), "{told}");
+    assert_eq!(
+        (&told["leaving"], &told["older"]),
+        (&json!(false), &json!(true)),
+        "{told}"
+    );
     assert!(told["refused"].as_str().unwrap().contains("carries 1 out"));
     assert!(newer.hear().await.is_none());
     let (mut same, _) = world.hello("1.2.3").await;
     same.command(1, "status").await;
     assert!(same.answer().await.is_some(), "it goes on");
     world.desk.running.send_replace(0);
+    // Nothing runs any more, and somebody has not been told yet what it came to.
+    let mut waits = world.hello("1.2.3").await.0;
+    waits
+        .say(&json!({ "id": 2, "want": "wait", "mission": "m1" }))
+        .await;
+    waits.say(&json!({ "id": 3, "want": "alive" })).await;
+    while waits.hear().await.unwrap()["id"] != json!(3) {}
     let (_, told) = world.hello("1.10.0").await;
-    assert_eq!(told["leaving"], json!(true), "{told}");
+    assert_eq!(told["leaving"], json!(false), "{told}");
+    drop(waits);
+    let (_, told) = loop {
+        let (caller, told) = world.hello("1.10.0").await;
+        if told["leaving"] == json!(true) {
+            break (caller, told);
+        }
+    };
+    assert_eq!(told["older"], json!(false), "{told}");
     assert_eq!(world.closed.await.unwrap(), Closed::Newer("1.10.0".into()));
     assert!(
         Reception::open(world.folder.path(), "1.10.0")

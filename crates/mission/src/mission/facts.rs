@@ -178,6 +178,11 @@ impl Mission {
         &self.todo
     }
 
+    /// Whether it is over and owes nothing any more.
+    pub fn is_settled(&self) -> bool {
+        self.outcome().is_some() && self.due().is_empty()
+    }
+
     /// How it ended; `None` while it runs.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome

@@ -119,6 +119,7 @@ impl World {
                 screen: false,
                 alone: false,
                 starts: false,
+                waits: false,
             },
         };
         let note = json!({ "directory": "/p", "session": "ses_1", "key": "k", "hosted": true });
