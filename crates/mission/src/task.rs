@@ -1,6 +1,7 @@
 //! A task and where it is on its way.
 
 use crate::event::Rejection;
+use crate::governor::Singled;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::plan::Task;
 use crate::question::QuestionId;
@@ -130,6 +131,8 @@ pub struct TaskState {
     pub machine: u32,
     /// Refusals by the provider in a row.
     pub refusals: u32,
+    /// How often in a row while others were served; nothing of most.
+    pub(crate) singled: Option<Box<Singled>>,
     /// How often it came back from the merge queue with a conflict.
     pub conflicts: u32,
     /// Reviews that rejected with green gates.
@@ -200,6 +203,7 @@ impl TaskState {
             faults: 0,
             machine: 0,
             refusals: 0,
+            singled: None,
             conflicts: 0,
             review_rejections: 0,
             reviews: 0,

@@ -266,6 +266,8 @@ pub enum Failure {
     Overflow,
     /// Nothing was heard of the agent for too long.
     Silent,
+    /// The provider refuses this one turn again and again, and serves others: what it asks for is at fault.
+    Refused,
     /// It will not work however often it is tried: no login, a revoked key, an unknown model, no money.
     Fatal,
 }

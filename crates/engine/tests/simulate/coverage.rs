@@ -216,6 +216,7 @@ fn ended(ending: &Ending) -> &'static str {
             Failure::NoAnswer => "ending: no answer",
             Failure::Overflow => "ending: overflow",
             Failure::Silent => "ending: silent",
+            Failure::Refused => "ending: refused alone",
             Failure::Fatal => "ending: fatal",
         },
         Ending::Held { .. } => "ending: held",

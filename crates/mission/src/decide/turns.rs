@@ -106,9 +106,7 @@ impl Mission {
         mut and_then: Vec<Event>,
     ) -> Vec<Event> {
         // Whoever was refused before its first call used nothing; any other use that is not known may be all of it.
-        let nothing = matches!(ending, Ending::Refused { .. })
-            && usage.calls == 0
-            && !planted!("refusal_charged");
+        let nothing = ending.is_refusal() && usage.calls == 0 && !planted!("refusal_charged");
         let unknown = if nothing {
             (0, 0)
         } else {
@@ -143,6 +141,9 @@ impl Mission {
                 usage,
             } => {
                 let whose = (epoch, lease);
+                if self.is_singled_out(lease) {
+                    return self.refused_alone(now, whose, &why, usage);
+                }
                 let (held, event) = self.held_by(now, whose, retry_after, &why, false);
                 let ending = Ending::Refused {
                     why: cut(&why),

@@ -40,6 +40,17 @@ pub enum Ending {
     Cancelled,
 }
 
+impl Ending {
+    /// Whether its provider would not serve it, whosever fault that was.
+    pub fn is_refusal(&self) -> bool {
+        let failure = match self {
+            Self::Failed { failure, .. } => Some(*failure),
+            _ => None,
+        };
+        matches!(self, Self::Refused { .. }) || failure == Some(Failure::Refused)
+    }
+}
+
 /// Who or what turned an attempt down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "by")]

@@ -75,6 +75,7 @@ pub(super) const SIGHTS: &[&str] = &[
     "ending: no answer",
     "ending: overflow",
     "ending: silent",
+    "ending: refused alone",
     "ending: fatal",
     "ending: held",
     "ending: expired",
