@@ -159,6 +159,7 @@ impl Scripted {
                 retry_after: retry_after.map(Millis),
                 why: "the script refuses (429)".into(),
                 usage,
+                outage: false,
             },
             End::Fail(failure) => Outcome::Failed {
                 failure: *failure,

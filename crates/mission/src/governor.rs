@@ -6,6 +6,7 @@
 //! fails in a row has its *breaker* opened: it is held likewise, and one turn at a time tries it until it has served two.
 //! All of it is folded from events; a task that waits for a provider loses nothing by it.
 
+mod refused;
 mod singled;
 
 use crate::decide::cut;
@@ -19,6 +20,7 @@ use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Role};
 use std::collections::BTreeMap;
 
+pub(crate) use refused::Said;
 pub(crate) use singled::Singled;
 
 /// A provider or a model of which nothing new is asked until a moment, and little for a while after it.
@@ -523,7 +525,10 @@ impl Mission {
             Ending::Failed {
                 failure: Failure::Transient | Failure::Silent,
                 ..
-            } => self.governor.breakers.entry(model).or_default().failures += 1,
+            }
+            | Ending::Refused { outage: true, .. } => {
+                self.governor.breakers.entry(model).or_default().failures += 1;
+            }
             // It says nothing of the model.
             Ending::Failed {
                 failure: Failure::Machine | Failure::Refused,

@@ -239,6 +239,9 @@ pub enum Outcome {
         why: String,
         /// What the turn used before.
         usage: Usage,
+        /// It did not say no, it failed again and again, and the turn comes back later: that speaks of its model alone.
+        #[serde(default)]
+        outage: bool,
     },
     /// The turn ended without an answer.
     Failed {

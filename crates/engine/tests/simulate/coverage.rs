@@ -209,6 +209,7 @@ impl Coverage {
 fn ended(ending: &Ending) -> &'static str {
     match ending {
         Ending::Answered => "ending: answered",
+        Ending::Refused { outage: true, .. } => "ending: put off",
         Ending::Refused { .. } => "ending: refused",
         Ending::Failed { failure, .. } => match failure {
             Failure::Transient => "ending: transient failure",

@@ -168,7 +168,7 @@ impl Mission {
                 }
                 self.set_state(attempt.task, State::Ready);
             }
-            Ending::Refused { until, why } => {
+            Ending::Refused { until, why, .. } => {
                 task.refusals += 1;
                 if planted!("refusal_uses_up_attempt") {
                     task.tries += 1;

@@ -17,6 +17,9 @@ pub enum Ending {
         why: String,
         /// The turn is tried again then.
         until: Timestamp,
+        /// It did not say no, it failed again and again: that counts for the breaker of the model.
+        #[serde(default, skip_serializing_if = "is_false")]
+        outage: bool,
     },
     /// Without an answer.
     Failed {
@@ -96,4 +99,9 @@ pub enum Rejection {
         /// Both sides, shortened.
         excerpt: String,
     },
+}
+
+/// What is not so is not stored.
+fn is_false(is: &bool) -> bool {
+    !is
 }

@@ -132,7 +132,7 @@ impl Mission {
             Ending::Failed {
                 failure: Failure::Transient | Failure::Silent,
                 ..
-            }
+            } | Ending::Refused { outage: true, .. }
         );
         let model = self.model_of(lease);
         let n = self.failures_at(model) + 1;

@@ -137,6 +137,7 @@ fn a_look_at_an_earlier_attempt_or_at_an_older_line_means_nothing() {
             retry_after,
             why,
             usage,
+            outage: false,
         },
         None,
     );

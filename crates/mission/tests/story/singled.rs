@@ -94,6 +94,7 @@ fn now_happens(story: &mut Story, epoch: Epoch, turn: Turn, what: Happens) {
                 retry_after: Some(Millis::from_mins(1)),
                 why: "429".into(),
                 usage: Usage::default(),
+                outage: false,
             };
             let work = None;
             story.tell(Input::TurnReplied {

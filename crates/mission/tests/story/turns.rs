@@ -17,6 +17,7 @@ fn refused(wait: Millis) -> TurnOutcome {
         retry_after: Some(wait),
         why,
         usage: used(0),
+        outage: false,
     }
 }
 
@@ -261,6 +262,7 @@ fn busy() -> TurnOutcome {
         retry_after: None,
         why: "429".into(),
         usage: Usage::default(),
+        outage: false,
     }
 }
 

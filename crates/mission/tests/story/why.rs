@@ -64,6 +64,7 @@ fn refused(story: &mut Story, turn: &str, wait: u64) {
         retry_after,
         why,
         usage,
+        outage: false,
     };
     story.end(turn, outcome, None);
 }

@@ -210,7 +210,8 @@ impl Asked {
             Ending::Failed {
                 failure: Failure::Transient | Failure::Silent,
                 ..
-            } => *self.failed.entry(model).or_default() += 1,
+            }
+            | Ending::Refused { outage: true, .. } => *self.failed.entry(model).or_default() += 1,
             // What this machine does is no sign of a model's health, nor what one turn asks for.
             Ending::Failed {
                 failure: Failure::Machine | Failure::Refused,

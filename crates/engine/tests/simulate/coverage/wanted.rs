@@ -70,6 +70,7 @@ pub(super) const SIGHTS: &[&str] = &[
     "a diagnosis that names nothing new",
     "ending: answered",
     "ending: refused",
+    "ending: put off",
     "ending: transient failure",
     "ending: the machine failed",
     "ending: no answer",
