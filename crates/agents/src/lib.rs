@@ -120,12 +120,14 @@ pub enum Sign {
     Quiet(Millis),
     /// What the turn has used so far.
     Used(Usage),
-    /// Its provider refuses, and its host asks again by itself.
+    /// Its provider refuses or fails, and its host asks again by itself.
     Waiting {
         /// What the provider said.
         cause: String,
         /// For how long it waits before that.
         at_most: Millis,
+        /// It said nothing of a limit: its model fails, and others may be served.
+        outage: bool,
     },
 }
 

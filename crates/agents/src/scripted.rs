@@ -415,6 +415,7 @@ fn refused(retry_after: Option<Millis>, usage: Usage) -> Outcome {
         retry_after,
         why: "the script refuses (429)".into(),
         usage,
+        outage: false,
     }
 }
 

@@ -7,6 +7,8 @@ mod closing;
 mod foreseen;
 #[path = "opencode/header.rs"]
 mod header;
+#[path = "opencode/outage.rs"]
+mod outage;
 
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -66,34 +66,31 @@ impl Machine {
         percent(all.saturating_sub(free), all)
     }
 
-    /// The same of each limit that a group of processes has which this one is in.
-    fn contained(&self) -> Vec<u32> {
+    /// The groups of processes that this one is in, with all that they are in, and how their files are named.
+    fn groups(&self) -> Vec<(PathBuf, &'static Files)> {
         let text = fs::read_to_string(self.proc.join("self/cgroup")).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| {
-                let mut parts = line.splitn(3, ':').skip(1);
-                Some((parts.next()?, parts.next()?.trim_start_matches('/')))
-            })
+        let groups = text.lines().filter_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            Some((parts.next()?, parts.next()?.trim_start_matches('/')))
+        });
+        groups
             .flat_map(|(kinds, group)| match kinds {
-                "" => self.levels(&self.cgroups, group, &SECOND),
+                "" => levels(&self.cgroups, group, &SECOND),
                 _ if kinds.split(',').any(|kind| kind == "memory") => {
-                    self.levels(&self.cgroups.join("memory"), group, &FIRST)
+                    levels(&self.cgroups.join("memory"), group, &FIRST)
                 }
                 _ => Vec::new(),
             })
             .collect()
     }
 
-    /// Of a group and of all that it is in; a limit may stand at any of them.
-    fn levels(&self, root: &Path, group: &str, files: &Files) -> Vec<u32> {
-        let inside = root.join(group);
-        let levels = inside
-            .ancestors()
-            .take_while(|level| level.starts_with(root));
+    /// The same of each limit that a group has; it may stand at any of them.
+    fn contained(&self) -> Vec<u32> {
         let host = fs::read_to_string(self.proc.join("meminfo")).unwrap_or_default();
         let host = field(&host, "MemTotal:").unwrap_or(u64::MAX / 2048) * 1024;
-        levels
-            .filter_map(|level| {
+        let groups = self.groups().into_iter();
+        groups
+            .filter_map(|(level, files)| {
                 let number = |file: &str| -> Option<u64> {
                     fs::read_to_string(level.join(file))
                         .ok()?
@@ -126,20 +123,38 @@ impl Machine {
         (of_hundred.is_finite() && of_hundred >= 0.0).then_some(of_hundred.min(1e9) as u32)
     }
 
-    /// The percent of the last ten seconds in which somebody waited for memory.
+    /// The percent of the last ten seconds in which somebody waited for memory, on the machine or in a group that this
+    /// process is in: one with a limit waits for its own memory while the machine has plenty.
     fn stalled(&self) -> Option<u32> {
-        let text = fs::read_to_string(self.proc.join("pressure/memory")).ok()?;
-        let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
-        let words = some.split_ascii_whitespace();
-        let share: f64 = words
-            .filter_map(|word| word.strip_prefix("avg10="))
-            .next()?
-            .parse()
-            .ok()?;
-        (0.0..=100.0)
-            .contains(&share)
-            .then_some(share.round() as u32)
+        let groups = self.groups().into_iter();
+        let groups = groups.map(|(level, _)| level.join("memory.pressure"));
+        let all = std::iter::once(self.proc.join("pressure/memory")).chain(groups);
+        all.filter_map(|file| waited(&fs::read_to_string(file).ok()?))
+            .max()
     }
+}
+
+/// Of a group and of all that it is in.
+fn levels(root: &Path, group: &str, files: &'static Files) -> Vec<(PathBuf, &'static Files)> {
+    let inside = root.join(group);
+    let levels = inside
+        .ancestors()
+        .take_while(|level| level.starts_with(root));
+    levels.map(|level| (level.to_owned(), files)).collect()
+}
+
+/// What the kernel says of how long somebody waited.
+fn waited(text: &str) -> Option<u32> {
+    let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let words = some.split_ascii_whitespace();
+    let share: f64 = words
+        .filter_map(|word| word.strip_prefix("avg10="))
+        .next()?
+        .parse()
+        .ok()?;
+    (0.0..=100.0)
+        .contains(&share)
+        .then_some(share.round() as u32)
 }
 
 /// How a version of the kernel's groups names its files.
@@ -312,6 +327,13 @@ mod tests {
             );
         let seen = made.machine().look();
         assert_eq!((seen.processors, seen.stalled, seen.memory), (225, 32, 93));
+        // A container with a limit waits for its own memory, at whatever level that stands.
+        let some = |share| format!("some avg10={share} avg60=0 avg300=0 total=5\n");
+        let made = made
+            .write("proc/self/cgroup", "0::/a/b\n")
+            .write("cgroup/a/b/memory.pressure", &some("3.00"))
+            .write("cgroup/a/memory.pressure", &some("55.20"));
+        assert_eq!(made.machine().look().stalled, 55);
     }
 
     #[test]

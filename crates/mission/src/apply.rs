@@ -496,6 +496,7 @@ impl Mission {
             ) {
                 let task = self.task_mut(id);
                 (task.tries, task.faults, task.refusals, task.conflicts) = (0, 0, 0, 0);
+                task.singled = None;
                 (task.review_rejections, task.review_faults) = (0, 0);
                 task.forgiven = task.tokens;
                 task.ended = None;

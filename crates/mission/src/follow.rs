@@ -396,8 +396,9 @@ impl Mission {
 
     /// The next task whose attempt a Reviewer could judge now.
     fn next_judged(&self, now: Timestamp) -> Option<TaskId> {
-        let due = self.judging.first().filter(|(from, _)| *from <= now);
-        due.filter(|_| self.running()).map(|(_, id)| *id)
+        let due = self.judging.iter().take_while(|(from, _)| *from <= now);
+        let mut due = due.filter(|_| self.running()).map(|(_, id)| *id);
+        due.find(|id| !self.lets_others_try(now, Role::Reviewer, None, self.tasks[id].refusals))
     }
 
     /// What nobody reviews is accepted before the merge queue is looked at: it is to land with what was proved with it.

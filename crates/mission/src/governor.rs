@@ -6,6 +6,9 @@
 //! fails in a row has its *breaker* opened: it is held likewise, and one turn at a time tries it until it has served two.
 //! All of it is folded from events; a task that waits for a provider loses nothing by it.
 
+mod refused;
+mod singled;
+
 use crate::decide::cut;
 use crate::event::{Ending, Event};
 use crate::ids::Epoch;
@@ -16,6 +19,9 @@ use crate::recovery;
 use crate::time::{Millis, Timestamp};
 use crate::turn::{Failure, Role};
 use std::collections::BTreeMap;
+
+pub(crate) use refused::Said;
+pub(crate) use singled::Singled;
 
 /// A provider or a model of which nothing new is asked until a moment, and little for a while after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,6 +271,7 @@ impl Mission {
             let trying = self.trying(hold, of);
             std::iter::once(hold.until).chain(trying)
         });
+        let moments = moments.chain(self.next_of_the_last());
         let next = moments.filter(|at| *at > now).min();
         next.filter(|_| !planted!("hold_wakes_nobody"))
     }
@@ -415,6 +422,7 @@ impl Mission {
             known.failures = known.failures.max(breaker.failures);
             known.open = known.open.take().or(breaker.open);
         }
+        self.singled_at(model);
         self.slots.named(role, provider_of(model));
         self.governor.named.insert(role, model.to_owned());
     }
@@ -482,6 +490,7 @@ impl Mission {
         };
         let model = self.model_of(&lease).to_owned();
         self.tried(at, &model, &lease);
+        self.others_were_served(&model, &lease);
         (lease.served, lease.waits) = (true, false);
         self.leases.insert(epoch, lease);
     }
@@ -516,10 +525,13 @@ impl Mission {
             Ending::Failed {
                 failure: Failure::Transient | Failure::Silent,
                 ..
-            } => self.governor.breakers.entry(model).or_default().failures += 1,
+            }
+            | Ending::Refused { outage: true, .. } => {
+                self.governor.breakers.entry(model).or_default().failures += 1;
+            }
             // It says nothing of the model.
             Ending::Failed {
-                failure: Failure::Machine,
+                failure: Failure::Machine | Failure::Refused,
                 ..
             } => {}
             Ending::Answered | Ending::Failed { .. } => {

@@ -150,6 +150,20 @@ pub const REFUSAL_MOST: Millis = Millis::from_mins(10);
 /// So many refusals in a row are waited for as long as the provider named: it knows best. One that goes on refusing is
 /// asked less and less often, whatever it names.
 pub const REFUSALS_BELIEVED: u32 = 2;
+/// Whoever was refused so often in a row lets others try first what is held: it may be what it asks for.
+pub const REFUSED_LAST: u32 = 2;
+/// For so long after a hold they may, for each time that it was refused: a turn begins within moments, and one in another
+/// mission of the same account within seconds.
+pub const REFUSED_STEP: Millis = Millis::from_secs(1);
+/// No more than so many times that: whoever was refused without a reason of its own is not to wait for long.
+pub const REFUSED_STEPS: u32 = 30;
+/// One in so many of its tries comes as early as any, so that a provider which serves everybody in turn serves it as well.
+pub const REFUSED_FAIR: u32 = 4;
+/// So many refusals of one turn in a row, each after others at its model were served that came later, are its own fault:
+/// where a provider refuses half of all calls by chance, that happens to hardly any turn.
+pub const SINGLED: u32 = 5;
+/// After so many of them it counts as well that it is refused where nobody else asks: others may all be done by then.
+pub const SINGLED_SEEN: u32 = 3;
 /// The least and the most by which a wait that a provider named is made longer, so that missions do not come back at one
 /// instant. Within a mission one turn comes back first, so that more would only be lost.
 pub const LATE_LEAST: Millis = Millis(250);

@@ -101,11 +101,16 @@ impl Mission {
         // Of time that only passed no event tells; who has waited long enough by now has risen all the same.
         let aged = self.ready.aged(now);
         let all = aged.as_ref().unwrap_or(&self.ready);
+        let could = |model: Option<&str>, refusals: u32, resources: &[String]| {
+            let later = self.lets_others_try(now, Role::Worker, model, refusals);
+            has_slot(model) && !later && may(resources)
+        };
         let ready = all.best(&free, |claim| {
-            has_slot(claim.model.as_deref()) && may(&claim.resources)
+            could(claim.model.as_deref(), claim.refusals, &claim.resources)
         });
         let woken = self.woken(now, |task| {
-            has_slot(task.stuck.model(task.next().n)) && may(&task.task.resources)
+            let model = task.stuck.model(task.next().n);
+            could(model, task.refusals, &task.task.resources)
         });
         let (rank, id, lane) = match (ready, woken) {
             (Some(best), Some(woken)) if best.0 < self.rank(woken) => best,

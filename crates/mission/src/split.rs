@@ -117,9 +117,11 @@ impl Mission {
 
     /// Asks the Planner about the task that has waited longest for it.
     pub(crate) fn start_split(&self, now: Timestamp) -> Vec<Event> {
-        let due = self.cuts.due.first().filter(|(from, _)| *from <= now);
+        let due = self.cuts.due.iter().take_while(|(from, _)| *from <= now);
         let asked = self.leases_of(Role::Planner).next().is_some();
-        let Some((_, id)) = due.filter(|_| self.running() && !asked) else {
+        let mut due = due.filter(|_| self.running() && !asked);
+        let later = |id| self.lets_others_try(now, Role::Planner, None, self.tasks[id].refusals);
+        let Some((_, id)) = due.find(|(_, id)| !later(id)) else {
             return Vec::new();
         };
         let n = self.tasks[id].cut().n + 1;

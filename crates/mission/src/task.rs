@@ -1,6 +1,7 @@
 //! A task and where it is on its way.
 
 use crate::event::Rejection;
+use crate::governor::Singled;
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, TaskId, TreeId};
 use crate::plan::Task;
 use crate::question::QuestionId;
@@ -132,6 +133,8 @@ pub struct TaskState {
     pub machine: u32,
     /// Refusals by the provider in a row.
     pub refusals: u32,
+    /// How often in a row while others were served; nothing of most.
+    pub(crate) singled: Option<Box<Singled>>,
     /// How often it came back from the merge queue with a conflict.
     pub conflicts: u32,
     /// Reviews that rejected with green gates.
@@ -203,6 +206,7 @@ impl TaskState {
             faults: 0,
             machine: 0,
             refusals: 0,
+            singled: None,
             conflicts: 0,
             review_rejections: 0,
             reviews: 0,

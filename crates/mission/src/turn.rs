@@ -239,6 +239,9 @@ pub enum Outcome {
         why: String,
         /// What the turn used before.
         usage: Usage,
+        /// It did not say no, it failed again and again, and the turn comes back later: that speaks of its model alone.
+        #[serde(default)]
+        outage: bool,
     },
     /// The turn ended without an answer.
     Failed {
@@ -266,6 +269,8 @@ pub enum Failure {
     Overflow,
     /// Nothing was heard of the agent for too long.
     Silent,
+    /// The provider refuses this one turn again and again, and serves others: what it asks for is at fault.
+    Refused,
     /// It will not work however often it is tried: no login, a revoked key, an unknown model, no money.
     Fatal,
 }

@@ -283,6 +283,10 @@ impl Mission {
         let (mut found, mut work, mut review, mut check) = (vec![], vec![], vec![], vec![]);
         for task in self.tasks.values() {
             let id = task.task.id;
+            if let Some(until) = self.lets_others_try_until(now, task) {
+                found.push(moment(task.attempt(), "others to be asked first", until));
+                continue;
+            }
             match &task.state {
                 State::Parked { until, why } if *until > now => {
                     // Whoever carried it out is gone, and the same attempt goes on.

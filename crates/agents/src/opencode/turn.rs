@@ -349,10 +349,11 @@ impl Turn {
         };
         match end {
             End::Answered(answer) => Outcome::Answered { answer, usage },
-            End::Refused(retry_after, why) => Outcome::Refused {
+            End::Refused(retry_after, why, outage) => Outcome::Refused {
                 retry_after,
                 why,
                 usage,
+                outage,
             },
             End::Failed(failure, why) => Outcome::Failed {
                 failure,

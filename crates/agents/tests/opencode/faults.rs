@@ -46,14 +46,27 @@ fn a_provider_that_wants_no_more_of_us_is_fatal() {
 }
 
 #[test]
-fn a_provider_that_fails_again_and_again_refuses() {
+fn a_model_that_fails_again_and_again_is_come_back_to_and_told_from_a_provider_that_refuses() {
     shared(async |world| {
-        world
-            .stage
-            .on("always-500", |_| Reply::status(500, "broken"));
-        let outcome = world.run(world.order(Role::Worker, "always-500")).await;
-        assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
-        assert!(world.log("always-500").len() <= 3);
+        for (key, code, said, is_outage) in [
+            ("always-500", 500, "broken", true),
+            ("always-429", 429, "Rate limit reached", false),
+        ] {
+            world.stage.on(key, move |_| Reply::status(code, said));
+            let recorder = Recorder::new();
+            world
+                .watched(world.order(Role::Worker, key), &recorder)
+                .await;
+            let outcome = recorder.outcome();
+            let Outcome::Refused { outage, why, .. } = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!((outage, why.as_str()), (is_outage, said));
+            assert!(world.log(key).len() <= 3);
+            let waits =
+                |sign: &Sign| matches!(sign, Sign::Waiting { outage, .. } if *outage == is_outage);
+            recorder.until(|seen| seen.signs.iter().any(waits)).await;
+        }
     });
 }
 

@@ -94,7 +94,7 @@ impl Signs {
                 life.waiting = None;
             }
             Sign::Used(usage) => life.tokens = usage.tokens().or(life.tokens),
-            Sign::Waiting { cause, at_most } => {
+            Sign::Waiting { cause, at_most, .. } => {
                 life.waiting = Some((escape::short(&cause, 200), now + at_most));
             }
         }

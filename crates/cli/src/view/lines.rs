@@ -217,7 +217,7 @@ fn ended(mission: &Mission, turn: &Turn, ending: &Ending) -> Option<String> {
     let who = turn.told();
     Some(match ending {
         Ending::Answered => return None,
-        Ending::Refused { why, until } => {
+        Ending::Refused { why, until, .. } => {
             let wait = until.since(mission.last());
             format!("{who} is parked for {wait}, no attempt is used up: {why}")
         }

@@ -135,6 +135,12 @@ fn claimed(before: &[(Seq, Recorded)], attempt: AttemptId, gate: &str) -> String
 
 fn ended(ending: &Ending) -> Option<(Kind, String)> {
     match ending {
+        Ending::Refused {
+            why, outage: true, ..
+        } => Some((
+            Kind::Refused,
+            format!("was put off, since its model fails: {why}"),
+        )),
         Ending::Refused { why, .. } => {
             Some((Kind::Refused, format!("was refused by its provider: {why}")))
         }

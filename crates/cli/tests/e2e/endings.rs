@@ -58,6 +58,48 @@ fn a_mission_that_ends_by_itself_leaves_nothing_running_and_no_workspace() {
     }
 }
 
+/// A task that writes another line into a file that is there.
+fn new_line(proof: &str) -> Task {
+    Task::new("a").writes("a.txt").proof(proof)
+}
+
+#[test]
+fn a_mission_that_answers_is_in_doubt_or_has_no_more_to_use_leaves_nothing_either() {
+    let changes =
+        |proof: &str| Script::small(new_line(proof)).worker("a", [write("a.txt", "new\n")]);
+    // Its proof was green before, so that nobody has shown anything.
+    let unverified = changes("test -f a.txt").reviewed();
+    let disputed = changes("grep -q new a.txt").rejected("a", 1, "it is not enough");
+    let both = script(&["one", "two"], "");
+    for (script, words, how) in [
+        (Script::answer("42"), &[][..], "answered"),
+        (unverified, &[], "unverified"),
+        (disputed, &["--attempts", "1"], "disputed"),
+        (
+            both,
+            &["--turns", "3", "--reviews", "0", "--workers", "1"],
+            "partial",
+        ),
+    ] {
+        let world = World::new(env!("CARGO_BIN_EXE_orchestrator"))
+            .file("a.txt", "old\n")
+            .committed();
+        world.task(&script, words);
+        is_over(&world, how);
+    }
+}
+
+#[test]
+fn a_mission_whose_result_could_not_be_handed_over_leaves_nothing_either() {
+    let world = project();
+    let mine = format!("echo mine > {}/a.txt", world.project().display());
+    let script = Script::small(new_line("grep -q new a.txt"))
+        .worker("a", [write("a.txt", "new\n"), run(&mine)])
+        .reviewed();
+    world.task(&script, &[]).ends(8, &["not delivered"]);
+    is_over(&world, "completed");
+}
+
 /// A mission whose Worker hangs, with a child of its own that hears no gentle word.
 fn hangs(world: &World) -> Running {
     let meeting = world.meeting();

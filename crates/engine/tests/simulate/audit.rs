@@ -9,6 +9,7 @@ mod schedule;
 mod seal;
 mod sessions;
 mod shadow;
+mod singled;
 mod slots;
 mod state;
 mod steered;

@@ -209,6 +209,7 @@ impl Coverage {
 fn ended(ending: &Ending) -> &'static str {
     match ending {
         Ending::Answered => "ending: answered",
+        Ending::Refused { outage: true, .. } => "ending: put off",
         Ending::Refused { .. } => "ending: refused",
         Ending::Failed { failure, .. } => match failure {
             Failure::Transient => "ending: transient failure",
@@ -216,6 +217,7 @@ fn ended(ending: &Ending) -> &'static str {
             Failure::NoAnswer => "ending: no answer",
             Failure::Overflow => "ending: overflow",
             Failure::Silent => "ending: silent",
+            Failure::Refused => "ending: refused alone",
             Failure::Fatal => "ending: fatal",
         },
         Ending::Held { .. } => "ending: held",

@@ -183,12 +183,15 @@ pub(crate) fn end(
                 Some(Millis(86_400_000)),
             ];
             let retry_after = *rng.pick(&retry_after).unwrap_or(&None);
+            // Who says nothing of a wait is one who fails, but for a storm.
+            let outage = retry_after.is_none() && session.storm.is_none();
             let retry_after = session.storm.unwrap_or(retry_after);
             (
                 Outcome::Refused {
                     retry_after,
                     why: "429".into(),
                     usage,
+                    outage,
                 },
                 None,
             )

@@ -240,7 +240,7 @@ impl World {
         };
         let role = turn.role();
         let deed = Deed::draw(&mut self.rng, &self.scenario.faults, role);
-        let struck = self.struck(&model);
+        let struck = self.struck(turn, &model);
         let deed = struck.map_or(deed, |(deed, _)| deed);
         let deed = self.restlessly(role, deed);
         let deed = self.at_its_best(turn, deed);

@@ -9,6 +9,7 @@ use mission::plan::{Draft, Priority, Size, TaskDraft, TaskKind};
 use mission::rules::{Action, Rule};
 use mission::terms::{Deliver, Terms};
 use mission::time::Millis;
+use mission::turn::Role;
 
 /// What a task is to bring about. Its truth is in a tree, whatever anybody says.
 #[derive(Clone, Debug)]
@@ -138,6 +139,8 @@ pub(crate) struct Scenario {
     pub(crate) goals: Vec<Goal>,
     /// The goal that no Worker brings about in one piece, while things go wrong.
     pub(crate) hard: Option<String>,
+    /// The goal of which its provider always refuses the Workers or the Reviewers, while things go wrong.
+    pub(crate) odd: Option<(String, Role)>,
     /// What stuck tasks were cut into.
     pub(crate) pieces: Vec<Goal>,
     pub(crate) gates: Vec<Gate>,
@@ -175,6 +178,7 @@ impl Scenario {
             request,
             goals,
             hard: None,
+            odd: None,
             pieces: Vec::new(),
             gates: gates(rng),
             terms: terms(rng),
@@ -235,6 +239,18 @@ impl Scenario {
         let mut rng = Rng::new(seed.rotate_left(32) ^ 0x61_6865_6164);
         self.terms.plan_ahead = rng.chance(400);
         self.goal = rng.weigh(&[(2, self.goal), (2, ""), (1, REQUEST)]);
+        self
+    }
+
+    /// So has what one task asks of a provider.
+    pub(crate) fn with_an_odd_one(mut self, seed: u64) -> Self {
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x6f_6464);
+        if rng.chance(100) {
+            let role = rng.weigh(&[(1, Role::Worker), (1, Role::Reviewer)]);
+            let mut goals = self.goals.iter();
+            let of_agents = goals.find(|goal| goal.kind == TaskKind::Agent);
+            self.odd = of_agents.map(|goal| (goal.key.clone(), role));
+        }
         self
     }
 

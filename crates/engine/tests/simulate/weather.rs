@@ -6,6 +6,7 @@ use crate::rng::Rng;
 use crate::story::tell;
 use crate::world::{What, World};
 use mission::command::Command;
+use mission::event::Turn;
 use mission::governor::provider_of;
 use mission::ids::Epoch;
 use mission::input::Input;
@@ -146,7 +147,10 @@ impl World {
 
     /// What becomes of a turn that is asked of a model now, if anything is wrong with it, and for how long its provider
     /// asks to wait.
-    pub(crate) fn struck(&mut self, model: &str) -> Option<(Deed, Option<Millis>)> {
+    pub(crate) fn struck(&mut self, turn: Turn, model: &str) -> Option<(Deed, Option<Millis>)> {
+        if self.is_odd(turn) {
+            return Some((Deed::Refused, Some(Millis::from_secs(20))));
+        }
         if let Some(left) = self.weather(Kind::Storm, model) {
             self.coverage.saw("a provider storm");
             let named = self.rng.chance(700);
@@ -155,6 +159,14 @@ impl World {
         self.weather(Kind::Outage, model)?;
         self.coverage.saw("an outage");
         Some((Deed::Fails(Failure::Transient), None))
+    }
+
+    /// Whether it asks for what its provider always refuses.
+    fn is_odd(&self, turn: Turn) -> bool {
+        let odd = self.scenario.odd.as_ref().filter(|_| !self.calm);
+        odd.is_some_and(|(key, role)| {
+            *role == turn.role() && self.audit.key_of(turn).as_ref() == Some(key)
+        })
     }
 
     /// The signs that a host gives of a turn in between: it waits for its provider, or is served.

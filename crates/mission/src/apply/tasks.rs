@@ -15,6 +15,7 @@ impl Mission {
             task.tries = 0;
         }
         (task.faults, task.refusals, task.conflicts) = (0, 0, 0);
+        task.singled = None;
         (task.review_rejections, task.review_faults) = (0, 0);
         // A person lets it be tried anew, by whatever remedies and for as much as at first.
         task.stuck.resumed();

@@ -107,6 +107,7 @@ impl Mission {
                 self.learn(attempt.task, lease.since, at, ending);
             }
             self.deadlines.remove(&(lease.deadline, epoch));
+            self.singles_out(at, &lease, ending);
             self.turn_at_model_ended(at, &lease, ending);
             self.slot_ended(&lease, ending);
             self.worked_in(Place::of(turn.role(), lease.lane), ending);
@@ -168,7 +169,7 @@ impl Mission {
                 }
                 self.set_state(attempt.task, State::Ready);
             }
-            Ending::Refused { until, why } => {
+            Ending::Refused { until, why, .. } => {
                 task.refusals += 1;
                 if planted!("refusal_uses_up_attempt") {
                     task.tries += 1;

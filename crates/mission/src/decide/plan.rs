@@ -76,28 +76,31 @@ impl Mission {
                 was && !self.tasks.contains_key(task)
             }
             PlanEdit::Set { task, .. } => unchanged(*task, edit),
-            // One of that name that is the same.
-            PlanEdit::Add { task } if !task.id.is_empty() => {
-                let there = self.tasks.values().find(|other| other.task.key == task.id);
-                let Some(there) = there.filter(|there| there.task.kind == task.kind) else {
-                    return false;
+            // One of that name that is the same, or without a name one with which nobody has begun.
+            PlanEdit::Add { task } => {
+                let is_it = |other: &&TaskState| match task.id.is_empty() {
+                    true => other.task.title == task.title.trim(),
+                    false => other.task.key == task.id,
                 };
-                let task = task.clone();
                 let to = TaskChange {
-                    title: Some(task.title),
-                    goal: Some(task.goal),
-                    needs: Some(task.needs),
-                    writes: Some(task.writes),
-                    acceptance: Some(task.acceptance),
+                    title: Some(task.title.clone()),
+                    goal: Some(task.goal.clone()),
+                    needs: Some(task.needs.clone()),
+                    writes: Some(task.writes.clone()),
+                    acceptance: Some(task.acceptance.clone()),
                     priority: Some(task.priority),
                     size: Some(task.size),
-                    resources: Some(task.resources),
+                    resources: Some(task.resources.clone()),
                     weight: Some(task.weight.unwrap_or(1)),
                 };
-                let task = there.task.id;
-                unchanged(task, &PlanEdit::Set { task, to })
+                let same = |there: &TaskState| {
+                    let (task, to) = (there.task.id, to.clone());
+                    unchanged(task, &PlanEdit::Set { task, to })
+                };
+                let of_kind = |other: &&TaskState| other.task.kind == task.kind;
+                let mut there = self.tasks.values().filter(is_it).filter(of_kind);
+                there.any(same)
             }
-            PlanEdit::Add { .. } => false,
             PlanEdit::Several { edits } => edits.iter().all(|edit| self.is_made(edit)),
         }
     }

@@ -1,7 +1,7 @@
 //! What an agent's reply means: answers, refusals, failures, and what follows for the task.
 
 use super::*;
-use crate::governor::provider_of;
+use crate::governor::Said;
 use crate::time::Millis;
 
 /// The faults of a plan as an event keeps them.
@@ -106,9 +106,7 @@ impl Mission {
         mut and_then: Vec<Event>,
     ) -> Vec<Event> {
         // Whoever was refused before its first call used nothing; any other use that is not known may be all of it.
-        let nothing = matches!(ending, Ending::Refused { .. })
-            && usage.calls == 0
-            && !planted!("refusal_charged");
+        let nothing = ending.is_refusal() && usage.calls == 0 && !planted!("refusal_charged");
         let unknown = if nothing {
             (0, 0)
         } else {
@@ -141,14 +139,14 @@ impl Mission {
                 retry_after,
                 why,
                 usage,
+                outage,
             } => {
-                let whose = (epoch, lease);
-                let (held, event) = self.held_by(now, whose, retry_after, &why, false);
-                let ending = Ending::Refused {
-                    why: cut(&why),
-                    until: self.waits_until(now, lease, provider_of(self.model_of(lease)), held),
+                let said = Said {
+                    retry_after,
+                    why: &why,
+                    outage,
                 };
-                self.end_turn(epoch, lease, ending, usage, event.into_iter().collect())
+                self.turn_refused(now, (epoch, lease), &said, usage)
             }
             Outcome::Failed {
                 failure,

@@ -17,6 +17,9 @@ pub enum Ending {
         why: String,
         /// The turn is tried again then.
         until: Timestamp,
+        /// It did not say no, it failed again and again: that counts for the breaker of the model.
+        #[serde(default, skip_serializing_if = "is_false")]
+        outage: bool,
     },
     /// Without an answer.
     Failed {
@@ -38,6 +41,17 @@ pub enum Ending {
     Overspent,
     /// The mission was cancelled.
     Cancelled,
+}
+
+impl Ending {
+    /// Whether its provider would not serve it, whosever fault that was.
+    pub fn is_refusal(&self) -> bool {
+        let failure = match self {
+            Self::Failed { failure, .. } => Some(*failure),
+            _ => None,
+        };
+        matches!(self, Self::Refused { .. }) || failure == Some(Failure::Refused)
+    }
 }
 
 /// Who or what turned an attempt down.
@@ -85,4 +99,9 @@ pub enum Rejection {
         /// Both sides, shortened.
         excerpt: String,
     },
+}
+
+/// What is not so is not stored.
+fn is_false(is: &bool) -> bool {
+    !is
 }

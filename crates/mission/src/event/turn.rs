@@ -39,6 +39,17 @@ pub enum Turn {
     },
 }
 
+impl Turn {
+    /// The task that it is about.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Intent { .. } | Self::Plan { .. } => None,
+            Self::Split { task, .. } => Some(*task),
+            Self::Work { attempt } | Self::Review { attempt, .. } => Some(attempt.task),
+        }
+    }
+}
+
 impl fmt::Display for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

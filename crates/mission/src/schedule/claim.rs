@@ -17,6 +17,8 @@ pub(crate) struct Claim {
     pub(crate) weight: u32,
     /// The model that its next attempt is asked of, where that is not its role's.
     pub(crate) model: Option<String>,
+    /// How often in a row it was refused: others may be to try first.
+    pub(crate) refusals: u32,
 }
 
 impl Claim {
@@ -25,6 +27,7 @@ impl Claim {
             resources: task.task.resources.clone(),
             weight: task.task.weight,
             model: task.stuck.model(task.next().n).map(str::to_owned),
+            refusals: task.refusals,
         }
     }
 }

@@ -47,6 +47,14 @@ pub struct Durations {
     told: BTreeMap<TaskId, Millis>,
 }
 
+/// What a task weighs on a path while nothing is learned. A command and a person keep no Worker busy.
+pub(super) fn by_size(kind: TaskKind, size: Size) -> u64 {
+    match kind {
+        TaskKind::Agent => u64::from(size.weight()),
+        TaskKind::Gate | TaskKind::Ask => 0,
+    }
+}
+
 impl Durations {
     /// How many finished tasks it knows of.
     pub fn seen(&self) -> u32 {
@@ -87,7 +95,11 @@ impl Durations {
     /// How long such a task takes, as far as is known: what those of its kind and size took on average, or, of which too
     /// few have finished, what its size makes of the others. `None` until enough attempts have finished. What this mission
     /// has seen counts alone once it is enough: it is the same work, on the same machine.
+    /// Of what no agent works at nothing is learned: how long a command or a person takes says no size.
     pub fn expected(&self, kind: TaskKind, size: Size) -> Option<Millis> {
+        if kind != TaskKind::Agent {
+            return None;
+        }
         let own = Self::of_seen(&self.of, kind, size);
         own.or_else(|| Self::of_seen(&self.with_earlier, kind, size))
     }
@@ -114,21 +126,17 @@ impl Durations {
     fn weight(&self, task: &Task) -> u64 {
         let told = self.told.get(&task.id).copied();
         let known = told.or_else(|| self.expected(task.kind, task.size));
-        known.map_or(u64::from(task.size.weight()), |known| known.0)
+        known.map_or(by_size(task.kind, task.size), |known| known.0)
     }
 
-    /// What tasks of each kind and size weigh.
+    /// What agents' tasks of each size weigh.
     fn weights(&self) -> Vec<u64> {
-        let kinds = [TaskKind::Agent, TaskKind::Gate, TaskKind::Ask];
         let sizes = [Size::Small, Size::Medium, Size::Large];
-        let each = kinds
-            .iter()
-            .flat_map(|kind| sizes.map(|size| (*kind, size)));
-        each.map(|(kind, size)| {
-            let known = self.expected(kind, size);
+        let weight = |size: Size| {
+            let known = self.expected(TaskKind::Agent, size);
             known.map_or(u64::from(size.weight()), |known| known.0)
-        })
-        .collect()
+        };
+        sizes.into_iter().map(weight).collect()
     }
 
     /// Whether tasks weigh otherwise against each other than when paths were last reckoned, by more than a little.

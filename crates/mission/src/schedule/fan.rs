@@ -1,7 +1,7 @@
 //! Into how many lanes a plan fans out, what that gains, and the path that nothing shortens. A forecast by sizes, and what
 //! it came to.
 
-use super::durations::longest;
+use super::durations::{by_size, longest};
 use super::width::width;
 use crate::ids::TaskId;
 use crate::limits;
@@ -161,7 +161,7 @@ impl Mission {
         let learned = self.durations();
         let expected = |task: &crate::plan::Task| learned.expected(task.kind, task.size);
         let paths = longest(&self.tasks, |task| {
-            expected(task).map_or(u64::from(task.size.weight()), |known| known.0)
+            expected(task).map_or(by_size(task.kind, task.size), |known| known.0)
         });
         let best = |id: &TaskId| (paths.get(id).copied(), Reverse(*id));
         let mut next = paths.keys().copied().max_by_key(best);
@@ -173,8 +173,11 @@ impl Mission {
             next = after.copied().max_by_key(best);
         }
         let of = |id: &TaskId| &self.tasks[id].task;
-        let weight = tasks.iter().map(|id| u64::from(of(id).size.weight())).sum();
-        let known: Option<Vec<Millis>> = tasks.iter().map(|id| expected(of(id))).collect();
+        let size = |id: &TaskId| by_size(of(id).kind, of(id).size);
+        let weight = tasks.iter().map(size).sum();
+        let agents = tasks.iter().filter(|id| of(id).kind == TaskKind::Agent);
+        let known: Option<Vec<Millis>> = agents.map(|id| expected(of(id))).collect();
+        let known = known.filter(|known| !known.is_empty());
         let expected = known.map(|known| Millis(known.iter().map(|known| known.0).sum()));
         (!tasks.is_empty()).then_some(Critical {
             tasks,
@@ -221,10 +224,7 @@ fn of_use(open: &BTreeMap<TaskId, TaskState>, cap: u32) -> u32 {
 
 /// How long tasks take in so many lanes, in small tasks: whoever has the longest path before them starts first.
 fn time(tasks: &BTreeMap<TaskId, TaskState>, lanes: u32) -> u64 {
-    let weight = |id: &TaskId| match tasks[id].task.kind {
-        TaskKind::Agent => u64::from(tasks[id].task.size.weight()),
-        TaskKind::Gate | TaskKind::Ask => 0,
-    };
+    let weight = |id: &TaskId| by_size(tasks[id].task.kind, tasks[id].task.size);
     let paths = longest(tasks, |task| weight(&task.id));
     let known = |id: &TaskId| {
         tasks[id]

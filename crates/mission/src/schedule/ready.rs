@@ -301,6 +301,7 @@ mod tests {
             resources: Vec::new(),
             weight: 1,
             model: None,
+            refusals: 0,
         };
         for (id, lane) in tasks {
             let rank = rank(Priority::Normal, 1);

@@ -223,6 +223,7 @@ mod tests {
         Ending::Refused {
             why: "429".into(),
             until: Timestamp(0),
+            outage: false,
         }
     }
 

@@ -19,6 +19,7 @@ impl Mission {
             } => {
                 let mut why: Vec<String> = self.why_ended(at, *turn, ending).into_iter().collect();
                 let lease = self.leases.get(epoch);
+                why.extend(lease.and_then(|lease| self.why_singled(lease, ending)));
                 why.extend(lease.and_then(|lease| self.why_counted(lease, ending)));
                 why.extend(lease.and_then(|lease| self.why_slots(lease, ending)));
                 why
@@ -61,11 +62,7 @@ impl Mission {
 
     /// What the end of a turn counts for.
     fn why_ended(&self, at: Timestamp, turn: Turn, ending: &Ending) -> Option<String> {
-        let task = match turn {
-            Turn::Work { attempt } | Turn::Review { attempt, .. } => self.tasks.get(&attempt.task),
-            Turn::Split { task, .. } => self.tasks.get(&task),
-            Turn::Intent { .. } | Turn::Plan { .. } => None,
-        };
+        let task = turn.task().and_then(|id| self.tasks.get(&id));
         if self.is_ahead(turn) {
             return None;
         }
@@ -135,7 +132,7 @@ impl Mission {
             Ending::Failed {
                 failure: Failure::Transient | Failure::Silent,
                 ..
-            }
+            } | Ending::Refused { outage: true, .. }
         );
         let model = self.model_of(lease);
         let n = self.failures_at(model) + 1;

@@ -98,10 +98,16 @@ impl Mission {
     }
 
     fn why_reviewed(&self, at: Timestamp, attempt: AttemptId, n: u32) -> Vec<String> {
-        let waits = self.judging.iter().filter(|(from, _)| *from <= at).count();
+        let waiting = self.judging.iter().take_while(|(from, _)| *from <= at);
+        let waits = waiting.clone().count();
+        let is_first = waiting.map(|(_, id)| *id).next() == Some(attempt.task);
+        let which = match is_first {
+            true => "it waits longest",
+            false => "those that wait longer were refused again and again, and let it try first",
+        };
         let running = self.leases_of(Role::Reviewer).count();
         let mut why = vec![format!(
-            "{} for a Reviewer, and it waits longest; {running} of {} Reviewers are busy",
+            "{} for a Reviewer, and {which}; {running} of {} Reviewers are busy",
             match waits {
                 1 => "1 attempt waits".to_owned(),
                 waits => format!("{waits} attempts wait"),
@@ -139,7 +145,7 @@ impl Mission {
             return Vec::new();
         };
         let mut why = vec![self.why_first(own, &all)];
-        why.extend(self.why_passed_over(own, &all));
+        why.extend(self.why_passed_over(at, own, &all));
         why.push(self.why_lane(own, lane));
         why.push(self.why_now(at, id, lane));
         why.extend(self.why_attempt(attempt));
@@ -197,15 +203,29 @@ impl Mission {
     }
 
     /// What would come before it and may not.
-    fn why_passed_over(&self, own: &Candidate, all: &[Candidate]) -> Vec<String> {
+    fn why_passed_over(&self, at: Timestamp, own: &Candidate, all: &[Candidate]) -> Vec<String> {
         let better = all.iter().filter(|(rank, _, _)| *rank < own.0);
         let told = better.filter_map(|(_, id, _)| {
             Some(format!(
                 "{id} would come first, and waits for {}",
-                self.lacks_resource(*id)?
+                self.lacks_first(at, *id)?
             ))
         });
         told.take(NAMED).collect()
+    }
+
+    /// What a task cannot have now: a resource, or a provider that it leaves to others for a moment.
+    fn lacks_first(&self, at: Timestamp, id: TaskId) -> Option<String> {
+        let task = self.tasks.get(&id)?;
+        let model = task.stuck.model(task.next().n);
+        let later = self.lets_others_try(at, Role::Worker, model, task.refusals);
+        let told = || {
+            format!(
+                "others to try the provider first, since it was refused {} in a row",
+                count(task.refusals as usize, "time")
+            )
+        };
+        self.lacks_resource(id).or_else(|| later.then(told))
     }
 
     /// The resource that a task cannot have now.
@@ -313,7 +333,7 @@ impl Mission {
         if attempt.task == id {
             return None;
         }
-        let why = match self.lacks_resource(id) {
+        let why = match self.lacks_first(at, id) {
             Some(lacks) => format!("it waits for {lacks}"),
             None if own.0 >= other.0 => {
                 let (Reverse(class), Reverse(path), _) = other.0;

@@ -128,6 +128,7 @@ fn happen(mission: &mut Mission, now: Timestamp, epoch: Epoch, what: Happens) {
                 retry_after: Some(Millis(wait)),
                 why: "429".into(),
                 usage: Usage::NOTHING,
+                outage: false,
             };
             let work = None;
             let input = Input::TurnReplied {

@@ -276,6 +276,7 @@ fn a_provider_that_refuses_it_is_left_alone_and_the_commander_goes_on() {
         retry_after: Some(Millis::from_secs(60)),
         why: "429".into(),
         usage: Usage::default(),
+        outage: false,
     };
     story.end("plan.1", refused, None);
     assert_eq!(void(&story), "it was refused: 429");
@@ -292,6 +293,7 @@ fn a_commander_who_is_refused_comes_back_while_the_plan_goes_on() {
         retry_after: Some(Millis::from_secs(5)),
         why: "429".into(),
         usage: Usage::default(),
+        outage: false,
     };
     story.end("intent.1", refused, None);
     let waits = story.mission.waits(story.now);

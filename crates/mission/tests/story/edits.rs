@@ -95,6 +95,30 @@ fn a_task_that_is_added_is_carried_out_and_waits_for_what_it_needs() {
 }
 
 #[test]
+fn a_task_without_a_name_is_added_once_while_one_that_says_the_same_has_not_begun() {
+    let mut story = plan();
+    let nameless = || task("", &["T1"]);
+    for saw in [1, 1, 2] {
+        assert_eq!(story.tell(add(saw, nameless())), Reply::Done);
+        assert_eq!(story.mission.plan_version(), 2);
+    }
+    let other = TaskDraft {
+        goal: "Do it otherwise".into(),
+        ..nameless()
+    };
+    assert_eq!(story.tell(add(2, other)), Reply::Done);
+    assert_eq!(story.mission.plan_version(), 3);
+    // Once it has begun, whoever wants the same again wants another one.
+    carry(&mut story, "T1.1");
+    while !story.worked().contains(&"T4.1".to_owned()) {
+        let running = story.worked().last().unwrap().clone();
+        carry(&mut story, &running);
+    }
+    assert_eq!(story.tell(add(3, nameless())), Reply::Done);
+    assert_eq!(story.mission.plan_version(), 4);
+}
+
+#[test]
 fn what_has_not_begun_becomes_another_task_and_what_runs_keeps_its_own() {
     let mut story = plan();
     let to = TaskChange {

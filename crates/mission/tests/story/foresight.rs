@@ -55,6 +55,7 @@ fn goes_on_later(story: &mut Story, turn: &str) -> Epoch {
         retry_after: Some(Millis::from_secs(1)),
         why: "429".into(),
         usage: crate::teller::used(0),
+        outage: false,
     };
     story.end(turn, refused, None);
     story.wait(Millis::from_mins(1));
@@ -159,6 +160,7 @@ fn a_look_at_an_earlier_attempt_or_at_an_older_line_means_nothing() {
             retry_after,
             why,
             usage,
+            outage: false,
         },
         None,
     );

@@ -15,6 +15,7 @@ pub(crate) fn refused(secs: u64) -> TurnOutcome {
         retry_after: Some(Millis::from_secs(secs)),
         why: "429".into(),
         usage: used(0),
+        outage: false,
     }
 }
 
@@ -248,15 +249,76 @@ fn a_tripped_breaker_recovers() {
     assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
 }
 
+/// The model fails again and again, and its host comes back later.
+fn put_off() -> TurnOutcome {
+    TurnOutcome::Refused {
+        retry_after: None,
+        why: "broken".into(),
+        usage: used(0),
+        outage: true,
+    }
+}
+
+#[test]
+fn a_model_whose_turns_are_put_off_five_times_is_left_alone_and_its_provider_is_not() {
+    let mut story = with_fallbacks((5, 5), "acme/small");
+    for (n, turn) in running(&story).iter().enumerate() {
+        assert_eq!(story.mission.open_breakers().count(), 0, "after {n}");
+        story.end(turn, put_off(), None);
+    }
+    assert_eq!(story.mission.held_providers().count(), 0);
+    let open = story.mission.open_breakers().next().expect("it is open");
+    assert_eq!((open.0, open.1.why.as_str()), ("acme/large", "broken"));
+    let until = held(&story);
+    assert_eq!(until.since(story.now), limits::BREAKER_OPEN);
+    story.wait(limits::REFUSAL_FIRST);
+    // Its provider has fewer slots by now.
+    assert_eq!(models(&story), ["acme/small"; 3]);
+    // Nothing was used up, however often it was tried.
+    for task in story.mission.tasks() {
+        assert_eq!((task.tries, task.faults), (0, 0), "{}", task.task.id);
+        assert!(task.n <= 1, "{}", task.task.id);
+    }
+    // Two that are served by it close it.
+    for _ in 0..2 {
+        wait_until(&mut story, until);
+        let turn = running(&story)[0].clone();
+        hand_in(&mut story, &turn);
+        let tries = running(&story).last().expect("one tries it").clone();
+        assert_eq!(models(&story).last(), Some(&"acme/large"));
+        serve(&mut story, &tries);
+    }
+    assert_eq!(story.mission.open_breakers().count(), 0);
+}
+
+#[test]
+fn a_turn_that_is_put_off_waits_longer_each_time_and_holds_nobody() {
+    let mut story = story(1, 1);
+    let mut waits = Vec::new();
+    for _ in 0..limits::BREAKER - 1 {
+        story.end("T1.1", put_off(), None);
+        assert_eq!(story.mission.held_providers().count(), 0);
+        assert_eq!(story.mission.open_breakers().count(), 0);
+        let wake = story.mission.next_wake(story.now).expect("it waits");
+        waits.push(wake.since(story.now));
+        wait_until(&mut story, wake);
+    }
+    assert!(waits[3].0 > 4 * waits[0].0, "{waits:?}");
+}
+
 fn with_fallback() -> Story {
-    let fallbacks = BTreeMap::from([(Role::Worker, vec!["other/small".to_owned()])]);
+    with_fallbacks((2, 8), "other/small")
+}
+
+fn with_fallbacks((workers, tasks): (u32, u32), other: &str) -> Story {
+    let fallbacks = BTreeMap::from([(Role::Worker, vec![other.to_owned()])]);
     let terms = Terms {
-        workers: 2,
+        workers,
         review_rounds: 0,
         fallbacks,
         ..Terms::default()
     };
-    open(terms, 8)
+    open(terms, tasks)
 }
 
 pub(crate) fn models(story: &Story) -> Vec<&str> {

@@ -4,9 +4,10 @@ use crate::teller::{Story, task};
 use mission::event::Turn;
 use mission::ids::TaskId;
 use mission::input::{Input, Reply};
-use mission::plan::{Priority, TaskDraft, TaskKind};
+use mission::plan::{Priority, Size, TaskDraft, TaskKind};
 use mission::steering::Dependents;
 use mission::terms::Terms;
+use mission::time::Millis;
 
 fn planned(workers: u32, tasks: Vec<TaskDraft>) -> Story {
     let terms = Terms {
@@ -110,4 +111,40 @@ fn what_runs_without_a_task_that_is_left_out_has_a_lane_of_its_own() {
     assert_eq!(story.tell(retry), Reply::Done);
     lands(&mut story, "T1.1");
     assert_eq!(running(&story), [3, 2]);
+}
+
+#[test]
+fn a_check_and_a_question_on_a_path_take_no_workers_time_before_and_after_it_is_learned() {
+    let without_agent = |key: &str, kind| TaskDraft {
+        kind,
+        ..task(key, &["a"])
+    };
+    // Both chains are two tasks of agents long.
+    let plan = vec![
+        task("a", &[]),
+        without_agent("looked", TaskKind::Gate),
+        without_agent("asked", TaskKind::Ask),
+        task("b", &["looked", "asked"]),
+        task("c", &[]),
+        task("d", &["c"]),
+        task("e", &[]),
+    ];
+    let mut story = planned(3, plan);
+    let path = |story: &Story, id| story.mission.task(TaskId(id)).unwrap().path;
+    let weight = u64::from(Size::Medium.weight());
+    assert_eq!((path(&story, 1), path(&story, 5)), (2 * weight, 2 * weight));
+    let predicted = story.mission.critical_path().unwrap();
+    assert_eq!((predicted.weight, predicted.expected), (2 * weight, None));
+    story.wait(Millis::from_mins(10));
+    for turn in ["T1.1", "T5.1", "T7.1"] {
+        story.hand_in(turn);
+    }
+    assert_eq!(path(&story, 1), path(&story, 5));
+    let predicted = story.mission.critical_path().unwrap();
+    assert_eq!(predicted.expected, Some(Millis::from_mins(20)));
+    let of_a_check = story
+        .mission
+        .durations()
+        .expected(TaskKind::Gate, Size::Medium);
+    assert_eq!(of_a_check, None, "nobody has seen how long one takes");
 }

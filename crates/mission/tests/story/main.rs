@@ -21,6 +21,7 @@ mod resume;
 mod schedule;
 mod sessions;
 mod set_up;
+mod singled;
 mod slots;
 mod split;
 mod stagnation;

@@ -54,6 +54,7 @@ fn refuse(story: &mut Story, turn: &str) {
         retry_after: None,
         why,
         usage,
+        outage: false,
     };
     story.end(turn, refused, None);
 }

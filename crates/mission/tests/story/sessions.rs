@@ -38,6 +38,7 @@ fn refuses(story: &mut Story, turn: &str) {
         retry_after: Some(Millis::from_secs(1)),
         why: "429".into(),
         usage: used(0),
+        outage: false,
     };
     story.end(turn, outcome, None);
     // A wait is spread, and never longer than this.

@@ -49,6 +49,7 @@ fn a_provider_that_refuses_the_commander_is_waited_for_in_the_open() {
         retry_after,
         why,
         usage,
+        outage: false,
     };
     story.end("intent.1", refused, None);
     let told = waits(&story);

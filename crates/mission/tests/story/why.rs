@@ -26,7 +26,7 @@ fn reasons(story: &Story) -> Vec<(Recorded, Vec<String>, Mission)> {
 }
 
 /// The reasons of the last event that is meant.
-fn why(story: &Story, meant: impl Fn(&Event) -> bool) -> String {
+pub(crate) fn why(story: &Story, meant: impl Fn(&Event) -> bool) -> String {
     let all = reasons(story);
     let found = all
         .iter()
@@ -35,16 +35,16 @@ fn why(story: &Story, meant: impl Fn(&Event) -> bool) -> String {
     found.expect("it happened").1.join("\n")
 }
 
-fn starts(turn: &'static str) -> impl Fn(&Event) -> bool {
+pub(crate) fn starts(turn: &'static str) -> impl Fn(&Event) -> bool {
     move |event| matches!(event, Event::TurnStarted { turn: it, .. } if it.to_string() == turn)
 }
 
-fn is(name: &'static str) -> impl Fn(&Event) -> bool {
+pub(crate) fn is(name: &'static str) -> impl Fn(&Event) -> bool {
     move |event| event.name() == name
 }
 
 #[track_caller]
-fn says(why: &str, parts: &[&str]) {
+pub(crate) fn says(why: &str, parts: &[&str]) {
     for part in parts {
         assert!(why.contains(part), "{part:?} is not in:\n{why}");
     }
@@ -64,6 +64,7 @@ fn refused(story: &mut Story, turn: &str, wait: u64) {
         retry_after,
         why,
         usage,
+        outage: false,
     };
     story.end(turn, outcome, None);
 }

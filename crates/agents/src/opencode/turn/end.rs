@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) enum End {
     /// With an answer.
     Answered(Answer),
-    /// The provider would not serve it now.
-    Refused(Option<Millis>, String),
+    /// The provider would not serve it now, or failed again and again without a word of why.
+    Refused(Option<Millis>, String, bool),
     /// Without an answer.
     Failed(Failure, String),
     /// Because we were told to stop.
@@ -60,7 +60,9 @@ pub(super) fn of_fault(fault: &Fault) -> End {
         ("ProviderAuthError", _) | ("APIError", Some(401..=404)) => fatal(why),
         ("ContextOverflowError", _) => End::Failed(Failure::Overflow, why),
         ("ContentFilterError", _) => End::Failed(Failure::NoAnswer, why),
-        ("APIError", Some(429 | 503 | 529)) => End::Refused(retry_after(fault).map(clamped), why),
+        ("APIError", Some(429 | 503 | 529)) => {
+            End::Refused(retry_after(fault).map(clamped), why, false)
+        }
         _ if said.contains("not found") && (said.contains("model") || said.contains("agent")) => {
             fatal(why)
         }
@@ -69,6 +71,33 @@ pub(super) fn of_fault(fault: &Fault) -> End {
         }
         _ => End::Failed(Failure::Transient, why),
     }
+}
+
+/// Words in which providers, and OpenCode for them, say that they serve no more for now. What has none of them is a fault:
+/// OpenCode says of its tries no status, only what the provider said.
+const LIMITS: [&str; 16] = [
+    "limit",
+    "quota",
+    "overload",
+    "too many",
+    "slow down",
+    "capacity",
+    "throttl",
+    "exhaust",
+    "unavailable",
+    "busy",
+    "usage",
+    "credit",
+    "billing",
+    "429",
+    "503",
+    "529",
+];
+
+/// Whether a provider says that it would serve, and does not now.
+pub(super) fn names_a_limit(message: &str) -> bool {
+    let said = message.to_lowercase();
+    LIMITS.iter().any(|word| said.contains(word))
 }
 
 /// How long the provider asked to wait, if it said.
@@ -85,7 +114,7 @@ mod tests {
     fn check(fault: serde_json::Value, expected: &str) {
         let shown = match of_fault(&serde_json::from_value(fault).unwrap()) {
             End::Answered(_) => "answered".to_owned(),
-            End::Refused(after, why) => format!("refused {after:?}: {why}"),
+            End::Refused(after, why, _) => format!("refused {after:?}: {why}"),
             End::Failed(failure, why) => format!("{failure:?}: {why}"),
             End::Stopped => "stopped".to_owned(),
         };
@@ -127,6 +156,28 @@ mod tests {
         }
         let past = "Wed, 21 Oct 2015 07:28:00 GMT";
         check(api(429, "slow", past), "refused Some(Millis(1000)): slow");
+    }
+
+    #[test]
+    fn a_fault_of_a_model_is_told_from_a_refusal_by_what_is_said() {
+        for refusal in [
+            "Too Many Requests",
+            "Provider is overloaded",
+            "Rate limit reached for gpt-x: requested 35012",
+            "You exceeded your current quota",
+            "Service Unavailable",
+            "slow down",
+        ] {
+            assert!(names_a_limit(refusal), "{refusal}");
+        }
+        for fault in [
+            "Internal Server Error",
+            "The socket connection was closed unexpectedly",
+            "Bad Gateway",
+            "",
+        ] {
+            assert!(!names_a_limit(fault), "{fault}");
+        }
     }
 
     #[test]

@@ -228,12 +228,17 @@ impl Turn {
             return None;
         };
         let wait = end::until(*next);
-        self.watcher.sign(Sign::Waiting {
-            cause: end::shown(message),
-            at_most: wait,
-        });
         let long = Duration::from_millis(wait.0) > self.host.pace.retry_most;
         let often = *attempt >= self.host.pace.retries;
-        (long || often).then(|| End::Refused(Some(end::clamped(wait)), end::shown(message)))
+        // A wait of OpenCode's own choice, after something that is no refusal: only this model is known to fail.
+        let outage = !long && !end::names_a_limit(message);
+        let cause = end::shown(message);
+        self.watcher.sign(Sign::Waiting {
+            cause: cause.clone(),
+            at_most: wait,
+            outage,
+        });
+        let asked = Some(end::clamped(wait)).filter(|_| !outage);
+        (long || often).then_some(End::Refused(asked, cause, outage))
     }
 }

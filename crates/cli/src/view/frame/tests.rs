@@ -180,6 +180,7 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
     let ending = mission::event::Ending::Refused {
         why: "429".into(),
         until: at(200),
+        outage: false,
     };
     let turn = work("T2.1");
     let ended = Event::TurnEnded {
@@ -194,7 +195,15 @@ fn checks_waits_and_questions_are_shown_with_how_long_they_may_last() {
     mission.apply(at(72), &asked("run: npm install left-pad"));
     let mut signs = Signs::default();
     let (cause, at_most) = ("the provider (429)".into(), Millis::from_mins(2));
-    signs.hear(at(74), Epoch(1), Sign::Waiting { cause, at_most });
+    signs.hear(
+        at(74),
+        Epoch(1),
+        Sign::Waiting {
+            cause,
+            at_most,
+            outage: false,
+        },
+    );
     assert_eq!(
         frame(&mission, &signs, at(75), 100).join("\n"),
         "\
@@ -300,6 +309,7 @@ fn nothing_that_an_agent_writes_reaches_the_terminal_or_breaks_a_row() {
         Sign::Waiting {
             cause,
             at_most: Millis(1),
+            outage: false,
         },
     );
     for width in [0, 1, 10, 40, 79, 200] {

@@ -186,7 +186,13 @@ impl Watcher for Wire {
             // Where nobody keeps up it is closed with the workspaces, like one that a crash left.
             self.inbox.try_send(Message::Input(input, None)).ok();
         }
-        if let Sign::Waiting { cause, at_most } = &sign {
+        // Of a model that fails nothing is told yet: others may be served at its provider, and it may be soon.
+        if let Sign::Waiting {
+            cause,
+            at_most,
+            outage: false,
+        } = &sign
+        {
             let (epoch, wait, why) = (self.epoch, *at_most, cause.clone());
             let input = Input::Waits { epoch, wait, why };
             self.inbox.try_send(Message::Input(input, None)).ok();

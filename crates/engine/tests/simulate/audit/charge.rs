@@ -241,7 +241,7 @@ impl Audit {
     pub(super) fn charged(&mut self, epoch: Epoch, ending: &Ending, usage: &Usage, charged: u64) {
         let reserved = self.live.remove(&epoch);
         let reserved = reserved.expect("a turn that ends has a lease");
-        let refused = matches!(ending, Ending::Refused { .. }) && usage.calls == 0;
+        let refused = ending.is_refusal() && usage.calls == 0;
         let fair = match usage.tokens() {
             Some(tokens) => tokens,
             None if refused => 0,

@@ -37,6 +37,7 @@ pub(super) struct Asked {
     /// Turns in a row that the host of a model failed.
     failed: BTreeMap<String, u32>,
     live: BTreeMap<Epoch, Live>,
+    pub(super) rows: singled::Rows,
 }
 
 fn holds(model: &str) -> [Of; 2] {
@@ -69,6 +70,24 @@ impl Asked {
     /// The model that a turn is asked of that runs.
     pub(super) fn asked(&self, epoch: Epoch) -> String {
         self.model_of(&self.live[&epoch])
+    }
+
+    /// The same, with since when it runs and whether it was served.
+    pub(super) fn asked_since(&self, epoch: Epoch) -> (String, Timestamp, bool) {
+        let live = &self.live[&epoch];
+        (self.model_of(live), live.since, live.served)
+    }
+
+    /// Whether a model or its provider is held, or was a moment ago.
+    pub(super) fn is_held(&self, model: &str, now: Timestamp, longer: Millis) -> bool {
+        let of = holds(model);
+        let mut held = of.iter().filter_map(|of| self.held.get(of));
+        held.any(|held| now < held.until + longer)
+    }
+
+    /// The same of anything.
+    pub(super) fn any_held(&self, now: Timestamp, longer: Millis) -> bool {
+        self.held.values().any(|held| now < held.until + longer)
     }
 
     /// The model that a turn is asked of that begins now.
@@ -191,10 +210,11 @@ impl Asked {
             Ending::Failed {
                 failure: Failure::Transient | Failure::Silent,
                 ..
-            } => *self.failed.entry(model).or_default() += 1,
-            // What this machine does is no sign of a model's health.
+            }
+            | Ending::Refused { outage: true, .. } => *self.failed.entry(model).or_default() += 1,
+            // What this machine does is no sign of a model's health, nor what one turn asks for.
             Ending::Failed {
-                failure: Failure::Machine,
+                failure: Failure::Machine | Failure::Refused,
                 ..
             } => {}
             Ending::Answered | Ending::Failed { .. } => {

@@ -100,7 +100,8 @@ pub(super) fn class(priority: Priority, waited: Millis) -> u64 {
 
 impl Audit {
     /// Looks at an event before it is folded in.
-    pub(super) fn scheduled(&self, event: &Event) {
+    pub(super) fn scheduled(&mut self, event: &Event) {
+        self.singled(event);
         let begins = matches!(event, Event::TurnStarted { .. } | Event::GateStarted { .. });
         assert!(!begins || !self.book.full, "{event:?} on a full disk");
         self.stands_somewhere(event);
@@ -108,6 +109,7 @@ impl Audit {
             return;
         };
         self.takes_a_slot(*turn, model.as_ref());
+        self.others_have_tried(*turn, &self.asks.begins_at(turn.role(), model.as_ref()));
         let Turn::Work { attempt } = turn else {
             return;
         };

@@ -127,9 +127,12 @@ impl Audit {
 
     /// The provider that a task's next attempt would be asked of.
     fn would_be_asked(&self, task: &TaskState, now: Timestamp) -> String {
+        provider_of(&self.model_that_would_be_asked(task, now)).to_owned()
+    }
+
+    fn model_that_would_be_asked(&self, task: &TaskState, now: Timestamp) -> String {
         let other = self.other_that_serves(task, now);
-        provider_of(&other.unwrap_or_else(|| self.asks.own(Role::Worker, &self.terms, now)))
-            .to_owned()
+        other.unwrap_or_else(|| self.asks.own(Role::Worker, &self.terms, now))
     }
 
     /// The model that the next attempt at a stuck task is asked of, where it serves.
@@ -146,7 +149,9 @@ impl Audit {
     /// Whether a task's provider may not be asked or has no slot for it at all, so that others pass it.
     pub(super) fn has_no_slot(&self, task: &TaskState, now: Timestamp) -> bool {
         let served = self.other_that_serves(task, now).is_some() || self.may_ask(Role::Worker, now);
-        !served || self.free(Role::Worker, &self.would_be_asked(task, now)).1 == 0
+        let asked = self.model_that_would_be_asked(task, now);
+        let later = self.lets_others_try(&asked, task.refusals, now);
+        !served || later || self.free(Role::Worker, provider_of(&asked)).1 == 0
     }
 
     /// A turn begins where there is a slot for it.

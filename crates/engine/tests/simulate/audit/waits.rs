@@ -107,6 +107,7 @@ impl Audit {
             || self.book.cramped
             || ends
             || self.waits_for_a_provider(now)
+            || self.somebody_lets_others_try(mission, now)
             || mission.tasks().any(|task| waits(&task.state));
         assert!(
             in_flight > 0 || asks || waits || mission.pause().is_some(),
