@@ -66,7 +66,7 @@ async fn killed(house: &House) {
 }
 
 /// How the mission went, once it is over.
-async fn completed(house: &House) -> String {
+pub(crate) async fn completed(house: &House) -> String {
     let followed = house.user.run(&["log", "m1", "--follow"]);
     let said = within("the end of the mission", followed).await.said;
     assert!(said.contains("sealed: completed"), "{said}");

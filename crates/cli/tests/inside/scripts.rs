@@ -1,8 +1,10 @@
 //! `opencode run`: what it waits for, what it prints, and what it ends with, also where nobody is there to answer.
 
-use crate::house::{House, within};
+use crate::children::completed;
+use crate::house::{House, kill, within};
 use crate::missions::works_on;
 use crate::tui::nothing_but_the_mission;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::model::{Gate, Model};
 use testkit::persona::{Crew, Job, Role};
@@ -200,5 +202,20 @@ async fn a_run_that_is_attached_to_a_server_begins_its_mission_and_does_not_wait
     nothing_but_the_mission(&house.model);
     gates.iter().for_each(Gate::open);
     drop(server);
+    house.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_interrupts_a_run_ends_the_waiting_and_not_the_mission() {
+    let (model, gates) = crate::tui::held().await;
+    let house = House::with(model);
+    let run = house.run("task", "Add one and two").spawn().unwrap();
+    house.model.until(works_on("one")).await;
+    kill(run.id().unwrap(), Signal::INT);
+    let output = within("the end of the run", run.wait_with_output()).await;
+    assert_ne!(output.unwrap().status.code(), Some(0));
+    gates.iter().for_each(Gate::open);
+    completed(&house).await;
+    nothing_but_the_mission(&house.model);
     house.ends().await;
 }
