@@ -162,7 +162,8 @@ pub const REFUSED_FAIR: u32 = 4;
 /// So many refusals of one turn in a row, each after others at its model were served that came later, are its own fault:
 /// where a provider refuses half of all calls by chance, that happens to hardly any turn.
 pub const SINGLED: u32 = 5;
-/// After so many of them it counts as well that it is refused where nobody else asks: others may all be done by then.
+/// After so many of them it counts as well that it is refused where nobody else asks: others may all be done by then. Its
+/// next attempt goes on from here.
 pub const SINGLED_SEEN: u32 = 3;
 /// The least and the most by which a wait that a provider named is made longer, so that missions do not come back at one
 /// instant. Within a mission one turn comes back first, so that more would only be lost.

@@ -107,7 +107,7 @@ impl Mission {
                 self.learn(attempt.task, lease.since, at, ending);
             }
             self.deadlines.remove(&(lease.deadline, epoch));
-            self.singles_out(at, &lease, ending);
+            self.singles_out(at, &lease, ending, usage);
             self.turn_at_model_ended(at, &lease, ending);
             self.slot_ended(&lease, ending);
             self.worked_in(Place::of(turn.role(), lease.lane), ending);

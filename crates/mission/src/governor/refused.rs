@@ -28,7 +28,7 @@ impl Mission {
         usage: Usage,
     ) -> Vec<Event> {
         let whose = (epoch, lease);
-        if self.is_singled_out(lease) {
+        if !said.outage && self.is_singled_out(lease, &usage) {
             return self.refused_alone(now, whose, said.why, usage);
         }
         let (until, event) = match said.outage {

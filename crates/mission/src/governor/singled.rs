@@ -6,7 +6,7 @@
 //! alike, and nobody loses an attempt by it.
 
 use crate::decide::cut;
-use crate::event::{Ending, Event};
+use crate::event::{Ending, Event, Turn};
 use crate::ids::{Epoch, TaskId};
 use crate::limits;
 use crate::mission::{Lease, Mission, State, TaskState};
@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Singled {
     n: u32,
+    /// Whether a turn of it has failed by that already.
+    blamed: bool,
     /// What came of others since its last refusal at each model.
     since: BTreeMap<String, Others>,
 }
@@ -29,19 +31,27 @@ struct Others {
     after: Timestamp,
     /// Served, of those that began after it.
     served: u32,
+    /// Those of which it is not known yet that they are refused each time.
     refused: u32,
+    /// The others of the refused.
+    muted: u32,
 }
 
 impl Singled {
     /// How often it is with one more refusal at this model.
     fn next(&self, model: &str) -> u32 {
-        match self.since.get(model) {
+        let Some(others) = self.since.get(model) else {
+            return self.n;
+        };
+        match (others.served, others.refused) {
             _ if planted!("storm_blamed_on_turns") => self.n + 1,
-            Some(others) if others.served > others.refused => self.n + 1,
+            (served, refused) if served > refused => self.n + 1,
             // Nobody was served: it is the provider.
-            Some(others) if others.refused > 0 && others.served == 0 => 0,
-            // Nobody else is left to be asked: what was seen before stands.
-            Some(others) if others.served == 0 && self.n >= limits::SINGLED_SEEN => self.n + 1,
+            (0, refused) if refused > 0 => 0,
+            // Nobody else asks any more: what was seen before stands. Where others do who are refused each time as well, it
+            // says something only of a turn that was found out before.
+            (0, 0) if self.blamed => self.n + 1,
+            (0, 0) if others.muted == 0 && self.n >= limits::SINGLED_SEEN => self.n + 1,
             _ => self.n,
         }
     }
@@ -55,6 +65,11 @@ fn left_to_others(refusals: u32) -> Millis {
         true => Millis(0),
         false => Millis(limits::REFUSED_STEP.0 * u64::from(refusals.min(limits::REFUSED_STEPS))),
     }
+}
+
+/// Whether a turn that ends was served first, and goes on in its session when it comes back.
+pub(crate) fn goes_on(lease: &Lease, usage: &Usage) -> bool {
+    matches!(lease.turn, Turn::Work { .. }) && (lease.served || usage.calls > 0)
 }
 
 impl Mission {
@@ -127,16 +142,20 @@ impl Mission {
         self.tasks.get(&lease.turn.task()?)
     }
 
-    /// How often in a row a turn was refused while others were served, with one more refusal.
-    pub(crate) fn singled_out(&self, lease: &Lease) -> u32 {
+    /// How often in a row a turn was refused while others were served, with one more refusal. A Worker that was served
+    /// before it was refused goes on where it is, and is no such turn.
+    pub(crate) fn singled_out(&self, lease: &Lease, usage: &Usage) -> u32 {
+        if goes_on(lease, usage) {
+            return 0;
+        }
         let task = self.task_asked_about(lease);
         let singled = task.and_then(|task| task.singled.as_ref());
         singled.map_or(0, |singled| singled.next(self.model_of(lease)))
     }
 
     /// Whether one more refusal of a turn is its own fault.
-    pub(crate) fn is_singled_out(&self, lease: &Lease) -> bool {
-        self.singled_out(lease) >= limits::SINGLED && !planted!("refused_for_ever")
+    pub(crate) fn is_singled_out(&self, lease: &Lease, usage: &Usage) -> bool {
+        self.singled_out(lease, usage) >= limits::SINGLED && !planted!("refused_for_ever")
     }
 
     /// What is refused to one turn alone holds nobody else back: it is a fault of what that turn asks for.
@@ -157,16 +176,31 @@ impl Mission {
     }
 
     /// Folds the end of a turn: what it says of itself and of others that were refused.
-    pub(crate) fn singles_out(&mut self, at: Timestamp, lease: &Lease, ending: &Ending) {
+    pub(crate) fn singles_out(
+        &mut self,
+        at: Timestamp,
+        lease: &Lease,
+        ending: &Ending,
+        usage: &Usage,
+    ) {
         let model = self.model_of(lease).to_owned();
         let own = lease.turn.task();
         match ending {
+            // What its model or the way there did says nothing of what is asked for.
+            Ending::Refused { outage: true, .. } => {}
+            Ending::Refused { .. } if goes_on(lease, usage) => {
+                self.tell_the_refused(&model, own, |others| others.refused += 1);
+                self.is_served_after_all(own);
+            }
             Ending::Refused { .. } => {
                 // Whoever is refused each time says nothing of the provider.
                 let task = self.task_asked_about(lease);
                 let says = task.is_none_or(|task| task.refusals < limits::REFUSED_LAST);
-                self.tell_the_refused(&model, own, |others| others.refused += u32::from(says));
-                let n = self.singled_out(lease);
+                self.tell_the_refused(&model, own, |others| match says {
+                    true => others.refused += 1,
+                    false => others.muted += 1,
+                });
+                let n = self.singled_out(lease, usage);
                 if let Some(task) = own.and_then(|id| self.tasks.get_mut(&id)) {
                     let singled = task.singled.get_or_insert_default();
                     singled.n = n;
@@ -174,6 +208,7 @@ impl Mission {
                         after: at,
                         served: 0,
                         refused: 0,
+                        muted: 0,
                     };
                     singled.since.insert(model, others);
                 }
@@ -193,6 +228,7 @@ impl Mission {
                 if let Some(task) = own.and_then(|id| self.tasks.get_mut(&id)) {
                     let singled = task.singled.get_or_insert_default();
                     singled.n = limits::SINGLED_SEEN;
+                    singled.blamed = true;
                     singled.since.clear();
                 }
             }
@@ -200,10 +236,15 @@ impl Mission {
                 if *ending == Ending::Answered && !lease.served {
                     self.others_were_served(&model, lease);
                 }
-                if let Some(task) = own.and_then(|id| self.tasks.get_mut(&id)) {
-                    task.singled = None;
-                }
+                self.is_served_after_all(own);
             }
+        }
+    }
+
+    /// Nothing of what was refused before counts for a task any more.
+    fn is_served_after_all(&mut self, task: Option<TaskId>) {
+        if let Some(task) = task.and_then(|id| self.tasks.get_mut(&id)) {
+            (task.singled, task.refusals) = (None, 0);
         }
     }
 
@@ -238,9 +279,18 @@ impl Mission {
     }
 
     /// What a refusal says of the turn itself.
-    pub(crate) fn why_singled(&self, lease: &Lease, ending: &Ending) -> Option<String> {
+    pub(crate) fn why_singled(
+        &self,
+        lease: &Lease,
+        ending: &Ending,
+        usage: &Usage,
+    ) -> Option<String> {
         let task = self.task_asked_about(lease)?;
-        let (refusals, n) = (task.refusals + 1, self.singled_out(lease));
+        let n = self.singled_out(lease, usage);
+        let refusals = match goes_on(lease, usage) {
+            true => 1,
+            false => task.refusals + 1,
+        };
         let longer = left_to_others(refusals);
         match ending {
             Ending::Refused { .. } if longer > Millis(0) => Some(format!(

@@ -15,11 +15,12 @@ impl Mission {
                 turn,
                 epoch,
                 ending,
+                usage,
                 ..
             } => {
                 let mut why: Vec<String> = self.why_ended(at, *turn, ending).into_iter().collect();
                 let lease = self.leases.get(epoch);
-                why.extend(lease.and_then(|lease| self.why_singled(lease, ending)));
+                why.extend(lease.and_then(|lease| self.why_singled(lease, ending, usage)));
                 why.extend(lease.and_then(|lease| self.why_counted(lease, ending)));
                 why.extend(lease.and_then(|lease| self.why_slots(lease, ending)));
                 why

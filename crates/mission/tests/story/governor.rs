@@ -7,14 +7,14 @@ use mission::limits;
 use mission::seal::Outcome;
 use mission::terms::Terms;
 use mission::time::{Millis, Timestamp};
-use mission::turn::{Failure, Outcome as TurnOutcome, Role};
+use mission::turn::{Failure, Outcome as TurnOutcome, Role, Usage};
 use std::collections::BTreeMap;
 
 pub(crate) fn refused(secs: u64) -> TurnOutcome {
     TurnOutcome::Refused {
         retry_after: Some(Millis::from_secs(secs)),
         why: "429".into(),
-        usage: used(0),
+        usage: Usage::NOTHING,
         outage: false,
     }
 }

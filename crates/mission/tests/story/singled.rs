@@ -24,8 +24,19 @@ const WORKED: Millis = Millis::from_mins(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happens {
     Refused,
+    /// At a later call than its first.
+    CutOff,
     Served,
     Ends,
+}
+
+/// What a provider says to a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Serves,
+    Refuses,
+    /// It serves the first call and refuses the second.
+    CutsOff,
 }
 
 /// Lets a mission happen of which these turns are always refused, until it ends.
@@ -35,6 +46,14 @@ fn happen(story: &mut Story, is_refused: impl Fn(Turn) -> bool) {
 
 /// The same, where it also depends on when a turn begins.
 fn happen_at(story: &mut Story, is_refused: impl Fn(Timestamp, Turn) -> bool) {
+    happen_as(story, |now, turn| match is_refused(now, turn) {
+        true => Says::Refuses,
+        false => Says::Serves,
+    });
+}
+
+/// The same, for whatever is said.
+fn happen_as(story: &mut Story, says: impl Fn(Timestamp, Turn) -> Says) {
     let mut known: BTreeSet<Epoch> = BTreeSet::new();
     let mut queue: BTreeSet<(Timestamp, Epoch, Happens)> = BTreeSet::new();
     while story.mission.outcome().is_none() {
@@ -62,9 +81,13 @@ fn happen_at(story: &mut Story, is_refused: impl Fn(Timestamp, Turn) -> bool) {
                 Turn::Work { .. } => WORKED,
                 _ => REVIEWED,
             };
-            match is_refused(story.now, turn) {
-                true => _ = queue.insert((story.now + REFUSED, epoch, Happens::Refused)),
-                false => {
+            match says(story.now, turn) {
+                Says::Refuses => _ = queue.insert((story.now + REFUSED, epoch, Happens::Refused)),
+                Says::CutsOff => {
+                    queue.insert((story.now + SERVED, epoch, Happens::Served));
+                    queue.insert((story.now + SERVED + REFUSED, epoch, Happens::CutOff));
+                }
+                Says::Serves => {
                     queue.insert((story.now + SERVED, epoch, Happens::Served));
                     queue.insert((story.now + takes, epoch, Happens::Ends));
                 }
@@ -85,15 +108,28 @@ fn happen_at(story: &mut Story, is_refused: impl Fn(Timestamp, Turn) -> bool) {
     }
 }
 
+fn one_call() -> Usage {
+    Usage {
+        input: Some(10),
+        output: Some(0),
+        calls: 1,
+        ..Usage::default()
+    }
+}
+
 fn now_happens(story: &mut Story, epoch: Epoch, turn: Turn, what: Happens) {
     let named = turn.to_string();
     match (what, turn) {
-        (Happens::Refused, _) => {
+        (Happens::Refused | Happens::CutOff, _) => {
             // Before the first call nothing is used, and nobody says so.
+            let usage = match what {
+                Happens::CutOff => one_call(),
+                _ => Usage::default(),
+            };
             let outcome = TurnOutcome::Refused {
                 retry_after: Some(Millis::from_mins(1)),
                 why: "429".into(),
-                usage: Usage::default(),
+                usage,
                 outage: false,
             };
             let work = None;
@@ -104,12 +140,7 @@ fn now_happens(story: &mut Story, epoch: Epoch, turn: Turn, what: Happens) {
             });
         }
         (Happens::Served, _) => {
-            let usage = Usage {
-                input: Some(10),
-                output: Some(0),
-                calls: 1,
-                ..Usage::default()
-            };
+            let usage = one_call();
             story.tell(Input::TurnUsed { epoch, usage });
         }
         (Happens::Ends, Turn::Work { .. }) => story.hand_in(&named),
@@ -241,6 +272,46 @@ fn a_provider_that_refuses_everybody_for_hours_costs_nobody_an_attempt() {
         assert_eq!((task.n, task.tries), (1, 0), "{}", task.task.id);
     }
     assert!(story.now > calm);
+}
+
+/// Whoever gets on by a call at a time, as where an account permits fewer than its Workers would make.
+#[test]
+fn a_worker_that_is_served_before_each_refusal_loses_no_attempt() {
+    let mut story = eleven(3, Priority::High);
+    let calm = story.now + Millis::from_mins(40);
+    happen_as(&mut story, |now, turn| match turn {
+        Turn::Work { attempt, .. } if attempt.task == TaskId(1) && now < calm => Says::CutsOff,
+        _ => Says::Serves,
+    });
+    let (refused, faults) = refusals(&story, TaskId(1));
+    assert!(refused > limits::SINGLED as usize, "{refused}");
+    assert_eq!(faults, 0);
+    assert_eq!(story.mission.outcome(), Some(Outcome::Completed));
+}
+
+/// Whenever a storm comes: it costs whoever was refused alone before it nothing as long as that was not found out.
+#[test]
+fn a_storm_that_comes_upon_a_turn_that_is_refused_alone_costs_it_no_attempt() {
+    for minutes in 2..25 {
+        let mut story = eleven(3, Priority::Normal);
+        let storm = story.now + Millis::from_mins(minutes);
+        let calm = storm + Millis::from_mins(120);
+        happen_at(&mut story, |now, turn| match turn {
+            Turn::Work { attempt, .. } if attempt.task == TaskId(1) => now < calm,
+            _ => storm <= now && now < calm,
+        });
+        let fault = |recorded: &&mission::event::Recorded| {
+            let Event::TurnEnded { ending, .. } = &recorded.event else {
+                return false;
+            };
+            let failure = Failure::Refused;
+            matches!(ending, Ending::Failed { failure: of, .. } if *of == failure)
+        };
+        let faults: Vec<Timestamp> = story.told.iter().filter(fault).map(|of| of.at).collect();
+        if faults.iter().all(|at| *at > storm) {
+            assert_eq!(faults, [], "a storm after {minutes} minutes");
+        }
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ pub(super) fn of_fault(fault: &Fault) -> End {
 
 /// Words in which providers, and OpenCode for them, say that they serve no more for now. What has none of them is a fault:
 /// OpenCode says of its tries no status, only what the provider said.
-const LIMITS: [&str; 16] = [
+const LIMITS: [&str; 14] = [
     "limit",
     "quota",
     "overload",
@@ -89,15 +89,16 @@ const LIMITS: [&str; 16] = [
     "usage",
     "credit",
     "billing",
-    "429",
-    "503",
-    "529",
+    "concurren",
 ];
+/// The same as words of their own: a number may stand in the name of a request as well.
+const LIMIT_WORDS: [&str; 6] = ["429", "503", "529", "rate", "rpm", "tpm"];
 
 /// Whether a provider says that it would serve, and does not now.
 pub(super) fn names_a_limit(message: &str) -> bool {
     let said = message.to_lowercase();
-    LIMITS.iter().any(|word| said.contains(word))
+    let mut words = said.split(|c: char| !c.is_alphanumeric());
+    LIMITS.iter().any(|part| said.contains(part)) || words.any(|word| LIMIT_WORDS.contains(&word))
 }
 
 /// How long the provider asked to wait, if it said.
@@ -167,6 +168,9 @@ mod tests {
             "You exceeded your current quota",
             "Service Unavailable",
             "slow down",
+            "Rate exceeded",
+            "status 429: try later",
+            "max organization concurrency: 3",
         ] {
             assert!(names_a_limit(refusal), "{refusal}");
         }
@@ -174,6 +178,7 @@ mod tests {
             "Internal Server Error",
             "The socket connection was closed unexpectedly",
             "Bad Gateway",
+            "request 4f429ab503cc529d failed",
             "",
         ] {
             assert!(!names_a_limit(fault), "{fault}");

@@ -9,12 +9,14 @@ struct Others {
     after: Timestamp,
     served: u32,
     refused: u32,
+    muted: u32,
 }
 
 /// How often in a row a task's turn was refused although others were served.
 #[derive(Clone, Debug, Default)]
 struct Row {
     n: u32,
+    blamed: bool,
     at: BTreeMap<String, Others>,
 }
 
@@ -25,7 +27,8 @@ impl Row {
         };
         match (others.served, others.refused) {
             (served, refused) if served > refused => self.n + 1,
-            (0, 0) if self.n >= limits::SINGLED_SEEN => self.n + 1,
+            (0, 0) if self.blamed => self.n + 1,
+            (0, 0) if others.muted == 0 && self.n >= limits::SINGLED_SEEN => self.n + 1,
             (0, refused) if refused > 0 => 0,
             _ => self.n,
         }
@@ -74,8 +77,9 @@ impl Audit {
                 turn,
                 epoch,
                 ending,
+                usage,
                 ..
-            } => self.turn_was_refused_or_not(*turn, *epoch, ending),
+            } => self.turn_was_refused_or_not(*turn, *epoch, ending, usage.calls),
             Event::ModelNamed { model, .. } => {
                 for row in self.asks.rows.0.values_mut() {
                     if let Some(others) = row.at.remove("") {
@@ -94,14 +98,24 @@ impl Audit {
         }
     }
 
-    fn turn_was_refused_or_not(&mut self, turn: Turn, epoch: Epoch, ending: &Ending) {
+    fn turn_was_refused_or_not(&mut self, turn: Turn, epoch: Epoch, ending: &Ending, calls: u32) {
         let (model, since, served) = self.asks.asked_since(epoch);
         let own = turn.task();
         let before = |id| self.shadow.task(id).map_or(0, |task| task.refusals);
         let refusals = own.map_or(0, before);
         let row = own.map(|id| self.asks.rows.0.entry(id).or_default());
         let n = row.as_ref().map_or(0, |row| row.with_one_more(&model));
+        let goes_on = matches!(turn, Turn::Work { .. }) && (served || calls > 0);
         match ending {
+            Ending::Refused { outage: true, .. } => {}
+            Ending::Refused { .. } if goes_on => {
+                if let Some(row) = row {
+                    *row = Row::default();
+                }
+                self.asks
+                    .rows
+                    .tell(own, &model, |others| others.refused += 1);
+            }
             Ending::Refused { .. } => {
                 assert!(n < limits::SINGLED, "{turn} is refused for ever");
                 if let Some(row) = row {
@@ -113,8 +127,9 @@ impl Audit {
                     row.at.insert(model.clone(), others);
                 }
                 // Who is refused each time says nothing of the provider.
-                self.asks.rows.tell(own, &model, |others| {
-                    others.refused += u32::from(refusals < 2);
+                self.asks.rows.tell(own, &model, |others| match refusals {
+                    0 | 1 => others.refused += 1,
+                    _ => others.muted += 1,
                 });
             }
             Ending::Failed {
@@ -122,11 +137,12 @@ impl Audit {
                 ..
             } => {
                 assert!(
-                    n >= limits::SINGLED,
+                    n >= limits::SINGLED && !goes_on,
                     "{turn} is blamed for refusals that others had as well: {row:?}"
                 );
                 if let Some(row) = row {
                     (row.n, row.at) = (limits::SINGLED_SEEN, BTreeMap::new());
+                    row.blamed = true;
                 }
             }
             Ending::Held { .. }
