@@ -4,7 +4,8 @@
 //!
 //! Of two that both run only the later one is told, so that one makes way and not both. Later is whose attempt began
 //! later, by the number of its first lease: it has less to lose, and a wait for its provider or a crash, after which an
-//! attempt goes on under another lease, turns nobody's place round.
+//! attempt goes on under another lease, turns nobody's place round. Whoever was told so stays the one: an attempt that a
+//! task begins anew is behind who made way for the one before it, and is told nothing of that.
 //!
 //! Who looks is the engine, beside the turn; nothing is owed, so that a look that is lost costs nothing. What a look says
 //! is an input like any other: it counts only for the attempt that still runs, and only against what still lies ahead of
@@ -242,13 +243,21 @@ impl Mission {
         self.leases.get(&epoch).or_else(any)
     }
 
-    /// Whom a lease is of, if that Worker still runs and began before an attempt.
+    /// Whom a lease is of, if that Worker still runs, began before an attempt and makes way for nobody of its task.
     fn makes_way_for(&self, attempt: AttemptId, other: Epoch) -> Option<AttemptId> {
         let Turn::Work { attempt: other } = self.leases.get(&other)?.turn else {
             return None;
         };
         let is_later = self.began(other) < self.began(attempt) || planted!("both_make_way");
-        Some(other).filter(|other| other.task != attempt.task && is_later)
+        // What it was told it may be doing at this moment.
+        let makes_way = self.made_way(other, attempt.task) && !planted!("way_made_back");
+        Some(other).filter(|other| other.task != attempt.task && is_later && !makes_way)
+    }
+
+    /// Whether a running attempt was told of what another task was at work on.
+    fn made_way(&self, attempt: AttemptId, task: TaskId) -> bool {
+        let mut told = self.foreseen(attempt).iter().filter(|told| told.at_work);
+        told.any(|told| told.with.iter().any(|with| with.task == task))
     }
 
     /// Whose work a commit is, if it still lies ahead of a turn; of nobody's alone where it is the landed line.
@@ -327,7 +336,7 @@ impl Mission {
             Stands::Landed => "the line has moved since the attempt began",
             Stands::HandedIn => "the other was handed in first and lands first if it is good",
             Stands::AtWork => {
-                "of two that both run, the one that began later makes way, and the other is not told"
+                "of two that both run, the one that began later makes way, and the other is not told while it does"
             }
         };
         let told = self.foreseen(attempt).len() + 1;

@@ -302,7 +302,45 @@ fn a_wait_for_the_provider_turns_nobodys_place_round_and_another_attempt_is_behi
     let anew = story.epoch("T1.2");
     assert_eq!(works(&story), [attempt("T2.1"), attempt("T1.2")]);
     assert_eq!(told(&mut story, second, beside(anew, &["b"])), Reply::Stale);
-    assert_eq!(told(&mut story, anew, beside(second, &["a"])), Reply::Done);
+    for path in ["a", "b"] {
+        let reply = told(&mut story, anew, beside(second, &[path]));
+        assert_eq!(reply, Reply::Stale, "the other was told to make way");
+    }
+    assert!(story.mission.foreseen(attempt("T1.2")).is_empty());
+}
+
+#[test]
+fn another_attempt_makes_way_for_who_was_told_nothing_of_its_task() {
+    let terms = Terms {
+        workers: 3,
+        ..Terms::default()
+    };
+    let tasks = ["a", "b", "c"].map(|path| task(path, &[]));
+    let mut story = Story::planned(terms, tasks.to_vec());
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    let third = story.epoch("T3.1");
+    // What the third was told of another task, and what it was told of this one once that was handed in, is not that.
+    told(&mut story, third, beside(second, &["b"]));
+    assert_eq!(told(&mut story, second, beside(first, &["a"])), Reply::Done);
+    story.hand_in("T1.1");
+    told(&mut story, third, clash(commit("T1.1"), &["c"]));
+    assert_eq!(story.mission.foreseen(attempt("T3.1")).len(), 2);
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    let anew = story.epoch("T1.2");
+    assert_eq!(
+        told(&mut story, anew, beside(second, &["a"])),
+        Reply::Stale,
+        "it was told of the attempt before"
+    );
+    assert_eq!(told(&mut story, anew, beside(third, &["a"])), Reply::Done);
+    // Whoever was told and begins anew knows nothing of it any more, and is behind.
+    story.hand_in("T2.1");
+    story.gates(|_, _| false);
+    story.review("T2.1/review.1", false);
+    let last = story.epoch("T2.2");
+    assert_eq!(told(&mut story, anew, beside(last, &["b"])), Reply::Stale);
+    assert_eq!(told(&mut story, last, beside(anew, &["b"])), Reply::Done);
 }
 
 #[test]
