@@ -37,6 +37,8 @@ pub struct AtWork {
     pub epoch: Epoch,
     /// What it works at.
     pub attempt: AttemptId,
+    /// Whether it may still be told of what others are at work on.
+    pub hears: bool,
 }
 
 /// How far the other side of a conflict is.
@@ -148,6 +150,7 @@ impl Mission {
                 Turn::Work { attempt } => Some(AtWork {
                     epoch: *epoch,
                     attempt,
+                    hears: self.foreseen(attempt).len() < limits::FORESEEN_AT_WORK as usize,
                 }),
                 _ => None,
             });

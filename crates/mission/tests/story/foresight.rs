@@ -379,7 +379,13 @@ fn a_look_at_who_has_ended_or_works_at_nothing_means_nothing() {
 fn what_was_still_written_is_told_once_more_when_it_is_handed_in() {
     let mut story = two();
     let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    let hears = |story: &Story| {
+        let works = story.mission.at_work();
+        let works = works.iter().find(|works| works.epoch == second);
+        works.is_some_and(|works| works.hears)
+    };
     for path in ["a", "b", "c"] {
+        assert_eq!(hears(&story), path != "c");
         told(&mut story, second, beside(first, &[path]));
     }
     let most = limits::FORESEEN_AT_WORK as usize;
