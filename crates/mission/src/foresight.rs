@@ -85,6 +85,21 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
+    /// Whether it is with one of these, and shows a text of one of its files just as it is.
+    fn says(&self, text: &str, others: &[AttemptId]) -> bool {
+        let is_theirs = self.with.iter().any(|with| others.contains(with));
+        let mut found = self.excerpt.match_indices(text);
+        let is_whole = |(at, _): (usize, &str)| {
+            let (before, rest) = self.excerpt.split_at(at);
+            let after = &rest[text.len()..];
+            let mut names = self.paths.iter();
+            // Each text begins with the name of its file: what goes on otherwise is more of the same text.
+            let ends = after.is_empty() || names.any(|path| after.starts_with(path.as_str()));
+            ends && (before.is_empty() || before.ends_with('\n'))
+        };
+        is_theirs && found.any(is_whole)
+    }
+
     /// How far the other side was when it was told.
     pub fn stands(&self) -> Stands {
         match (self.landed, self.at_work) {
@@ -109,7 +124,8 @@ pub(crate) type AllWarned = BTreeMap<TaskId, Warned>;
 pub struct Foresight {
     /// Those that were told of a conflict while they worked.
     pub told: u32,
-    /// Those of them that then landed: a conflict in the merge queue would have cost another attempt.
+    /// Those of them that then landed: a conflict in the merge queue would have cost another attempt. Not each would have
+    /// had one, since what was still written may have come to something else.
     pub landed: u32,
     /// Those of them that came back from the merge queue with a conflict all the same.
     pub conflicts: u32,
@@ -178,7 +194,7 @@ impl Mission {
 
     /// What a look means now: it is recorded where its turn runs on, what it was held against still lies ahead, and the
     /// attempt has not been told of these paths. What somebody still writes may come to something else, so that of what
-    /// it came to the attempt is told again.
+    /// it came to the attempt is told again where it says something else.
     pub(crate) fn decide_clash(&self, epoch: Epoch, clash: Clash) -> Decided {
         let Some(lease) = self.looked_at(epoch) else {
             return stale();
@@ -196,6 +212,7 @@ impl Mission {
         };
         let told = self.foreseen(attempt);
         let at_work = clash.at_work.is_some();
+        let others: &[AttemptId] = ahead.as_ref().map_or(&clash.landed, std::slice::from_ref);
         let most = match at_work {
             true => limits::FORESEEN_AT_WORK,
             false => limits::FORESEEN,
@@ -203,15 +220,15 @@ impl Mission {
         if told.len() >= most as usize {
             return done(Vec::new());
         }
-        let known = |path: &String| {
-            let mut same = told.iter().filter(|told| at_work || !told.at_work);
-            let known = same.any(|told| told.paths.contains(path));
+        let known = |path: &String, there: &str| {
+            let mut of_it = told.iter().filter(|told| told.paths.contains(path));
+            let known = of_it.any(|told| at_work || !told.at_work || told.says(there, others));
             known && !planted!("conflict_foreseen_twice")
         };
         let files = clash.files.iter();
         let files = files.map(|(path, there)| (cut_to(path, limits::PATH_BYTES), there.as_str()));
         let (paths, there): (Vec<String>, Vec<&str>) = files
-            .filter(|(path, _)| !known(path))
+            .filter(|(path, there)| !known(path, there))
             .take(limits::FORESEEN_PATHS)
             .unzip();
         if paths.is_empty() {

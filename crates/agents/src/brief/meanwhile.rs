@@ -57,7 +57,8 @@ pub fn foreseen(
             "another task, at work when this was found, had there when it was last looked at",
             "said",
             "It began before you, so that you are the one who makes way: while both of you work it is not told. What it \
-             has there may change, and once it has ended only what it handed in or what landed counts.",
+             has there may change. Once it has ended only what it handed in or what landed counts, and you are told of that \
+             only where it is something else.",
         ),
     };
     let whose = match titles.is_empty() {
@@ -129,7 +130,8 @@ mod tests {
             "at work when this was found, had there when it was last looked at",
             "It began before you",
             "while both of you work it is not told",
-            "once it has ended only what it handed in or what landed counts",
+            "Once it has ended only what it handed in or what landed counts",
+            "told of that only where it is something else",
             "It said there",
             "\n- Add a\n",
         ] {

@@ -391,7 +391,7 @@ fn what_was_still_written_is_told_once_more_when_it_is_handed_in() {
     let most = limits::FORESEEN_AT_WORK as usize;
     assert_eq!(story.count("conflict_foreseen"), most, "one is left");
     story.hand_in("T1.1");
-    told(&mut story, second, clash(commit("T1.1"), &["a"]));
+    told(&mut story, second, says(commit("T1.1"), "a", "a: more\n"));
     assert_eq!(last(&story).paths, ["a"]);
     assert_eq!(last(&story).stands(), Stands::HandedIn);
     assert_eq!(story.count("conflict_foreseen"), limits::FORESEEN as usize);
@@ -408,6 +408,63 @@ fn what_was_still_written_is_told_once_more_when_it_is_handed_in() {
     told(&mut story, third, clash(commit("T1.1"), &["a"]));
     told(&mut story, third, beside(second, &["a"]));
     assert_eq!(story.count("conflict_foreseen"), 1);
+}
+
+/// A look at one file that finds this there.
+fn says(commit: CommitId, path: &str, there: &str) -> Clash {
+    Clash {
+        files: vec![(path.to_owned(), there.to_owned())],
+        ..clash(commit, &[])
+    }
+}
+
+#[test]
+fn what_is_handed_in_or_lands_as_it_was_told_is_not_told_again() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    told(&mut story, second, beside(first, &["a", "b"]));
+    story.hand_in("T1.1");
+    let reply = told(&mut story, second, clash(commit("T1.1"), &["a", "b"]));
+    assert_eq!(reply, Reply::Done);
+    assert_eq!(story.count("conflict_foreseen"), 1, "it is the same");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", true);
+    story.land();
+    let line = line(&story);
+    told(&mut story, second, clash(line.clone(), &["a"]));
+    assert_eq!(
+        story.count("conflict_foreseen"),
+        1,
+        "so it is when it lands"
+    );
+    // Of one file it says something else, of the other what it said.
+    let mut changed = clash(line.clone(), &["a", "b"]);
+    changed.files[0].1 = "a: more\n".to_owned();
+    told(&mut story, second, changed);
+    assert_eq!(last(&story).paths, ["a"]);
+    assert_eq!(last(&story).excerpt, "a: more\n");
+    assert_eq!(story.count("conflict_foreseen"), 2);
+    // The same text of somebody else is news: what it was told of may never land.
+    let of_another = Clash {
+        landed: vec![attempt("T9.1")],
+        ..clash(line, &["b"])
+    };
+    told(&mut story, second, of_another);
+    assert_eq!(last(&story).paths, ["b"]);
+}
+
+#[test]
+fn a_part_of_what_was_told_is_something_else() {
+    for (there, n) in [("a: x\n", 2), ("x\ny\n", 2), ("a: x\ny\n", 1)] {
+        let mut story = two();
+        let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+        let mut before = beside(first, &["a", "b"]);
+        before.files[0].1 = "a: x\ny\n".to_owned();
+        told(&mut story, second, before);
+        story.hand_in("T1.1");
+        told(&mut story, second, says(commit("T1.1"), "a", there));
+        assert_eq!(story.count("conflict_foreseen"), n, "{there:?}");
+    }
 }
 
 #[test]

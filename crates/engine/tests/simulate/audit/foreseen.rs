@@ -60,6 +60,15 @@ impl Audit {
         let known: BTreeSet<&String> = known.collect();
         let again = conflict.paths.iter().find(|path| known.contains(path));
         assert_eq!(again, None, "{attempt} is told twice of one conflict");
+        // What others say is a line here.
+        let of_it = |known: &&Foreseen| known.with.iter().any(|with| conflict.with.contains(with));
+        let said = told
+            .iter()
+            .filter(of_it)
+            .flat_map(|known| known.excerpt.lines());
+        let said: BTreeSet<&str> = said.collect();
+        let again = conflict.excerpt.lines().find(|line| said.contains(line));
+        assert_eq!(again, None, "{attempt} is told twice in the same words");
         told.push(conflict.clone());
         assert!(!conflict.paths.is_empty(), "{attempt} is told of nothing");
         assert_eq!(told.len(), n as usize, "it has another number");
