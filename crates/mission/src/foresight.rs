@@ -4,7 +4,8 @@
 //!
 //! Of two that both run only the later one is told, so that one makes way and not both. Later is whose attempt began
 //! later, by the number of its first lease: it has less to lose, and a wait for its provider or a crash, after which an
-//! attempt goes on under another lease, turns nobody's place round.
+//! attempt goes on under another lease, turns nobody's place round. Whoever was told so stays the one: an attempt that a
+//! task begins anew is behind who made way for the one before it, and is told nothing of that.
 //!
 //! Who looks is the engine, beside the turn; nothing is owed, so that a look that is lost costs nothing. What a look says
 //! is an input like any other: it counts only for the attempt that still runs, and only against what still lies ahead of
@@ -36,6 +37,8 @@ pub struct AtWork {
     pub epoch: Epoch,
     /// What it works at.
     pub attempt: AttemptId,
+    /// Whether it may still be told of what others are at work on.
+    pub hears: bool,
 }
 
 /// How far the other side of a conflict is.
@@ -82,6 +85,21 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
+    /// Whether it is with one of these, and shows a text of one of its files just as it is.
+    fn says(&self, text: &str, others: &[AttemptId]) -> bool {
+        let is_theirs = self.with.iter().any(|with| others.contains(with));
+        let mut found = self.excerpt.match_indices(text);
+        let is_whole = |(at, _): (usize, &str)| {
+            let (before, rest) = self.excerpt.split_at(at);
+            let after = &rest[text.len()..];
+            let mut names = self.paths.iter();
+            // Each text begins with the name of its file: what goes on otherwise is more of the same text.
+            let ends = after.is_empty() || names.any(|path| after.starts_with(path.as_str()));
+            ends && (before.is_empty() || before.ends_with('\n'))
+        };
+        is_theirs && found.any(is_whole)
+    }
+
     /// How far the other side was when it was told.
     pub fn stands(&self) -> Stands {
         match (self.landed, self.at_work) {
@@ -106,7 +124,8 @@ pub(crate) type AllWarned = BTreeMap<TaskId, Warned>;
 pub struct Foresight {
     /// Those that were told of a conflict while they worked.
     pub told: u32,
-    /// Those of them that then landed: a conflict in the merge queue would have cost another attempt.
+    /// Those of them that then landed: a conflict in the merge queue would have cost another attempt. Not each would have
+    /// had one, since what was still written may have come to something else.
     pub landed: u32,
     /// Those of them that came back from the merge queue with a conflict all the same.
     pub conflicts: u32,
@@ -147,6 +166,7 @@ impl Mission {
                 Turn::Work { attempt } => Some(AtWork {
                     epoch: *epoch,
                     attempt,
+                    hears: self.foreseen(attempt).len() < limits::FORESEEN_AT_WORK as usize,
                 }),
                 _ => None,
             });
@@ -174,7 +194,7 @@ impl Mission {
 
     /// What a look means now: it is recorded where its turn runs on, what it was held against still lies ahead, and the
     /// attempt has not been told of these paths. What somebody still writes may come to something else, so that of what
-    /// it came to the attempt is told again.
+    /// it came to the attempt is told again where it says something else.
     pub(crate) fn decide_clash(&self, epoch: Epoch, clash: Clash) -> Decided {
         let Some(lease) = self.looked_at(epoch) else {
             return stale();
@@ -192,6 +212,7 @@ impl Mission {
         };
         let told = self.foreseen(attempt);
         let at_work = clash.at_work.is_some();
+        let others: &[AttemptId] = ahead.as_ref().map_or(&clash.landed, std::slice::from_ref);
         let most = match at_work {
             true => limits::FORESEEN_AT_WORK,
             false => limits::FORESEEN,
@@ -199,15 +220,15 @@ impl Mission {
         if told.len() >= most as usize {
             return done(Vec::new());
         }
-        let known = |path: &String| {
-            let mut same = told.iter().filter(|told| at_work || !told.at_work);
-            let known = same.any(|told| told.paths.contains(path));
+        let known = |path: &String, there: &str| {
+            let mut of_it = told.iter().filter(|told| told.paths.contains(path));
+            let known = of_it.any(|told| at_work || !told.at_work || told.says(there, others));
             known && !planted!("conflict_foreseen_twice")
         };
         let files = clash.files.iter();
         let files = files.map(|(path, there)| (cut_to(path, limits::PATH_BYTES), there.as_str()));
         let (paths, there): (Vec<String>, Vec<&str>) = files
-            .filter(|(path, _)| !known(path))
+            .filter(|(path, there)| !known(path, there))
             .take(limits::FORESEEN_PATHS)
             .unzip();
         if paths.is_empty() {
@@ -242,13 +263,21 @@ impl Mission {
         self.leases.get(&epoch).or_else(any)
     }
 
-    /// Whom a lease is of, if that Worker still runs and began before an attempt.
+    /// Whom a lease is of, if that Worker still runs, began before an attempt and makes way for nobody of its task.
     fn makes_way_for(&self, attempt: AttemptId, other: Epoch) -> Option<AttemptId> {
         let Turn::Work { attempt: other } = self.leases.get(&other)?.turn else {
             return None;
         };
         let is_later = self.began(other) < self.began(attempt) || planted!("both_make_way");
-        Some(other).filter(|other| other.task != attempt.task && is_later)
+        // What it was told it may be doing at this moment.
+        let makes_way = self.made_way(other, attempt.task) && !planted!("way_made_back");
+        Some(other).filter(|other| other.task != attempt.task && is_later && !makes_way)
+    }
+
+    /// Whether a running attempt was told of what another task was at work on.
+    fn made_way(&self, attempt: AttemptId, task: TaskId) -> bool {
+        let mut told = self.foreseen(attempt).iter().filter(|told| told.at_work);
+        told.any(|told| told.with.iter().any(|with| with.task == task))
     }
 
     /// Whose work a commit is, if it still lies ahead of a turn; of nobody's alone where it is the landed line.
@@ -327,7 +356,7 @@ impl Mission {
             Stands::Landed => "the line has moved since the attempt began",
             Stands::HandedIn => "the other was handed in first and lands first if it is good",
             Stands::AtWork => {
-                "of two that both run, the one that began later makes way, and the other is not told"
+                "of two that both run, the one that began later makes way, and the other is not told while it does"
             }
         };
         let told = self.foreseen(attempt).len() + 1;

@@ -235,8 +235,9 @@ pub const SAID: usize = 20;
 /// The longest of them, in bytes.
 pub const SAID_BYTES: usize = 1024;
 
-/// So often is an attempt told at most of conflicts that are foreseen, each time of other files. Whoever runs into more of
-/// them is better off beginning anew on what has landed, as it does after the first conflict in the merge queue.
+/// So often is an attempt told at most of conflicts that are foreseen, each time of other files or of something else in
+/// them. Whoever runs into more of them is better off beginning anew on what has landed, as it does after the first
+/// conflict in the merge queue.
 pub const FORESEEN: u32 = 3;
 /// So many of them may be of what others still write: one is left for what that came to.
 pub const FORESEEN_AT_WORK: u32 = FORESEEN - 1;

@@ -85,6 +85,7 @@ pub const ALL: &[&str] = &[
     "old_clash_accepted",
     "conflict_foreseen_twice",
     "both_make_way",
+    "way_made_back",
     "deny_rule_ignored",
     "plan_version_unchecked",
     "retry_done_twice",

@@ -45,16 +45,20 @@ pub fn foreseen(
     paths: &[String],
     excerpt: &str,
 ) -> String {
-    let (what, then) = match stands {
-        Stands::Landed => ("has landed since you began", "It stays."),
+    // Who goes on with an attempt is told the same again, maybe when the other has ended: what was at work is told as past.
+    let (what, says, then) = match stands {
+        Stands::Landed => ("has landed since you began", "says", "It stays."),
         Stands::HandedIn => (
             "another task has handed in",
+            "says",
             "It will land before your work, if it is found good.",
         ),
         Stands::AtWork => (
-            "another task, which is still at work, has there now",
-            "It began before you and is ahead of you, and may still change what it has there. You are the one who makes \
-             way: it is told nothing.",
+            "another task, at work when this was found, had there when it was last looked at",
+            "said",
+            "It began before you, so that you are the one who makes way: while both of you work it is not told. What it \
+             has there may change. Once it has ended only what it handed in or what landed counts, and you are told of that \
+             only where it is something else.",
         ),
     };
     let whose = match titles.is_empty() {
@@ -63,7 +67,7 @@ pub fn foreseen(
     };
     let says = match excerpt.is_empty() {
         true => String::new(),
-        false => format!("It says there:\n\n{}\n\n", fenced(excerpt)),
+        false => format!("It {says} there:\n\n{}\n\n", fenced(excerpt)),
     };
     format!(
         "The engine foresees a conflict: your work as it stands does not merge with what {what}, in:\n\n{}\n{whose}{says}\
@@ -116,13 +120,30 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("another task has handed in"), "{text}");
-        let text = foreseen((&titles, Stands::AtWork), "c0ffee", &paths, "");
+    }
+
+    #[test]
+    fn what_another_was_at_work_on_is_told_in_words_that_stay_true_when_it_has_ended() {
+        let (titles, paths) = (["Add a".to_owned()], ["a.txt".to_owned()]);
+        let text = foreseen((&titles, Stands::AtWork), "c0ffee", &paths, "a.txt: both");
         for told in [
-            "is still at work",
-            "is ahead of you",
-            "\n- Add a ## Request\n",
+            "at work when this was found, had there when it was last looked at",
+            "It began before you",
+            "while both of you work it is not told",
+            "Once it has ended only what it handed in or what landed counts",
+            "told of that only where it is something else",
+            "It said there",
+            "\n- Add a\n",
         ] {
             assert!(text.contains(told), "{told}\n{text}");
+        }
+        for passing in [
+            "still at work",
+            "has there now",
+            "told nothing",
+            "is ahead of",
+        ] {
+            assert!(!text.contains(passing), "{passing}\n{text}");
         }
     }
 }

@@ -166,7 +166,7 @@ fn of_two_that_both_write_a_line_the_one_that_began_later_makes_way_and_both_lan
         "Do first",
         "- list.txt",
         "TWO BY THE FIRST",
-        "still at work",
+        "at work when this was found",
     ] {
         assert!(note.contains(part), "{part}: {note}");
     }

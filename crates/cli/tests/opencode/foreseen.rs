@@ -15,7 +15,7 @@ const SECOND: &str = "one\ntwo by the second\nthree\nfour\nfive\nsix\n";
 const ASIDE: &str = "one\ntwo\nthree\nfour\nfive\nby the second\nsix\n";
 const BOTH: &str = "one\nTWO BY THE FIRST\nthree\nfour\nfive\nby the second\nsix\n";
 /// What notes say of the other side.
-const AT_WORK: &str = "is still at work";
+const AT_WORK: &str = "at work when this was found";
 const LANDED: &str = "has landed since you began";
 
 /// A step that leaves a list like this, beside the Worker's own file.

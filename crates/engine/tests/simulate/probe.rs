@@ -56,7 +56,13 @@ impl World {
         let at_work = self.works_beside(epoch);
         let paths: Vec<String> = self.scenario.goals.iter().map(|goal| goal.path()).collect();
         let paths = (0..=self.rng.below(3)).filter_map(|_| self.rng.pick(&paths).cloned());
-        let files = paths.map(|path| (path, "both".to_owned())).collect();
+        // Drawn apart, so that nothing else in a world depends on it.
+        let mut texts = Rng::new(self.steps ^ (1 << 32));
+        let files = paths.map(|path| {
+            let there = format!("{path} {}\n", texts.below(2));
+            (path, there)
+        });
+        let files = files.collect();
         let clash = Clash {
             commit,
             at_work,

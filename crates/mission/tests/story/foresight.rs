@@ -304,7 +304,45 @@ fn a_wait_for_the_provider_turns_nobodys_place_round_and_another_attempt_is_behi
     let anew = story.epoch("T1.2");
     assert_eq!(works(&story), [attempt("T2.1"), attempt("T1.2")]);
     assert_eq!(told(&mut story, second, beside(anew, &["b"])), Reply::Stale);
-    assert_eq!(told(&mut story, anew, beside(second, &["a"])), Reply::Done);
+    for path in ["a", "b"] {
+        let reply = told(&mut story, anew, beside(second, &[path]));
+        assert_eq!(reply, Reply::Stale, "the other was told to make way");
+    }
+    assert!(story.mission.foreseen(attempt("T1.2")).is_empty());
+}
+
+#[test]
+fn another_attempt_makes_way_for_who_was_told_nothing_of_its_task() {
+    let terms = Terms {
+        workers: 3,
+        ..Terms::default()
+    };
+    let tasks = ["a", "b", "c"].map(|path| task(path, &[]));
+    let mut story = Story::planned(terms, tasks.to_vec());
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    let third = story.epoch("T3.1");
+    // What the third was told of another task, and what it was told of this one once that was handed in, is not that.
+    told(&mut story, third, beside(second, &["b"]));
+    assert_eq!(told(&mut story, second, beside(first, &["a"])), Reply::Done);
+    story.hand_in("T1.1");
+    told(&mut story, third, clash(commit("T1.1"), &["c"]));
+    assert_eq!(story.mission.foreseen(attempt("T3.1")).len(), 2);
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", false);
+    let anew = story.epoch("T1.2");
+    assert_eq!(
+        told(&mut story, anew, beside(second, &["a"])),
+        Reply::Stale,
+        "it was told of the attempt before"
+    );
+    assert_eq!(told(&mut story, anew, beside(third, &["a"])), Reply::Done);
+    // Whoever was told and begins anew knows nothing of it any more, and is behind.
+    story.hand_in("T2.1");
+    story.gates(|_, _| false);
+    story.review("T2.1/review.1", false);
+    let last = story.epoch("T2.2");
+    assert_eq!(told(&mut story, anew, beside(last, &["b"])), Reply::Stale);
+    assert_eq!(told(&mut story, last, beside(anew, &["b"])), Reply::Done);
 }
 
 #[test]
@@ -343,13 +381,19 @@ fn a_look_at_who_has_ended_or_works_at_nothing_means_nothing() {
 fn what_was_still_written_is_told_once_more_when_it_is_handed_in() {
     let mut story = two();
     let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    let hears = |story: &Story| {
+        let works = story.mission.at_work();
+        let works = works.iter().find(|works| works.epoch == second);
+        works.is_some_and(|works| works.hears)
+    };
     for path in ["a", "b", "c"] {
+        assert_eq!(hears(&story), path != "c");
         told(&mut story, second, beside(first, &[path]));
     }
     let most = limits::FORESEEN_AT_WORK as usize;
     assert_eq!(story.count("conflict_foreseen"), most, "one is left");
     story.hand_in("T1.1");
-    told(&mut story, second, clash(commit("T1.1"), &["a"]));
+    told(&mut story, second, says(commit("T1.1"), "a", "a: more\n"));
     assert_eq!(last(&story).paths, ["a"]);
     assert_eq!(last(&story).stands(), Stands::HandedIn);
     assert_eq!(story.count("conflict_foreseen"), limits::FORESEEN as usize);
@@ -366,6 +410,63 @@ fn what_was_still_written_is_told_once_more_when_it_is_handed_in() {
     told(&mut story, third, clash(commit("T1.1"), &["a"]));
     told(&mut story, third, beside(second, &["a"]));
     assert_eq!(story.count("conflict_foreseen"), 1);
+}
+
+/// A look at one file that finds this there.
+fn says(commit: CommitId, path: &str, there: &str) -> Clash {
+    Clash {
+        files: vec![(path.to_owned(), there.to_owned())],
+        ..clash(commit, &[])
+    }
+}
+
+#[test]
+fn what_is_handed_in_or_lands_as_it_was_told_is_not_told_again() {
+    let mut story = two();
+    let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+    told(&mut story, second, beside(first, &["a", "b"]));
+    story.hand_in("T1.1");
+    let reply = told(&mut story, second, clash(commit("T1.1"), &["a", "b"]));
+    assert_eq!(reply, Reply::Done);
+    assert_eq!(story.count("conflict_foreseen"), 1, "it is the same");
+    story.gates(|_, _| false);
+    story.review("T1.1/review.1", true);
+    story.land();
+    let line = line(&story);
+    told(&mut story, second, clash(line.clone(), &["a"]));
+    assert_eq!(
+        story.count("conflict_foreseen"),
+        1,
+        "so it is when it lands"
+    );
+    // Of one file it says something else, of the other what it said.
+    let mut changed = clash(line.clone(), &["a", "b"]);
+    changed.files[0].1 = "a: more\n".to_owned();
+    told(&mut story, second, changed);
+    assert_eq!(last(&story).paths, ["a"]);
+    assert_eq!(last(&story).excerpt, "a: more\n");
+    assert_eq!(story.count("conflict_foreseen"), 2);
+    // The same text of somebody else is news: what it was told of may never land.
+    let of_another = Clash {
+        landed: vec![attempt("T9.1")],
+        ..clash(line, &["b"])
+    };
+    told(&mut story, second, of_another);
+    assert_eq!(last(&story).paths, ["b"]);
+}
+
+#[test]
+fn a_part_of_what_was_told_is_something_else() {
+    for (there, n) in [("a: x\n", 2), ("x\ny\n", 2), ("a: x\ny\n", 1)] {
+        let mut story = two();
+        let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+        let mut before = beside(first, &["a", "b"]);
+        before.files[0].1 = "a: x\ny\n".to_owned();
+        told(&mut story, second, before);
+        story.hand_in("T1.1");
+        told(&mut story, second, says(commit("T1.1"), "a", there));
+        assert_eq!(story.count("conflict_foreseen"), n, "{there:?}");
+    }
 }
 
 #[test]

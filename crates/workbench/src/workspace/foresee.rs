@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
     commit: CommitId,
+    base: CommitId,
     changed: BTreeSet<RepoPath>,
 }
 
@@ -43,7 +44,12 @@ impl MissionRepository {
             true => base.clone(),
             false => self.passing_commit(base, &tree)?,
         };
-        Ok(Glance { commit, changed })
+        let base = base.clone();
+        Ok(Glance {
+            commit,
+            base,
+            changed,
+        })
     }
 
     /// Holds what a workspace held against another commit, that of another workspace or one that stays: the paths that do
@@ -59,13 +65,21 @@ impl MissionRepository {
         if glance.changed.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(match self.merge(other, &glance.commit)? {
-            Merge::Clean(_) => Vec::new(),
-            // What others do to each other is not this workspace's affair.
-            Merge::Conflict(mut paths) => {
-                paths.retain(|conflict| glance.changed.contains(&conflict.path));
-                paths
-            }
-        })
+        let Merge::Conflict(mut paths) = self.merge(other, &glance.commit)? else {
+            return Ok(Vec::new());
+        };
+        // What others do to each other is not this workspace's affair.
+        paths.retain(|conflict| glance.changed.contains(&conflict.path));
+        if paths.is_empty() {
+            return Ok(paths);
+        }
+        // Nor is what the other has against the base: it may have begun on an older line.
+        if let Merge::Conflict(without) = self.merge(other, &glance.base)? {
+            let same = |one: &ConflictPath, other: &ConflictPath| {
+                one.path == other.path && one.ours == other.ours
+            };
+            paths.retain(|conflict| !without.iter().any(|other| same(conflict, other)));
+        }
+        Ok(paths)
     }
 }

@@ -262,3 +262,42 @@ fn two_workspaces_that_are_worked_in_are_held_against_each_other_and_no_ref_keep
     assert_eq!(look(&one), seen);
     assert!(mission.foresee(&look(&other), seen.commit()).is_ok());
 }
+
+#[test]
+fn what_another_has_against_an_older_line_is_not_the_conflict_of_who_began_on_it() {
+    let list = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n";
+    let world = World::with(&[("a", list), ("b", list)]);
+    let (mission, base) = world.base();
+    let with = |changes: &[(&str, &str)]| {
+        let changes = changes.iter();
+        changes.fold(list.to_owned(), |text, (one, other)| {
+            text.replace(one, other)
+        })
+    };
+    let landed = [("a", with(&[("two", "two by 0")]))];
+    let landed = landed.each_ref().map(|(path, text)| (*path, text.as_str()));
+    let line = item(&world, &mission, &base.commit, 1, &landed).commit;
+    // One began before that landed, the other on it.
+    let one = mission
+        .workspace(&world.lane(2), &base.commit, &[])
+        .unwrap();
+    let other = mission.workspace(&world.lane(3), &line, &[]).unwrap();
+    let look = |other_has: &str, one_has: &str, b: &str| {
+        write_in(one.path(), "a", one_has);
+        write_in(one.path(), "b", with(&[("nine", "nine by 1")]));
+        write_in(other.path(), "a", other_has);
+        write_in(other.path(), "b", b);
+        let seen = mission.glance(&one, &base.commit).unwrap();
+        let glance = mission.glance(&other, &line).unwrap();
+        let found = mission.foresee(&glance, seen.commit()).unwrap();
+        let found = found.into_iter();
+        found.map(|it| it.path.to_string()).collect::<Vec<_>>()
+    };
+    let aside = with(&[("two", "two by 0"), ("eight", "eight by 2")]);
+    let old = with(&[("two", "two by 1")]);
+    assert_eq!(look(&aside, &old, list), [""; 0], "it is the line's");
+    let b = with(&[("nine", "nine by 2")]);
+    assert_eq!(look(&aside, &old, &b), ["b"], "its own are found beside it");
+    let both = with(&[("two", "two by 1"), ("eight", "eight by 1")]);
+    assert_eq!(look(&aside, &both, list), ["a"], "in the same file, too");
+}

@@ -2,11 +2,15 @@
 //! what Workers have changed that run beside it and are ahead of it, as the core says.
 //!
 //! It looks when something new lies ahead, and after each step that may have changed the workspace while something does
-//! or while somebody behind it has to be held against that; then it rests for many times as long as that took. Nothing
-//! waits for it: it has git processes and an index of its own, writes objects that nobody names, and ends with its agent,
-//! whatever it is at. What cannot be looked at is not known. What each has is known from its own looks, in memory alone:
-//! an engine that takes a mission up finds it again at the next steps.
+//! or while somebody behind it has to be held against that; then it rests for many times as long as that took, and for
+//! the sake of who runs beside it alone it looks ever more rarely. Nothing waits for it: it has git processes and an
+//! index of its own, writes objects that nobody names, and ends with its agent, whatever it is at. What cannot be
+//! looked at is not known. What each has is known from its own looks, in memory alone: an engine that takes a mission
+//! up finds it again at the next steps.
 
+mod errand;
+
+use self::errand::{Errand, Next, Pace};
 use super::wire::Wire;
 use super::{Job, Line};
 use crate::dispatcher::Message;
@@ -25,13 +29,13 @@ use workbench::landing::{ConflictKind, ConflictPath};
 use workbench::repository::MissionRepository;
 use workbench::workspace::Workspace;
 
-/// The most that one look is held against: what lands next first, and who runs last. Each costs a git process.
+/// The most that one look is held against: what lands next first, and then who began first of those that run. Each costs a
+/// git process.
 const AHEAD: usize = 8;
 /// The most looks of one turn: each may write what the workspace holds as objects, which stay until the mission goes.
 const LOOKS: u32 = 200;
-/// So many of them may be for the sake of who runs beside it: the rest is left for what lands.
-const BESIDE: u32 = LOOKS / 2;
-/// It rests for so many times as long as a look took, so that looking takes a twentieth of a processor at the most.
+/// It rests for so many times as long as a look took, so that looking takes a twentieth of a processor at the most for
+/// each Worker that runs.
 const REST: u32 = 20;
 
 /// What running Workers are held against, as far as the mission knows.
@@ -52,55 +56,6 @@ impl Sight {
 
 /// What the workspaces of running Workers held when they were last looked at, by their leases. No ref keeps these commits.
 pub(crate) type Glances = BTreeMap<Epoch, CommitId>;
-
-/// What there is to look for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Errand {
-    /// What the workspace is held against, the nearest first; of a Worker that runs with its lease.
-    others: Vec<(CommitId, Option<Epoch>)>,
-    /// Whether somebody who runs is to be held against the workspace.
-    is_followed: bool,
-}
-
-impl Errand {
-    /// The one of a turn that stands on a base; of those who run beside it only where they count.
-    fn of(
-        (attempt, epoch, base): (AttemptId, Epoch, &CommitId),
-        sight: &Sight,
-        glances: &Glances,
-        beside: bool,
-    ) -> Self {
-        let is_other = |ahead: &&Ahead| match ahead.attempt {
-            Some(other) => other.task != attempt.task,
-            None => ahead.commit != *base,
-        };
-        let stays = sight.ahead.iter().filter(is_other);
-        let stays = stays.map(|ahead| (ahead.commit.clone(), None));
-        let mut works = sight.at_work.split(|works| works.epoch == epoch);
-        let (before, behind) = match (works.next(), works.next()) {
-            (Some(before), Some(behind)) if beside => (before, behind),
-            // The turn is over, or nothing is to come of it.
-            _ => Default::default(),
-        };
-        let seen = before.iter().filter_map(|works| {
-            let commit = glances.get(&works.epoch)?;
-            Some((commit.clone(), Some(works.epoch)))
-        });
-        Self {
-            others: stays.chain(seen).take(AHEAD).collect(),
-            is_followed: !behind.is_empty(),
-        }
-    }
-
-    fn is_none(&self) -> bool {
-        self.others.is_empty() && !self.is_followed
-    }
-
-    fn is_beside(&self) -> bool {
-        let mut others = self.others.iter();
-        self.is_followed || others.any(|(_, at_work)| at_work.is_some())
-    }
-}
 
 /// What others see of a workspace that is worked in; nothing once its turn is over.
 struct Shown {
@@ -159,44 +114,62 @@ impl Probe {
         })
     }
 
-    fn errand(&mut self, beside: bool) -> Errand {
+    fn errand(&mut self) -> Errand {
         let (sight, glances) = (&mut self.sight, &mut self.glances);
         let (sight, glances) = (sight.borrow_and_update(), glances.borrow_and_update());
-        let own = (self.attempt, self.epoch, &self.base);
-        Errand::of(own, &sight, &glances, beside)
+        Errand::of((self.attempt, self.epoch, &self.base), &sight, &glances)
     }
 
-    /// Looks until its agent has ended.
-    async fn looks(mut self, mut did: watch::Receiver<u64>, shown: Shown) {
-        let (mut last, mut seen, mut n_beside) = (Errand::default(), *did.borrow(), 0);
+    /// Looks until its agent has ended. What it saw last stays when it has looked too often to look on.
+    async fn looks(mut self, mut did: watch::Receiver<u64>, shown: &Shown) {
+        let mut pace = Pace::default();
         for _ in 0..LOOKS {
-            loop {
-                let errand = self.errand(n_beside < BESIDE);
-                if !errand.is_followed {
-                    // Nobody keeps it as it is.
-                    shown.put(None);
-                }
-                let done = *did.borrow_and_update();
-                if !errand.is_none() && (errand != last || done != seen) {
-                    (last, seen) = (errand, done);
-                    break;
-                }
-                let more = tokio::select! {
-                    more = self.sight.changed() => more,
-                    more = self.glances.changed() => more,
-                    more = did.changed() => more,
-                };
-                if more.is_err() {
-                    return;
-                }
-            }
-            n_beside += u32::from(last.is_beside());
+            let Some(errand) = self.next(&mut pace, &mut did, shown).await else {
+                return;
+            };
             let begun = Instant::now();
-            let found = self.look(last.clone()).await;
-            if let Some(commit) = found.filter(|_| last.is_followed) {
-                shown.put(Some(commit).filter(|commit| *commit != self.base));
+            match self.look(errand.clone()).await {
+                Some(commit) if errand.is_followed => {
+                    shown.put(Some(commit).filter(|commit| *commit != self.base));
+                }
+                Some(_) => {}
+                None => pace.failed(),
             }
             tokio::time::sleep(begun.elapsed() * REST).await;
+        }
+    }
+
+    /// Waits until there is something to look for; nothing where the engine ends.
+    async fn next(
+        &mut self,
+        pace: &mut Pace,
+        did: &mut watch::Receiver<u64>,
+        shown: &Shown,
+    ) -> Option<Errand> {
+        loop {
+            let errand = self.errand();
+            if !errand.is_followed {
+                // Nobody keeps it as it is.
+                shown.put(None);
+            }
+            let step = *did.borrow_and_update();
+            let until = match pace.next(&errand, step, Instant::now()) {
+                Next::Look => return Some(errand),
+                Next::Wait(until) => until,
+            };
+            let late = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let more = tokio::select! {
+                () = late => Ok(()),
+                more = self.sight.changed() => more,
+                more = self.glances.changed() => more,
+                more = did.changed() => more,
+            };
+            more.ok()?;
         }
     }
 
@@ -212,7 +185,7 @@ impl Probe {
                 }
                 Some(commit)
             }
-            // Its agent may be in the middle of writing; the next step is looked at again.
+            // Its agent may be in the middle of writing.
             Err(error) => {
                 tracing::debug!(%error, "a workspace could not be looked at");
                 None
@@ -226,10 +199,10 @@ impl Probe {
             .glance(&self.workspace, &self.base)
             .map_err(Error::new)?;
         let mut found = Vec::new();
-        for (commit, at_work) in &errand.others {
+        for (commit, at_work) in errand.others() {
             match self.repository.foresee(&glance, commit) {
                 Ok(conflicts) if conflicts.is_empty() => {}
-                Ok(conflicts) => found.push((commit, *at_work, conflicts)),
+                Ok(conflicts) => found.push((commit, at_work, conflicts)),
                 // No ref keeps it; it is found again when the other is looked at anew.
                 Err(error) if at_work.is_some() => {
                     tracing::debug!(%error, "what another has in its workspace is gone");
@@ -286,9 +259,10 @@ pub(super) async fn run(
     let cancel = line.cancel.clone();
     let agent = bench.settings.agent.run(order, watcher.clone(), cancel);
     let looks = async {
+        let (epoch, glances) = (job.epoch, Arc::clone(&bench.glances));
+        let shown = Shown { epoch, glances };
         if let Some(probe) = Probe::of(job, bench, line, at) {
-            let (epoch, glances) = (job.epoch, Arc::clone(&bench.glances));
-            probe.looks(watcher.did(), Shown { epoch, glances }).await;
+            probe.looks(watcher.did(), &shown).await;
         }
         std::future::pending::<std::convert::Infallible>().await
     };
@@ -303,78 +277,8 @@ mod tests {
     use super::*;
     use crate::perform::sample;
 
-    fn works(attempt: &str, epoch: u64) -> AtWork {
-        let attempt = attempt.parse().unwrap();
-        AtWork {
-            epoch: Epoch(epoch),
-            attempt,
-        }
-    }
-
     fn commit(n: usize) -> CommitId {
         format!("{n:040x}").parse().unwrap()
-    }
-
-    fn errand(who: AtWork, sight: &Sight, glances: &Glances, beside: bool) -> Errand {
-        let own = (who.attempt, who.epoch, &commit(0));
-        Errand::of(own, sight, glances, beside)
-    }
-
-    #[test]
-    fn each_is_held_against_who_is_before_it_and_the_last_is_looked_at_for_nobody() {
-        // The first goes on under another lease.
-        let all = [works("T1.1", 9), works("T2.1", 6), works("T3.1", 7)];
-        let line = Ahead {
-            commit: commit(0),
-            attempt: None,
-        };
-        let sight = Sight {
-            ahead: vec![line],
-            at_work: all.to_vec(),
-        };
-        let seen = all.map(|works| (works.epoch, commit(works.epoch.0 as usize)));
-        let mut glances = Glances::from(seen);
-        let others = |errand: &Errand| -> Vec<u64> {
-            let epochs = errand.others.iter().filter_map(|(_, epoch)| *epoch);
-            epochs.map(|epoch| epoch.0).collect()
-        };
-        let errands = all.map(|who| errand(who, &sight, &glances, true));
-        assert_eq!(
-            errands.each_ref().map(others),
-            [vec![], vec![9], vec![9, 6]]
-        );
-        let followed = errands.each_ref().map(|errand| errand.is_followed);
-        assert_eq!(followed, [true, true, false]);
-        assert!(errands.iter().all(|errand| errand.is_beside()));
-        // What nobody has looked at yet, or what is over, is held against nothing.
-        glances.remove(&Epoch(9));
-        assert_eq!(others(&errand(all[2], &sight, &glances, true)), [6]);
-        assert!(errand(works("T4.1", 8), &sight, &glances, true).is_none());
-        assert!(errand(all[2], &sight, &glances, false).is_none());
-    }
-
-    #[test]
-    fn what_lands_goes_before_what_is_still_written_where_not_all_can_be_looked_at() {
-        let who = works("T1.1", 99);
-        let attempt = |n: usize| format!("T{}.1", n + 2).parse().unwrap();
-        let ahead = (1..AHEAD).map(|n| Ahead {
-            commit: commit(n),
-            attempt: Some(attempt(n)),
-        });
-        let before = [works("T20.1", 20), works("T21.1", 21)];
-        let sight = Sight {
-            ahead: ahead.collect(),
-            at_work: before.into_iter().chain([who]).collect(),
-        };
-        let glances = Glances::from(before.map(|works| (works.epoch, commit(100))));
-        let errand = errand(who, &sight, &glances, true);
-        assert_eq!(errand.others.len(), AHEAD);
-        assert_eq!(errand.others[AHEAD - 1].1, Some(Epoch(20)));
-        assert!(
-            errand.others[..AHEAD - 1]
-                .iter()
-                .all(|other| other.1.is_none())
-        );
     }
 
     #[test]
@@ -419,20 +323,20 @@ mod tests {
             inbox,
         };
         let gone = commit(7);
-        let look = |others: Vec<(CommitId, Option<Epoch>)>| {
+        let look = |stays, beside| {
             probe.clashes(&Errand {
-                others,
+                stays,
+                beside,
                 is_followed: false,
             })
         };
         let both = [(gone.clone(), Epoch(1)), (other.commit().clone(), Epoch(2))];
-        let both = both.map(|(commit, epoch)| (commit, Some(epoch)));
-        let (_, found) = look(both.to_vec()).unwrap();
+        let (_, found) = look(Vec::new(), both.to_vec()).unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].at_work, Some(Epoch(2)));
         assert_eq!(found[0].files[0].0, "a.txt");
         assert!(found[0].files[0].1.contains("two"), "{found:?}");
         // What was handed in is there, or the look says nothing at all.
-        assert!(look(vec![(gone, None)]).is_err());
+        assert!(look(vec![gone], Vec::new()).is_err());
     }
 }

@@ -9,8 +9,8 @@ use mission::mission::Phase;
 #[derive(Default)]
 pub(super) struct Foretold {
     told: BTreeMap<AttemptId, Vec<Foreseen>>,
-    /// Who was told of whom while both worked.
-    made_way: BTreeSet<(AttemptId, AttemptId)>,
+    /// Who was told of whose work while both worked.
+    made_way: BTreeSet<(AttemptId, TaskId)>,
 }
 
 impl Audit {
@@ -60,6 +60,15 @@ impl Audit {
         let known: BTreeSet<&String> = known.collect();
         let again = conflict.paths.iter().find(|path| known.contains(path));
         assert_eq!(again, None, "{attempt} is told twice of one conflict");
+        // What others say is a line here.
+        let of_it = |known: &&Foreseen| known.with.iter().any(|with| conflict.with.contains(with));
+        let said = told
+            .iter()
+            .filter(of_it)
+            .flat_map(|known| known.excerpt.lines());
+        let said: BTreeSet<&str> = said.collect();
+        let again = conflict.excerpt.lines().find(|line| said.contains(line));
+        assert_eq!(again, None, "{attempt} is told twice in the same words");
         told.push(conflict.clone());
         assert!(!conflict.paths.is_empty(), "{attempt} is told of nothing");
         assert_eq!(told.len(), n as usize, "it has another number");
@@ -74,18 +83,18 @@ impl Audit {
         written.any(|told| conflict.paths.iter().any(|path| told.paths.contains(path)))
     }
 
-    /// Of two that run the one that began later makes way, and never both.
+    /// Of two that run the one that began later makes way, and never both: nor does a later attempt at the one's task.
     fn makes_way(&mut self, attempt: AttemptId, other: AttemptId) {
         assert!(self.runs(other).is_some(), "{other} does not run any more");
         assert!(
-            !self.foretold.made_way.contains(&(other, attempt)),
+            !self.foretold.made_way.contains(&(other, attempt.task)),
             "{attempt} and {other} both make way"
         );
         assert!(
             self.first(other) < self.first(attempt),
             "{attempt} began before {other}, and is told of it"
         );
-        self.foretold.made_way.insert((attempt, other));
+        self.foretold.made_way.insert((attempt, other.task));
     }
 
     /// The lease of an attempt whose Worker runs.
