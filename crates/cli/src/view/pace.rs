@@ -28,6 +28,8 @@ pub(crate) fn lines(mission: &Mission) -> String {
                     mission.durations().seen()
                 ),
             },
+            // Checks and questions alone take no agent any time.
+            None if critical.weight == 0 => "no agent has to work on it".to_owned(),
             None => format!(
                 "weighs {} small tasks; too few attempts have finished to say how long",
                 critical.weight
