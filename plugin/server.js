@@ -10,7 +10,7 @@ import fs from "node:fs"
 import path from "node:path"
 import { AGAIN, alive, ask, command, connect, current, folder, HAND_OVER, order, safe, start, within, workspace } from "./talk.js"
 
-const START = 10_000 // from the start of the engine to its first answer
+const START = 15_000 // from the start of the engine to its first answer: one before it may wind down for five seconds
 const FOLLOWS = 8_000 // from the end of an engine that makes place until whoever misses the next one starts their own
 const FOR_EVER = 2 ** 31 - 1 // the longest time that a timer can be set to
 const BODY = 16 << 20 // the longest request that the bridge takes: a turn's brief is a hundredth of it
@@ -80,29 +80,42 @@ const screen = () => typeof Bun !== "undefined" && !Bun.isMainThread
 // type by whoever is not there, and its provider's faults would be those of the mission.
 function leaves(typed, say, code, failed = code !== 0) {
   const told = { type: "orchestrator", timestamp: Date.now(), sessionID: typed.sessionID, exit: code, text: say }
-  let rest = Buffer.from(lines ? `${JSON.stringify(told)}\n` : `${say}\n`)
-  try {
-    while (rest.length) rest = rest.subarray(fs.writeSync(failed && !lines ? 2 : 1, rest))
-  } catch {
-    // Whoever does not read to the end still hears how it ended.
-  }
+  tells(failed && !lines ? 2 : 1, lines ? `${JSON.stringify(told)}\n` : `${say}\n`)
   close()
   process.exit(code)
 }
 
-// What OpenCode was started as; `run` has no view, and nothing else to do than what it is given.
+// Whoever does not read to the end still hears how it ended; one that is slow has ten seconds.
+function tells(stream, text) {
+  let rest = Buffer.from(text)
+  for (let n = 0; rest.length && n < 1_000; ) {
+    try {
+      rest = rest.subarray(fs.writeSync(stream, rest))
+    } catch (error) {
+      if (error.code !== "EAGAIN") return
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+      n++
+    }
+  }
+}
+
+// What OpenCode was started as; `run` has no view and nobody who could be asked in it, and nothing else to do than what it
+// is given.
 const STARTED = command(process.argv.slice(2))
 const run = STARTED === "run"
 // Whoever started it reads a line of JSON for each thing that is told.
 const words = [...process.argv.slice(2), "--"]
 const lines = words.slice(0, words.indexOf("--")).some((word, n, all) => word === "--format=json" || (word === "--format" && all[n + 1] === "json"))
-// A script that runs OpenCode: nobody answers what is asked.
-const alone = () => run && !process.stdin.isTTY
-const about = (input) => ({ bridge: bridge(input), directories: [...link.folders], path: process.env.PATH, screen: screen(), alone: alone() })
+const about = (input) => ({ bridge: bridge(input), directories: [...link.folders], path: process.env.PATH, screen: screen(), alone: run })
 const join = async (input, most, more) => connect(() => ({ ...about(input), ...more }), most, (talk) => gone(input, talk))
 
 function gone(input, talk) {
-  if (talk.leaving) link.follows = Date.now() + FOLLOWS
+  if (talk.leaving) {
+    link.follows = Date.now() + FOLLOWS
+    // What ran there goes on in any case.
+    const look = () => join(input, HAND_OVER).then((found) => (found ? found.socket.destroy() : reach(input)))
+    setTimeout(() => link.instances && look().catch(() => {}), FOLLOWS).unref?.()
+  }
   if (link.talk !== talk) return
   link.talk = undefined
   // An engine that ends when nothing runs is done; one that dies under its missions is started again, and takes them up.
@@ -110,29 +123,35 @@ function gone(input, talk) {
 }
 
 async function open(input, more) {
-  const until = Date.now() + START
+  let until = Date.now() + START
   let child
   let starts = false
+  let again = false
   for (;;) {
     let talk = null
     try {
-      talk = await join(input, child ? Math.max(1, until - Date.now()) : HAND_OVER, { ...more, starts })
+      talk = await join(input, child || more?.waits ? Math.max(1, until - Date.now()) : HAND_OVER, { ...more, starts })
     } catch (error) {
       // An older engine makes place for ours, once: at once where nothing runs, and else for whoever has one that is newer
       // indeed and takes that up.
-      if (error.older && !child && !starts && (await current(link.options))) {
+      if (error.older && !child && !starts) {
+        if (!(await current(link.options))) throw new Error(`${error.message}. The program that would be started is missing or of another version: orchestrator install`)
         starts = true
         continue
       }
-      if (!error.leaving || child) throw error
+      if (error.leaving && child) throw new Error("the program is of another version than this plugin: orchestrator install")
+      if (!error.leaving) throw error
     }
     if (talk) return talk
     if (child?.told) throw new Error(child.told)
-    if (Date.now() >= until) throw new Error("the engine does not start within 10 s; `orchestrator serve` tells why")
+    // It found another one, which has gone since.
+    if (child?.over && !again) (child = undefined), (again = true)
+    if (Date.now() >= until) throw new Error("the engine does not start within 15 s; `orchestrator serve` tells why")
     // One that makes place for a newer one is followed by that.
     if (!child && Date.now() >= (link.follows ?? 0)) {
       toast(input, "the engine starts", "info")
       child = await start(link.options)
+      until = Date.now() + START
     }
     await new Promise((go) => setTimeout(go, 25))
   }
@@ -212,8 +231,9 @@ async function outcome(input, talk, mission) {
       const said = await alive(talk, ask(talk, { want: "wait", mission }))
       // Without an exit code it says why nobody waits for the mission any more, and is no end of it.
       if (said) return said
-      // A newer engine that has taken it over tells an older plugin just that.
-      talk = talk.leaving ? await open(input, { waits: true }) : await reach(input)
+      // An engine of another version that has taken it over tells just that.
+      const waits = () => open(input, { waits: true })
+      talk = talk.leaving ? await waits() : await reach(input).catch((error) => (error.refused ? waits() : Promise.reject(error)))
     }
     throw new Error(`the engine ended ${RESTARTS + 1} times`)
   } catch (error) {
@@ -312,7 +332,8 @@ async function server(input, options) {
       }
       const begins = ["task", "queue"].includes(typed.command)
       if (run && begins && said.mission) {
-        // It is the whole of what the run was for. The engine has put its report into the conversation.
+        // It is the whole of what the run was for. The engine puts its report into the conversation.
+        tells(2, `${said.say}\n`)
         const end = await outcome(input, said.talk, said.mission)
         leaves(typed, end.say, end.exit ?? 1, end.exit === undefined)
       }

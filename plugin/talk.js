@@ -109,7 +109,8 @@ export function start(options) {
     child.once("error", (error) => failed(new Error(error.code === "ENOENT" ? `there is no program ${name}; install it, or name it: ORCHESTRATOR_PROGRAM` : error.message)))
     child.once("exit", (code, signal) => {
       // Another one was faster; that one answers.
-      if (code !== 0) child.told = fs.readFileSync(said, "utf8").trim().slice(-400) || `the engine ended at once (${code ?? signal})`
+      if (code === 0) child.over = true
+      else child.told = fs.readFileSync(said, "utf8").trim().slice(-400) || `the engine ended at once (${code ?? signal})`
     })
     child.unref()
   })
@@ -135,7 +136,7 @@ export function connect(about, most, gone) {
     let text = ""
     const read = (said) => {
       if (said.talk) clearTimeout(timer), go(talk)
-      else if (said.refused) end(Object.assign(new Error(said.refused), { leaving: said.leaving, older: said.older }))
+      else if (said.refused) end(Object.assign(new Error(said.refused), { refused: true, leaving: said.leaving, older: said.older }))
       else if (said.leaving) (talk.leaving = true), (talk.running = 0)
       else if (said.running !== undefined) talk.running = said.running
       else if (said.taken) talk.asked.get(said.id)?.taken()

@@ -178,13 +178,7 @@ pub(crate) fn settings(
     attended: bool,
 ) -> Result<Settings, Error> {
     let args = &means.wanted;
-    let allowed = args.allow.contains(&Allowed::Shell)
-        || engine::allowed::kinds(&store.layout, &means.project).contains(agents::SHELL);
-    let shell = match (allowed, ready) {
-        (true, _) | (_, Starting::Scripted(_)) => ShellRule::Allow,
-        (false, Starting::OpenCode(_)) if attended => ShellRule::Ask,
-        (false, Starting::OpenCode(_)) => ShellRule::Deny,
-    };
+    let shell = shell_rule(store, means, attended);
     let common = engine_settings(store, ready, place)?;
     Ok(Settings {
         shell,
@@ -194,6 +188,21 @@ pub(crate) fn settings(
         machine: args.machine.clone(),
         ..common
     })
+}
+
+/// What is said where agents are denied their commands, because nobody is here to be asked.
+pub(crate) const SHELL_DENIED: &str = "denied but for plain searches and what rules allow, as nobody is here to be asked; to allow it: --allow shell, or allow = [\"shell\"] in the configuration file";
+
+/// What becomes of commands that agents ask for.
+pub(crate) fn shell_rule(store: &Store, means: &Means, attended: bool) -> ShellRule {
+    let allowed = means.wanted.allow.contains(&Allowed::Shell)
+        || engine::allowed::kinds(&store.layout, &means.project).contains(agents::SHELL);
+    match means.chosen {
+        _ if allowed => ShellRule::Allow,
+        Chosen::Scripted { .. } => ShellRule::Allow,
+        Chosen::OpenCode if attended => ShellRule::Ask,
+        Chosen::OpenCode => ShellRule::Deny,
+    }
 }
 
 /// Keeps what a mission was begun with, so that it goes on with the same: without it a scripted mission that was killed

@@ -209,7 +209,7 @@ impl Hosting {
                 .and_then(|h| h.note.after.last().copied());
             return Ok(match before {
                 Some(before) => queue::queued(id, before, &text),
-                None => begun(id, &text),
+                None => queue::begun(id, &text),
             });
         }
         let before = match self.runs_in(&project, &typed.session)? {
@@ -239,8 +239,12 @@ impl Hosting {
         let id = owned.mission.id();
         Ok(match before.last() {
             None => {
+                let shell = host::shell_rule(&self.store, &means, attended);
                 self.host(owned, means, note, Some(guest.n));
-                begun(id, &text)
+                match guest.hello.alone {
+                    true => queue::begun_alone(id, &text, shell),
+                    false => queue::begun(id, &text),
+                }
             }
             Some(before) => {
                 // Whoever wants to cancel it needs no engine for that.
@@ -578,12 +582,4 @@ fn about(id: MissionId, say: String) -> Answer {
         mission: Some(id),
         ..info(say)
     }
-}
-
-fn begun(id: MissionId, request: &str) -> Answer {
-    let request = escape::short(request, 120);
-    about(
-        id,
-        format!("{id} begins: {request}\n/status shows it, /stop ends it"),
-    )
 }

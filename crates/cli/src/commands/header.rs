@@ -1,6 +1,8 @@
 //! What stands on the screen before any token is spent.
 
+use crate::host;
 use crate::view::{self, escape};
+use agents::ShellRule;
 use engine::layout::Layout;
 use mission::mission::Mission;
 use mission::spending::dollars;
@@ -42,9 +44,12 @@ pub(super) fn agent(told: &str) {
     row("agent", &escape::line(told));
 }
 
-/// What a person once allowed for all missions of a project, and how that is taken back.
-pub(super) fn allowed(layout: &Layout, project: &Path) {
-    if engine::allowed::kinds(layout, project).contains(agents::SHELL) {
+/// What becomes of commands that agents ask for, where that is not that somebody is asked: what a person once allowed for
+/// all missions of a project, and how that is taken back, or that nobody is here.
+pub(super) fn shell(layout: &Layout, project: &Path, rule: ShellRule) {
+    if rule == ShellRule::Deny {
+        row("shell", &escape::line(host::SHELL_DENIED));
+    } else if engine::allowed::kinds(layout, project).contains(agents::SHELL) {
         let file = path(&engine::allowed::file(layout, project));
         let told =
             format!("allowed in this project, as you said once; to be asked again: rm {file}");

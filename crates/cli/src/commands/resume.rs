@@ -9,8 +9,10 @@ use crate::host::{self, Chosen, Followed, Settled, Store};
 use crate::hosting::note::Note;
 use crate::show::Show;
 use crate::view::{self, json};
+use agents::ShellRule;
 use engine::door::Wish;
-use engine::store;
+use engine::layout::Layout;
+use engine::store::{self, Owned};
 use mission::ids::{MissionId, Seq};
 use mission::mission::Mission;
 use mission::seal::Outcome;
@@ -68,22 +70,34 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         }
         host::keep_agent(&means.chosen, &place)
             .map_err(|error| Error::io("write", place.root(), &error))?;
-        // From now on this terminal carries it out, and not the engine that OpenCode started.
-        let before = Note::read(&store.layout, id);
-        Note::let_go(&store.layout, id)
-            .map_err(|error| Error::io("write", &store.layout.front(id), &error))?;
-        let owned = store::take(&*store.journal, id, &store.door(id))?;
-        if let Some(before) = before {
-            before.leave(&owned.mission).await;
-        }
+        let owned = take_over(&store, id).await?;
         // What nobody was there to answer when it began is answered by a policy still.
         let attended = crate::places::attended() && owned.mission.terms().attended;
         let settings = host::settings(&store, &ready.agent, &place, &means, attended)?;
-        goes_on(args, &owned.mission, &ready.told, place.root());
+        let layout = &store.layout;
+        goes_on(
+            args,
+            &owned.mission,
+            &ready.told,
+            (layout, place.root()),
+            settings.shell,
+        );
         let ran = host::run(&store, owned, settings, style, seq).await;
         Note::ends(&store, id);
         ran
     })
+}
+
+/// From now on this terminal carries it out, and not the engine that OpenCode started.
+async fn take_over(store: &Store, id: MissionId) -> Result<Owned, Error> {
+    let before = Note::read(&store.layout, id);
+    Note::let_go(&store.layout, id)
+        .map_err(|error| Error::io("write", &store.layout.front(id), &error))?;
+    let owned = store::take(&*store.journal, id, &store.door(id))?;
+    if let Some(before) = before {
+        before.leave(&owned.mission).await;
+    }
+    Ok(owned)
 }
 
 /// Somebody carries it out already: it goes on there if it is paused.
@@ -120,11 +134,18 @@ fn begin(args: &ResumeArgs, mission: &Mission, means: &Means) {
 }
 
 /// What is known once it has.
-fn goes_on(args: &ResumeArgs, mission: &Mission, agent: &str, place: &Path) {
+fn goes_on(
+    args: &ResumeArgs,
+    mission: &Mission,
+    agent: &str,
+    (layout, place): (&Layout, &Path),
+    shell: ShellRule,
+) {
     if args.json {
         return view::data(&json::began(mission, agent, place).to_string());
     }
     header::agent(agent);
+    header::shell(layout, Path::new(mission.project()), shell);
     header::mission(mission, place);
     header::goes_on(mission);
     view::note("");

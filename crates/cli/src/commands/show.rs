@@ -3,7 +3,7 @@
 use crate::args::OneOrLast;
 use crate::error::{Error, Exit};
 use crate::host::Store;
-use crate::view::{self, escape, json, lines, summary};
+use crate::view::{self, cost, escape, json, lines, summary};
 use mission::mission::{Mission, TaskState};
 use std::fmt::Write as _;
 
@@ -74,6 +74,10 @@ fn text(mission: &Mission) -> String {
             escape::text(&task.task.goal).replace('\n', "\n  ")
         )
         .ok();
+        if task.tokens > 0 {
+            let used = cost::of((task.tokens, task.money));
+            writeln!(out, "  used {used}").ok();
+        }
         for gate in &task.task.acceptance {
             writeln!(out, "  proof: {}", escape::line(&gate.program.to_string())).ok();
         }

@@ -57,7 +57,7 @@ pub(crate) fn run(args: TaskArgs) -> Result<Exit, Error> {
             view::data(&began.to_string());
         } else {
             header::agent(&ready.told);
-            header::allowed(&store.layout, &project);
+            header::shell(&store.layout, &project, settings.shell);
             header::mission(&owned.mission, place.root());
             view::note("");
         }

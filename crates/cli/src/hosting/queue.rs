@@ -5,6 +5,7 @@ use crate::begin::Means;
 use crate::error::Error;
 use crate::host;
 use crate::view::{Style, board, escape};
+use agents::ShellRule;
 use agents::opencode::front::Tone;
 use engine::store::Owned;
 use mission::ids::MissionId;
@@ -14,6 +15,29 @@ use std::time::Duration;
 
 /// How often a mission is looked at that another process carries out, or nobody.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
+
+pub(super) fn begun(id: MissionId, request: &str) -> Answer {
+    let request = escape::short(request, 120);
+    about(
+        id,
+        format!("{id} begins: {request}\n/status shows it, /stop ends it"),
+    )
+}
+
+/// The same for a script, which waits for it.
+pub(super) fn begun_alone(id: MissionId, request: &str, shell: ShellRule) -> Answer {
+    let request = escape::short(request, 120);
+    let denied = match shell {
+        ShellRule::Deny => format!("\nshell: {}", host::SHELL_DENIED),
+        _ => String::new(),
+    };
+    about(
+        id,
+        format!(
+            "{id} begins: {request}\norchestrator status {id} shows it, orchestrator cancel {id} ends it{denied}"
+        ),
+    )
+}
 
 /// What somebody is told whose request waits.
 pub(super) fn queued(id: MissionId, before: MissionId, request: &str) -> Answer {

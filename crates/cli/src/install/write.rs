@@ -267,9 +267,29 @@ fn remove(seen: &Seen) -> Result<(), Failure> {
         return Err(Failure::Changed);
     }
     fault::point("install.checked");
-    let removed = fs::remove_file(&seen.real).and_then(|()| flush_folder(&seen.real));
+    let removed = take_away(seen).map_err(|error| failed("removed", &seen.real, &error));
     fault::point("install.removed");
-    removed.map_err(|error| failed("removed", &seen.real, &error).into())
+    match removed? {
+        true => Ok(()),
+        false => Err(Failure::Changed),
+    }
+}
+
+/// Takes a file away, and whether it was still what was seen: if another program was faster, what it wrote goes back,
+/// unless it has even written once more.
+fn take_away(seen: &Seen) -> io::Result<bool> {
+    let aside = temporary(&seen.real)?;
+    fs::rename(&seen.real, aside.path())?;
+    fault::point("install.aside");
+    if content(aside.path()).ok() == seen.file {
+        drop(aside);
+        flush_folder(&seen.real)?;
+        return Ok(true);
+    }
+    match aside.persist_noclobber(&seen.real) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(false),
+    }
 }
 
 /// Flushes the names in the folder of a file.
@@ -348,6 +368,18 @@ mod tests {
 
     fn names(dir: &tempfile::TempDir) -> usize {
         fs::read_dir(dir.path()).unwrap().count()
+    }
+
+    #[test]
+    fn what_is_saved_at_the_moment_of_removing_it_stays() {
+        let (dir, path) = folder_with(b"old");
+        let seen = look(&path).unwrap();
+        fs::write(&path, "theirs").unwrap();
+        assert!(!take_away(&seen).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        let seen = look(&path).unwrap();
+        assert!(take_away(&seen).unwrap());
+        assert_eq!(names(&dir), 0);
     }
 
     #[test]

@@ -64,10 +64,6 @@ pub(crate) fn lines(mission: &Mission, now: Timestamp) -> String {
         .checked_div(spent.changes)
         .filter(|each| *each > 0)
     {
-        let of = |what: (u64, u64)| match what.1 {
-            0 => format!("{} tokens", what.0),
-            money => format!("{} tokens, {}", what.0, dollars(money)),
-        };
         let changes = match spent.changes {
             1 => "the landed change".to_owned(),
             n => format!("{n} landed changes"),
@@ -87,6 +83,14 @@ pub(crate) fn lines(mission: &Mission, now: Timestamp) -> String {
         ));
     }
     out
+}
+
+/// Tokens, and what they cost in millionths of a dollar where that is known.
+pub(crate) fn of((tokens, money): (u64, u64)) -> String {
+    match money {
+        0 => format!("{tokens} tokens"),
+        money => format!("{tokens} tokens, {}", dollars(money)),
+    }
 }
 
 /// What tokens and money were used for.

@@ -35,6 +35,20 @@ fn what_each_landed_change_cost_is_told_to_people_and_machines() {
             "used for 2 landed changes 2030 tokens, $2.03 (each 1015 tokens, $1.01)",
         ],
     );
+    let shown = world.run(&["show"]).ends(0, &[]);
+    assert_eq!(
+        shown.out.matches("  used 1015 tokens, $1.01").count(),
+        2,
+        "{}",
+        shown.out
+    );
+    let machines: Value = serde_json::from_str(&world.run(&["show", "--json"]).out).unwrap();
+    for task in machines["tasks"].as_array().unwrap() {
+        assert_eq!(
+            (&task["tokens"], &task["micro_usd"]),
+            (&json!(1_015), &json!(1_015_000))
+        );
+    }
     let cost = &summary(&world)["cost"];
     assert_eq!(
         cost["landed"],

@@ -48,6 +48,13 @@ fn updates(house: &House) {
     std::fs::write(&package, text).unwrap();
 }
 
+/// The newer engines that run.
+fn engines(house: &House) -> Vec<u32> {
+    let all = house.user.processes().into_iter();
+    let all = all.filter(|(_, line)| line.contains("/newer serve"));
+    all.map(|(pid, _)| pid).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_one_takes_up_what_an_older_one_carries_out() {
     let (model, gates) = crate::tui::held().await;
@@ -72,8 +79,10 @@ async fn a_newer_one_takes_up_what_an_older_one_carries_out() {
     })
     .await;
     // The older plugin is told why it is not served any more, and starts nothing in the newer one's place.
+    let there = engines(&house);
     talk.types("status", "", "start OpenCode anew").await;
-    assert_eq!(house.service(), None, "{before} has made place");
+    assert_eq!(there.len(), 1, "{before} has made place");
+    assert_eq!(engines(&house), there);
 
     // Who waits for the mission goes on waiting.
     gates.iter().for_each(Gate::open);
@@ -91,11 +100,8 @@ async fn a_newer_one_takes_up_what_an_older_one_carries_out() {
     assert!(house.user.files().contains_key("two.txt"));
     nothing_but_the_mission(&house.model);
     drop((old, new));
-    let processes = house.user.processes();
-    let engine = processes
-        .iter()
-        .find(|(_, line)| line.contains("/newer serve"));
-    kill(engine.expect("the newer one runs").0, Signal::TERM);
+    assert_eq!(engines(&house), there, "it is the same one to the end");
+    kill(there[0], Signal::TERM);
     house.user.deserted().await;
 }
 

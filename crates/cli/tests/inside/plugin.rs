@@ -459,5 +459,8 @@ async fn a_run_that_nobody_tells_an_end_of_its_mission_has_failed() {
     let house = House::new().await;
     let said = probed(&house, LOST).await;
     let found: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
-    assert_eq!(found, serde_json::json!([[2, "m1 is not over\n"], 1]));
+    assert_eq!(
+        found,
+        serde_json::json!([[2, "m1 begins\n"], [2, "m1 is not over\n"], 1])
+    );
 }

@@ -145,6 +145,14 @@ async fn a_run_of_a_script_asks_nobody_and_its_exit_code_is_the_missions() {
     assert_eq!(output.status.code(), Some(1), "{said}{told}");
     assert!(said.contains("Report of mission m1"), "{said}");
     nothing_but_the_mission(&house.model);
+    // Whoever waits knows from the beginning what for, and what is denied.
+    for begins in [
+        "m1 begins: Add one",
+        "orchestrator cancel m1",
+        "shell: denied",
+    ] {
+        assert!(told.contains(begins), "{told}");
+    }
     let log = house.user.run(&["log", "m1"]).await;
     assert!(log.said.contains("T1.1 turned down"), "{}", log.said);
     assert!(

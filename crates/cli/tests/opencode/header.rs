@@ -7,6 +7,29 @@ use testkit::persona::{Crew, Job};
 use testkit::user::User;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+/// What each line begins with and what it says, in their order.
+fn rows(project: &str) -> [(&'static str, &str); 11] {
+    [
+        ("request", "Add a word"),
+        ("folder", project),
+        (
+            "limits",
+            "3 workers, 3 attempts, 0 review rounds, 5000000 tokens",
+        ),
+        ("silence", "without a sign of life end a turn"),
+        ("agent", "starting OpenCode…"),
+        ("agent", "model mock/m1 (set in the configuration)"),
+        (
+            "shell",
+            "nobody is here to be asked; to allow it: --allow shell",
+        ),
+        ("mission", "m1"),
+        ("work", "missions/m1-"),
+        ("files", "yours change only at delivery"),
+        ("stop", "Ctrl-C, or: orchestrator cancel m1"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_will_happen_is_told_before_the_first_token() {
     let crew = Crew::new("Add a word.", vec![Job::word("one")]);
@@ -20,7 +43,7 @@ async fn what_will_happen_is_told_before_the_first_token() {
     );
     let mut running = user
         .command(Path::new(env!("CARGO_BIN_EXE_orchestrator")))
-        .args(["task", "Add a word", "--allow", "shell", "--reviews", "0"])
+        .args(["task", "Add a word", "--reviews", "0"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -30,21 +53,7 @@ async fn what_will_happen_is_told_before_the_first_token() {
     let mut lines = BufReader::new(running.stderr.take().expect("a pipe")).lines();
     let project = user.project().display().to_string();
     // The model gives no token before all of these lines were seen.
-    for (name, what) in [
-        ("request", "Add a word"),
-        ("folder", project.as_str()),
-        (
-            "limits",
-            "3 workers, 3 attempts, 0 review rounds, 5000000 tokens",
-        ),
-        ("silence", "without a sign of life end a turn"),
-        ("agent", "starting OpenCode…"),
-        ("agent", "model mock/m1 (set in the configuration)"),
-        ("mission", "m1"),
-        ("work", "missions/m1-"),
-        ("files", "yours change only at delivery"),
-        ("stop", "Ctrl-C, or: orchestrator cancel m1"),
-    ] {
+    for (name, what) in rows(&project) {
         let line = lines.next_line().await.expect("a pipe").expect("a line");
         assert!(
             line.starts_with(name) && line.contains(what),

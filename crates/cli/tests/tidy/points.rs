@@ -161,6 +161,7 @@ pub(crate) const SWEPT: &[(&str, &[&str])] = &[
         INSTALL,
         &[
             "install.backed up",
+            "install.aside",
             "install.checked",
             "install.exchanged",
             "install.flushed",

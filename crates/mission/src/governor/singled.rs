@@ -3,7 +3,7 @@
 //! Such a turn would take each trial of what is held, be refused, and hold all others back once more. So whoever was
 //! refused twice in a row lets others try first; and of whoever was refused so often that others were served in between
 //! each time, the next refusal is a fault of the turn, which is bounded as every fault is. A storm refuses everybody
-//! alike, and nobody loses an attempt by it.
+//! alike, and nobody loses an attempt by it of whom that was not found out before.
 
 use crate::decide::cut;
 use crate::event::{Ending, Event, Turn};
@@ -33,13 +33,13 @@ struct Others {
     served: u32,
     /// Those of which it is not known yet that they are refused each time.
     refused: u32,
-    /// The others of the refused.
+    /// Those of which it is, but not that it is their own fault.
     muted: u32,
 }
 
 impl Singled {
-    /// How often it is with one more refusal at this model.
-    fn next(&self, model: &str) -> u32 {
+    /// How often it is with one more refusal at this model, of a turn that came as early as any or let others try first.
+    fn next(&self, model: &str, is_early: bool) -> u32 {
         let Some(others) = self.since.get(model) else {
             return self.n;
         };
@@ -51,17 +51,26 @@ impl Singled {
             // Nobody else asks any more: what was seen before stands. Where others do who are refused each time as well, it
             // says something only of a turn that was found out before.
             (0, 0) if self.blamed => self.n + 1,
-            (0, 0) if others.muted == 0 && self.n >= limits::SINGLED_SEEN => self.n + 1,
+            (0, 0) if others.muted == 0 && !is_early && self.n >= limits::SINGLED_SEEN => {
+                self.n + 1
+            }
             _ => self.n,
         }
     }
 }
 
+/// Whether whoever was refused so often in a row comes as early as any all the same.
+fn is_early(refusals: u32) -> bool {
+    refusals % limits::REFUSED_FAIR == limits::REFUSED_FAIR - 1
+}
+
 /// For how much longer than something is held it is left to others, by whoever was refused so often in a row. Now and then
 /// it comes as early as any: where much is refused, whoever always comes late finds that others had what there was.
 fn left_to_others(refusals: u32) -> Millis {
-    let is_fair = refusals % limits::REFUSED_FAIR == limits::REFUSED_FAIR - 1;
-    match refusals < limits::REFUSED_LAST || is_fair || planted!("refused_turn_tries_first") {
+    match refusals < limits::REFUSED_LAST
+        || is_early(refusals)
+        || planted!("refused_turn_tries_first")
+    {
         true => Millis(0),
         false => Millis(limits::REFUSED_STEP.0 * u64::from(refusals.min(limits::REFUSED_STEPS))),
     }
@@ -149,8 +158,10 @@ impl Mission {
             return 0;
         }
         let task = self.task_asked_about(lease);
-        let singled = task.and_then(|task| task.singled.as_ref());
-        singled.map_or(0, |singled| singled.next(self.model_of(lease)))
+        let singled = task.and_then(|task| Some((task.refusals, task.singled.as_ref()?)));
+        singled.map_or(0, |(refusals, singled)| {
+            singled.next(self.model_of(lease), is_early(refusals))
+        })
     }
 
     /// Whether one more refusal of a turn is its own fault.
@@ -196,9 +207,11 @@ impl Mission {
                 // Whoever is refused each time says nothing of the provider.
                 let task = self.task_asked_about(lease);
                 let says = task.is_none_or(|task| task.refusals < limits::REFUSED_LAST);
-                self.tell_the_refused(&model, own, |others| match says {
-                    true => others.refused += 1,
-                    false => others.muted += 1,
+                let n = task.and_then(|task| Some(task.singled.as_ref()?.n));
+                let is_found = n.is_some_and(|n| n >= limits::SINGLED_SEEN);
+                self.tell_the_refused(&model, own, |others| {
+                    others.refused += u32::from(says);
+                    others.muted += u32::from(!says && !is_found);
                 });
                 let n = self.singled_out(lease, usage);
                 if let Some(task) = own.and_then(|id| self.tasks.get_mut(&id)) {
@@ -285,6 +298,9 @@ impl Mission {
         ending: &Ending,
         usage: &Usage,
     ) -> Option<String> {
+        if matches!(ending, Ending::Refused { outage: true, .. }) {
+            return None;
+        }
         let task = self.task_asked_about(lease)?;
         let n = self.singled_out(lease, usage);
         let refusals = match goes_on(lease, usage) {

@@ -21,14 +21,16 @@ struct Row {
 }
 
 impl Row {
-    fn with_one_more(&self, model: &str) -> u32 {
+    fn with_one_more(&self, model: &str, refusals: u32) -> u32 {
         let Some(others) = self.at.get(model) else {
             return self.n;
         };
         match (others.served, others.refused) {
             (served, refused) if served > refused => self.n + 1,
             (0, 0) if self.blamed => self.n + 1,
-            (0, 0) if others.muted == 0 && self.n >= limits::SINGLED_SEEN => self.n + 1,
+            (0, 0) if others.muted == 0 && refusals % 4 != 3 && self.n >= limits::SINGLED_SEEN => {
+                self.n + 1
+            }
             (0, refused) if refused > 0 => 0,
             _ => self.n,
         }
@@ -104,7 +106,12 @@ impl Audit {
         let before = |id| self.shadow.task(id).map_or(0, |task| task.refusals);
         let refusals = own.map_or(0, before);
         let row = own.map(|id| self.asks.rows.0.entry(id).or_default());
-        let n = row.as_ref().map_or(0, |row| row.with_one_more(&model));
+        let found = row
+            .as_ref()
+            .is_some_and(|row| row.n >= limits::SINGLED_SEEN);
+        let n = row
+            .as_ref()
+            .map_or(0, |row| row.with_one_more(&model, refusals));
         let goes_on = matches!(turn, Turn::Work { .. }) && (served || calls > 0);
         match ending {
             Ending::Refused { outage: true, .. } => {}
@@ -129,6 +136,7 @@ impl Audit {
                 // Who is refused each time says nothing of the provider.
                 self.asks.rows.tell(own, &model, |others| match refusals {
                     0 | 1 => others.refused += 1,
+                    _ if found => {}
                     _ => others.muted += 1,
                 });
             }
