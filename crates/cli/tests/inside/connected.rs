@@ -237,7 +237,7 @@ async fn an_engine_that_says_nothing_is_waited_for_a_second() {
     let expected = json!([[never_let_in, never_answered], 1, [1_000]]);
     assert_eq!(found(&house, SILENT).await, expected);
     let text = std::fs::read_to_string(house.plugin().join("server.js")).unwrap();
-    assert!(text.contains("const START = 10_000 "), "ten to start");
+    assert!(text.contains("const START = 15_000 "), "fifteen to start");
 }
 
 /// Types where an older engine runs that has nothing to do, and makes place.
