@@ -98,10 +98,12 @@ fn whatever_gets_a_name_is_flushed_before_it_and_the_name_before_the_next_step()
     let name = next(&calls, content, "sync(", backups.to_str().unwrap());
     assert!(name.is_some_and(|name| name < first), "{calls:#?}");
 
-    // A file that was made goes, and its name with it.
+    // A file that was made goes: it is taken away, and what that left goes, and its name with it.
     let calls = traced(&home, "uninstall").unwrap();
-    let gone = home.config().join("tui.jsonc");
-    let gone = next(&calls, 0, "unlink", gone.to_str().unwrap()).expect("it is removed");
+    let made = home.config().join("tui.jsonc");
+    let aside = next(&calls, 0, "rename", made.to_str().unwrap()).expect("it is taken away");
+    let left = calls[aside].split('"').nth(3).expect("a second path");
+    let gone = next(&calls, aside, "unlink", left).expect("it is removed");
     let name = next(&calls, gone, "sync(", home.config().to_str().unwrap());
     assert!(name.is_some(), "{calls:#?}");
 }
