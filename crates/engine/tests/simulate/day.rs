@@ -30,8 +30,9 @@ fn shape(mission: &Mission) -> BTreeMap<String, usize> {
 }
 
 /// So many lines of a mission's shape each task, attempt, run of a gate and change of a line by a person may account for,
-/// with what is kept for it in any field. Each is about what one of them is printed with.
-const PER_TASK: usize = 130;
+/// with what is kept for it in any field. Each is about what one of them is printed with: a task some 110, and up to 40 more
+/// while it stands in the order of those that are ready.
+const PER_TASK: usize = 150;
 const PER_ATTEMPT: usize = 80;
 const PER_GATE_RUN: usize = 40;
 const PER_WORD: usize = 10;
