@@ -101,7 +101,7 @@ impl Scripted {
     fn call(&self, order: &Order) -> std::io::Result<u32> {
         let mine = self.started(order);
         if !mine.exists() {
-            write_durably(&mine, order.turn.as_bytes())?;
+            write_whole(&mine, order.turn.as_bytes())?;
             let line = format!("start {} {} {}\n", order.mission, order.turn, order.epoch.0);
             append(&self.memory.join("log"), &line)?;
         }
@@ -164,7 +164,7 @@ impl Scripted {
             }
         };
         let answered = format!("{}{}.answer", self.answers(order), order.epoch.0);
-        write_durably(&self.memory.join(answered), &serde_json::to_vec(&outcome)?)?;
+        write_whole(&self.memory.join(answered), &serde_json::to_vec(&outcome)?)?;
         append(
             &self.memory.join("log"),
             &format!(
@@ -538,11 +538,10 @@ fn append(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Old or new, never half: a crash in the middle leaves no torn record.
-fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Old or new, never half: a crash in the middle leaves no torn record. It is not flushed: what is forgotten with the power
+/// gone is a turn that is played once more, as with any other host.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let next = path.with_extension("next");
-    let mut file = std::fs::File::create(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    std::fs::write(&next, bytes)?;
     std::fs::rename(&next, path)
 }
