@@ -95,6 +95,16 @@ struct Plan {
     left_out: Vec<LeftOut>,
 }
 
+/// What stands in the folder.
+struct Seen {
+    /// What differs from the index.
+    changed: Vec<Change>,
+    /// What git does not see, in the folders that hold something tracked.
+    specials: Vec<RepoPath>,
+    /// What the index does not hold, as git lists it.
+    untracked: Vec<u8>,
+}
+
 impl Capture<'_> {
     /// A call that sees the folder's files and the capture's own index.
     fn call(&self, what: &'static str) -> Call {
@@ -108,14 +118,12 @@ impl Capture<'_> {
     pub(crate) fn run(&self) -> Result<Captured, Error> {
         let tracked = self.tracked.as_slice();
         let mut plan = Plan::default();
-        let mut folders: BTreeSet<Vec<u8>> = tracked
-            .iter()
-            .map(|entry| entry.path.parent().to_owned())
-            .collect();
-        folders.insert(Vec::new());
-        let (specials, others) = special::in_folders(self.root, &folders);
-        special::refuse_as_rules(self.root, &specials, others)?;
-        let (changed, untracked) = self.differing()?;
+        let folders = folders(tracked);
+        let Seen {
+            changed,
+            specials,
+            untracked,
+        } = self.look(&folders)?;
         self.plan_changed(changed, &mut plan);
         self.plan_untracked(&untracked, &mut plan)?;
         self.name_submodules(tracked, &mut plan);
@@ -140,29 +148,34 @@ impl Capture<'_> {
         })
     }
 
-    /// What differs from the index, and what the index does not hold.
-    fn differing(&self) -> Result<(Vec<Change>, Vec<u8>), Error> {
-        let others = ["-z", "--others", "--exclude-standard"];
-        let untracked = self.call("ls-files").args(others);
-        let (changed, untracked) = std::thread::scope(|scope| {
-            let changed = scope.spawn(|| self.changed());
-            let untracked = untracked.bytes();
-            let changed = changed.join();
-            let changed = changed.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (changed, untracked)
-        });
-        Ok((changed?, untracked?))
+    fn look(&self, folders: &BTreeSet<Vec<u8>>) -> Result<Seen, Error> {
+        std::thread::scope(|scope| {
+            let told = scope.spawn(|| self.told());
+            let (specials, others) = special::in_folders(self.root, folders);
+            // Git would wait for ever for rules that are a pipe, so nothing is asked of it before.
+            special::refuse_as_rules(self.root, &specials, others)?;
+            let changed = scope.spawn(|| joined(told).map_or_else(|| self.changed(), Ok));
+            let words = ["-z", "--others", "--exclude-standard"];
+            let untracked = self.call("ls-files").args(words).bytes();
+            Ok(Seen {
+                changed: joined(changed)?,
+                specials,
+                untracked: untracked?,
+            })
+        })
     }
 
-    fn changed(&self) -> Result<Vec<Change>, Error> {
+    /// What differs from the index, where it can be told without git.
+    fn told(&self) -> Option<Vec<Change>> {
         // What somebody has configured is for git to apply.
-        let told = match self.settings.is_empty() {
-            true => standing::differing(self.root, self.index, self.mission.is_sha256()),
-            false => None,
-        };
-        if let Some(told) = told {
-            return Ok(told);
-        }
+        self.settings
+            .is_empty()
+            .then(|| standing::differing(self.root, self.index, self.mission.is_sha256()))
+            .flatten()
+    }
+
+    /// The same as git says it.
+    fn changed(&self) -> Result<Vec<Change>, Error> {
         let words = [
             "-z",
             "--raw",
@@ -431,11 +444,7 @@ impl Capture<'_> {
         let (tree, listed) = std::thread::scope(|scope| {
             let listed = scope.spawn(|| standing::listed(self.index, self.mission.is_sha256()));
             let tree = write();
-            let listed = listed.join();
-            (
-                tree,
-                listed.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            )
+            (tree, joined(listed))
         });
         let tree = tree?;
         if let Some(listed) = listed {
@@ -443,6 +452,25 @@ impl Capture<'_> {
         }
         Ok(tree)
     }
+}
+
+/// What a thread came to.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    let came_to = thread.join();
+    came_to.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The folders that hold something tracked, and the root.
+fn folders(tracked: &[Entry]) -> BTreeSet<Vec<u8>> {
+    // Most entries stand in the folder of the one before.
+    let mut of_each: Vec<&[u8]> = tracked.iter().map(|entry| entry.path.parent()).collect();
+    of_each.dedup();
+    let root = std::iter::once(Vec::new());
+    of_each
+        .into_iter()
+        .map(<[u8]>::to_owned)
+        .chain(root)
+        .collect()
 }
 
 /// Whether attributes may apply to some paths of a folder: one of its tracked files is named so, or one stands above a
