@@ -85,10 +85,12 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
-    /// Whether it is with one of these, and shows a text of one of its files just as it is.
+    /// Whether it is with one of these, and shows a text of one of its files just as it is, or as much of it as it would
+    /// show now.
     fn says(&self, text: &str, others: &[AttemptId]) -> bool {
+        let text = cut_to(text, limits::FORESEEN_BYTES);
         let is_theirs = self.with.iter().any(|with| others.contains(with));
-        let mut found = self.excerpt.match_indices(text);
+        let mut found = self.excerpt.match_indices(text.as_str());
         let is_whole = |(at, _): (usize, &str)| {
             let (before, rest) = self.excerpt.split_at(at);
             let after = &rest[text.len()..];

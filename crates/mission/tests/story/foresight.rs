@@ -470,6 +470,21 @@ fn a_part_of_what_was_told_is_something_else() {
 }
 
 #[test]
+fn what_is_too_long_to_be_shown_whole_is_told_once_too() {
+    let long = format!("a: {}\n", "x".repeat(limits::FORESEEN_BYTES));
+    for (there, n) in [(long.clone(), 1), (format!("{long}y\n"), 2)] {
+        let mut story = two();
+        let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));
+        let mut before = beside(first, &["a"]);
+        before.files[0].1.clone_from(&long);
+        told(&mut story, second, before);
+        story.hand_in("T1.1");
+        told(&mut story, second, says(commit("T1.1"), "a", &there));
+        assert_eq!(story.count("conflict_foreseen"), n);
+    }
+}
+
+#[test]
 fn an_engine_that_takes_the_mission_up_finds_both_where_they_stood() {
     let mut story = two();
     let (first, second) = (story.epoch("T1.1"), story.epoch("T2.1"));

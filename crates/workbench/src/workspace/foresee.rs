@@ -76,7 +76,7 @@ impl MissionRepository {
         // Nor is what the other has against the base: it may have begun on an older line.
         if let Merge::Conflict(without) = self.merge(other, &glance.base)? {
             let same = |one: &ConflictPath, other: &ConflictPath| {
-                one.path == other.path && one.ours == other.ours
+                (&one.path, one.kind, &one.ours) == (&other.path, other.kind, &other.ours)
             };
             paths.retain(|conflict| !without.iter().any(|other| same(conflict, other)));
         }
