@@ -309,15 +309,8 @@ impl MissionRepository {
             beside(
                 || Ok(agent::make(self, workspace)?),
                 || {
-                    // The files are compared while what lies beside them goes; git, where it has to say, sees neither.
-                    let holds = beside(
-                        || Ok(self.holds(workspace, &listing, which)),
-                        || Ok(clean::all_but(&workspace.path, &stays, keep)?),
-                    )?;
-                    match holds {
-                        true => Ok(()),
-                        false => self.verify(workspace, which),
-                    }
+                    clean::all_but(&workspace.path, &stays, keep)?;
+                    self.verify(workspace, &listing, which)
                 },
             )
         };
@@ -544,15 +537,13 @@ impl MissionRepository {
         Ok(())
     }
 
-    /// Whether the files are seen at once to be those of the commit.
-    fn holds(&self, workspace: &Workspace, listing: &[Entry], which: &Which) -> bool {
+    /// Compares the files with the commit. If not all of them are compared for the first time, it says no of whatever it
+    /// cannot tell at once.
+    fn verify(&self, workspace: &Workspace, listing: &[Entry], which: &Which) -> Result<(), Error> {
         let (root, index) = (workspace.path.as_path(), workspace.index());
-        standing::holds(root, &index, listing, self.is_sha256(), which)
-    }
-
-    /// Has git compare the files with the commit. If not all of them are compared for the first time, the answer is no:
-    /// then whatever could not be told at once is checked out.
-    fn verify(&self, workspace: &Workspace, which: &Which) -> Result<(), Error> {
+        if standing::holds(root, &index, listing, self.is_sha256(), which) {
+            return Ok(());
+        }
         let unclean = |differing| Error::NotClean {
             path: workspace.path.clone(),
             commit: workspace.set.commit.clone(),
