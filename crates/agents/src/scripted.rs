@@ -72,22 +72,24 @@ impl Scripted {
 
     /// What the agent answered already: to this lease, or to an earlier one whose work is still there.
     fn known(&self, order: &Order) -> std::io::Result<Option<Outcome>> {
-        let read = |name: &str| -> std::io::Result<Outcome> {
-            Ok(serde_json::from_slice(&std::fs::read(
-                self.memory.join(name),
-            )?)?)
+        // What the machine's end has left torn is as good as forgotten.
+        let read = |name: &str| -> std::io::Result<Option<Outcome>> {
+            let bytes = std::fs::read(self.memory.join(name))?;
+            Ok(serde_json::from_slice(&bytes).ok())
         };
         let answers = self.answers(order);
         let mine = format!("{answers}{}.answer", order.epoch.0);
-        if self.memory.join(&mine).exists() {
-            return read(&mine).map(Some);
+        if self.memory.join(&mine).exists()
+            && let Some(outcome) = read(&mine)?
+        {
+            return Ok(Some(outcome));
         }
         for entry in std::fs::read_dir(&self.memory)? {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             if name.starts_with(&answers)
                 && name.ends_with(".answer")
-                && let Outcome::Answered { answer, .. } = read(&name)?
+                && let Some(Outcome::Answered { answer, .. }) = read(&name)?
             {
                 // What it used was told under the lease that it was used under.
                 let usage = Usage::NOTHING;
@@ -538,8 +540,8 @@ fn append(path: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Old or new, never half: a crash in the middle leaves no torn record. It is not flushed: what is forgotten with the power
-/// gone is a turn that is played once more, as with any other host.
+/// Old or new, never half, however the program ends. It is not flushed: a turn whose answer goes with the machine's power is
+/// played once more.
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let next = path.with_extension("next");
     std::fs::write(&next, bytes)?;
