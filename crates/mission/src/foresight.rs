@@ -85,12 +85,15 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
-    /// Whether it is with one of these, and shows a text of one of its files just as it is, or as much of it as it would
-    /// show now.
+    /// Whether it is with one of these, and shows a text of one of its files, or of one that is too long what is ever shown.
     fn says(&self, text: &str, others: &[AttemptId]) -> bool {
-        let text = cut_to(text, limits::FORESEEN_BYTES);
         let is_theirs = self.with.iter().any(|with| others.contains(with));
-        let mut found = self.excerpt.match_indices(text.as_str());
+        is_theirs && (self.shows(text) || self.shows(&cut_to(text, limits::FORESEEN_BYTES)))
+    }
+
+    /// Whether it shows a text of one of its files just as it is.
+    fn shows(&self, text: &str) -> bool {
+        let mut found = self.excerpt.match_indices(text);
         let is_whole = |(at, _): (usize, &str)| {
             let (before, rest) = self.excerpt.split_at(at);
             let after = &rest[text.len()..];
@@ -99,7 +102,7 @@ impl Foreseen {
             let ends = after.is_empty() || names.any(|path| after.starts_with(path.as_str()));
             ends && (before.is_empty() || before.ends_with('\n'))
         };
-        is_theirs && found.any(is_whole)
+        found.any(is_whole)
     }
 
     /// How far the other side was when it was told.
@@ -370,13 +373,18 @@ impl Mission {
     }
 }
 
-/// As many of these texts as there is room for, each whole or not at all; of the first as much as fits.
+/// As many of these texts as there is room for, each whole or not at all; of the first as much as fits, and then nothing
+/// else.
 fn excerpt(texts: &[&str]) -> String {
-    let mut excerpt = String::new();
-    for text in texts {
-        if excerpt.is_empty() {
-            excerpt = cut_to(text, limits::FORESEEN_BYTES);
-        } else if excerpt.len() + text.len() <= limits::FORESEEN_BYTES {
+    let Some((first, rest)) = texts.split_first() else {
+        return String::new();
+    };
+    let mut excerpt = cut_to(first, limits::FORESEEN_BYTES);
+    if excerpt != *first {
+        return excerpt;
+    }
+    for text in rest {
+        if excerpt.len() + text.len() <= limits::FORESEEN_BYTES {
             excerpt.push_str(text);
         }
     }
