@@ -329,11 +329,8 @@ fn a_mission_killed_at_every_point_and_again_in_each_recovery_goes_on_as_if_noth
         });
     }
     let never = missed(&points, &met);
-    let (died, passed) = (met.all(), met.passed());
-    // What happened once and in none of so many missions again is told below; nothing can die there.
-    let (without, unseen): (Vec<String>, Vec<String>) = without_one_alike(&never, &died)
-        .into_iter()
-        .partition(|point| passed.contains(kind(point)));
+    let died = met.all();
+    let (unseen, without) = unseen(without_one_alike(&never, &died), &wanted, &met);
     let kinds: BTreeSet<&str> = died.iter().map(|point| kind(point)).collect();
     println!(
         "{} points of {} kinds: {} died at, {} of them at the second try, {} only at another one of the same kind; \
@@ -370,6 +367,16 @@ pub(super) fn without_one_alike(points: &[String], died: &BTreeSet<String>) -> V
         .iter()
         .filter(|point| !alikes.contains(&alike(point)));
     without.cloned().collect()
+}
+
+/// Of points that nothing has died at, those whose kind the undisturbed mission passed once, in one order of events, and
+/// none of so many missions again: nothing can die there. And the others.
+fn unseen(never: Vec<String>, wanted: &Wanted, met: &Met) -> (Vec<String>, Vec<String>) {
+    let seen = met.passed();
+    never.into_iter().partition(|point| {
+        let of_it = wanted.points.iter().filter(|it| kind(it) == kind(point));
+        of_it.count() == 1 && !seen.contains(kind(point))
+    })
 }
 
 /// The points that nothing has died at.
