@@ -40,6 +40,8 @@ fn known(store: &Store, id: MissionId, task: TaskId) -> Result<(), Error> {
     let events = store::events(&*store.journal, id, Seq(1))?;
     let planned = |recorded: &Recorded| match &recorded.event {
         Event::Planned { plan } => plan.tasks.iter().any(|planned| planned.id == task),
+        // Whoever changes a plan, and a task that is cut anew, bring new ones.
+        Event::PlanEdited { tasks, .. } => tasks.iter().any(|planned| planned.id == task),
         _ => false,
     };
     match events.iter().any(|(_, recorded)| planned(recorded)) {

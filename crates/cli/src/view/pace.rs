@@ -64,10 +64,11 @@ fn fanned(mission: &Mission, fan: &Fan) -> String {
         n => format!("{n} Workers"),
     };
     match fan.narrow {
-        Some(Narrow::Tiny) => {
-            let some = workers(fan.lanes);
+        Some(Narrow::Tiny { gain }) => {
+            let (some, gain) = (workers(fan.lanes), tenths(gain));
             format!(
-                "{some} of {allowed}: all of it is hardly more than setting up another workspace"
+                "{some} of {allowed}: all of it is hardly more than setting up another workspace, without which more \
+                 Workers were predicted {gain} times as fast"
             )
         }
         Some(Narrow::Graph { overlaps }) => {

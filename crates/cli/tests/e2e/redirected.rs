@@ -54,6 +54,10 @@ fn a_task_is_tried_again_with_a_note_and_another_one_left_out_and_both_are_told(
             "T2 (Do two) is skipped by user: not now; those that need it run without it",
         ],
     );
+    let log = world.run(&["log", "--why", "T1"]);
+    log.ends(0, &["T1 (Do one) is tried again: user"]);
+    let log = world.run(&["log", "--why", "T2"]);
+    log.ends(0, &["T2 (Do two) is skipped by user: not now"]);
     // It is over, and goes on with the task that is wanted after all.
     let retried = world.run(&["retry", "T2", "now it is time"]);
     retried.ends(0, &["T2 is tried again", "orchestrator resume m1"]);
@@ -169,6 +173,8 @@ fn the_plan_is_looked_at_and_changed_while_it_is_carried_out() {
         0,
         &["the plan is changed by user (version 2); new or changed: T3"],
     );
+    let log = world.run(&["log", "--why", "T3"]);
+    log.ends(0, &["new or changed: T3", "T3.1 worker"]);
     let json = world.run(&["plan", "--json"]).ends(0, &[]);
     let plan: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(

@@ -276,7 +276,10 @@ impl Mission {
                 limits::SLOTS_GROW
             ));
         }
-        if self.fan.is_some_and(|fan| fan.narrow == Some(Narrow::Tiny)) {
+        if self
+            .fan
+            .is_some_and(|fan| matches!(fan.narrow, Some(Narrow::Tiny { .. })))
+        {
             told.push_str(&format!(
                 ", and lane {lane} is the only one: the plan is tiny"
             ));

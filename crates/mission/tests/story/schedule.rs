@@ -502,7 +502,7 @@ fn work_of_a_few_lines_is_done_in_one_lane_and_it_is_said_why() {
     let fan = story.mission.fan().unwrap();
     assert_eq!(
         (fan.lanes, fan.narrow, fan.predicted),
-        (1, Some(Narrow::Tiny), 10)
+        (1, Some(Narrow::Tiny { gain: 30 }), 10)
     );
     assert_eq!(carry_all(&mut story), 1);
     let lanes = ["T1.1", "T2.1", "T3.1"].map(|turn| lane_of(&story, turn));

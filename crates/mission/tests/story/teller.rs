@@ -85,6 +85,18 @@ pub(crate) fn project_gate(id: &str) -> Gate {
     }
 }
 
+/// Whoever asks why something is as it is with one task sees each event that names it.
+fn concerns_whom_it_names(before: &Mission, event: &Event) {
+    let told = serde_json::to_value(event).unwrap();
+    // Beside a task it is an attempt of an earlier mission.
+    let name = told.get("task").or_else(|| told.get("attempt"));
+    if let Some(name) = name.and_then(|name| name.as_str()) {
+        let task: TaskId = name.split('.').next().unwrap().parse().unwrap();
+        let concerned = before.concerned(event);
+        assert!(concerned.contains(&task), "{name} is not shown {told}");
+    }
+}
+
 impl Story {
     pub(crate) fn open(terms: Terms) -> Self {
         let now = Timestamp(1_000_000);
@@ -150,7 +162,12 @@ impl Story {
 
     /// Tells one input and checks that the events alone make the same mission.
     pub(crate) fn tell(&mut self, input: Input) -> Reply {
+        let mut before = self.mission.clone();
         let step = self.mission.step(self.now, input);
+        for recorded in &step.events {
+            concerns_whom_it_names(&before, &recorded.event);
+            before.apply(recorded.at, &recorded.event);
+        }
         self.told.extend(step.events);
         assert_eq!(Mission::replay(&self.told).as_ref(), Some(&self.mission));
         step.reply
