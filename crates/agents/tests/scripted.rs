@@ -181,6 +181,25 @@ async fn an_answer_may_be_told_twice() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_end_of_the_machine_has_torn_is_given_anew() {
+    let stage = Stage::new();
+    let adds = json!({ "append": { "path": "did", "text": "x" } });
+    stage.on("a", &json!({ "steps": [adds], "end": done() }));
+    let did = || std::fs::read_to_string(stage.workspace("a").join("did")).unwrap();
+    let first = stage.outcome(stage.order("a")).await;
+    assert_eq!(stage.outcome(stage.order("a")).await, first);
+    assert_eq!(did(), "x", "what was answered is not done again");
+    for entry in std::fs::read_dir(stage.memory()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "answer") {
+            std::fs::write(path, b"").unwrap();
+        }
+    }
+    assert_eq!(stage.outcome(stage.order("a")).await, first);
+    assert_eq!(did(), "xx");
+}
+
+#[tokio::test]
 async fn an_agent_may_answer_late_and_too_late() {
     let stage = Stage::new();
     stage.on("a", &json!({ "steps": [{ "think": 5 }], "end": done() }));
