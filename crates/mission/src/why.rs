@@ -8,7 +8,7 @@ mod queue;
 mod start;
 
 use crate::event::{Event, Purpose, Turn};
-use crate::ids::{AttemptId, TaskId};
+use crate::ids::{AttemptId, Epoch, TaskId};
 use crate::limits;
 use crate::mission::Mission;
 use crate::plan::Priority;
@@ -97,13 +97,21 @@ impl Mission {
             );
             why.push(match fan.narrow {
                 None => format!("all {cap} lanes may be used: {gains}"),
-                Some(Narrow::Tiny { gain }) => format!(
-                    "one lane: all of it weighs no more than {} small tasks, and another workspace costs about as much; \
-                     without that all lanes would be {}.{} times as fast, by the plan's sizes",
-                    limits::TINY,
-                    gain / 10,
-                    gain % 10
-                ),
+                Some(Narrow::Tiny { gain }) => {
+                    let forgone = match gain {
+                        0..=10 => String::new(),
+                        gain => format!(
+                            "; without that all lanes would be {}.{} times as fast as one, by the plan's sizes",
+                            gain / 10,
+                            gain % 10
+                        ),
+                    };
+                    format!(
+                        "one lane: all of it weighs no more than {} small tasks, and another workspace costs about as \
+                         much{forgone}",
+                        limits::TINY
+                    )
+                }
                 Some(Narrow::Graph { overlaps }) => {
                     let added = match overlaps {
                         0 => String::new(),
@@ -220,15 +228,26 @@ impl Mission {
             Turn::Split { task, .. } => vec![*task],
             Turn::Intent { .. } | Turn::Plan { .. } => Vec::new(),
         };
+        let under = |epoch: &Epoch| {
+            let lease = self.leases.get(epoch);
+            lease.map_or(Vec::new(), |lease| turn(&lease.turn))
+        };
+        let asked = |about: &About| match about {
+            About::Dispute { attempt, .. } | About::Blocked { attempt } => vec![attempt.task],
+            About::Task { task } => vec![*task],
+            About::Permission { epoch, .. } => under(epoch),
+            About::Plan => Vec::new(),
+        };
         match event {
             Event::TurnStarted { turn: it, .. } | Event::TurnEnded { turn: it, .. } => turn(it),
             Event::TurnLent { epoch, .. }
             | Event::TurnTold { epoch, .. }
             | Event::TurnNudged { epoch, .. }
-            | Event::TurnServed { epoch } => {
-                let lease = self.leases.get(epoch);
-                lease.map_or(Vec::new(), |lease| turn(&lease.turn))
-            }
+            | Event::TurnServed { epoch }
+            | Event::SessionUsed { epoch, .. }
+            | Event::ProviderHeld {
+                epoch: Some(epoch), ..
+            } => under(epoch),
             Event::Planned { plan } => plan.tasks.iter().map(|task| task.id).collect(),
             Event::PlanEdited { tasks, dropped, .. } => {
                 let tasks = tasks.iter().map(|task| task.id);
@@ -261,11 +280,10 @@ impl Mission {
                 let landing = self.landing.as_ref();
                 landing.map_or(Vec::new(), |landing| of(&landing.attempts))
             }
-            Event::Asked { about, .. } => task_of(about).into_iter().collect(),
+            Event::Asked { about, .. } => asked(about),
             Event::QuestionClosed { id, .. } => {
                 let question = self.questions.get(id);
-                let task = question.and_then(|question| task_of(&question.about));
-                task.into_iter().collect()
+                question.map_or(Vec::new(), |question| asked(&question.about))
             }
             _ => Vec::new(),
         }
@@ -307,14 +325,5 @@ fn count(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
-    }
-}
-
-/// The task that a question is about.
-fn task_of(about: &About) -> Option<TaskId> {
-    match about {
-        About::Dispute { attempt, .. } | About::Blocked { attempt } => Some(attempt.task),
-        About::Task { task } => Some(*task),
-        About::Plan | About::Permission { .. } => None,
     }
 }

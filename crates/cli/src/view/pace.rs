@@ -65,10 +65,16 @@ fn fanned(mission: &Mission, fan: &Fan) -> String {
     };
     match fan.narrow {
         Some(Narrow::Tiny { gain }) => {
-            let (some, gain) = (workers(fan.lanes), tenths(gain));
+            let some = workers(fan.lanes);
+            let forgone = match gain {
+                0..=10 => String::new(),
+                gain => format!(
+                    ", without which more were predicted {} times as fast as one",
+                    tenths(gain)
+                ),
+            };
             format!(
-                "{some} of {allowed}: all of it is hardly more than setting up another workspace, without which more \
-                 Workers were predicted {gain} times as fast"
+                "{some} of {allowed}: all of it is hardly more than setting up another workspace{forgone}"
             )
         }
         Some(Narrow::Graph { overlaps }) => {

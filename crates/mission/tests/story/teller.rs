@@ -88,6 +88,17 @@ pub(crate) fn project_gate(id: &str) -> Gate {
 /// Whoever asks why something is as it is with one task sees each event that names it.
 fn concerns_whom_it_names(before: &Mission, event: &Event) {
     let told = serde_json::to_value(event).unwrap();
+    let epoch = |from: &serde_json::Value| from.get("epoch").and_then(serde_json::Value::as_u64);
+    let about = told.get("about").and_then(epoch);
+    if let Some(epoch) = epoch(&told).or(about)
+        && let Some((_, lease)) = before.leases().find(|(under, _)| under.0 == epoch)
+        && let Some(task) = lease.turn.task()
+    {
+        assert!(
+            before.concerned(event).contains(&task),
+            "{task} is not shown {told}"
+        );
+    }
     // Beside a task it is an attempt of an earlier mission.
     let name = told.get("task").or_else(|| told.get("attempt"));
     if let Some(name) = name.and_then(|name| name.as_str()) {
