@@ -369,8 +369,8 @@ pub(super) fn without_one_alike(points: &[String], died: &BTreeSet<String>) -> V
     without.cloned().collect()
 }
 
-/// Of points that nothing has died at, those whose kind the undisturbed mission passed once, in one order of events, and
-/// none of so many missions again: nothing can die there. And the others.
+/// Of points that nothing has died at, those that were the only one of their kind in the undisturbed mission, in one order of
+/// events, and of whose kind none of so many missions passed another: nothing can die there. And the others.
 fn unseen(never: Vec<String>, wanted: &Wanted, met: &Met) -> (Vec<String>, Vec<String>) {
     let seen = met.passed();
     never.into_iter().partition(|point| {
