@@ -4,9 +4,10 @@
 //!
 //! * [`DIE`] names a point and how often it is passed before the process kills itself there (`gate.ran@3`), or, as `#7`,
 //!   the seventh point that the process passes, whichever it is.
-//! * [`PLAN`] names a file of points, one a line; `turn.rescued*` is the first that begins so. The process dies at the
-//!   first of them that it passes, and adds it to the file of the same name that ends with `.died`; what stands there
-//!   already kills nobody any more. So one mission dies at many points, each in a life of its own.
+//! * [`PLAN`] names a file of points, one a line; `turn.rescued*` is the first that begins so, and `turn.rescued: T#.#`
+//!   the first that is so whatever its numbers. The process dies at the first of them that it passes, and adds it to the
+//!   file of the same name that ends with `.died`; what stands there already kills nobody any more. So one mission dies
+//!   at many points, each in a life of its own.
 //! * [`LIST`] names a file to which every point that is passed is added, one a line.
 //!
 //! Two passings of one point are told apart by what they are about: a turn, a gate, a path. A line is the point's name,
@@ -69,12 +70,26 @@ mod armed {
         list: Option<File>,
     }
 
-    /// Whether a line is what is armed, or one of those that begin so: `turn.rescued*`.
+    /// Whether a line is what is armed, one of those that begin so (`turn.rescued*`), or one that differs from it by its
+    /// numbers (`turn.rescued: T#.#`).
     fn fits(armed: &str, line: &str) -> bool {
         match armed.strip_suffix('*') {
             Some(beginning) => line.starts_with(beginning),
-            None => armed == line,
+            None => armed == line || armed.contains('#') && armed == without_numbers(line),
         }
+    }
+
+    /// A line with `#` for each of its numbers.
+    fn without_numbers(line: &str) -> String {
+        let mut text = String::with_capacity(line.len());
+        for letter in line.chars() {
+            match letter.is_ascii_digit() {
+                true if text.ends_with('#') => {}
+                true => text.push('#'),
+                false => text.push(letter),
+            }
+        }
+        text
     }
 
     fn appended(path: OsString) -> Option<File> {
@@ -139,6 +154,29 @@ mod armed {
         // The signal is on its way; nothing may happen before it arrives.
         loop {
             std::thread::park();
+        }
+    }
+
+    #[cfg(test)]
+    #[test]
+    fn a_point_is_armed_whole_by_its_beginning_or_whatever_its_numbers() {
+        let line = "gate.before: T11/accept-1 for Landing { n: 3 }";
+        for armed in [
+            line,
+            "gate.before*",
+            "gate.before: T11*",
+            "gate.before: T#/accept-# for Landing { n: # }",
+        ] {
+            assert!(fits(armed, line), "{armed}");
+        }
+        for armed in [
+            "gate.before",
+            "gate.before: T12*",
+            "gate.before: T1/accept-1 for Landing { n: 3 }",
+            "gate.before: T#/accept-# for Attempt { attempt: T#.# }",
+            "gate.before: T##/accept-# for Landing { n: # }",
+        ] {
+            assert!(!fits(armed, line), "{armed}");
         }
     }
 }

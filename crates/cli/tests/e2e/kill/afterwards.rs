@@ -380,6 +380,10 @@ fn commands_killed_at_every_point_are_done_in_the_end_and_done_once() {
                 play(&story, Some(&again), &met, 1000 * round);
             }
         }
+        let others = super::alikes(&super::without_one_alike(&missed(), &met.all()));
+        if !others.is_empty() {
+            play(&story, Some(&others), &met, 1000 * (super::ROUNDS + 1));
+        }
         let (died, never) = (met.all(), missed().len());
         let kinds: BTreeSet<&str> = points.iter().map(|point| kind(point)).collect();
         let died_kinds: BTreeSet<&str> = died.iter().map(|point| kind(point)).collect();
