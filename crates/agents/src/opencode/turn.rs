@@ -21,7 +21,7 @@ use end::End;
 use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Usage};
 use repeat::Repeats;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -74,8 +74,11 @@ pub(super) async fn run(
     };
     let end = turn.drive().await;
     let stopped = matches!(end, End::Stopped);
-    if !matches!(end, End::Answered(_)) {
-        turn.quiet().await;
+    match end {
+        // An agent that went on to its end was answered. The event that tells it is lost where more come than are heard.
+        End::Answered(_) if turn.host.family.is_some() => turn.asks.only(&HashSet::new()),
+        End::Answered(_) => {}
+        _ => turn.quiet().await,
     }
     if !stopped {
         watcher.reply(turn.outcome(end));

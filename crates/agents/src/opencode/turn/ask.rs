@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// What is told of an answer that somebody gave where the host shows what is asked, while no event of it came here.
+const UNHEARD: &str = "what was answered was not heard";
+
 /// Everything that a turn's agent waits for.
 pub(super) struct Asks {
     watcher: Arc<dyn Watcher>,
@@ -90,20 +93,14 @@ impl Asks {
 
     /// Somebody answered what is open here, where the host shows it to people. Whatever is open no more is ours.
     pub(super) fn settled(&mut self, settled: &Settled) {
-        let Some(waiting) = self.waiting.remove(&settled.request) else {
-            return;
-        };
-        let now = waiting.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((n, question)) = &*now {
-            let chosen = settled.answers.as_ref().and_then(|all| all.get(*n));
-            let said = match settled.reply.as_str() {
+        self.settle(&settled.request, |n| {
+            let chosen = settled.answers.as_ref().and_then(|all| all.get(n));
+            match settled.reply.as_str() {
                 "once" | "always" => permit::ONCE.to_owned(),
                 "reject" => permit::DENY.to_owned(),
                 _ => chosen.map_or_else(|| "not answered".to_owned(), |words| words.join(", ")),
-            };
-            self.watcher.settled(question, &line(&said, 500));
-        }
-        waiting.settled.cancel();
+            }
+        });
     }
 
     /// Nothing but this is open where the host shows it: what else was asked for has been answered.
@@ -115,11 +112,20 @@ impl Asks {
             .cloned()
             .collect();
         for request in closed {
-            self.settled(&Settled {
-                request,
-                ..Settled::default()
-            });
+            self.settle(&request, |_| UNHEARD.to_owned());
         }
+    }
+
+    /// A request needs no answer of ours any more; to which of what it asks somebody said what, is told.
+    fn settle(&mut self, request: &str, said: impl FnOnce(usize) -> String) {
+        let Some(waiting) = self.waiting.remove(request) else {
+            return;
+        };
+        let now = waiting.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((n, question)) = &*now {
+            self.watcher.settled(question, &line(&said(*n), 500));
+        }
+        waiting.settled.cancel();
     }
 
     /// Waits for an answer, as long as nobody else has given one.
@@ -392,7 +398,7 @@ mod tests {
         asks.only(&HashSet::new());
         assert_eq!(
             silent.0.lock().unwrap().last().unwrap(),
-            "per_3 run: 3 not answered"
+            "per_3 run: 3 what was answered was not heard"
         );
         assert!(matches!(asks.next().await.unwrap().how, How::Settled));
         assert!(!asks.open());
