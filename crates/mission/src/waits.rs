@@ -319,14 +319,19 @@ impl Mission {
             if self.paused.is_none() {
                 found.extend(self.waits_for_room(&mut work));
                 found.extend(self.waits_for_resources(&mut work));
-                let mut by: BTreeMap<&str, Vec<TaskId>> = BTreeMap::new();
+                let mut by: BTreeMap<(&str, u32), Vec<TaskId>> = BTreeMap::new();
                 for id in work {
-                    by.entry(self.provider_of_next(now, id))
-                        .or_default()
-                        .push(id);
+                    let provider = self.provider_of_next(now, id);
+                    let most = self.slots_at(Role::Worker, provider).now();
+                    let weight = self.tasks[&id].task.weight.min(most);
+                    by.entry((provider, weight)).or_default().push(id);
                 }
-                for (provider, work) in by {
-                    found.extend(self.slot(&work, "a free Worker", (Role::Worker, provider)));
+                for ((provider, weight), work) in by {
+                    let cause = match weight {
+                        0 | 1 => "a free Worker".to_owned(),
+                        _ => format!("{weight} free Workers at once"),
+                    };
+                    found.extend(self.slot(&work, &cause, (Role::Worker, provider)));
                 }
                 let reviewer = (Role::Reviewer, self.provider_for(now, Role::Reviewer));
                 found.extend(self.slot(&review, "a free Reviewer", reviewer));
