@@ -292,6 +292,86 @@ mod tests {
         assert_eq!(used.machine().look().memory, 87);
     }
 
+    /// A group of processes of this machine's own, with a limit. Whoever is in it fills that with a file that they write,
+    /// and then holds most of it.
+    const GROUP: &str = r#"
+import os, sys
+group, most, file = sys.argv[1:]
+def put(name, what):
+    with open(name, "w") as out:
+        out.write(str(what))
+os.mkdir(group)
+try:
+    put(group + "/" + most, 128 << 20)
+    put(group + "/cgroup.procs", os.getpid())
+    with open(file, "wb") as out:
+        for _ in range(256):
+            out.write(bytes(1 << 20))
+        os.fsync(out.fileno())
+    print("full", flush=True)
+    sys.stdin.readline()
+    held = b"x" * (110 << 20)
+    print("held", flush=True)
+    sys.stdin.readline()
+finally:
+    put(os.path.dirname(group) + "/cgroup.procs", os.getpid())
+    os.rmdir(group)
+    if os.path.exists(file):
+        os.remove(file)
+"#;
+
+    #[test]
+    fn what_the_kernel_keeps_of_files_is_not_in_use_and_what_a_process_holds_is() {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        use std::process::{Command, Stdio};
+        let name = format!("orchestrator-{}", std::process::id());
+        let all = Path::new("/sys/fs/cgroup");
+        let (root, files, own) = match all.join("memory").exists() {
+            true => (all.join("memory"), &FIRST, format!("2:memory:/{name}\n")),
+            false => (all.to_owned(), &SECOND, format!("0::/{name}\n")),
+        };
+        // The tests' own folder is on a disk; the temporary one may be memory.
+        let program = std::env::current_exe().unwrap();
+        let file = program.with_file_name(format!("{name}.cache"));
+        let mut helper = match rustix::process::geteuid().is_root() {
+            true => Command::new("python3"),
+            false => {
+                let mut sudo = Command::new("sudo");
+                sudo.args(["-n", "python3"]);
+                sudo
+            }
+        };
+        helper.args(["-c", GROUP]).arg(root.join(&name));
+        helper.arg(files.most).arg(&file);
+        helper.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut helper = helper.spawn().unwrap();
+        let (mut to, from) = (helper.stdin.take().unwrap(), helper.stdout.take().unwrap());
+        let mut says = BufReader::new(from).lines();
+        if says.next().is_none() {
+            // Where changes are taken it has to be shown.
+            helper.wait().unwrap();
+            let must = std::env::var_os("CI").is_some();
+            assert!(!must, "nobody may make a group of processes here");
+            return;
+        }
+        let made = Made::with(12 * GIB).write("proc/self/cgroup", &own);
+        let machine = Machine {
+            cgroups: all.to_owned(),
+            ..made.machine()
+        };
+        let used = fs::read_to_string(root.join(&name).join(files.used)).unwrap();
+        let used: u64 = used.trim().parse().unwrap();
+        assert!(used > 115 << 20, "it is full: {used}");
+        let seen = machine.contained();
+        assert!(seen.iter().all(|used| *used < 40), "{seen:?}");
+        to.write_all(b"\n").unwrap();
+        assert_eq!(says.next().unwrap().unwrap(), "held");
+        let seen = machine.contained();
+        assert!(seen.iter().any(|used| *used > 80), "{seen:?}");
+        drop(to);
+        assert!(helper.wait().unwrap().success());
+    }
+
     #[test]
     fn a_limit_counts_at_whatever_level_it_stands() {
         let made = Made::with(12 * GIB).write("proc/self/cgroup", "0::/a/b\n");
