@@ -7,6 +7,8 @@ mod closing;
 mod foreseen;
 #[path = "opencode/header.rs"]
 mod header;
+#[path = "opencode/judged.rs"]
+mod judged;
 #[path = "opencode/outage.rs"]
 mod outage;
 

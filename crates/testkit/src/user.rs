@@ -157,9 +157,36 @@ impl User {
     ///
     /// When it cannot be started.
     pub fn start(&self, words: &[&str]) -> Running {
-        let mut child = self
-            .command(&self.program)
-            .args(words)
+        let mut command = self.command(&self.program);
+        command.args(words);
+        Self::starts(command)
+    }
+
+    /// Starts it where these files stand for others of the system, for it and all that it starts; none where users may have
+    /// no mounts of their own. The switch that leaves the machine's state alone is off.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start_where(&self, files: &[(&Path, &Path)], words: &[&str]) -> Option<Running> {
+        let mounts = ["--user", "--map-root-user", "--mount"];
+        let allowed = Plain::new("unshare").args(mounts).arg("true").status();
+        if !allowed.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let mut command = self.command(Path::new("unshare"));
+        command.env("ORCHESTRATOR_PRESSURE", "on").args(mounts);
+        let mount = "while [ $1 != -- ]; do mount --bind \"$1\" \"$2\" || exit 90; shift 2; done; shift; exec \"$@\"";
+        command.args(["sh", "-c", mount, "sh"]);
+        for (file, place) in files {
+            command.arg(file).arg(place);
+        }
+        command.arg("--").arg(&self.program).args(words);
+        Some(Self::starts(command))
+    }
+
+    fn starts(mut command: Command) -> Running {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -47,6 +47,16 @@ async fn a_model_that_fails_again_and_again_is_left_alone_and_another_one_at_its
             "no attempt is lost: {said}"
         );
     }
+    // Where turns fail fewer run at once, and one more again where they go well, whichever model serves.
+    let why = user.run(&["log", "m1", "--why"]).await.said;
+    for told in [
+        "4 instead of 5 slots of workers",
+        "2 in a row were refused or failed by their host",
+        "4 instead of 3 slots of workers",
+        "3 turns in a row went well",
+    ] {
+        assert!(why.contains(told), "no {told:?} in: {why}");
+    }
     let failed = model.log();
     let failed = failed
         .iter()

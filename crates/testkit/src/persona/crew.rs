@@ -1,7 +1,7 @@
 //! The crew that does its work well: it reads, plans, writes and judges as it is told to.
 
 use crate::model::{Reply, Request, Tokens};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Who is asked, by the standing instructions of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Job {
     /// What its Worker writes as long as nobody has turned an attempt down.
     at_first: Option<String>,
     proof: String,
+    /// What else the plan says of it.
+    more: Map<String, Value>,
 }
 
 impl Job {
@@ -58,6 +60,7 @@ impl Job {
             text: text.to_owned(),
             at_first: None,
             proof: proof.into(),
+            more: Map::new(),
         }
     }
 
@@ -78,6 +81,12 @@ impl Job {
     /// Its first attempt writes this instead.
     pub fn at_first(mut self, text: &str) -> Self {
         self.at_first = Some(text.to_owned());
+        self
+    }
+
+    /// The plan says this of it, too.
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.more.insert(name.to_owned(), value);
         self
     }
 
@@ -110,10 +119,13 @@ impl Job {
     }
 
     pub(super) fn planned(&self) -> Value {
-        json!({
+        let mut planned = json!({
             "id": self.name, "title": self.title(), "goal": self.goal(),
             "needs": self.needs, "writes": [self.file], "acceptance": [self.proof],
-        })
+        });
+        let all = planned.as_object_mut().expect("it is an object");
+        all.extend(self.more.clone());
+        planned
     }
 }
 
