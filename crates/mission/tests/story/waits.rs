@@ -170,3 +170,60 @@ fn a_moment_that_passes_while_a_disk_is_slow_is_acted_on_all_the_same() {
     assert_eq!(desk.mission().leases().count(), 1, "the Commander begins");
     assert!(desk.next_wake().is_some_and(|next| next > late));
 }
+
+/// However often it looks whether time has done something, no turn begins for so long.
+fn asks_no_model(story: &mut Story, length: Millis, while_it: &str) {
+    let begun = story.count("turn_started");
+    let end = story.now + length;
+    while story.now < end {
+        story.wait(Millis::from_secs(60));
+        assert_eq!(story.count("turn_started"), begun, "{while_it}");
+    }
+}
+
+#[test]
+fn a_mission_that_only_waits_asks_no_model() {
+    let plan = || vec![task("a", &[]), task("b", &["a"])];
+    let asked_first = Terms {
+        approve: true,
+        ..Terms::default()
+    };
+    let mut story = Story::planned(asked_first, plan());
+    let nearly = |length: Millis| Millis(length.0 - Millis::from_mins(2).0);
+    asks_no_model(
+        &mut story,
+        nearly(limits::QUESTION),
+        "waits for a person's word",
+    );
+
+    let mut story = Story::planned(Terms::default(), plan());
+    let by = "me".to_owned();
+    story.tell(Input::Pause { by });
+    story.hand_in("T1.1");
+    story.gates(|_, _| false);
+    asks_no_model(&mut story, Millis::from_mins(300), "is paused");
+
+    let mut story = Story::planned(Terms::default(), plan());
+    let hours = TurnOutcome::Refused {
+        retry_after: Some(Millis::from_mins(150)),
+        why: "the quota of today is used up".into(),
+        usage: used(0),
+        outage: false,
+    };
+    story.end("T1.1", hours, None);
+    asks_no_model(
+        &mut story,
+        nearly(limits::REFUSAL_MOST),
+        "waits for its provider",
+    );
+
+    // One that runs is worked on, and asks for nobody else while it does.
+    let mut story = Story::planned(Terms::default(), plan());
+    asks_no_model(&mut story, Millis::from_mins(30), "has a Worker at work");
+
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    story.carry("T1.1");
+    story.gates(|_, _| false);
+    assert!(story.mission.outcome().is_some());
+    asks_no_model(&mut story, Millis::from_mins(600), "is over");
+}
