@@ -2,6 +2,7 @@
 
 use crate::project;
 use rustix::process::Signal;
+use serde_json::json;
 use testkit::world::{Running, Script, Task, World, run, write};
 
 fn task(name: &str) -> Task {
@@ -71,22 +72,42 @@ fn a_mission_that_answers_is_in_doubt_or_has_no_more_to_use_leaves_nothing_eithe
     let unverified = changes("test -f a.txt").reviewed();
     let disputed = changes("grep -q new a.txt").rejected("a", 1, "it is not enough");
     let both = script(&["one", "two"], "");
+    let paid = json!({
+        "role": "worker", "task": "one", "steps": [write("one.txt", "x\n")],
+        "end": { "answer": { "status": "done", "summary": "did it" } },
+        "usage": { "input": 1_000, "output": 0, "micro_usd": 1_000_000, "calls": 1 },
+    });
+    let paid = Script::plan(["one", "two"].map(task)).turn(paid);
+    let one_by_one = ["--reviews", "0", "--workers", "1"];
     for (script, words, how) in [
         (Script::answer("42"), &[][..], "answered"),
         (unverified, &[], "unverified"),
         (disputed, &["--attempts", "1"], "disputed"),
-        (
-            both,
-            &["--turns", "3", "--reviews", "0", "--workers", "1"],
-            "partial",
-        ),
+        (both.clone(), &["--turns", "3"], "partial"),
+        (both, &["--tokens", "40", "--yes"], "failed"),
+        (paid, &["--cost", "1"], "partial"),
     ] {
         let world = World::new(env!("CARGO_BIN_EXE_orchestrator"))
             .file("a.txt", "old\n")
             .committed();
-        world.task(&script, words);
+        let words = match how {
+            "partial" => [words, &one_by_one].concat(),
+            _ => words.to_vec(),
+        };
+        let ran = world.task(&script, &words);
+        println!("{words:?}: {}", ran.said());
         is_over(&world, how);
     }
+}
+
+#[test]
+fn a_mission_that_waits_for_an_answer_which_nobody_is_here_to_give_leaves_nothing_running() {
+    let world = project();
+    let ran = world.task(&script(&["one"], ""), &["--approve"]);
+    ran.ends(7, &["orchestrator answer m1"]);
+    is_left_alone(&world, "waits for an answer");
+    world.run(&["cancel", "m1"]).ends(0, &[]);
+    is_over(&world, "cancelled");
 }
 
 #[test]
@@ -100,14 +121,25 @@ fn a_mission_whose_result_could_not_be_handed_over_leaves_nothing_either() {
     is_over(&world, "completed");
 }
 
-/// A mission whose Worker hangs, with a child of its own that hears no gentle word.
+/// A Worker that hangs, with a child of its own that hears no gentle word, once it has done this.
+fn hanging(first: &str) -> Script {
+    let line = format!("(trap '' TERM; {first}; sleep 1000) & wait");
+    Script::plan([task("a")]).hangs("a", [write("a.txt", "half\n"), run(&line)])
+}
+
+/// A mission whose Worker hangs.
 fn hangs(world: &World) -> Running {
     let meeting = world.meeting();
-    let line = format!("(trap '' TERM; {}; sleep 1000) & wait", meeting.line());
-    let script = Script::plan([task("a")]).hangs("a", [write("a.txt", "half\n"), run(&line)]);
-    let running = world.start_task(&script, &[]);
+    let running = world.start_task(&hanging(&meeting.line()), &[]);
     meeting.come();
     running
+}
+
+#[test]
+fn a_mission_whose_time_is_up_leaves_nothing_running() {
+    let world = project();
+    world.task(&hanging("true"), &["--time", "2s"]);
+    is_over(&world, "failed");
 }
 
 #[test]
