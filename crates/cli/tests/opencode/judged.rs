@@ -324,7 +324,7 @@ async fn people_put_tasks_in_order_change_the_plan_and_abort_and_what_is_left_go
     );
     for told in [
         "T3.1 goes on in its session",
-        "1 times gone on with",
+        "1 time gone on with",
         "the plan was changed by people 2 times",
     ] {
         assert!(ran.said.contains(told), "no {told:?} in: {}", ran.said);
