@@ -129,7 +129,7 @@ impl Mission {
     }
 
     /// In so many lanes the plan is carried out.
-    fn lanes_open(&self) -> u32 {
+    pub(crate) fn lanes_open(&self) -> u32 {
         let most = self.fan.map_or(u32::MAX, |fan| fan.lanes);
         most.min(self.lanes())
     }

@@ -129,6 +129,8 @@ pub struct TaskState {
     pub tries: u32,
     /// Turns that the host failed in a row.
     pub faults: u32,
+    /// Whether the last one was, so that the same attempt goes on without whoever carried it out.
+    pub(crate) orphaned: bool,
     /// Turns that this machine failed in a row.
     pub machine: u32,
     /// Refusals by the provider in a row.
@@ -204,6 +206,7 @@ impl TaskState {
             spent: true,
             tries: 0,
             faults: 0,
+            orphaned: false,
             machine: 0,
             refusals: 0,
             singled: None,

@@ -290,7 +290,7 @@ impl Mission {
             match &task.state {
                 State::Parked { until, why } if *until > now => {
                     // Whoever carried it out is gone, and the same attempt goes on.
-                    let orphaned = if task.faults > 0 { "orphaned: " } else { "" };
+                    let orphaned = if task.orphaned { "orphaned: " } else { "" };
                     found.push(moment(task.attempt(), &format!("{orphaned}{why}"), *until));
                 }
                 State::Parked { .. } | State::Ready => work.push(id),
@@ -319,22 +319,9 @@ impl Mission {
             if self.paused.is_none() {
                 found.extend(self.waits_for_room(&mut work));
                 found.extend(self.waits_for_resources(&mut work));
-                let mut by: BTreeMap<(&str, u32), Vec<TaskId>> = BTreeMap::new();
-                for id in work {
-                    let provider = self.provider_of_next(now, id);
-                    let most = self.slots_at(Role::Worker, provider).now();
-                    let weight = self.tasks[&id].task.weight.min(most);
-                    by.entry((provider, weight)).or_default().push(id);
-                }
-                for ((provider, weight), work) in by {
-                    let cause = match weight {
-                        0 | 1 => "a free Worker".to_owned(),
-                        _ => format!("{weight} free Workers at once"),
-                    };
-                    found.extend(self.slot(&work, &cause, (Role::Worker, provider)));
-                }
+                found.extend(self.waits_for_slots(now, &work));
                 let reviewer = (Role::Reviewer, self.provider_for(now, Role::Reviewer));
-                found.extend(self.slot(&review, "a free Reviewer", reviewer));
+                found.extend(self.slot(&review, "a free Reviewer", reviewer, 1));
             }
             let until = self.first_gate();
             let cause = "its checks; one runs at a time";
@@ -381,8 +368,49 @@ impl Mission {
             .collect()
     }
 
-    /// A slot of a role is free when the first turn in one of them is over.
-    fn slot(&self, waiting: &[TaskId], cause: &str, of: (Role, &str)) -> Option<Wait> {
+    /// What could begin but for a slot: one wait for all that wait for the same. Of what could begin in what is free nothing
+    /// does before what comes first and takes more.
+    fn waits_for_slots(&self, now: Timestamp, work: &[TaskId]) -> Vec<Wait> {
+        let lacks = |id: TaskId| {
+            let provider = self.provider_of_next(now, id);
+            let (slots, free) = self.slots_free(Role::Worker, provider, self.lanes_open());
+            let takes = self.tasks[&id].task.weight.min(slots);
+            (provider, takes, takes.saturating_sub(free))
+        };
+        let heavy = work.iter().filter(|id| {
+            let (_, takes, lacks) = lacks(**id);
+            takes > 1 && lacks > 0
+        });
+        let first = heavy.min_by_key(|id| self.rank(**id));
+        let mut by: BTreeMap<(&str, u32, String), Vec<TaskId>> = BTreeMap::new();
+        for id in work.iter().copied() {
+            let (provider, takes, lacking) = lacks(id);
+            let key = match first {
+                Some(first) if lacking == 0 => {
+                    let (_, takes, lacking) = lacks(*first);
+                    let cause = format!("{first}, which comes first and takes {takes} at once");
+                    (provider, lacking, cause)
+                }
+                _ if takes > 1 => (provider, lacking, format!("{takes} free Workers at once")),
+                _ => (provider, lacking, "a free Worker".to_owned()),
+            };
+            by.entry(key).or_default().push(id);
+        }
+        let each = by.iter();
+        each.filter_map(|((provider, lacking, cause), work)| {
+            self.slot(work, cause, (Role::Worker, provider), *lacking)
+        })
+        .collect()
+    }
+
+    /// So many slots of a role are free when turns that have as many are over.
+    fn slot(
+        &self,
+        waiting: &[TaskId],
+        cause: &str,
+        of: (Role, &str),
+        lacking: u32,
+    ) -> Option<Wait> {
         let (role, provider) = of;
         let slots = self.slots_at(role, provider);
         let (now, cap) = (slots.now(), slots.cap());
@@ -405,7 +433,15 @@ impl Mission {
         let taken = taken
             .filter(|lease| lease.turn.role() == role)
             .filter(counts);
-        let until = taken.map(|lease| lease.deadline).min();
+        let mut ends: Vec<_> = taken
+            .map(|lease| (lease.deadline, self.takes(lease)))
+            .collect();
+        ends.sort_unstable();
+        let mut freed = 0;
+        let until = ends.into_iter().find_map(|(until, takes)| {
+            freed += takes;
+            (freed >= lacking).then_some(until)
+        });
         shared(waiting, &cause, until.unwrap_or(self.deadline))
     }
 

@@ -156,6 +156,8 @@ impl Mission {
 
     pub(super) fn work_ended(&mut self, attempt: AttemptId, ending: &Ending) {
         let task = self.task_mut(attempt.task);
+        let transient = Failure::Transient;
+        task.orphaned = matches!(ending, Ending::Failed { failure, .. } if *failure == transient);
         match ending {
             Ending::Answered => (task.faults, task.refusals, task.machine) = (0, 0, 0),
             // Neither the agent nor its model did anything wrong.

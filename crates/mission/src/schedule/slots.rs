@@ -178,11 +178,16 @@ impl Mission {
             let of = || provider_of(self.model_of(lease));
             lease.turn.role() == role && provider.is_none_or(|provider| provider == of())
         };
-        let weight = |lease: &Lease| match lease.turn {
+        let taken = self.leases.values().filter(there);
+        taken.map(|lease| self.takes(lease)).sum()
+    }
+
+    /// How many slots a running turn takes.
+    pub(crate) fn takes(&self, lease: &Lease) -> u32 {
+        match lease.turn {
             Turn::Work { attempt } => self.tasks[&attempt.task].task.weight,
             _ => 1,
-        };
-        self.leases.values().filter(there).map(weight).sum()
+        }
     }
 
     /// How many slots a role has at a provider and how many of them are free, of no more than so many over all providers.

@@ -4,10 +4,11 @@ use crate::teller::{Story, project_gate, task, used};
 use mission::desk::Desk;
 use mission::input::Input;
 use mission::limits;
+use mission::plan::{Priority, TaskDraft};
 use mission::seal::Outcome;
 use mission::terms::Terms;
 use mission::time::Millis;
-use mission::turn::Outcome as TurnOutcome;
+use mission::turn::{Failure, Outcome as TurnOutcome};
 
 /// Who waits for what, one line each.
 fn waits(story: &Story) -> Vec<String> {
@@ -204,13 +205,13 @@ fn a_mission_that_only_waits_asks_no_model() {
     asks_no_model(&mut story, Millis::from_mins(300), "is paused");
 
     let mut story = Story::planned(Terms::default(), plan());
-    let hours = TurnOutcome::Refused {
-        retry_after: Some(Millis::from_mins(150)),
-        why: "the quota of today is used up".into(),
+    let refused = TurnOutcome::Refused {
+        retry_after: Some(limits::REFUSAL_MOST),
+        why: "the quota is used up".into(),
         usage: used(0),
         outage: false,
     };
-    story.end("T1.1", hours, None);
+    story.end("T1.1", refused, None);
     asks_no_model(
         &mut story,
         nearly(limits::REFUSAL_MOST),
@@ -226,4 +227,81 @@ fn a_mission_that_only_waits_asks_no_model() {
     story.gates(|_, _| false);
     assert!(story.mission.outcome().is_some());
     asks_no_model(&mut story, Millis::from_mins(600), "is over");
+}
+
+#[test]
+fn whoever_is_orphaned_is_told_from_whoever_is_refused() {
+    let mut story = Story::planned(Terms::default(), vec![task("a", &[])]);
+    let gone = TurnOutcome::Failed {
+        failure: Failure::Transient,
+        why: "its server is gone".into(),
+        usage: used(10),
+    };
+    story.end("T1.1", gone, None);
+    assert_eq!(waits(&story), ["T1.1: orphaned: its server is gone"]);
+    story.wait(limits::BACKOFF_MOST);
+    let refused = TurnOutcome::Refused {
+        retry_after: Some(Millis::from_mins(2)),
+        why: "429".into(),
+        usage: used(0),
+        outage: false,
+    };
+    story.end("T1.1", refused, None);
+    assert_eq!(waits(&story)[1..], ["T1.1: 429"]);
+}
+
+#[test]
+fn what_takes_several_slots_waits_for_as_many_and_others_for_it() {
+    let heavy = TaskDraft {
+        weight: Some(2),
+        ..task("heavy", &[])
+    };
+    let terms = Terms {
+        workers: 2,
+        review_rounds: 0,
+        ..Terms::default()
+    };
+    let urgent = |key| TaskDraft {
+        priority: Priority::High,
+        ..task(key, &[])
+    };
+    let plan = vec![urgent("a"), urgent("b"), heavy, task("light", &[])];
+    let mut story = Story::planned(terms, plan);
+    let ends = |story: &Story, n: usize| {
+        let mut ends: Vec<_> = story
+            .mission
+            .leases()
+            .map(|(_, lease)| lease.deadline)
+            .collect();
+        ends.sort();
+        ends[n]
+    };
+    let until = |story: &Story, who: &str| {
+        let waits = story.mission.waits(story.now);
+        waits
+            .iter()
+            .find(|wait| wait.who == who)
+            .map(|wait| wait.until)
+    };
+    let told = waits(&story);
+    assert!(
+        told.contains(&"T3: 2 free Workers at once".to_owned()),
+        "{told:?}"
+    );
+    assert!(told.contains(&"T4: a free Worker".to_owned()), "{told:?}");
+    assert_eq!(
+        until(&story, "T3"),
+        Some(ends(&story, 1)),
+        "both have to end"
+    );
+    assert_eq!(until(&story, "T4"), Some(ends(&story, 0)));
+    story.hand_in("T1.1");
+    let told = waits(&story);
+    for told_of in [
+        "T3: 2 free Workers at once",
+        "T4: T3, which comes first and takes 2 at once",
+    ] {
+        assert!(told.contains(&told_of.to_owned()), "{told_of}: {told:?}");
+    }
+    assert_eq!(until(&story, "T3"), Some(ends(&story, 0)));
 }
