@@ -103,6 +103,13 @@ impl Hints {
     }
 }
 
+impl Hints {
+    /// One that is there already.
+    pub(super) fn ready(&mut self) -> Option<Hint> {
+        self.receiver.try_recv().ok()
+    }
+}
+
 impl Drop for Hints {
     fn drop(&mut self) {
         if let Some(hub) = self.hub.upgrade() {

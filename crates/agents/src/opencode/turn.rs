@@ -11,7 +11,7 @@ mod search;
 mod watch;
 
 use super::api::{Api, CallError};
-use super::events::Hints;
+use super::events::{Hint, Hints};
 use super::session::{self, Step};
 use super::wire::{Fault, Message, Speaker, Status};
 use super::{Error, Host, usage};
@@ -75,13 +75,31 @@ pub(super) async fn run(
     let end = turn.drive().await;
     let stopped = matches!(end, End::Stopped);
     match end {
-        // An agent that went on to its end was answered. The event that tells it is lost where more come than are heard.
-        End::Answered(_) if turn.host.family.is_some() => turn.asks.only(&HashSet::new()),
-        End::Answered(_) => {}
+        End::Answered(_) => turn.nothing_is_asked().await,
         _ => turn.quiet().await,
     }
     if !stopped {
         watcher.reply(turn.outcome(end));
+    }
+}
+
+impl Turn {
+    /// The agent has come to its end, and asks nothing any more. Where people see what it asks, somebody may have answered:
+    /// what is heard of that late is told, and of the rest that nothing was.
+    async fn nothing_is_asked(&mut self) {
+        let Some(family) = self.host.family.as_ref().filter(|_| self.asks.open()) else {
+            return;
+        };
+        let up = tokio::time::timeout(self.host.pace.quiet, self.host.server.up()).await;
+        if !up.is_ok_and(|up| up.is_ok_and(|api| family.is_at(&api))) {
+            return;
+        }
+        while let Some(hint) = self.hints.as_mut().and_then(Hints::ready) {
+            if let Hint::Settled(settled) = hint {
+                self.asks.settled(&settled);
+            }
+        }
+        self.asks.only(&HashSet::new());
     }
 }
 

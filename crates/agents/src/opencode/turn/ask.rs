@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What is told of an answer that somebody gave where the host shows what is asked, while no event of it came here.
-const UNHEARD: &str = "what was answered was not heard";
+/// What is told of what is open no more where the host shows it to people, while no event said why.
+const UNHEARD: &str = "not asked any more, and no answer was heard";
 
 /// Everything that a turn's agent waits for.
 pub(super) struct Asks {
@@ -103,7 +103,7 @@ impl Asks {
         });
     }
 
-    /// Nothing but this is open where the host shows it: what else was asked for has been answered.
+    /// Nothing but this is open where the host shows it: what else was asked for is not asked any more.
     pub(super) fn only(&mut self, open: &HashSet<String>) {
         let closed: Vec<String> = self
             .waiting
@@ -398,7 +398,7 @@ mod tests {
         asks.only(&HashSet::new());
         assert_eq!(
             silent.0.lock().unwrap().last().unwrap(),
-            "per_3 run: 3 what was answered was not heard"
+            "per_3 run: 3 not asked any more, and no answer was heard"
         );
         assert!(matches!(asks.next().await.unwrap().how, How::Settled));
         assert!(!asks.open());

@@ -141,7 +141,8 @@ impl Turn {
             }
         }
         // Where nobody but us answers, what is missing is asked again by a server that was started again.
-        if self.host.family.is_some() {
+        let family = self.host.family.as_ref();
+        if family.is_some_and(|family| family.is_at(api)) {
             self.asks.only(&open);
         }
         let newest = api.newest(directory, &self.session).await?;
