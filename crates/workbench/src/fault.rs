@@ -49,8 +49,33 @@ pub fn of(name: &'static str, about: &dyn Display) {
     armed::ARMED.pass(name, &line);
 }
 
+/// Whether a line is what is armed, one of those that begin so (`turn.rescued*`), or one that differs from it by its numbers
+/// (`turn.rescued: T#.#`).
+#[cfg(feature = "faults")]
+pub fn fits(armed: &str, line: &str) -> bool {
+    match armed.strip_suffix('*') {
+        Some(beginning) => line.starts_with(beginning),
+        None => armed == line || armed.contains('#') && armed == without_numbers(line),
+    }
+}
+
+/// A line with `#` for each of its numbers.
+#[cfg(feature = "faults")]
+pub fn without_numbers(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for letter in line.chars() {
+        match letter.is_ascii_digit() {
+            true if text.ends_with('#') => {}
+            true => text.push('#'),
+            false => text.push(letter),
+        }
+    }
+    text
+}
+
 #[cfg(feature = "faults")]
 mod armed {
+    use super::fits;
     use std::collections::BTreeSet;
     use std::ffi::OsString;
     use std::fs::File;
@@ -68,28 +93,6 @@ mod armed {
         plan: BTreeSet<String>,
         died: Option<File>,
         list: Option<File>,
-    }
-
-    /// Whether a line is what is armed, one of those that begin so (`turn.rescued*`), or one that differs from it by its
-    /// numbers (`turn.rescued: T#.#`).
-    fn fits(armed: &str, line: &str) -> bool {
-        match armed.strip_suffix('*') {
-            Some(beginning) => line.starts_with(beginning),
-            None => armed == line || armed.contains('#') && armed == without_numbers(line),
-        }
-    }
-
-    /// A line with `#` for each of its numbers.
-    fn without_numbers(line: &str) -> String {
-        let mut text = String::with_capacity(line.len());
-        for letter in line.chars() {
-            match letter.is_ascii_digit() {
-                true if text.ends_with('#') => {}
-                true => text.push('#'),
-                false => text.push(letter),
-            }
-        }
-        text
     }
 
     fn appended(path: OsString) -> Option<File> {

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use testkit::world::{Belongings, Ran, Running, World};
+use workbench::fault::fits;
 
 /// A mission that ends by itself is at most so many lives away.
 const RESUMES: usize = 4;
@@ -99,6 +100,10 @@ pub(super) fn life(world: &World, words: &[&str], at: At<'_>, met: &Met) -> Ran 
         At::Nth(n) => command.env("ORCHESTRATOR_FAULT", format!("#{n}")),
         At::Plan(plan) => command.env("ORCHESTRATOR_FAULT_PLAN", plan),
     };
+    let armed = match at {
+        At::Nth(_) => Vec::new(),
+        At::Plan(plan) => still_armed(plan),
+    };
     let ran = Running::new(command).ended();
     assert!(matches!(ran.signal, None | Some(9)), "{}", ran.said());
     if ran.signal.is_some() {
@@ -108,20 +113,34 @@ pub(super) fn life(world: &World, words: &[&str], at: At<'_>, met: &Met) -> Ran 
         };
         let lines = std::fs::read_to_string(memory).unwrap_or_default();
         met.died(lines.lines().last().unwrap_or("before any point"));
+        // Two threads may be at one each.
+        if matches!(at, At::Plan(_)) {
+            met.points
+                .lock()
+                .unwrap()
+                .extend(lines.lines().map(str::to_owned));
+        }
         let again = usize::from(matches!(at, At::Nth(_)));
         met.in_recoveries.fetch_add(again, Ordering::SeqCst);
     }
     let passed = std::fs::read_to_string(&list).unwrap_or_default();
     let kinds = passed.lines().map(|point| kind(point).to_owned());
     met.passed.lock().unwrap().extend(kinds);
-    if let At::Plan(plan) = at {
-        let plan = std::fs::read_to_string(plan).unwrap_or_default();
-        let plan: BTreeSet<&str> = plan.lines().collect();
-        let both = passed.lines().filter(|point| plan.contains(point));
-        met.armed.lock().unwrap().extend(both.map(str::to_owned));
-    }
+    let both = passed
+        .lines()
+        .filter(|line| armed.iter().any(|armed| fits(armed, line)));
+    met.armed.lock().unwrap().extend(both.map(str::to_owned));
     std::fs::remove_file(&list).ok();
     ran
+}
+
+/// What a life is to die at, as the program reads it: nothing that a life before it has died at.
+fn still_armed(plan: &Path) -> Vec<String> {
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let (all, died) = (lines(plan), lines(&plan.with_extension("died")));
+    let spent = |armed: &&str| died.lines().any(|line| fits(armed, line));
+    let left = all.lines().filter(|armed| !spent(armed));
+    left.map(str::to_owned).collect()
 }
 
 /// Where a life ends.
