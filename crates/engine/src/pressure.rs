@@ -292,17 +292,15 @@ mod tests {
         assert_eq!(used.machine().look().memory, 87);
     }
 
-    /// A group of processes of this machine's own, with a limit. Whoever is in it fills that with a file that they write,
-    /// and then holds most of it.
+    /// Makes a group of processes with a limit, and says so. A child in it fills that with a file that it writes, and then
+    /// holds most of it. Whoever made the group is not in it and always takes it away again.
     const GROUP: &str = r#"
 import os, sys
 group, most, file = sys.argv[1:]
 def put(name, what):
     with open(name, "w") as out:
         out.write(str(what))
-os.mkdir(group)
-try:
-    put(group + "/" + most, 128 << 20)
+def fills():
     put(group + "/cgroup.procs", os.getpid())
     with open(file, "wb") as out:
         for _ in range(256):
@@ -313,8 +311,18 @@ try:
     held = b"x" * (110 << 20)
     print("held", flush=True)
     sys.stdin.readline()
+os.mkdir(group)
+try:
+    put(group + "/" + most, 128 << 20)
+    print("made", flush=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            fills()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 finally:
-    put(os.path.dirname(group) + "/cgroup.procs", os.getpid())
     os.rmdir(group)
     if os.path.exists(file):
         os.remove(file)
@@ -333,43 +341,53 @@ finally:
         // The tests' own folder is on a disk; the temporary one may be memory.
         let program = std::env::current_exe().unwrap();
         let file = program.with_file_name(format!("{name}.cache"));
-        let mut helper = match rustix::process::geteuid().is_root() {
-            true => Command::new("python3"),
-            false => {
-                let mut sudo = Command::new("sudo");
-                sudo.args(["-n", "python3"]);
-                sudo
-            }
+        let words: &[&str] = match rustix::process::geteuid().is_root() {
+            true => &["python3", "-c", GROUP],
+            false => &["sudo", "-n", "python3", "-c", GROUP],
         };
-        helper.args(["-c", GROUP]).arg(root.join(&name));
+        let mut helper = Command::new(words[0]);
+        helper.args(&words[1..]).arg(root.join(&name));
         helper.arg(files.most).arg(&file);
         helper.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut helper = helper.spawn().unwrap();
+        let Ok(mut helper) = helper.spawn() else {
+            return left_out();
+        };
         let (mut to, from) = (helper.stdin.take().unwrap(), helper.stdout.take().unwrap());
-        let mut says = BufReader::new(from).lines();
+        let mut says = BufReader::new(from).lines().map_while(Result::ok);
         if says.next().is_none() {
-            // Where changes are taken it has to be shown.
             helper.wait().unwrap();
-            let must = std::env::var_os("CI").is_some();
-            assert!(!must, "nobody may make a group of processes here");
-            return;
+            return left_out();
         }
+        assert_eq!(says.next().as_deref(), Some("full"));
         let made = Made::with(12 * GIB).write("proc/self/cgroup", &own);
         let machine = Machine {
             cgroups: all.to_owned(),
             ..made.machine()
         };
+        // The innermost level comes first.
+        let seen = || {
+            machine
+                .contained()
+                .first()
+                .copied()
+                .expect("it has a limit")
+        };
         let used = fs::read_to_string(root.join(&name).join(files.used)).unwrap();
         let used: u64 = used.trim().parse().unwrap();
         assert!(used > 115 << 20, "it is full: {used}");
-        let seen = machine.contained();
-        assert!(seen.iter().all(|used| *used < 40), "{seen:?}");
+        assert!(seen() < 40, "{}", seen());
         to.write_all(b"\n").unwrap();
-        assert_eq!(says.next().unwrap().unwrap(), "held");
-        let seen = machine.contained();
-        assert!(seen.iter().any(|used| *used > 80), "{seen:?}");
+        assert_eq!(says.next().as_deref(), Some("held"));
+        assert!(seen() > 80, "{}", seen());
         drop(to);
         assert!(helper.wait().unwrap().success());
+    }
+
+    /// A developer's machine may not allow what a test needs. Where a change is judged nothing may be missing.
+    fn left_out() {
+        let why = "nobody may make a group of processes here";
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        println!("left out: {why}");
     }
 
     #[test]

@@ -169,19 +169,27 @@ impl User {
     ///
     /// When it cannot be started.
     pub fn start_where(&self, files: &[(&Path, &Path)], words: &[&str]) -> Option<Running> {
-        let mounts = ["--user", "--map-root-user", "--mount"];
-        let allowed = Plain::new("unshare").args(mounts).arg("true").status();
+        let mount = "while [ $1 != -- ]; do mount --bind \"$1\" \"$2\" || exit 90; shift 2; done; shift; exec \"$@\"";
+        let places = files.iter().flat_map(|(file, place)| [*file, *place]);
+        let words_before = [
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            mount,
+            "sh",
+        ];
+        let mut tried = Plain::new("unshare");
+        let tried = tried.args(words_before).args(places.clone());
+        let allowed = tried.args(["--", "true"]).status();
         if !allowed.is_ok_and(|status| status.success()) {
             return None;
         }
         let mut command = self.command(Path::new("unshare"));
-        command.env("ORCHESTRATOR_PRESSURE", "on").args(mounts);
-        let mount = "while [ $1 != -- ]; do mount --bind \"$1\" \"$2\" || exit 90; shift 2; done; shift; exec \"$@\"";
-        command.args(["sh", "-c", mount, "sh"]);
-        for (file, place) in files {
-            command.arg(file).arg(place);
-        }
-        command.arg("--").arg(&self.program).args(words);
+        command.env("ORCHESTRATOR_PRESSURE", "on");
+        command.args(words_before).args(places).arg("--");
+        command.arg(&self.program).args(words);
         Some(Self::starts(command))
     }
 

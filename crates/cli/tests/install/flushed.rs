@@ -5,12 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-/// A developer's machine may lack what a test needs. Where a change is judged nothing may be missing.
-pub(crate) fn left_out(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{why}");
-    println!("left out: {why}");
-}
+use testkit::left_out;
 
 /// What a command asked the kernel for: flushes, new names, names that go. Nothing where nobody may look.
 fn traced(home: &Home, word: &str) -> Option<Vec<String>> {

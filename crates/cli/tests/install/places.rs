@@ -261,7 +261,7 @@ fn what_cannot_be_replaced_is_left_with_a_message_and_nothing_beside_it() {
     let unshare = ["--user", "--map-root-user", "--mount"];
     let allowed = Command::new("unshare").args(unshare).arg("true").output();
     if !allowed.is_ok_and(|output| output.status.success()) {
-        return super::flushed::left_out("this machine lets users have no mounts of their own");
+        return testkit::left_out("this machine lets users have no mounts of their own");
     }
     let home = Home::new().with("opencode.json", "{}");
     let before = home.configuration();
