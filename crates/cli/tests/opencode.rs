@@ -12,6 +12,7 @@ mod judged;
 #[path = "opencode/outage.rs"]
 mod outage;
 
+use mission::event::Recorded;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -535,6 +536,15 @@ async fn a_lanes_next_task_is_told_nothing_of_the_one_before_and_no_session_outl
     );
     assert_eq!(kept_at_the_host(&user), 0);
     user.deserted().await;
+}
+
+/// What a mission has noted.
+async fn recorded(user: &User) -> Vec<Recorded> {
+    let log = user.run(&["log", "m1", "--json"]).await;
+    let lines = log.said.lines();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// How many sessions OpenCode's own store holds.
