@@ -8,9 +8,10 @@ use crate::ids::{AttemptId, Epoch, TaskId};
 use crate::limits;
 use crate::mission::{Delivery, Lease, Mission, Phase, State};
 use crate::question::{About, Question, QuestionId};
-use crate::schedule::Place;
+use crate::schedule::{Place, Rank};
 use crate::time::{Millis, Timestamp};
 use crate::turn::Role;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// Of many that wait for the same thing, so many are named.
@@ -321,7 +322,7 @@ impl Mission {
                 found.extend(self.waits_for_resources(&mut work));
                 found.extend(self.waits_for_slots(now, &work));
                 let reviewer = (Role::Reviewer, self.provider_for(now, Role::Reviewer));
-                found.extend(self.slot(&review, "a free Reviewer", reviewer, 1));
+                found.extend(self.slot(&review, "a free Reviewer", reviewer, (1, 1)));
             }
             let until = self.first_gate();
             let cause = "its checks; one runs at a time";
@@ -371,36 +372,53 @@ impl Mission {
     /// What could begin but for a slot: one wait for all that wait for the same. Of what could begin in what is free nothing
     /// does before what comes first and takes more.
     fn waits_for_slots(&self, now: Timestamp, work: &[TaskId]) -> Vec<Wait> {
-        let lacks = |id: TaskId| {
-            let provider = self.provider_of_next(now, id);
-            let (slots, free) = self.slots_free(Role::Worker, provider, self.lanes_open());
-            let takes = self.tasks[&id].task.weight.min(slots);
-            (provider, takes, takes.saturating_sub(free))
-        };
-        let heavy = work.iter().filter(|id| {
-            let (_, takes, lacks) = lacks(**id);
-            takes > 1 && lacks > 0
-        });
-        let first = heavy.min_by_key(|id| self.rank(**id));
-        let mut by: BTreeMap<(&str, u32, String), Vec<TaskId>> = BTreeMap::new();
-        for id in work.iter().copied() {
-            let (provider, takes, lacking) = lacks(id);
-            let key = match first {
-                Some(first) if lacking == 0 => {
-                    let (_, takes, lacking) = lacks(*first);
+        let mut known: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+        let all: Vec<_> = work
+            .iter()
+            .map(|id| {
+                let provider = self.provider_of_next(now, *id);
+                let (slots, free) = *known
+                    .entry(provider)
+                    .or_insert_with(|| self.slots_free(Role::Worker, provider, self.lanes_open()));
+                let takes = self.tasks[id].task.weight.min(slots);
+                (*id, provider, takes, free)
+            })
+            .collect();
+        let heavy = all
+            .iter()
+            .filter(|(.., takes, free)| *free > 0 && takes > free);
+        let first = heavy.min_by_key(|(id, ..)| self.risen(*id));
+        let mut by: BTreeMap<(&str, u32, u32, String), Vec<TaskId>> = BTreeMap::new();
+        for (id, provider, takes, free) in all.iter().copied() {
+            let comes_first =
+                first.filter(|first| takes <= free && self.risen(first.0) < self.risen(id));
+            let lacking = takes.saturating_sub(free);
+            let key = match comes_first {
+                Some((first, provider, takes, free)) => {
                     let cause = format!("{first}, which comes first and takes {takes} at once");
-                    (provider, lacking, cause)
+                    (*provider, *takes, takes - free, cause)
                 }
-                _ if takes > 1 => (provider, lacking, format!("{takes} free Workers at once")),
-                _ => (provider, lacking, "a free Worker".to_owned()),
+                None if takes > 1 => (
+                    provider,
+                    takes,
+                    lacking,
+                    format!("{takes} free Workers at once"),
+                ),
+                None => (provider, takes, lacking, "a free Worker".to_owned()),
             };
             by.entry(key).or_default().push(id);
         }
         let each = by.iter();
-        each.filter_map(|((provider, lacking, cause), work)| {
-            self.slot(work, cause, (Role::Worker, provider), *lacking)
+        each.filter_map(|((provider, takes, lacking, cause), work)| {
+            self.slot(work, cause, (Role::Worker, provider), (*takes, *lacking))
         })
         .collect()
+    }
+
+    /// Where a task comes in the order of those that are ready, with the class that it has risen to.
+    fn risen(&self, id: TaskId) -> Rank {
+        let (priority, path, weight) = self.rank(id);
+        (self.ready.class(id).map_or(priority, Reverse), path, weight)
     }
 
     /// So many slots of a role are free when turns that have as many are over.
@@ -409,7 +427,7 @@ impl Mission {
         waiting: &[TaskId],
         cause: &str,
         of: (Role, &str),
-        lacking: u32,
+        (takes, lacking): (u32, u32),
     ) -> Option<Wait> {
         let (role, provider) = of;
         let slots = self.slots_at(role, provider);
@@ -427,7 +445,7 @@ impl Mission {
             false => cause,
         };
         // Where others have all that the user allows, any of them that ends makes room.
-        let is_full = self.slots_taken(role, Some(provider)) >= now;
+        let is_full = self.slots_taken(role, Some(provider)) + takes > now;
         let counts = |lease: &&Lease| !is_full || provider_of(self.model_of(lease)) == provider;
         let taken = self.leases.values();
         let taken = taken
