@@ -75,7 +75,7 @@ pub(super) async fn run(
     let end = turn.drive().await;
     let stopped = matches!(end, End::Stopped);
     match end {
-        End::Answered(_) => turn.nothing_is_asked().await,
+        End::Answered(_) => turn.nothing_is_asked(),
         _ => turn.quiet().await,
     }
     if !stopped {
@@ -86,12 +86,9 @@ pub(super) async fn run(
 impl Turn {
     /// The agent has come to its end, and asks nothing any more. Where people see what it asks, somebody may have answered:
     /// what is heard of that late is told, and of the rest that nothing was.
-    async fn nothing_is_asked(&mut self) {
-        let Some(family) = self.host.family.as_ref().filter(|_| self.asks.open()) else {
-            return;
-        };
-        let up = tokio::time::timeout(self.host.pace.quiet, self.host.server.up()).await;
-        if !up.is_ok_and(|up| up.is_ok_and(|api| family.is_at(&api))) {
+    fn nothing_is_asked(&mut self) {
+        let family = self.host.family.as_ref();
+        if !family.is_some_and(|family| family.lives_in(&self.host.server)) {
             return;
         }
         while let Some(hint) = self.hints.as_mut().and_then(Hints::ready) {

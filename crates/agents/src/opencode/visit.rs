@@ -137,6 +137,11 @@ impl Family {
         std::ptr::eq(&*self.api, api)
     }
 
+    /// Whether that is the one to talk to now.
+    pub(super) fn lives_in(&self, server: &Server) -> bool {
+        server.is_at(&self.api)
+    }
+
     pub(super) fn add(&self, session: &str, directory: &Path) {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         members.insert(session.to_owned(), directory.to_owned());
