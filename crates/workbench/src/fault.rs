@@ -133,9 +133,13 @@ mod armed {
         pub(super) fn pass(&self, name: &'static str, line: &str) {
             // One write, so that points of two threads do not mix.
             let note = |mut file: &File| file.write_all(format!("{line}\n").as_bytes()).ok();
-            self.list.as_ref().map(note);
-            if self.plan.contains(line) || self.plan.iter().any(|armed| fits(armed, line)) {
+            let dies = self.plan.contains(line) || self.plan.iter().any(|armed| fits(armed, line));
+            // First where it dies: another thread may die before the second line is written.
+            if dies {
                 self.died.as_ref().map(note);
+            }
+            self.list.as_ref().map(note);
+            if dies {
                 die();
             }
             let Some((_, n)) = self
