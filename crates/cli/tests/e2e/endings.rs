@@ -22,6 +22,12 @@ fn script(names: &[&str], bad: &str) -> Script {
     names.iter().fold(Script::plan(tasks), works).reviewed()
 }
 
+/// The workspaces of its lanes.
+fn lanes(world: &World) -> usize {
+    let lanes = std::fs::read_dir(world.place("m1").join("lanes"));
+    lanes.map_or(0, Iterator::count)
+}
+
 /// What lies where workspaces are, and what is made ready or noted for them.
 fn workspaces(world: &World) -> usize {
     let place = world.place("m1");
@@ -152,7 +158,7 @@ fn hangs(world: &World) -> Running {
 fn a_mission_whose_time_is_up_leaves_nothing_running() {
     let world = project();
     let meeting = world.meeting();
-    let words = ["--time", "8s"];
+    let words = ["--time", "20s"];
     let running = world.start_task(&hanging(&meeting.line()), &words);
     meeting.come();
     running.ended();
@@ -171,7 +177,7 @@ fn a_mission_that_somebody_ends_leaves_nothing_running() {
     world.run(&["abort", "m1"]).ends(0, &[]);
     running.ended();
     is_left_alone(&world, "aborted");
-    assert_ne!(workspaces(&world), 0, "they are to be looked at");
+    assert_ne!(lanes(&world), 0, "they are to be looked at");
     let place = world.place("m1");
     world.run(&["clean", "m1"]).ends(0, &[]);
     assert!(!place.exists(), "until they are removed");

@@ -166,11 +166,13 @@ async fn who_shares_a_resource_or_takes_more_slots_never_runs_beside_the_others(
     user.deserted().await;
 }
 
-/// What the kernel says of a machine's memory, as the test has it say, and that little wants to run there.
+/// What the kernel says of a machine's memory, as the test has it say; little wants to run there, nobody waits for memory, and
+/// no group of processes has a limit.
 struct Kernel {
     memory: PathBuf,
     load: PathBuf,
     waits: PathBuf,
+    groups: PathBuf,
 }
 
 impl Kernel {
@@ -180,7 +182,9 @@ impl Kernel {
             memory: home.join("meminfo"),
             load: home.join("loadavg"),
             waits: home.join("pressure"),
+            groups: home.join("no-groups"),
         };
+        std::fs::create_dir(&kernel.groups).expect("a folder");
         std::fs::write(&kernel.memory, Self::said(60)).expect("a file");
         std::fs::write(&kernel.load, "0.10 0.10 0.10 1/100 100\n").expect("a file");
         let nobody = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
@@ -194,6 +198,7 @@ impl Kernel {
             (&*self.memory, Path::new("/proc/meminfo")),
             (&*self.load, Path::new("/proc/loadavg")),
             (&*self.waits, Path::new("/proc/pressure/memory")),
+            (&*self.groups, Path::new("/sys/fs/cgroup")),
         ];
         all.into_iter()
             .filter(|(_, place)| place.exists())

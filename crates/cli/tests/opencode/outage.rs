@@ -1,7 +1,8 @@
 //! A model that fails again and again, behind the real OpenCode.
 
 use crate::{Role, recorded};
-use mission::event::{Event, Turn};
+use mission::event::{Ending, Event, Turn};
+use mission::ids::Epoch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::model::{Model, Reply};
@@ -112,6 +113,11 @@ async fn a_model_that_serves_again_is_tried_by_one_turn_at_a_time_and_then_by_al
     let newest = all.iter().enumerate().rev();
     let mut newest = newest.filter_map(|(at, one)| Some((at, opened(&one.event)?)));
     let (at, until) = newest.next().expect("it has opened");
+    // Who was told of the breaker just before its first call asked nobody, and begins anew.
+    let held = |of: Epoch| {
+        let mut all = all.iter();
+        all.any(|one| matches!(&one.event, Event::TurnEnded { epoch, ending: Ending::Held { .. }, .. } if *epoch == of))
+    };
     let begun = all.iter().enumerate().skip(at);
     let begun: Vec<_> = begun
         .filter_map(|(at, one)| match &one.event {
@@ -119,7 +125,7 @@ async fn a_model_that_serves_again_is_tried_by_one_turn_at_a_time_and_then_by_al
                 turn: Turn::Work { .. },
                 epoch,
                 ..
-            } => Some((at, *epoch)),
+            } if !held(*epoch) => Some((at, *epoch)),
             _ => None,
         })
         .collect();
