@@ -10,23 +10,28 @@ use testkit::opencode::config;
 use testkit::persona::{Crew, Job};
 use testkit::user::User;
 
+fn crew() -> Crew {
+    let words = ["one", "two", "three", "four", "five"];
+    Crew::new("Add five words.", words.map(Job::word).to_vec())
+}
+
+fn user(model: &Model) -> User {
+    let program = env!("CARGO_BIN_EXE_orchestrator");
+    User::new(program, &model.url(), &[("README.md", "words\n")])
+}
+
 /// OpenCode asks a model that fails again by itself, and says so like of one that refuses; five turns of it are an outage
 /// of that model, and another one at the same provider is asked meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_fails_again_and_again_is_left_alone_and_another_one_at_its_provider_stands_in()
  {
-    let words = ["one", "two", "three", "four", "five"];
-    let crew = Crew::new("Add five words.", words.map(Job::word).to_vec());
+    let crew = crew();
     let model = Model::start(move |request| match Role::of(request) {
         Role::Worker if request.model == "m1" => Reply::status(500, "it is broken"),
         _ => crew.answer(request),
     })
     .await;
-    let user = User::new(
-        env!("CARGO_BIN_EXE_orchestrator"),
-        &model.url(),
-        &[("README.md", "words\n")],
-    );
+    let user = user(&model);
     let mut settings = config(&model.url());
     let models = &mut settings["provider"]["mock"]["models"];
     models["m2"] = models["m1"].clone();
@@ -80,8 +85,7 @@ async fn is_anybody_at_work(user: &User) -> bool {
 /// and no attempt is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_serves_again_is_tried_by_one_turn_at_a_time_and_then_by_all() {
-    let words = ["one", "two", "three", "four", "five"];
-    let crew = Crew::new("Add five words.", words.map(Job::word).to_vec());
+    let crew = crew();
     let broken = Arc::new(AtomicBool::new(true));
     let fails = broken.clone();
     let model = Model::start(move |request| match Role::of(request) {
@@ -89,11 +93,7 @@ async fn a_model_that_serves_again_is_tried_by_one_turn_at_a_time_and_then_by_al
         _ => crew.answer(request),
     })
     .await;
-    let user = User::new(
-        env!("CARGO_BIN_EXE_orchestrator"),
-        &model.url(),
-        &[("README.md", "words\n")],
-    );
+    let user = user(&model);
     let request = ["task", "Add five words", "--allow", "shell", "--yes"];
     let how = ["--workers", "5", "--reviews", "0"];
     let mut running = user.start(&[&request[..], &how].concat());
