@@ -1,5 +1,5 @@
-//! Looks at the machine: how much of its memory is in use, how much wants to run, and how long somebody waited for memory.
-//! It only looks; what follows from it the core says.
+//! Looks at the machine: how much of its memory is in use, how much wants to run, how long somebody waited for memory, and
+//! how long everybody waited for a disk or for a processor. It only looks; what follows from it the core says.
 //!
 //! Where a container has a limit, its own figures count beside the machine's. What the kernel keeps of files that it can
 //! drop at once (`inactive_file`, and what is not in `MemAvailable`) is not in use: a build fills all memory with that.
@@ -34,6 +34,7 @@ struct Look {
     memory: u32,
     processors: u32,
     stalled: u32,
+    held_up: u32,
 }
 
 impl Machine {
@@ -55,7 +56,12 @@ impl Machine {
                 .max()
                 .unwrap_or(0),
             processors: self.load().unwrap_or(0),
-            stalled: self.stalled().unwrap_or(0),
+            stalled: self.waited("memory", Waits::Some),
+            held_up: ["io", "cpu"]
+                .map(|of| self.waited(of, Waits::Full))
+                .into_iter()
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -123,14 +129,15 @@ impl Machine {
         (of_hundred.is_finite() && of_hundred >= 0.0).then_some(of_hundred.min(1e9) as u32)
     }
 
-    /// The percent of the last ten seconds in which somebody waited for memory, on the machine or in a group that this
-    /// process is in: one with a limit waits for its own memory while the machine has plenty.
-    fn stalled(&self) -> Option<u32> {
+    /// The percent of the last ten seconds in which somebody waited for memory, a disk or a processor, on the machine or
+    /// in a group that this process is in: one with a limit waits for its own share while the machine has plenty.
+    fn waited(&self, of: &str, who: Waits) -> u32 {
         let groups = self.groups().into_iter();
-        let groups = groups.map(|(level, _)| level.join("memory.pressure"));
-        let all = std::iter::once(self.proc.join("pressure/memory")).chain(groups);
-        all.filter_map(|file| waited(&fs::read_to_string(file).ok()?))
+        let groups = groups.map(|(level, _)| level.join(format!("{of}.pressure")));
+        let all = std::iter::once(self.proc.join("pressure").join(of)).chain(groups);
+        all.filter_map(|file| waited(&fs::read_to_string(file).ok()?, who))
             .max()
+            .unwrap_or(0)
     }
 }
 
@@ -143,10 +150,23 @@ fn levels(root: &Path, group: &str, files: &'static Files) -> Vec<(PathBuf, &'st
     levels.map(|level| (level.to_owned(), files)).collect()
 }
 
+/// Of whom the kernel says how long they waited.
+#[derive(Clone, Copy)]
+enum Waits {
+    /// At least one, while others may have got on.
+    Some,
+    /// All that could have run. Of processors only a group with a limit says so: on a machine somebody has them.
+    Full,
+}
+
 /// What the kernel says of how long somebody waited.
-fn waited(text: &str) -> Option<u32> {
-    let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
-    let words = some.split_ascii_whitespace();
+fn waited(text: &str, who: Waits) -> Option<u32> {
+    let name = match who {
+        Waits::Some => "some ",
+        Waits::Full => "full ",
+    };
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let words = line.split_ascii_whitespace();
     let share: f64 = words
         .filter_map(|word| word.strip_prefix("avg10="))
         .next()?
@@ -228,6 +248,7 @@ impl Watch {
             memory: gauge(|look| look.memory),
             processors: gauge(|look| look.processors),
             stalled: gauge(|look| look.stalled),
+            held_up: gauge(|look| look.held_up),
             disk,
             full,
         }
@@ -432,6 +453,32 @@ finally:
             .write("cgroup/a/b/memory.pressure", &some("3.00"))
             .write("cgroup/a/memory.pressure", &some("55.20"));
         assert_eq!(made.machine().look().stalled, 55);
+    }
+
+    #[test]
+    fn only_where_everybody_waits_for_a_disk_or_a_processor_does_that_count() {
+        let lines = |some: &str, full: &str| {
+            format!(
+                "some avg10={some} avg60=0 avg300=0 total=5\nfull avg10={full} avg60=0 avg300=0 total=1\n"
+            )
+        };
+        let seen = |made: &Made| {
+            let look = made.machine().look();
+            (look.held_up, look.stalled)
+        };
+        // A build keeps all processors busy, and reads now and then.
+        let made = Made::with(GIB)
+            .write("proc/pressure/cpu", &lines("97.00", "0.00"))
+            .write("proc/pressure/io", &lines("60.00", "7.10"));
+        assert_eq!(seen(&made), (7, 0));
+        let made = made.write("proc/pressure/io", &lines("95.00", "91.40"));
+        assert_eq!(seen(&made), (91, 0));
+        // The share of a container's processors is used up while the machine has plenty.
+        let made = made
+            .write("proc/pressure/io", &lines("1.00", "0.00"))
+            .write("proc/self/cgroup", "0::/a/b\n")
+            .write("cgroup/a/cpu.pressure", &lines("99.00", "88.00"));
+        assert_eq!(seen(&made), (88, 0));
     }
 
     #[test]

@@ -145,8 +145,10 @@ pub const BACKOFF_MOST: Millis = Millis::from_mins(2);
 pub const REFUSAL_FIRST: Millis = Millis::from_secs(5);
 /// The shortest wait after a refusal, whatever the provider said.
 pub const REFUSAL_LEAST: Millis = Millis::from_secs(1);
-/// The longest wait after a refusal, whatever the provider said, before waits are spread: after it one more try is cheap.
+/// The longest wait after a refusal that names no time, before waits are spread: after it one more try is cheap.
 pub const REFUSAL_MOST: Millis = Millis::from_mins(10);
+/// The longest wait that a provider may name: quotas are reset daily, and whoever names more has no clock.
+pub const NAMED_MOST: Millis = Millis::from_mins(24 * 60);
 /// So many refusals in a row are waited for as long as the provider named: it knows best. One that goes on refusing is
 /// asked less and less often, whatever it names.
 pub const REFUSALS_BELIEVED: u32 = 2;
@@ -210,6 +212,9 @@ pub const PRESSURE_PROCESSORS: (u32, u32) = (400, 300);
 /// The same of the percent of ten seconds in which somebody waited for memory, as the kernel counts it: a machine that
 /// pages is slower with each further task.
 pub const PRESSURE_STALLED: (u32, u32) = (20, 10);
+/// The same of the percent in which everything that could have run waited for a disk or for its share of the processors. A
+/// build waits for them now and then; where nobody gets on, one more task only waits as well.
+pub const PRESSURE_HELD_UP: (u32, u32) = (80, 70);
 /// What one more workspace may take of what is free on the disk of the state directory, in percent, before none is made,
 /// and below which one is again. With more than all of it a workspace fails half made; lanes that have theirs go on.
 pub const PRESSURE_DISK: (u32, u32) = (100, 80);

@@ -351,7 +351,7 @@ fn pressed(mission: &Mission, of: Short, admits: Priority) -> Option<String> {
             let full = mission.full()?.told();
             return Some(format!("no turn and no check begins: {full}"));
         }
-        Short::Memory | Short::Processors | Short::Stalled => {}
+        Short::Memory | Short::Processors | Short::Stalled | Short::HeldUp => {}
     }
     let who = match admits {
         Priority::High => "only tasks of high priority start",

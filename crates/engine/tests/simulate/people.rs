@@ -238,9 +238,13 @@ impl World {
         let now = *self.rng.pick(&[95, 75, 30]).unwrap_or(&0);
         let least = if self.rng.chance(700) { now } else { 0 };
         let busy = Gauge { now, least };
-        match self.rng.below(4) {
+        match self.rng.below(5) {
             0 => Sample {
                 memory: busy,
+                ..Sample::default()
+            },
+            4 => Sample {
+                held_up: busy,
                 ..Sample::default()
             },
             1 => Sample {

@@ -21,6 +21,8 @@ pub enum Short {
     Processors,
     /// Memory, seen by those who wait for it: the percent of the last ten seconds in which somebody did.
     Stalled,
+    /// Disks and processors, seen by those who wait for them: the percent of the last ten seconds in which everybody did.
+    HeldUp,
     /// The disk of the state directory: what one more workspace takes, in percent of what is free.
     Disk,
     /// The same of what any work needs there.
@@ -29,7 +31,7 @@ pub enum Short {
 
 impl Short {
     /// Those that peak and pass, the gravest first. A disk is full or it is not.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Stalled, Self::Processors];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Stalled, Self::Processors, Self::HeldUp];
 
     /// More than this is too much, and less than this is enough again.
     pub fn bounds(self) -> (u32, u32) {
@@ -37,6 +39,7 @@ impl Short {
             Self::Memory => limits::PRESSURE_MEMORY,
             Self::Processors => limits::PRESSURE_PROCESSORS,
             Self::Stalled => limits::PRESSURE_STALLED,
+            Self::HeldUp => limits::PRESSURE_HELD_UP,
             Self::Disk => limits::PRESSURE_DISK,
             Self::Full => limits::PRESSURE_FULL,
         }
@@ -61,6 +64,8 @@ pub struct Sample {
     pub processors: Gauge,
     /// See [`Short::Stalled`].
     pub stalled: Gauge,
+    /// See [`Short::HeldUp`].
+    pub held_up: Gauge,
     /// See [`Short::Disk`]. It does not peak: what it is now counts.
     pub disk: u32,
     /// See [`Short::Full`]; the same holds of it.
@@ -74,6 +79,7 @@ impl Sample {
             Short::Memory => self.memory,
             Short::Processors => self.processors,
             Short::Stalled => self.stalled,
+            Short::HeldUp => self.held_up,
             Short::Disk => plain(self.disk),
             Short::Full => plain(self.full),
         }
@@ -119,6 +125,9 @@ impl Pressure {
             Short::Stalled => {
                 format!("memory is waited for {used} % of the time; less than {enough} % is enough")
             }
+            Short::HeldUp => format!(
+                "everything waits for a disk or for processors {used} % of the time; less than {enough} % is enough"
+            ),
             Short::Disk => format!(
                 "one more workspace takes {used} % of what is free on the disk of the state directory; less than {enough} % is enough"
             ),

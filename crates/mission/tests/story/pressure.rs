@@ -185,6 +185,25 @@ fn any_figure_counts_and_a_machine_that_tells_nothing_is_not_short() {
             ..
         })
     ));
+    let fine = look(&mut story, Sample::default());
+    assert_eq!(fine, Some(Event::Relieved { of: None }));
+    let held_up = |now| Sample {
+        held_up: busy(now),
+        ..Sample::default()
+    };
+    assert_eq!(look(&mut story, held_up(80)), None);
+    let pressed = look(&mut story, held_up(81));
+    assert!(matches!(
+        pressed,
+        Some(Event::Pressed {
+            of: Short::HeldUp,
+            used: 81,
+            ..
+        })
+    ));
+    assert_eq!(look(&mut story, held_up(70)), None);
+    let fine = look(&mut story, held_up(69));
+    assert_eq!(fine, Some(Event::Relieved { of: None }));
     story.wait(Millis(1));
 }
 

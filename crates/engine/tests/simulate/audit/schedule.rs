@@ -257,8 +257,8 @@ impl Audit {
         work <= limits::TINY
     }
 
-    /// What a look at the machine comes to. Four fifths of its memory, four tasks for each processor and a fifth of the time
-    /// are too much when they last for ten seconds, and somewhat less is enough again.
+    /// What a look at the machine comes to. Four fifths of its memory, four tasks for each processor, a fifth of the time
+    /// for memory and four fifths of it for anything else are too much when they last for ten seconds, and somewhat less is enough again.
     pub(super) fn looked_at(&self, mission: &Mission, now: Timestamp, sample: &Sample) {
         let input = Input::Sampled { sample: *sample };
         let now = now.max(mission.last());
@@ -267,6 +267,7 @@ impl Audit {
             (sample.memory, 80, 70),
             (sample.processors, 400, 300),
             (sample.stalled, 20, 10),
+            (sample.held_up, 80, 70),
         ];
         let short = figures.iter().any(|(of, most, _)| of.least > *most);
         let fine = figures.iter().all(|(of, _, enough)| of.now < *enough);
