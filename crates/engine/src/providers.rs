@@ -26,8 +26,8 @@ pub(crate) use account::Account;
 
 /// Whoever waits for another mission's turn to be served looks again after so long: a call is served within seconds.
 const LOOK: Millis = Millis::from_secs(10);
-/// Nothing is held for longer than a provider's longest wait, spread: a file that says so is wrong.
-const MOST: Millis = Millis(limits::REFUSAL_MOST.0 * 2);
+/// Nothing is held for longer than the longest wait that a provider may name, spread: a file that says so is wrong.
+const MOST: Millis = Millis(limits::NAMED_MOST.0 + limits::LATE_MOST.0);
 
 /// So often the lock is asked for, a millisecond apart.
 const LOCK: u32 = 50;
@@ -41,6 +41,9 @@ const ALONE: u32 = 3;
 struct Kept {
     /// Its name; for people who look, and against two names with one digest.
     name: String,
+    /// When that was said; in files from before this was kept, never.
+    #[serde(default)]
+    since: Timestamp,
     until: Timestamp,
     /// What it said. Untrusted.
     why: String,
@@ -56,7 +59,14 @@ impl Kept {
         let tried = self
             .trial
             .is_none_or(|(_, until)| until <= now + limits::TRIAL);
-        tried && self.until <= now + MOST
+        tried && self.since <= now && self.until <= now + MOST
+    }
+
+    /// Whether it holds somebody back whom a person let go on at a moment. What was said before that of a wait of hours is
+    /// asked once more: a quota may have been raised since.
+    fn holds(&self, now: Timestamp, anew: Timestamp) -> bool {
+        let long = self.until > now + limits::REFUSAL_MOST;
+        self.until > now && !(long && self.since < anew)
     }
 }
 
@@ -76,6 +86,8 @@ pub(crate) struct Providers {
     layout: Layout,
     mission: MissionId,
     account: Account,
+    /// When a person last let this mission go on.
+    anew: Mutex<Timestamp>,
     /// What its turns try for all others.
     tries: Mutex<BTreeMap<Epoch, BTreeSet<String>>>,
 }
@@ -94,6 +106,7 @@ impl Providers {
             layout,
             mission,
             account,
+            anew: Mutex::new(wall()),
             tries: Mutex::default(),
         }
     }
@@ -147,7 +160,13 @@ impl Providers {
                 None => {
                     tries.insert(kept.name.clone());
                     let trial = Some((self.mission, now + limits::TRIAL));
-                    self.write(&Kept { trial, ..kept })?;
+                    // Whoever is asked before its time waits for this trial like anybody else.
+                    let until = kept.until.min(now);
+                    self.write(&Kept {
+                        until,
+                        trial,
+                        ..kept
+                    })?;
                 }
             }
         }
@@ -169,7 +188,7 @@ impl Providers {
             why,
         };
         match kept.trial {
-            _ if kept.until > now => Some(held(kept.until.since(now), told)),
+            _ if kept.holds(now, self.anew()) => Some(held(kept.until.since(now), told)),
             Some((by, until)) if until > now && !self.may_go_on(by, epoch, &kept.name) => {
                 let wait = LOOK.min(until.since(now));
                 let whose = match by == self.mission {
@@ -227,6 +246,10 @@ impl Providers {
             } if *n > 0 && !name.is_empty() => {
                 self.hold(now, name, until.since(recorded.at), (why, *n))
             }
+            Event::Unpaused { .. } | Event::Resumed { .. } | Event::Woke { .. } => {
+                *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                return;
+            }
             Event::TurnServed { epoch } => self.free(now, *epoch),
             Event::TurnEnded {
                 epoch,
@@ -270,6 +293,7 @@ impl Providers {
         }
         self.write(&Kept {
             name: name.to_owned(),
+            since: now,
             until,
             why: why.to_owned(),
             mission: self.mission,
@@ -297,6 +321,10 @@ impl Providers {
 
     fn tries(&self) -> MutexGuard<'_, BTreeMap<Epoch, BTreeSet<String>>> {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn anew(&self) -> Timestamp {
+        *self.anew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -211,12 +211,11 @@ impl Mission {
             }
             Event::TodoEdited { version, edit, .. } => self.todo.apply(*version, edit),
             Event::Woke { idle } => {
-                self.woke(*idle);
-                self.woke_at(at);
+                self.woke(at, *idle);
                 self.step_begins_anew(at);
             }
             Event::Paused { by } => self.paused_at(at, by),
-            Event::Unpaused { .. } => self.goes_on_at(at),
+            Event::Unpaused { .. } => self.unpaused(at),
             Event::Steered { task, text, .. } => self.steered(at, *task, text),
             Event::TaskRetried { task, .. } => self.task_retried(*task),
             Event::TaskSkipped {
@@ -305,7 +304,9 @@ impl Mission {
     }
 
     /// Every deadline moves by the time in which nobody could keep it.
-    fn woke(&mut self, idle: Millis) {
+    fn woke(&mut self, at: Timestamp, idle: Millis) {
+        self.woke_at(at);
+        self.asks_anew(at);
         // How long it took is known once it is over; what is left to do has its deadline then still.
         if self.outcome.is_none() {
             self.idle = self.idle + idle;
@@ -463,6 +464,7 @@ impl Mission {
         // They went with the end, or may have.
         self.disk.workspaces.clear();
         self.governor.resumed();
+        self.asks_anew(at);
         self.halted = None;
         self.outcome = None;
         self.reasons.clear();

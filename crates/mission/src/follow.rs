@@ -37,7 +37,7 @@ impl Mission {
         if self.outcome.is_some() {
             return self.expire_step(now);
         }
-        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 16] = [
+        let steps: [fn(&Self, Timestamp) -> Vec<Event>; 17] = [
             Self::settle_ahead,
             Self::expire,
             Self::expire_step,
@@ -54,6 +54,7 @@ impl Mission {
             Self::start_split,
             Self::start_work,
             Self::seal,
+            Self::waits_past_its_end,
         ];
         steps
             .iter()
@@ -215,11 +216,8 @@ impl Mission {
         let (reserved, money) = self.reservation(turn);
         if let Some(why) = self.lacks(turn, left) {
             // What was paid for already is gated, landed and decided first; none of it needs a token or much time.
-            let rests = self.leases.is_empty()
-                && self.gate_leases.is_empty()
-                && self.landing.is_none()
-                && self.questions.is_empty();
-            return rests.then_some(Event::Halted { why }).into_iter().collect();
+            let halted = self.rests().then_some(Event::Halted { why });
+            return halted.into_iter().collect();
         }
         let set_up = match turn {
             Turn::Work { .. } => limits::SET_UP,
@@ -241,6 +239,14 @@ impl Mission {
         };
         let switched = model.and_then(|model| self.switch(turn.role(), model));
         switched.into_iter().chain([started]).collect()
+    }
+
+    /// Whether nothing runs that was begun, and nobody is asked.
+    pub(crate) fn rests(&self) -> bool {
+        self.leases.is_empty()
+            && self.gate_leases.is_empty()
+            && self.landing.is_none()
+            && self.questions.is_empty()
     }
 
     /// Whom a turn is asked of: its role's model, or, for a task that stagnates, another one that serves now.

@@ -6,6 +6,7 @@
 //! fails in a row has its *breaker* opened: it is held likewise, and one turn at a time tries it until it has served two.
 //! All of it is folded from events; a task that waits for a provider loses nothing by it.
 
+mod named;
 mod refused;
 mod singled;
 
@@ -106,7 +107,14 @@ impl Hold {
 }
 
 impl Governor {
-    /// A person who lets a sealed mission go on wants everything tried anew; what a provider asked for stands.
+    fn holds_mut(&mut self) -> impl Iterator<Item = &mut Hold> {
+        let breakers = self.breakers.values_mut();
+        let open = breakers.filter_map(|breaker| breaker.open.as_mut());
+        self.held.values_mut().chain(open)
+    }
+
+    /// A person who lets a sealed mission go on wants everything tried anew; of providers only what they ask for long waits
+    /// is, see [`Mission::asks_anew`].
     pub(crate) fn resumed(&mut self) {
         self.breakers.clear();
         // Another model may have been chosen for it.

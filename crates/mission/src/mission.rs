@@ -372,29 +372,33 @@ impl Mission {
         if self.outcome.is_some() {
             return owed.filter(|until| *until > now);
         }
+        let firsts = [
+            self.deadlines.first().map(|(at, _)| *at),
+            self.ready.next_rise(now).filter(|_| self.paused.is_none()),
+            self.questions
+                .values()
+                .map(|question| question.deadline)
+                .min(),
+            self.next_try(now),
+            self.next_idle_session(),
+            owed,
+            Some(self.deadline),
+        ];
+        firsts.into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// The next moment at which a turn may begin that waits for nothing else.
+    pub(crate) fn next_try(&self, now: Timestamp) -> Option<Timestamp> {
         let short = match self.phase {
             Phase::Reading => Some(self.reading.from),
             Phase::Planning => Some(self.planning.from),
             _ => None,
         };
         let from = (now + Millis(1), TaskId(0));
-        let firsts = [
-            self.deadlines.first().map(|(at, _)| *at),
-            self.parked.range(from..).next().map(|(at, _)| *at),
-            self.judging.range(from..).next().map(|(at, _)| *at),
-            self.cuts.due.range(from..).next().map(|(at, _)| *at),
-            self.ready.next_rise(now).filter(|_| self.paused.is_none()),
-            self.questions
-                .values()
-                .map(|question| question.deadline)
-                .min(),
-            short,
-            self.next_trial(now),
-            self.next_idle_session(),
-            owed,
-            Some(self.deadline),
-        ];
-        firsts.into_iter().flatten().filter(|at| *at > now).min()
+        let waiting = [&self.parked, &self.judging, &self.cuts.due];
+        let waiting = waiting.map(|until| until.range(from..).next().map(|(at, _)| *at));
+        let firsts = waiting.into_iter().chain([short, self.next_trial(now)]);
+        firsts.flatten().filter(|at| *at > now).min()
     }
 
     /// What a task's result is found again by; `None` while a task that it needs has no result.

@@ -68,6 +68,8 @@ pub const ALL: &[&str] = &[
     "session_uses_uncounted",
     "idle_sessions_stay",
     "hold_ignored",
+    "waits_past_its_end",
+    "long_hold_not_asked_anew",
     "hold_wakes_nobody",
     "hold_uses_up_attempt",
     "money_unlimited",

@@ -35,7 +35,7 @@ pub fn after_refusal(asked: Option<Millis>, n: u32, seed: &str) -> Millis {
     let Some(asked) = asked else {
         return spread(doubled(n.saturating_add(1)), seed);
     };
-    let named = asked.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
+    let named = asked.clamp(limits::REFUSAL_LEAST, limits::NAMED_MOST);
     let believed = limits::REFUSALS_BELIEVED;
     late(
         match n < believed {
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn a_provider_cannot_ask_for_no_wait_or_for_ever() {
         assert!(after_refusal(Some(Millis(0)), 0, "x") >= limits::REFUSAL_LEAST);
-        let day = after_refusal(Some(Millis(86_400_000)), 0, "x");
-        assert!(day >= limits::REFUSAL_MOST && day.0 <= limits::REFUSAL_MOST.0 / 3 * 4);
+        let year = after_refusal(Some(Millis(limits::NAMED_MOST.0 * 365)), 0, "x");
+        assert!(year >= limits::NAMED_MOST && year <= limits::NAMED_MOST + limits::LATE_MOST);
     }
 
     #[test]
@@ -96,6 +96,12 @@ mod tests {
         for n in 0..limits::REFUSALS_BELIEVED {
             let wait = after_refusal(Some(Millis(1_000)), n, "x");
             assert!((1_000..=1_250).contains(&wait.0), "{wait:?}");
+        }
+        // Hours too, however often it names them.
+        for n in 0..20 {
+            let named = Millis::from_mins(180);
+            let wait = after_refusal(Some(named), n, "x");
+            assert!(wait >= named && wait <= named + limits::LATE_MOST, "{wait}");
         }
     }
 

@@ -197,6 +197,12 @@ impl Mission {
         })
     }
 
+    /// A person ends a pause.
+    pub(crate) fn unpaused(&mut self, at: Timestamp) {
+        self.goes_on_at(at);
+        self.asks_anew(at);
+    }
+
     /// The pause is over, if there was one: its time counts for nothing.
     pub(crate) fn goes_on_at(&mut self, at: Timestamp) {
         let moved = self.stood_still(at);

@@ -253,3 +253,41 @@ fn whoever_is_stopped_while_he_has_the_lock_stops_nobody() {
     drop(lock);
     assert!(ask(&two, 1, "acme/large").is_some());
 }
+
+/// The same, and a person has let it go on at a moment.
+fn going_on(of: Providers, secs: u64) -> Providers {
+    *of.anew.lock().unwrap() = at(secs);
+    of
+}
+
+#[test]
+fn what_was_told_for_hours_is_asked_once_more_by_whoever_begins_after_it() {
+    const HOURS: u64 = 5 * 60 * 60;
+    let dir = tempfile::tempdir().unwrap();
+    let one = going_on(some(dir.path(), 1), 0);
+    let early = going_on(some(dir.path(), 2), 9);
+    hold(&one, 10, "acme", HOURS, "the quota is used up");
+    for knows in [&one, &early] {
+        assert!(ask(knows, 20, "acme/large").is_some());
+    }
+    // A mission that begins later tries it, alone, and tells the others what came of it.
+    let late = going_on(some(dir.path(), 3), 30);
+    let later = going_on(some(dir.path(), 4), 30);
+    assert_eq!(ask(&late, 31, "acme/large"), None);
+    assert_eq!(ask(&later, 32, "acme/large").unwrap().wait, LOOK);
+    hold(&late, 33, "acme", HOURS, "the quota is used up");
+    for knows in [&one, &late, &later] {
+        assert!(ask(knows, 34, "acme/large").is_some());
+    }
+    // So does one that a person lets go on, and what is served then is free for all.
+    let event = Event::Unpaused { by: "me".into() };
+    let (v, when) = (mission::event::VERSION, at(40));
+    one.note_at(at(40), &Recorded { v, at: when, event });
+    assert_eq!(ask(&one, 41, "acme/large"), None);
+    one.served_at(at(42), TURN);
+    assert_eq!(ask(&later, 43, "acme/large"), None);
+    // A wait of minutes is waited for by everybody.
+    hold(&one, 50, "acme", 600, "429");
+    let last = going_on(some(dir.path(), 5), 60);
+    assert!(ask(&last, 61, "acme/large").is_some());
+}

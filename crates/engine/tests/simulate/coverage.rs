@@ -273,6 +273,10 @@ fn halted(why: &str) -> &'static str {
         ("its 20 turns", "halted: its turns are used up"),
         ("its 60 turns", "halted: its turns are used up"),
         ("its time of", "halted: the time is over"),
+        (
+            "its time is over in",
+            "halted: all that could go on waits past its end",
+        ),
         ("of its time of", "halted: too little time is left"),
         ("the check", "halted: a check could not be run"),
         ("the plan is faulty", "halted: a faulty plan"),

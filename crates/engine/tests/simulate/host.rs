@@ -5,6 +5,7 @@ use crate::rng::Rng;
 use crate::scenario::{BROKEN, Faults, Goal, Request, Scenario, TESTS};
 use mission::event::Turn;
 use mission::ids::{CommitId, Epoch};
+use mission::limits;
 use mission::mission::Lease;
 use mission::time::Millis;
 use mission::turn::{
@@ -176,13 +177,13 @@ pub(crate) fn end(
     let goal = key.and_then(|key| scenario.goal(key));
     match session.deed {
         Deed::Refused => {
-            let retry_after = [
-                None,
-                Some(Millis(0)),
-                Some(Millis::from_secs(40)),
-                Some(Millis(86_400_000)),
-            ];
-            let retry_after = *rng.pick(&retry_after).unwrap_or(&None);
+            let retry_after = rng.weigh(&[
+                (6, None),
+                (6, Some(Millis(0))),
+                (9, Some(Millis::from_secs(40))),
+                (2, Some(Millis::from_mins(150))),
+                (1, Some(limits::NAMED_MOST)),
+            ]);
             // Who says nothing of a wait is one who fails, but for a storm.
             let outage = retry_after.is_none() && session.storm.is_none();
             let retry_after = session.storm.unwrap_or(retry_after);

@@ -51,7 +51,7 @@ impl Mission {
         let Some(lease) = self.leases.get(&epoch) else {
             return stale();
         };
-        let wait = wait.clamp(limits::REFUSAL_LEAST, limits::REFUSAL_MOST);
+        let wait = wait.clamp(limits::REFUSAL_LEAST, limits::NAMED_MOST);
         let seed = format!("{}/{name}/{}", self.nonce, epoch.0);
         let (name, why) = (cut_to(&name, limits::PATH_BYTES), cut(why));
         let until = now + recovery::late(wait, &seed);

@@ -235,8 +235,7 @@ fn why_left_alone(at: Timestamp, event: &Event) -> Vec<String> {
                     "the first refusal in a row: {wait}, as it named or a few seconds, spread"
                 ),
                 (n, None) => format!(
-                    "refusal {n} in a row: {wait}; after {} what it names is no longer enough, and the wait doubles, to \
-                     {} at the most",
+                    "refusal {n} in a row: {wait}; after {} what it names is the least, and the wait doubles up to {}",
                     limits::REFUSALS_BELIEVED,
                     limits::REFUSAL_MOST
                 ),

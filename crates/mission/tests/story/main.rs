@@ -13,6 +13,7 @@ mod judges;
 mod landing;
 mod lanes;
 mod machine;
+mod named;
 mod permission;
 mod plan;
 mod pressure;

@@ -2,6 +2,7 @@
 
 use super::{after, line, millis};
 use crate::opencode::wire::Fault;
+use mission::limits;
 use mission::time::Millis;
 use mission::turn::{Answer, Failure};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,9 +38,9 @@ pub(super) fn until(moment: f64) -> Millis {
     }))
 }
 
-/// What providers ask for, kept within what makes sense: a second, ten minutes.
+/// What providers ask for, kept within what makes sense: a second, a day.
 pub(super) fn clamped(wait: Millis) -> Millis {
-    wait.clamp(Millis::from_secs(1), Millis::from_mins(10))
+    wait.clamp(limits::REFUSAL_LEAST, limits::NAMED_MOST)
 }
 
 /// An untrusted text in one line, bounded.
@@ -149,8 +150,8 @@ mod tests {
             "refused Some(Millis(7000)): slow down",
         );
         check(
-            api(429, "slow down", "86400"),
-            "refused Some(Millis(600000)): slow down",
+            api(429, "slow down", "864000"),
+            "refused Some(Millis(86400000)): slow down",
         );
         for nonsense in ["-5", "abc", "Wed, 41 Oct 2015 07:28:00 GMT", ""] {
             check(api(529, "overloaded", nonsense), "refused None: overloaded");

@@ -185,6 +185,15 @@ impl Asked {
         );
     }
 
+    /// Somebody lets the mission go on: what would be held for long is asked at once.
+    fn anew(&mut self, now: Timestamp) {
+        for held in self.held.values_mut() {
+            if held.until.since(now) > limits::REFUSAL_MOST {
+                held.until = now;
+            }
+        }
+    }
+
     /// A name is known now: what was known of the one without a name is known of it.
     fn name(&mut self, role: Role, model: &str) {
         let nobody = holds("");
@@ -198,6 +207,25 @@ impl Asked {
             *known = failed.max(*known);
         }
         self.named.insert(role, model.to_owned());
+    }
+
+    fn begun(&mut self, turn: Turn, epoch: Epoch, other: Option<String>, now: Timestamp) {
+        let role = turn.role();
+        let model = other.or_else(|| self.instead.get(&role).cloned());
+        assert!(
+            self.may(&self.model(role, model.as_ref()), now),
+            "{turn} begins where nothing may be asked: {:?}",
+            self.held
+        );
+        let live = Live {
+            turn,
+            role,
+            model,
+            since: now,
+            served: false,
+            waits: false,
+        };
+        self.live.insert(epoch, live);
     }
 
     fn ended(&mut self, epoch: Epoch, ending: &Ending, now: Timestamp) {
@@ -244,25 +272,7 @@ impl Audit {
             }
             Event::TurnStarted {
                 turn, epoch, model, ..
-            } => {
-                let role = turn.role();
-                let other = model.clone();
-                let model = other.or_else(|| book.instead.get(&role).cloned());
-                assert!(
-                    book.may(&book.model(role, model.as_ref()), now),
-                    "{turn} begins where nothing may be asked: {:?}",
-                    book.held
-                );
-                let live = Live {
-                    turn: *turn,
-                    role,
-                    model,
-                    since: now,
-                    served: false,
-                    waits: false,
-                };
-                book.live.insert(*epoch, live);
-            }
+            } => book.begun(*turn, *epoch, model.clone(), now),
             Event::TurnServed { epoch } => {
                 let mut live = book.live[epoch].clone();
                 assert!(book.served(&live, now), "nobody had waited for {epoch:?}");
@@ -296,7 +306,9 @@ impl Audit {
                 book.held.retain(|of, _| matches!(of, Of::Provider(_)));
                 book.failed.clear();
                 book.named.clear();
+                book.anew(now);
             }
+            Event::Woke { .. } | Event::Unpaused { .. } => book.anew(now),
             _ => {}
         }
     }
@@ -331,7 +343,8 @@ impl Audit {
     }
 
     /// Whether somebody waits for a moment at which a provider may be asked, or for a turn that tries one.
-    pub(super) fn waits_for_a_provider(&self, now: Timestamp) -> bool {
-        self.asks.held.values().any(|held| held.until > now)
+    pub(super) fn waits_for_a_provider(&self, now: Timestamp, end: Timestamp) -> bool {
+        let mut held = self.asks.held.values();
+        held.any(|held| held.until > now && held.until < end)
     }
 }

@@ -91,22 +91,20 @@ impl Audit {
     /// own deadline is no such moment: what only that ends hangs.
     fn somebody_moves(&self, mission: &Mission, in_flight: usize, now: Timestamp) {
         let asks = mission.questions().next().is_some();
+        let end = mission.deadline();
         let short = matches!(mission.phase(), Phase::Reading | Phase::Planning)
-            && mission
-                .next_wake(now)
-                .is_some_and(|wake| wake < mission.deadline());
+            && mission.next_wake(now).is_some_and(|wake| wake < end);
+        // A wait that ends when the mission has ended is none: it ends at once.
         let waits = |state: &State| match state {
-            State::Parked { until, .. } => *until > now,
-            State::Judging { from } | State::Splitting { from } => *from > now,
+            State::Parked { until: from, .. }
+            | State::Judging { from }
+            | State::Splitting { from } => *from > now && *from < end,
             _ => false,
         };
-        // A wait may end when the mission has ended; then its deadline is near.
-        let ends = mission.deadline() <= now + LONGEST;
         let waits = short
             || self.book.full
             || self.book.cramped
-            || ends
-            || self.waits_for_a_provider(now)
+            || self.waits_for_a_provider(now, end)
             || self.somebody_lets_others_try(mission, now)
             || mission.tasks().any(|task| waits(&task.state));
         assert!(
@@ -157,8 +155,8 @@ impl Audit {
     }
 }
 
-/// The longest that anything waits for a moment: what a provider may ask for, spread.
-pub(super) const LONGEST: Millis = Millis(limits::REFUSAL_MOST.0 / 3 * 4);
+/// The longest that anything waits for a moment: what a provider may name, and a little more.
+pub(super) const LONGEST: Millis = Millis(limits::NAMED_MOST.0 + limits::LATE_MOST.0);
 /// In such a time without faults every mission of the simulator's size is done.
 const CALM_ENOUGH: Millis = Millis::from_mins(20 * 60);
 

@@ -101,6 +101,7 @@ pub(super) const SIGHTS: &[&str] = &[
     "halted: its turns are used up",
     "halted: the time is over",
     "halted: too little time is left",
+    "halted: all that could go on waits past its end",
     "halted: a check could not be run",
     "halted: a faulty plan",
     "halted: a step failed",
