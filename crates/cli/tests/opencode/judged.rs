@@ -166,8 +166,8 @@ async fn who_shares_a_resource_or_takes_more_slots_never_runs_beside_the_others(
     user.deserted().await;
 }
 
-/// What the kernel says of a machine's memory, as the test has it say; little wants to run there, nobody waits for memory, and
-/// no group of processes has a limit.
+/// What the kernel says of a machine's memory and of what wants to run there, as the test has it say; nobody waits, and no
+/// group of processes has a limit.
 struct Kernel {
     memory: PathBuf,
     load: PathBuf,
@@ -186,7 +186,7 @@ impl Kernel {
         };
         std::fs::create_dir(&kernel.groups).expect("a folder");
         std::fs::write(&kernel.memory, Self::said(60)).expect("a file");
-        std::fs::write(&kernel.load, "0.10 0.10 0.10 1/100 100\n").expect("a file");
+        std::fs::write(&kernel.load, Self::wants(0)).expect("a file");
         let nobody = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
         std::fs::write(&kernel.waits, nobody).expect("a file");
         kernel
@@ -198,6 +198,8 @@ impl Kernel {
             (&*self.memory, Path::new("/proc/meminfo")),
             (&*self.load, Path::new("/proc/loadavg")),
             (&*self.waits, Path::new("/proc/pressure/memory")),
+            (&*self.waits, Path::new("/proc/pressure/cpu")),
+            (&*self.waits, Path::new("/proc/pressure/io")),
             (&*self.groups, Path::new("/sys/fs/cgroup")),
         ];
         all.into_iter()
@@ -211,16 +213,28 @@ impl Kernel {
         format!("MemTotal:       1000000 kB\nMemAvailable:   {free:>7} kB\n")
     }
 
+    /// The same of so many that want to run.
+    fn wants(load: u32) -> String {
+        format!("{load:06}.10 0.10 0.10 1/100 100\n")
+    }
+
     fn uses(&self, used: u32) {
-        let file = std::fs::File::options().write(true).open(&self.memory);
-        let text = Self::said(used);
+        Self::says(&self.memory, &Self::said(used));
+    }
+
+    fn runs(&self, load: u32) {
+        Self::says(&self.load, &Self::wants(load));
+    }
+
+    fn says(file: &Path, text: &str) {
+        let file = std::fs::File::options().write(true).open(file);
         let written = file.expect("the file").write_all_at(text.as_bytes(), 0);
         written.expect("room for it");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_memory_is_short_low_tasks_wait_and_then_normal_ones_and_all_are_done_in_the_end() {
+async fn while_a_machine_is_busy_low_tasks_wait_and_then_normal_ones_and_all_are_done_in_the_end() {
     let of = |name: &str, priority: &str| Job::word(name).with("priority", json!(priority));
     let held = Held::start(vec![
         of("keeps", "high"),
@@ -247,17 +261,15 @@ async fn while_memory_is_short_low_tasks_wait_and_then_normal_ones_and_all_are_d
     kernel.uses(75);
     held.opens(&["first"]);
     held.works(&["normal"]).await;
-    kernel.uses(90);
+    // More than four for each processor of any machine.
+    kernel.runs(900_000);
     running.says("only tasks of high priority start").await;
-    kernel.uses(75);
     held.opens(&["normal"]);
     held.works(&["high"]).await;
     let waits = user.run(&["status", "m1"]).await;
-    assert!(
-        waits.said.contains("of its memory is used"),
-        "{}",
-        waits.said
-    );
+    let told = "tasks want to run for each 100 processors";
+    assert!(waits.said.contains(told), "{}", waits.said);
+    kernel.runs(0);
     kernel.uses(60);
     running.says("the machine has room again").await;
     held.works(&["low", "next"]).await;
