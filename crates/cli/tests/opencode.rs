@@ -1,5 +1,7 @@
 //! The program with the real OpenCode and a scripted model: from the request to the user's files.
 #![cfg(test)]
+#[path = "opencode/bounds.rs"]
+mod bounds;
 #[cfg(feature = "faults")]
 #[path = "opencode/closing.rs"]
 mod closing;
