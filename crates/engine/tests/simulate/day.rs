@@ -48,7 +48,7 @@ const GROWS: [&str; 11] = [
 /// Events of a task that goes well, and those that a fault adds to it.
 const EVENTS_PER_TASK: usize = 40;
 const EVENTS_PER_FAULT: usize = 2;
-/// A provider that refuses for a day is asked less and less often: every ten minutes, by one turn. Each of these says in which
+/// A provider that refuses for a day and names no time is asked less and less often: every ten minutes, by one turn. Each says in which
 /// session it works, and one that has been used ten times is closed.
 const EVENTS_PER_HOUR_OF_REFUSALS: u64 = 50;
 
@@ -117,7 +117,8 @@ fn is_bounded(mission: &Mission, events: &[Recorded]) -> usize {
 /// Every hour is looked at, with the events until then.
 fn hours_are_bounded(world: &World) {
     let day = world.day.as_ref().expect("it is such a world");
-    assert!(day.hours.len() >= 12, "{} hours were seen", day.hours.len());
+    // Where no engine runs at the full hour nothing is seen of it.
+    assert!(day.hours.len() >= 20, "{} hours were seen", day.hours.len());
     for (n, mission) in &day.hours {
         is_bounded(mission, &world.audit.events()[..*n as usize]);
     }
@@ -185,7 +186,8 @@ fn a_day_with_a_fault_each_minute_ends_and_nothing_grows_without_bound() {
             start.elapsed().as_millis(),
         );
         println!("    {faults:?}");
-        assert!(n_faults >= 20 * 60, "only {n_faults} faults");
+        // One each minute; the few that found nothing to strike are not counted.
+        assert!(n_faults >= 24 * 60 - 10, "only {n_faults} faults");
     }
 }
 

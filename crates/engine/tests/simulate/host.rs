@@ -178,10 +178,10 @@ pub(crate) fn end(
     match session.deed {
         Deed::Refused => {
             let retry_after = rng.weigh(&[
-                (6, None),
-                (6, Some(Millis(0))),
-                (9, Some(Millis::from_secs(40))),
-                (2, Some(Millis::from_mins(150))),
+                (25, None),
+                (25, Some(Millis(0))),
+                (45, Some(Millis::from_secs(40))),
+                (4, Some(Millis::from_mins(150))),
                 (1, Some(limits::NAMED_MOST)),
             ]);
             // Who says nothing of a wait is one who fails, but for a storm.
