@@ -56,12 +56,8 @@ impl Machine {
                 .max()
                 .unwrap_or(0),
             processors: self.load().unwrap_or(0),
-            stalled: self.waited("memory", Waits::Some),
-            held_up: ["io", "cpu"]
-                .map(|of| self.waited(of, Waits::Full))
-                .into_iter()
-                .max()
-                .unwrap_or(0),
+            stalled: self.stalled().unwrap_or(0),
+            held_up: self.held_up().unwrap_or(0),
         }
     }
 
@@ -129,15 +125,24 @@ impl Machine {
         (of_hundred.is_finite() && of_hundred >= 0.0).then_some(of_hundred.min(1e9) as u32)
     }
 
-    /// The percent of the last ten seconds in which somebody waited for memory, a disk or a processor, on the machine or
-    /// in a group that this process is in: one with a limit waits for its own share while the machine has plenty.
-    fn waited(&self, of: &str, who: Waits) -> u32 {
+    /// The percent of the last ten seconds in which somebody waited for memory, on the machine or in a group that this
+    /// process is in: one with a limit waits for its own memory while the machine has plenty.
+    fn stalled(&self) -> Option<u32> {
         let groups = self.groups().into_iter();
-        let groups = groups.map(|(level, _)| level.join(format!("{of}.pressure")));
-        let all = std::iter::once(self.proc.join("pressure").join(of)).chain(groups);
-        all.filter_map(|file| waited(&fs::read_to_string(file).ok()?, who))
+        let groups = groups.map(|(level, _)| level.join("memory.pressure"));
+        let all = std::iter::once(self.proc.join("pressure/memory")).chain(groups);
+        all.filter_map(|file| waited(&fs::read_to_string(file).ok()?, "some "))
             .max()
-            .unwrap_or(0)
+    }
+
+    /// The percent of the last ten seconds in which all of this process's own group that could have run waited for a disk
+    /// or for a processor. Of the whole machine that says nothing: one that idles but for a backup waits for its disk.
+    fn held_up(&self) -> Option<u32> {
+        let (own, _) = self.groups().into_iter().next()?;
+        let files = ["io.pressure", "cpu.pressure"].map(|file| own.join(file));
+        let seen = files.into_iter();
+        seen.filter_map(|file| waited(&fs::read_to_string(file).ok()?, "full "))
+            .max()
     }
 }
 
@@ -150,21 +155,8 @@ fn levels(root: &Path, group: &str, files: &'static Files) -> Vec<(PathBuf, &'st
     levels.map(|level| (level.to_owned(), files)).collect()
 }
 
-/// Of whom the kernel says how long they waited.
-#[derive(Clone, Copy)]
-enum Waits {
-    /// At least one, while others may have got on.
-    Some,
-    /// All that could have run. Of processors only a group with a limit says so: on a machine somebody has them.
-    Full,
-}
-
-/// What the kernel says of how long somebody waited.
-fn waited(text: &str, who: Waits) -> Option<u32> {
-    let name = match who {
-        Waits::Some => "some ",
-        Waits::Full => "full ",
-    };
+/// What the kernel says of how long somebody waited, or everybody, in the line that begins so.
+fn waited(text: &str, name: &str) -> Option<u32> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let words = line.split_ascii_whitespace();
     let share: f64 = words
@@ -468,17 +460,23 @@ finally:
         };
         // A build keeps all processors busy, and reads now and then.
         let made = Made::with(GIB)
-            .write("proc/pressure/cpu", &lines("97.00", "0.00"))
-            .write("proc/pressure/io", &lines("60.00", "7.10"));
+            .write("proc/self/cgroup", "0::/a/b\n")
+            .write("cgroup/a/b/cpu.pressure", &lines("97.00", "0.00"))
+            .write("cgroup/a/b/io.pressure", &lines("60.00", "7.10"));
         assert_eq!(seen(&made), (7, 0));
-        let made = made.write("proc/pressure/io", &lines("95.00", "91.40"));
+        let made = made.write("cgroup/a/b/io.pressure", &lines("95.00", "91.40"));
         assert_eq!(seen(&made), (91, 0));
         // The share of a container's processors is used up while the machine has plenty.
         let made = made
-            .write("proc/pressure/io", &lines("1.00", "0.00"))
-            .write("proc/self/cgroup", "0::/a/b\n")
-            .write("cgroup/a/cpu.pressure", &lines("99.00", "88.00"));
+            .write("cgroup/a/b/io.pressure", &lines("1.00", "0.00"))
+            .write("cgroup/a/b/cpu.pressure", &lines("99.00", "88.00"));
         assert_eq!(seen(&made), (88, 0));
+        // What others wait for on the machine, such as a backup for its disk, is theirs.
+        let made = made
+            .write("proc/pressure/io", &lines("99.00", "99.00"))
+            .write("cgroup/a/io.pressure", &lines("99.00", "99.00"))
+            .write("cgroup/a/b/cpu.pressure", &lines("3.00", "0.00"));
+        assert_eq!(seen(&made), (0, 0));
     }
 
     #[test]

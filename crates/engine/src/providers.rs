@@ -59,15 +59,32 @@ impl Kept {
         let tried = self
             .trial
             .is_none_or(|(_, until)| until <= now + limits::TRIAL);
-        tried && self.since <= now && self.until <= now + MOST
+        tried && self.since <= now + limits::TRIAL && self.until <= now + MOST
     }
 
-    /// Whether it holds somebody back whom a person let go on at a moment. What was said before that of a wait of hours is
-    /// asked once more: a quota may have been raised since.
-    fn holds(&self, now: Timestamp, anew: Timestamp) -> bool {
-        let long = self.until > now + limits::REFUSAL_MOST;
-        self.until > now && !(long && self.since < anew)
+    /// Whether it holds a mission back that goes on since a moment. What was said before that of a long wait is asked once
+    /// more: a quota may have been raised since.
+    fn holds(&self, now: Timestamp, mission: MissionId, anew: Anew) -> bool {
+        let most = match anew.wanted || self.mission == mission {
+            true => limits::ASKED_ANEW,
+            false => limits::REFUSAL_MOST,
+        };
+        let long = self.until > now + most;
+        self.until > now && !(long && self.since < anew.since)
     }
+
+    /// Whether somebody tries it.
+    fn is_tried(&self, now: Timestamp) -> bool {
+        self.trial.is_some_and(|(_, until)| until > now)
+    }
+}
+
+/// Since when a mission goes on.
+#[derive(Clone, Copy, Debug)]
+struct Anew {
+    since: Timestamp,
+    /// Whether somebody let it go on. Whoever only begins one has not heard of waits of minutes.
+    wanted: bool,
 }
 
 /// Why a turn is not begun.
@@ -86,8 +103,7 @@ pub(crate) struct Providers {
     layout: Layout,
     mission: MissionId,
     account: Account,
-    /// When a person last let this mission go on.
-    anew: Mutex<Timestamp>,
+    anew: Mutex<Anew>,
     /// What its turns try for all others.
     tries: Mutex<BTreeMap<Epoch, BTreeSet<String>>>,
 }
@@ -106,7 +122,10 @@ impl Providers {
             layout,
             mission,
             account,
-            anew: Mutex::new(wall()),
+            anew: Mutex::new(Anew {
+                since: wall(),
+                wanted: false,
+            }),
             tries: Mutex::default(),
         }
     }
@@ -152,21 +171,13 @@ impl Providers {
         let mut tries = BTreeSet::new();
         for kept in kept {
             match kept.trial {
-                // Whoever tried it was not refused for so long: it is free.
-                Some((_, until)) if until <= now => self.remove(&kept.name)?,
-                Some(_) => {
-                    tries.insert(kept.name);
-                }
-                None => {
+                Some(_) if kept.is_tried(now) => _ = tries.insert(kept.name),
+                // Whoever tried it was not refused for so long: it is free. Of what was tried before its time nobody knows.
+                Some(_) if kept.until <= now => self.remove(&kept.name)?,
+                _ => {
                     tries.insert(kept.name.clone());
                     let trial = Some((self.mission, now + limits::TRIAL));
-                    // Whoever is asked before its time waits for this trial like anybody else.
-                    let until = kept.until.min(now);
-                    self.write(&Kept {
-                        until,
-                        trial,
-                        ..kept
-                    })?;
+                    self.write(&Kept { trial, ..kept })?;
                 }
             }
         }
@@ -187,9 +198,11 @@ impl Providers {
             wait,
             why,
         };
-        match kept.trial {
-            _ if kept.holds(now, self.anew()) => Some(held(kept.until.since(now), told)),
-            Some((by, until)) if until > now && !self.may_go_on(by, epoch, &kept.name) => {
+        match kept.trial.filter(|_| kept.is_tried(now)) {
+            None if kept.holds(now, self.mission, self.anew()) => {
+                Some(held(kept.until.since(now), told))
+            }
+            Some((by, until)) if !self.may_go_on(by, epoch, &kept.name) => {
                 let wait = LOOK.min(until.since(now));
                 let whose = match by == self.mission {
                     true => "another turn".to_owned(),
@@ -247,7 +260,10 @@ impl Providers {
                 self.hold(now, name, until.since(recorded.at), (why, *n))
             }
             Event::Unpaused { .. } | Event::Resumed { .. } | Event::Woke { .. } => {
-                *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = now;
+                *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = Anew {
+                    since: now,
+                    wanted: true,
+                };
                 return;
             }
             Event::TurnServed { epoch } => self.free(now, *epoch),
@@ -284,7 +300,9 @@ impl Providers {
         };
         let until = now + wait;
         let known = self.read(name).filter(|kept| kept.can_be(now));
-        if known.as_ref().is_some_and(|kept| kept.until >= until) {
+        // What is tried before its time is told anew by whoever tries it.
+        let says_more = |kept: &Kept| kept.until >= until && !kept.is_tried(now);
+        if known.as_ref().is_some_and(says_more) {
             return Ok(());
         }
         // What it was told before stands there until somebody is served.
@@ -312,7 +330,11 @@ impl Providers {
         };
         let tried = self.tries().remove(&epoch).unwrap_or_default();
         for name in tried {
-            if self.read(&name).is_some_and(|kept| kept.until <= now) {
+            let ours = |kept: &Kept| kept.trial.is_some_and(|(by, _)| by == self.mission);
+            if self
+                .read(&name)
+                .is_some_and(|kept| kept.until <= now || ours(&kept))
+            {
                 self.remove(&name)?;
             }
         }
@@ -323,7 +345,7 @@ impl Providers {
         self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn anew(&self) -> Timestamp {
+    fn anew(&self) -> Anew {
         *self.anew.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

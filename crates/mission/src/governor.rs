@@ -17,7 +17,7 @@ use crate::limits;
 use crate::mission::{Lease, Mission};
 use crate::planted;
 use crate::recovery;
-use crate::time::{Millis, Timestamp};
+use crate::time::Timestamp;
 use crate::turn::{Failure, Role};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,8 @@ pub struct Hold {
     pub why: String,
     /// How often in a row.
     pub n: u32,
+    /// Whether it was to last for so long that something else is to be asked meanwhile.
+    is_long: bool,
     /// So many turns may try it at once after that.
     permits: u32,
     /// So many that tried it were served.
@@ -58,6 +60,7 @@ pub(crate) struct Governor {
     instead: BTreeMap<Role, String>,
     /// What ever was instead, and how often that began.
     switched: BTreeMap<(Role, String), u32>,
+    /// Providers, and models of which a quota is spent.
     held: BTreeMap<String, Hold>,
     breakers: BTreeMap<String, Breaker>,
 }
@@ -65,6 +68,12 @@ pub(crate) struct Governor {
 /// The provider of a model, which is written `provider/model`.
 pub fn provider_of(model: &str) -> &str {
     model.split_once('/').map_or("", |(provider, _)| provider)
+}
+
+/// What a refusal may hold of a model: its provider, and itself. Where nobody has named it that is the same.
+fn names_of(model: &str) -> impl Iterator<Item = &str> {
+    let provider = provider_of(model);
+    std::iter::once(provider).chain(Some(model).filter(|model| *model != provider))
 }
 
 /// What people call a provider or a model.
@@ -82,14 +91,10 @@ impl Hold {
             until,
             why: why.to_owned(),
             n,
+            is_long: until.since(since) > limits::FALLBACK_AFTER,
             permits: 1,
             served: 0,
         }
-    }
-
-    /// Whether it has been for so long that something else is to be asked meanwhile.
-    fn is_long(&self) -> bool {
-        self.until.since(self.since) > limits::FALLBACK_AFTER
     }
 
     /// How many turns may try it at once.
@@ -123,7 +128,7 @@ impl Governor {
 }
 
 impl Mission {
-    /// Providers that refused, or on trial after that.
+    /// Providers that refused, and models of which only that was told, or on trial after that.
     pub fn held_providers(&self) -> impl Iterator<Item = (&str, &Hold)> {
         let held = self.governor.held.iter();
         held.map(|(name, hold)| (name.as_str(), hold))
@@ -164,13 +169,15 @@ impl Mission {
         self.model_or_own(lease.turn.role(), lease.model.as_deref())
     }
 
-    /// The holds that a turn at this model has to do with: of its provider, and of itself.
-    fn holds_of(&self, model: &str) -> [Option<&Hold>; 2] {
-        let breaker = self.governor.breakers.get(model);
-        [
-            self.governor.held.get(provider_of(model)),
-            breaker.and_then(|breaker| breaker.open.as_ref()),
-        ]
+    /// The holds that a turn at this model has to do with, each with its name: of its provider, and two of itself.
+    fn holds_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = (&'a str, &'a Hold)> {
+        let refused = names_of(model).filter_map(|of| Some((of, self.governor.held.get(of)?)));
+        refused.chain(self.breaker_of(model).map(|open| (model, open)))
+    }
+
+    /// Its breaker, where that is open.
+    fn breaker_of(&self, model: &str) -> Option<&Hold> {
+        self.governor.breakers.get(model)?.open.as_ref()
     }
 
     /// Turns that try what was held and of which nobody knows yet whether they are served, each with when it is taken
@@ -192,21 +199,16 @@ impl Mission {
 
     /// Whether one more turn may begin at this model.
     pub(crate) fn serves(&self, now: Timestamp, model: &str) -> bool {
-        let names = [provider_of(model), model];
-        let holds = self.holds_of(model).into_iter().zip(names);
-        holds
-            .filter_map(|(hold, of)| Some((hold?, of)))
-            .all(|(hold, of)| self.admits(now, hold, of) || planted!("hold_ignored"))
+        self.holds_of(model)
+            .all(|(of, hold)| self.admits(now, hold, of) || planted!("hold_ignored"))
     }
 
     /// What the next turn of a role waits for, if it is a provider or a model, with its name.
     pub(crate) fn held_for(&self, now: Timestamp, role: Role) -> Option<(&str, &Hold)> {
         let model = self.model_or_own(role, None);
         let waits = self.choose_model(now, role).is_none();
-        let names = [provider_of(model), model];
-        let holds = self.holds_of(model).into_iter().zip(names);
-        let mut held = holds.filter_map(|(hold, name)| Some((name, hold?)));
-        held.find(|(_, hold)| waits && hold.until > now)
+        self.holds_of(model)
+            .find(|(_, hold)| waits && hold.until > now)
     }
 
     /// Providers and models that a turn tries while others wait, and until when they do at the most.
@@ -229,8 +231,8 @@ impl Mission {
             if self.serves(now, model) {
                 return Some(chosen);
             }
-            let [held, broken] = self.holds_of(model);
-            if broken.is_none() && !held.is_some_and(Hold::is_long) {
+            let broken = self.breaker_of(model).is_some();
+            if !broken && !self.holds_of(model).any(|(_, hold)| hold.is_long) {
                 return None;
             }
         }
@@ -252,10 +254,12 @@ impl Mission {
     /// Why a role is not carried out by its own model.
     fn why_not_own(&self, role: Role) -> String {
         let own = self.model_or_own(role, None);
-        match self.holds_of(own) {
-            [_, Some(open)] => format!("the breaker of {} is open: {}", told(own), open.why),
-            [Some(held), _] => format!("{} is held: {}", told(provider_of(own)), held.why),
-            [None, None] => "it serves again".to_owned(),
+        if let Some(open) = self.breaker_of(own) {
+            return format!("the breaker of {} is open: {}", told(own), open.why);
+        }
+        match self.holds_of(own).max_by_key(|(_, hold)| hold.until) {
+            Some((name, held)) => format!("{} is held: {}", told(name), held.why),
+            None => "it serves again".to_owned(),
         }
     }
 
@@ -282,64 +286,6 @@ impl Mission {
         let moments = moments.chain(self.next_of_the_last());
         let next = moments.filter(|at| *at > now).min();
         next.filter(|_| !planted!("hold_wakes_nobody"))
-    }
-
-    /// What a provider's refusal of a turn means: until when it is held, and the event that says so where it does not
-    /// say what is known already. Of many turns that are refused at once one counts.
-    pub(crate) fn held_by(
-        &self,
-        now: Timestamp,
-        (epoch, lease): (Epoch, &Lease),
-        asked: Option<Millis>,
-        why: &str,
-        waits: bool,
-    ) -> (Timestamp, Option<Event>) {
-        let provider = provider_of(self.model_of(lease));
-        let known = self.governor.held.get(provider);
-        let same = known.filter(|hold| hold.until > now);
-        let n = match same {
-            Some(hold) => hold.n.max(1),
-            None => known.map_or(0, |hold| hold.n) + 1,
-        };
-        let seed = format!("{}/{provider}/{}", self.nonce, epoch.0);
-        // A session that goes on waiting says the same again, and less of it is left.
-        let earlier = if lease.waits { 0 } else { n - 1 };
-        let until = now + recovery::after_refusal(asked, earlier, &seed);
-        let is_news = waits && !lease.waits;
-        if let Some(hold) = same
-            && (asked.is_none() || until <= hold.until + limits::REFUSAL_LEAST)
-            && !is_news
-        {
-            return (hold.until, None);
-        }
-        let until = same.map_or(until, |hold| hold.until.max(until));
-        let held = Event::ProviderHeld {
-            provider: provider.to_owned(),
-            until,
-            why: cut(why),
-            n,
-            epoch: waits.then_some(epoch),
-        };
-        (until, Some(held))
-    }
-
-    /// Until when a turn waits whose provider or model is held: less long where another model may be asked.
-    pub(crate) fn waits_until(
-        &self,
-        now: Timestamp,
-        lease: &Lease,
-        of: &str,
-        held: Timestamp,
-    ) -> Timestamp {
-        let is_long = of.contains('/') || held.since(now) > limits::FALLBACK_AFTER;
-        let others = self.terms.fallbacks.get(&lease.turn.role());
-        let mut others = others.into_iter().flatten();
-        let concerns = |model: &str| of == model || of == provider_of(model);
-        let other = |model: &String| !concerns(model) && self.serves(now, model);
-        match is_long && others.any(other) {
-            true => now + limits::REFUSAL_LEAST,
-            false => held,
-        }
     }
 
     /// What follows for its model from a turn that its host failed.
@@ -383,9 +329,9 @@ impl Mission {
 
     /// Whether it is news that a turn is served: it tries something that was held.
     pub(crate) fn is_first_served(&self, now: Timestamp, lease: &Lease) -> bool {
-        let holds = self.holds_of(self.model_of(lease));
+        let mut holds = self.holds_of(self.model_of(lease));
         let tries = |hold: &Hold| hold.until <= now && hold.tried_by(lease).is_some();
-        !lease.served && holds.into_iter().flatten().any(tries)
+        !lease.served && holds.any(|(_, hold)| tries(hold))
     }
 
     /// Until when a provider or a model is known to be held.
@@ -506,13 +452,15 @@ impl Mission {
     /// A turn that tried this model was served.
     fn tried(&mut self, at: Timestamp, model: &str, lease: &Lease) {
         let tries = |hold: &Hold| hold.until <= at && hold.tried_by(lease).is_some();
-        if let Some(hold) = self.governor.held.get_mut(provider_of(model))
-            && tries(hold)
-        {
-            // Whatever it refuses next is the first in a row.
-            (hold.permits, hold.n) = (hold.permits * 2, 0);
-            if hold.permits > limits::TRIALS {
-                self.governor.held.remove(provider_of(model));
+        for of in names_of(model) {
+            if let Some(hold) = self.governor.held.get_mut(of)
+                && tries(hold)
+            {
+                // Whatever it refuses next is the first in a row.
+                (hold.permits, hold.n) = (hold.permits * 2, 0);
+                if hold.permits > limits::TRIALS {
+                    self.governor.held.remove(of);
+                }
             }
         }
         if let Some(breaker) = self.governor.breakers.get_mut(model)

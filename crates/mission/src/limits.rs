@@ -147,8 +147,12 @@ pub const REFUSAL_FIRST: Millis = Millis::from_secs(5);
 pub const REFUSAL_LEAST: Millis = Millis::from_secs(1);
 /// The longest wait after a refusal that names no time, before waits are spread: after it one more try is cheap.
 pub const REFUSAL_MOST: Millis = Millis::from_mins(10);
-/// The longest wait that a provider may name: quotas are reset daily, and whoever names more has no clock.
+/// The longest wait that a provider may name: quotas are reset daily, and whoever names more has no clock. More than
+/// [`REFUSAL_MOST`] is believed at the second time: seconds are taken for milliseconds, and gateways name what they like.
 pub const NAMED_MOST: Millis = Millis::from_mins(24 * 60);
+/// What is held for longer than this is asked at once where somebody lets the mission go on: shorter waits are over before
+/// he looks.
+pub const ASKED_ANEW: Millis = Millis::from_mins(1);
 /// So many refusals in a row are waited for as long as the provider named: it knows best. One that goes on refusing is
 /// asked less and less often, whatever it names.
 pub const REFUSALS_BELIEVED: u32 = 2;

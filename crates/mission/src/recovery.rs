@@ -28,14 +28,18 @@ pub fn after_machine(n: u32, seed: &str) -> Millis {
 }
 
 /// The wait after the `n + 1`th refusal in a row. Where the provider named a time that is what is waited for, within
-/// bounds and a little more; where it did not, or goes on refusing all the same, the wait doubles each time. Both are
+/// bounds and a little more, and hours once it names them again; where it did not, or goes on refusing all the same, the wait doubles each time. Both are
 /// spread by a seed, so that not everybody comes back at one instant.
 pub fn after_refusal(asked: Option<Millis>, n: u32, seed: &str) -> Millis {
     let doubled = |n| wait(limits::REFUSAL_FIRST, limits::REFUSAL_MOST, n);
     let Some(asked) = asked else {
         return spread(doubled(n.saturating_add(1)), seed);
     };
-    let named = asked.clamp(limits::REFUSAL_LEAST, limits::NAMED_MOST);
+    let most = match n {
+        0 => limits::REFUSAL_MOST,
+        _ => limits::NAMED_MOST,
+    };
+    let named = asked.clamp(limits::REFUSAL_LEAST, most);
     let believed = limits::REFUSALS_BELIEVED;
     late(
         match n < believed {
@@ -78,8 +82,10 @@ mod tests {
     #[test]
     fn a_provider_cannot_ask_for_no_wait_or_for_ever() {
         assert!(after_refusal(Some(Millis(0)), 0, "x") >= limits::REFUSAL_LEAST);
-        let year = after_refusal(Some(Millis(limits::NAMED_MOST.0 * 365)), 0, "x");
-        assert!(year >= limits::NAMED_MOST && year <= limits::NAMED_MOST + limits::LATE_MOST);
+        let year = |n| after_refusal(Some(Millis(limits::NAMED_MOST.0 * 365)), n, "x");
+        for (n, most) in [(0, limits::REFUSAL_MOST), (1, limits::NAMED_MOST)] {
+            assert!(year(n) >= most && year(n) <= most + limits::LATE_MOST);
+        }
     }
 
     #[test]
@@ -97,8 +103,8 @@ mod tests {
             let wait = after_refusal(Some(Millis(1_000)), n, "x");
             assert!((1_000..=1_250).contains(&wait.0), "{wait:?}");
         }
-        // Hours too, however often it names them.
-        for n in 0..20 {
+        // Hours too, once it has named them again.
+        for n in 1..20 {
             let named = Millis::from_mins(180);
             let wait = after_refusal(Some(named), n, "x");
             assert!(wait >= named && wait <= named + limits::LATE_MOST, "{wait}");

@@ -149,10 +149,10 @@ async fn a_model_that_serves_again_is_tried_by_one_turn_at_a_time_and_then_by_al
     user.deserted().await;
 }
 
-/// A quota that is reset only after the mission's time: nothing is waited for, and whoever resumes it has it asked again.
+/// A quota that is reset only after the mission's time: once that is named again nothing is waited for, and whoever resumes it
+/// has it asked anew.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_that_is_spent_for_longer_than_a_mission_has_ends_it_at_once_and_a_resume_asks_anew()
- {
+async fn a_quota_that_is_spent_for_longer_than_a_mission_has_ends_it_and_a_resume_asks_anew() {
     let crew = crew();
     let spent = Arc::new(AtomicBool::new(true));
     let refuses = spent.clone();
@@ -164,23 +164,34 @@ async fn a_quota_that_is_spent_for_longer_than_a_mission_has_ends_it_at_once_and
     let user = user(&model);
     let request = ["task", "Add five words", "--allow", "shell", "--yes"];
     let how = ["--workers", "1", "--reviews", "0"];
-    let ran = user.run(&[&request[..], &how].concat()).await;
+    let mut running = user.start(&[&request[..], &how].concat());
+    let of_workers = || {
+        let log = model.log();
+        log.iter().filter(|r| Role::of(r) == Role::Worker).count()
+    };
+    // Only that model is left alone, and so much is not believed at once.
+    running.says("T1.1 is parked for").await;
+    assert_eq!(of_workers(), 1);
+    let status = user.run(&["status", "m1"]).await.said;
+    assert!(status.contains("mock/m1"), "{status}");
+    // Whoever lets it go on has it asked at once.
+    for words in [["pause", "m1"], ["resume", "m1"]] {
+        let ran = user.run(&words).await;
+        assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.said);
+    }
+    let ran = running.end().await;
     for told in [
-        "its time is over in 3 h 59 min, and mock may be asked again in",
+        "its time is over in 3 h 59 min, and mock/m1 may be asked again in",
         "a resume asks at once",
     ] {
         assert!(ran.said.contains(told), "{told}: {}", ran.said);
     }
     assert_eq!(ran.code, Some(1), "{}", ran.said);
-    let of_workers = || {
-        let log = model.log();
-        log.iter().filter(|r| Role::of(r) == Role::Worker).count()
-    };
-    assert_eq!(of_workers(), 1, "{}", ran.said);
-    // It is asked once where that was raised in vain.
+    assert_eq!(of_workers(), 2, "{}", ran.said);
+    // It is asked once where the quota was raised in vain.
     let again = user.run(&["resume", "m1"]).await;
     assert_eq!(again.code, ran.code, "{}", again.said);
-    assert_eq!(of_workers(), 2, "{}", again.said);
+    assert_eq!(of_workers(), 3, "{}", again.said);
     spent.store(false, Ordering::SeqCst);
     let ran = user.run(&["resume", "m1"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.said);

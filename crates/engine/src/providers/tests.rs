@@ -6,6 +6,12 @@ fn at(secs: u64) -> Timestamp {
     NOW + Millis::from_secs(secs)
 }
 
+/// The same where the mission was begun at a moment.
+fn going_on(of: Providers, secs: u64) -> Providers {
+    of.anew.lock().unwrap().since = at(secs);
+    of
+}
+
 fn some(dir: &std::path::Path, n: u32) -> Providers {
     with(dir, n, &[("HOME", "/home/ada")])
 }
@@ -14,7 +20,8 @@ fn with(dir: &std::path::Path, n: u32, environment: &[(&str, &str)]) -> Provider
     let pairs = environment.iter();
     let environment = pairs.map(|(name, value)| ((*name).into(), (*value).into()));
     let account = Account::of(&environment.collect());
-    Providers::new(Layout::new(dir.to_owned()), MissionId(n), account)
+    let of = Providers::new(Layout::new(dir.to_owned()), MissionId(n), account);
+    going_on(of, 0)
 }
 
 const TURN: Epoch = Epoch(7);
@@ -254,12 +261,6 @@ fn whoever_is_stopped_while_he_has_the_lock_stops_nobody() {
     assert!(ask(&two, 1, "acme/large").is_some());
 }
 
-/// The same, and a person has let it go on at a moment.
-fn going_on(of: Providers, secs: u64) -> Providers {
-    *of.anew.lock().unwrap() = at(secs);
-    of
-}
-
 #[test]
 fn what_was_told_for_hours_is_asked_once_more_by_whoever_begins_after_it() {
     const HOURS: u64 = 5 * 60 * 60;
@@ -286,8 +287,38 @@ fn what_was_told_for_hours_is_asked_once_more_by_whoever_begins_after_it() {
     assert_eq!(ask(&one, 41, "acme/large"), None);
     one.served_at(at(42), TURN);
     assert_eq!(ask(&later, 43, "acme/large"), None);
-    // A wait of minutes is waited for by everybody.
+    // A wait of minutes is waited for by whoever begins, and not by whom somebody lets go on.
     hold(&one, 50, "acme", 600, "429");
     let last = going_on(some(dir.path(), 5), 60);
     assert!(ask(&last, 61, "acme/large").is_some());
+    let event = Event::Woke { idle: Millis(9) };
+    last.note_at(at(62), &Recorded { v, at: when, event });
+    assert_eq!(ask(&last, 63, "acme/large"), None);
+}
+
+#[test]
+fn whoever_tries_before_the_time_and_dies_leaves_what_was_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = going_on(some(dir.path(), 1), 0);
+    hold(&one, 10, "acme/large", 9_000, "the quota is used up");
+    let late = going_on(some(dir.path(), 2), 30);
+    assert_eq!(ask(&late, 31, "acme/large"), None);
+    let held = ask(&one, 95, "acme/large").unwrap();
+    assert_eq!(held.wait, Millis::from_secs(9_010 - 95));
+    assert_eq!(ask(&one, 95, "acme/small"), None, "only that model is held");
+    // A newer mission may try it as well, and what is said now counts, be it less.
+    let later = going_on(some(dir.path(), 3), 96);
+    assert_eq!(ask(&later, 97, "acme/large"), None);
+    hold(&later, 98, "acme/large", 900, "the quota is used up");
+    assert_eq!(
+        ask(&one, 99, "acme/large").unwrap().wait,
+        Millis::from_secs(899)
+    );
+    // A file of an engine that kept no beginning is asked anew.
+    let text = std::fs::read_to_string(one.file("acme/large")).unwrap();
+    let mut old: serde_json::Value = serde_json::from_str(&text).unwrap();
+    old.as_object_mut().unwrap().remove("since").unwrap();
+    std::fs::write(one.file("acme/large"), old.to_string()).unwrap();
+    let next = going_on(some(dir.path(), 4), 100);
+    assert_eq!(ask(&next, 101, "acme/large"), None);
 }

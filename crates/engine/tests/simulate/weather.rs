@@ -52,7 +52,13 @@ impl Weather {
         let minute = Millis::from_mins(1).0;
         let spell = |rng: &mut Rng| {
             let from = rng.below(90 * minute);
-            let length = rng.weigh(&[(3, 20_000), (3, 4 * minute), (2, 20 * minute)]);
+            let length = rng.weigh(&[
+                (6, 20_000),
+                (6, 4 * minute),
+                (4, 20 * minute),
+                // A quota that is reset at night.
+                (1, 30 * 60 * minute),
+            ]);
             Spell {
                 kind: rng.weigh(&[(4, Kind::Storm), (4, Kind::Outage), (2, Kind::Elsewhere)]),
                 model: rng.weigh(&[(4, OWN), (1, OTHER)]),

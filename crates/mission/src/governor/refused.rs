@@ -2,7 +2,6 @@
 
 use crate::decide::cut;
 use crate::event::{Ending, Event, Turn};
-use crate::governor::provider_of;
 use crate::ids::Epoch;
 use crate::mission::{Lease, Mission};
 use crate::recovery;
@@ -35,8 +34,8 @@ impl Mission {
             true => self.outage(now, whose, said.why),
             false => {
                 let (held, event) = self.held_by(now, whose, said.retry_after, said.why, false);
-                let provider = provider_of(self.model_of(lease));
-                (self.waits_until(now, lease, provider, held), event)
+                let name = self.held_name(lease, said.retry_after);
+                (self.waits_until(now, lease, name, held), event)
             }
         };
         let ending = Ending::Refused {

@@ -85,8 +85,8 @@ impl Mission {
     /// Whether others try first what is held of a model, before whoever was refused so often in a row.
     fn is_left_to_others(&self, now: Timestamp, model: &str, refusals: u32) -> bool {
         let longer = left_to_others(refusals);
-        let mut holds = self.holds_of(model).into_iter().flatten();
-        longer > Millis(0) && holds.any(|hold| now < hold.until + longer)
+        let mut holds = self.holds_of(model);
+        longer > Millis(0) && holds.any(|(_, hold)| now < hold.until + longer)
     }
 
     /// Whether a turn about a task lets others try first: of Workers, where its next attempt is asked of this model.

@@ -225,10 +225,20 @@ impl Mission {
 fn why_left_alone(at: Timestamp, event: &Event) -> Vec<String> {
     match event {
         Event::ProviderHeld {
-            until, n, epoch, ..
+            provider,
+            until,
+            n,
+            epoch,
+            ..
         } => {
             let wait = until.since(at);
+            let is_quota = provider.contains('/');
             let why = match (n, epoch) {
+                (1, _) if is_quota => format!(
+                    "it named more than {}, which is no rate limit: only this model is left alone, and it is asked once \
+                     more before that is believed",
+                    limits::REFUSAL_MOST
+                ),
                 (0, _) => "another mission was refused there".to_owned(),
                 (_, Some(_)) => format!("a session waits for it, which asks again in {wait}"),
                 (1, None) => format!(

@@ -205,13 +205,21 @@ fn a_mission_that_only_waits_asks_no_model() {
     asks_no_model(&mut story, Millis::from_mins(300), "is paused");
 
     let mut story = Story::planned(Terms::default(), plan());
-    let refused = TurnOutcome::Refused {
+    let refused = || TurnOutcome::Refused {
         retry_after: Some(Millis::from_mins(200)),
         why: "the quota is used up".into(),
         usage: used(0),
         outage: false,
     };
-    story.end("T1.1", refused, None);
+    story.end("T1.1", refused(), None);
+    // It is asked once more before so much is believed.
+    asks_no_model(
+        &mut story,
+        nearly(limits::REFUSAL_MOST),
+        "waits for its provider",
+    );
+    story.wait(Millis::from_mins(3));
+    story.end("T1.1", refused(), None);
     asks_no_model(&mut story, Millis::from_mins(198), "waits for its provider");
 
     // One that runs is worked on, and asks for nobody else while it does.

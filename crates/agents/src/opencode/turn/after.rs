@@ -1,24 +1,27 @@
 //! How long a provider asks to wait, in the forms in which providers say so. What cannot be read was not said.
 
+use mission::limits;
 use mission::time::Millis;
 use std::time::Duration;
 
-/// No wait that is named is longer than this; what is made of it is shorter still.
+/// No wait that is named is longer than this.
 const DAY: f64 = 86_400.0;
+/// Nor one until a limit is wholly filled again: calls are served long before that.
+const FILLED: f64 = limits::REFUSAL_MOST.0 as f64 / 1_000.0;
 
-/// Headers with a wait, each with how its value is read. The first that can be read is taken: what is meant for this very
-/// call before what is said of a quota.
-const HEADERS: [(&str, Form); 10] = [
-    ("retry-after-ms", Form::Millis),
-    ("retry-after", Form::Wait),
-    ("x-ratelimit-reset-after", Form::Wait),
-    ("x-ratelimit-reset-requests", Form::Wait),
-    ("x-ratelimit-reset-tokens", Form::Wait),
-    ("anthropic-ratelimit-requests-reset", Form::Wait),
-    ("anthropic-ratelimit-tokens-reset", Form::Wait),
-    ("anthropic-ratelimit-unified-reset", Form::Moment),
-    ("x-ratelimit-reset", Form::Moment),
-    ("ratelimit-reset", Form::Moment),
+/// Headers with a wait, each with how its value is read and the longest that it means. The first that can be read is taken:
+/// what is meant for this very call before what is said of a quota.
+const HEADERS: [(&str, Form, f64); 10] = [
+    ("retry-after-ms", Form::Millis, DAY),
+    ("retry-after", Form::Wait, DAY),
+    ("x-ratelimit-reset-after", Form::Wait, FILLED),
+    ("x-ratelimit-reset-requests", Form::Wait, FILLED),
+    ("x-ratelimit-reset-tokens", Form::Wait, FILLED),
+    ("anthropic-ratelimit-requests-reset", Form::Wait, FILLED),
+    ("anthropic-ratelimit-tokens-reset", Form::Wait, FILLED),
+    ("anthropic-ratelimit-unified-reset", Form::Moment, DAY),
+    ("x-ratelimit-reset", Form::Moment, FILLED),
+    ("ratelimit-reset", Form::Moment, FILLED),
 ];
 
 #[derive(Clone, Copy)]
@@ -33,7 +36,7 @@ enum Form {
 
 /// The wait that a refusal's headers ask for, at the time `now` since the epoch.
 pub(super) fn asked<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Duration) -> Option<Millis> {
-    HEADERS.iter().find_map(|(name, form)| {
+    HEADERS.iter().find_map(|(name, form, most)| {
         let value = header(name)?.trim();
         let seconds = match form {
             Form::Millis => number(value)? / 1_000.0,
@@ -45,7 +48,7 @@ pub(super) fn asked<'a>(header: impl Fn(&str) -> Option<&'a str>, now: Duration)
                 _ => wait(value, now)?,
             },
         };
-        let bounded = Duration::from_secs_f64(seconds.clamp(0.0, DAY));
+        let bounded = Duration::from_secs_f64(seconds.clamp(0.0, *most));
         Some(super::millis(bounded))
     })
 }
@@ -153,7 +156,9 @@ mod tests {
             ("retry-after-ms", "250", 250),
             ("x-ratelimit-reset-requests", "6m0s", 360_000),
             ("x-ratelimit-reset-tokens", "20ms", 20),
-            ("x-ratelimit-reset-after", "1h30m", 5_400_000),
+            ("retry-after", "1h30m", 5_400_000),
+            // By then a limit is wholly filled again; calls are served before.
+            ("x-ratelimit-reset-after", "1h30m", 600_000),
             (
                 "anthropic-ratelimit-tokens-reset",
                 "2015-10-21T07:28:05Z",

@@ -3,18 +3,32 @@
 
 use super::*;
 use mission::governor::provider_of;
+use mission::mission::Phase;
 
-/// What is held: a provider, or a model.
+/// What is held: a provider, a model whose quota is spent, or one that failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Of {
     Provider(String),
+    Quota(String),
     Model(String),
+}
+
+impl Of {
+    /// What a refusal holds.
+    fn refused(name: &str) -> Self {
+        match name.contains('/') {
+            true => Self::Quota(name.to_owned()),
+            false => Self::Provider(name.to_owned()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Held {
     since: Timestamp,
     until: Timestamp,
+    /// Whether it was for over a minute when it began.
+    long: bool,
     served: u32,
 }
 
@@ -34,15 +48,18 @@ pub(super) struct Asked {
     named: BTreeMap<Role, String>,
     pub(super) instead: BTreeMap<Role, String>,
     held: BTreeMap<Of, Held>,
+    /// Until when anything was ever held.
+    untils: BTreeSet<Timestamp>,
     /// Turns in a row that the host of a model failed.
     failed: BTreeMap<String, u32>,
     live: BTreeMap<Epoch, Live>,
     pub(super) rows: singled::Rows,
 }
 
-fn holds(model: &str) -> [Of; 2] {
+fn holds(model: &str) -> [Of; 3] {
     [
         Of::Provider(provider_of(model).to_owned()),
+        Of::Quota(model.to_owned()),
         Of::Model(model.to_owned()),
     ]
 }
@@ -86,8 +103,9 @@ impl Asked {
     }
 
     /// The same of anything.
-    pub(super) fn any_held(&self, now: Timestamp, longer: Millis) -> bool {
-        self.held.values().any(|held| now < held.until + longer)
+    pub(super) fn any_held(&self, now: Timestamp, longer: Millis, end: Timestamp) -> bool {
+        let mut until = self.held.values().map(|held| held.until + longer);
+        until.any(|until| now < until && until < end)
     }
 
     /// The model that a turn is asked of that begins now.
@@ -118,7 +136,7 @@ impl Asked {
                 !live.served && young && holds(&self.model_of(live)).contains(of)
             };
             let most = match of {
-                Of::Provider(_) => 1 << held.served,
+                Of::Provider(_) | Of::Quota(_) => 1 << held.served,
                 Of::Model(_) => 1,
             };
             now >= held.until && self.live.values().filter(tries).count() < most
@@ -133,9 +151,9 @@ impl Asked {
             if self.may(&model, now) {
                 return Some(chosen);
             }
-            let [provider, broken] = holds(&model);
-            let long = |held: &Held| held.until.since(held.since) > limits::FALLBACK_AFTER;
-            if !self.held.contains_key(&broken) && !self.held.get(&provider).is_some_and(long) {
+            let held = holds(&model);
+            let mut held = held.iter().filter_map(|of| Some((of, self.held.get(of)?)));
+            if !held.any(|(of, held)| held.long || matches!(of, Of::Model(_))) {
                 return None;
             }
         }
@@ -155,7 +173,7 @@ impl Asked {
             news = true;
             held.served += 1;
             let enough = match &of {
-                Of::Provider(_) => limits::TRIALS.ilog2() + 1,
+                Of::Provider(_) | Of::Quota(_) => limits::TRIALS.ilog2() + 1,
                 Of::Model(_) => limits::BREAKER_CLOSES,
             };
             if held.served >= enough {
@@ -168,27 +186,46 @@ impl Asked {
         news
     }
 
-    fn hold(&mut self, of: Of, since: Timestamp, until: Timestamp) {
+    /// Something is held for the `n`th time in a row, or because another mission was told so. Hours are believed where they
+    /// are named, again, by the provider, and where somebody else was told.
+    fn hold(&mut self, of: Of, (since, until): (Timestamp, Timestamp), n: u32) {
+        let most = match (&of, n) {
+            (_, 0) | (Of::Quota(_), 2..) => waits::LONGEST,
+            // Nobody has named the model yet.
+            (Of::Provider(name), 2..) if name.is_empty() => waits::LONGEST,
+            _ => waits::SHORT,
+        };
+        // Nothing is taken back of what was known.
+        let known = self.held.get(&of).is_some_and(|held| until <= held.until);
         assert!(
-            until > since && until <= since + waits::LONGEST,
-            "{of:?} is held for {}",
+            until > since && (known || until <= since + most),
+            "{of:?} is held for {} after {n}",
             until.since(since)
         );
-        let served = 0;
-        self.held.insert(
-            of,
-            Held {
-                since,
-                until,
-                served,
-            },
-        );
+        let (long, served) = (until.since(since) > Millis(60_000), 0);
+        let held = Held {
+            since,
+            until,
+            long,
+            served,
+        };
+        self.held.insert(of, held);
+        self.untils.insert(until);
+    }
+
+    /// From when on one of these may be asked.
+    fn soonest<'a>(&self, models: impl Iterator<Item = &'a str>) -> Timestamp {
+        let until = |of: &Of| self.held.get(of).map(|held| held.until);
+        let free = models.map(|model| holds(model).iter().filter_map(until).max());
+        free.map(Option::unwrap_or_default)
+            .min()
+            .unwrap_or_default()
     }
 
     /// Somebody lets the mission go on: what would be held for long is asked at once.
     fn anew(&mut self, now: Timestamp) {
         for held in self.held.values_mut() {
-            if held.until.since(now) > limits::REFUSAL_MOST {
+            if held.until.since(now) > Millis(60_000) {
                 held.until = now;
             }
         }
@@ -284,9 +321,10 @@ impl Audit {
                 provider,
                 until,
                 epoch,
+                n,
                 ..
             } => {
-                book.hold(Of::Provider(provider.clone()), now, *until);
+                book.hold(Of::refused(provider), (now, *until), *n);
                 if let Some(live) = epoch.and_then(|epoch| book.live.get_mut(&epoch)) {
                     (live.waits, live.served) = (true, false);
                 }
@@ -300,10 +338,10 @@ impl Audit {
                     *n == 0 || failed >= limits::BREAKER || book.held.contains_key(&of),
                     "the breaker of {model} opens after {failed} failures"
                 );
-                book.hold(of, now, *until);
+                book.hold(of, (now, *until), *n);
             }
             Event::Resumed { .. } => {
-                book.held.retain(|of, _| matches!(of, Of::Provider(_)));
+                book.held.retain(|of, _| !matches!(of, Of::Model(_)));
                 book.failed.clear();
                 book.named.clear();
                 book.anew(now);
@@ -313,15 +351,75 @@ impl Audit {
         }
     }
 
+    /// For how long still something is held.
+    pub(super) fn longest_hold(&self) -> Millis {
+        let held = self.asks.held.values();
+        let left = held.map(|held| held.until.since(self.last));
+        left.max().unwrap_or(Millis(0))
+    }
+
+    /// Whether something was ever held until then.
+    pub(super) fn is_held_until(&self, until: Timestamp) -> bool {
+        self.asks.untils.contains(&until)
+    }
+
     /// Whether a turn of a role could begin now, as far as its provider goes.
     pub(super) fn may_ask(&self, role: Role, now: Timestamp) -> bool {
         self.asks.next(role, &self.terms, now).is_some()
     }
 
+    /// A mission that ends before its time could not have gone on within it, by whomever any of its tasks may be asked.
+    pub(super) fn ends_early(&self, event: &Event) {
+        let Event::Halted { why } = event else { return };
+        if !why.starts_with("its time is over in") {
+            return;
+        }
+        let (shadow, now) = (&self.shadow, self.last);
+        let busy = shadow.leases().count() + shadow.gate_leases().count();
+        let asks = shadow.questions().count();
+        let landing = shadow.landing().is_some();
+        assert!(busy + asks == 0 && !landing, "it is not at rest");
+        let no_room = self.book.full || self.book.cramped;
+        assert!(!no_room && shadow.pause().is_none(), "it waits for more");
+        let least = Millis(60_000.min(self.terms.mission.0 / 10));
+        let runs = shadow.phase() == Phase::Running;
+        // Of an earlier plan nothing is begun while another one is written.
+        for task in shadow.tasks().filter(|_| runs) {
+            let (role, from) = match task.state {
+                State::Ready => (Role::Worker, now),
+                State::Parked { until, .. } => (Role::Worker, until),
+                State::Judging { from } => (Role::Reviewer, from),
+                State::Splitting { from } => (Role::Planner, from),
+                _ => continue,
+            };
+            let own = self.asks.model(role, None);
+            let others = self.terms.fallbacks.get(&role).into_iter().flatten();
+            let next = AttemptId {
+                task: task.task.id,
+                n: task.n + u32::from(task.spent),
+            };
+            let other = self.other_model(next).filter(|_| role == Role::Worker);
+            let models = others.chain(&other).map(String::as_str);
+            let free = self.asks.soonest(models.chain([own.as_str()]));
+            // Whoever was refused often lets others try first.
+            let free = free + singled::left_to_others(task.refusals);
+            // Only what a provider names is long.
+            let from = match from > now + waits::SHORT {
+                true => now,
+                false => from,
+            };
+            assert!(
+                from.max(free) + least > shadow.deadline(),
+                "{} could go on before the end",
+                task.task.id
+            );
+        }
+    }
+
     /// What is held is what the events say, and somebody wakes when it ends.
     pub(super) fn holds(&self, mission: &Mission, now: Timestamp) {
         let providers = mission.held_providers();
-        let providers = providers.map(|(name, _)| Of::Provider(name.to_owned()));
+        let providers = providers.map(|(name, _)| Of::refused(name));
         let models = mission.open_breakers();
         let models = models.map(|(name, _)| Of::Model(name.to_owned()));
         let held: BTreeSet<Of> = providers.chain(models).collect();

@@ -102,6 +102,7 @@ impl Audit {
     /// Looks at an event before it is folded in.
     pub(super) fn scheduled(&mut self, event: &Event) {
         self.singled(event);
+        self.ends_early(event);
         let begins = matches!(event, Event::TurnStarted { .. } | Event::GateStarted { .. });
         assert!(!begins || !self.book.full, "{event:?} on a full disk");
         self.stands_somewhere(event);

@@ -58,7 +58,7 @@ impl Rows {
 
 /// For so long after a hold it is left to others by whoever was refused so often in a row: from the second time on, a
 /// second for each, but for one in four.
-fn left_to_others(refusals: u32) -> Millis {
+pub(super) fn left_to_others(refusals: u32) -> Millis {
     match refusals {
         0 | 1 => Millis(0),
         n if n % 4 == 3 => Millis(0),
@@ -190,7 +190,7 @@ impl Audit {
     pub(super) fn somebody_lets_others_try(&self, mission: &Mission, now: Timestamp) -> bool {
         mission.tasks().any(|task| {
             let longer = left_to_others(task.refusals);
-            longer > Millis(0) && self.asks.any_held(now, longer)
+            longer > Millis(0) && self.asks.any_held(now, longer, mission.deadline())
         })
     }
 }

@@ -63,7 +63,7 @@ impl Audit {
                 _ => continue,
             };
             assert!(
-                until <= now + LONGEST,
+                until <= now + SHORT || self.is_held_until(until),
                 "{} waits longer than anything may",
                 task.task.id
             );
@@ -115,6 +115,9 @@ impl Audit {
 
     /// Keeps the time of everything that waits, by a clock that stands still while no engine runs.
     pub(super) fn clock(&mut self, event: &Event) {
+        // What was named before it became calm is waited for, as long as it was.
+        let waited = self.clocks.attended + self.longest_hold().0;
+        self.waited_until = self.waited_until.max(waited);
         let clocks = &mut self.clocks;
         if let Event::Resumed { .. } = event {
             let over = self.last + self.terms.mission;
@@ -147,7 +150,9 @@ impl Audit {
             "a deadline struck {} too early: {event:?}",
             Millis(due - clocks.attended)
         );
-        let calm = clocks.attended.saturating_sub(self.calm_since);
+        let calm = clocks
+            .attended
+            .saturating_sub(self.calm_since.max(self.waited_until));
         assert!(
             what != Waits::Mission || !self.calm || calm < CALM_ENOUGH.0,
             "nothing goes wrong, and a whole mission's time is not enough"
@@ -155,7 +160,9 @@ impl Audit {
     }
 }
 
-/// The longest that anything waits for a moment: what a provider may name, and a little more.
+/// The longest that anything waits for a moment that no provider has named, spread.
+pub(super) const SHORT: Millis = Millis(limits::REFUSAL_MOST.0 / 3 * 4);
+/// The longest that a provider may name, and a little more.
 pub(super) const LONGEST: Millis = Millis(limits::NAMED_MOST.0 + limits::LATE_MOST.0);
 /// In such a time without faults every mission of the simulator's size is done.
 const CALM_ENOUGH: Millis = Millis::from_mins(20 * 60);
