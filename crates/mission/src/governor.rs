@@ -59,6 +59,8 @@ pub(crate) struct Governor {
     switched: BTreeMap<(Role, String), u32>,
     held: BTreeMap<String, Hold>,
     breakers: BTreeMap<String, Breaker>,
+    /// The most tokens that a model writes in one answer, where the host said so.
+    outputs: BTreeMap<String, u64>,
 }
 
 /// The provider of a model, which is written `provider/model`.
@@ -392,6 +394,9 @@ impl Mission {
         match event {
             Event::TurnServed { epoch } => self.served(at, *epoch),
             Event::ModelNamed { role, model } => self.model_named(*role, model),
+            Event::ModelLimited { model, output } => {
+                self.governor.outputs.insert(model.clone(), *output);
+            }
             Event::ModelSwitched { role, model, .. } => self.model_switched(*role, model.as_ref()),
             Event::ProviderHeld {
                 provider,
@@ -433,6 +438,22 @@ impl Mission {
             .named
             .get(&role)
             .is_some_and(|known| known == model)
+    }
+
+    /// The most tokens that a model writes in one answer, where that is known.
+    pub(crate) fn output_of(&self, model: &str) -> Option<u64> {
+        self.governor.outputs.get(model).copied()
+    }
+
+    /// What is to be recorded where a host says something else than is known of how much a model writes.
+    pub(crate) fn limited_otherwise(&self, model: &str, output: Option<u64>) -> Option<Event> {
+        let outputs = &self.governor.outputs;
+        let has_room = outputs.len() < limits::MODELS || outputs.contains_key(model);
+        let output = output.filter(|output| *output > 0 && has_room && !model.is_empty())?;
+        (self.output_of(model) != Some(output)).then(|| Event::ModelLimited {
+            model: model.to_owned(),
+            output,
+        })
     }
 
     fn model_switched(&mut self, role: Role, model: Option<&String>) {

@@ -128,6 +128,9 @@ pub const SESSION_IDLE: Millis = Millis::from_mins(5);
 /// So many of them are kept for each role: more than this nobody looks at.
 pub const SESSIONS_IDLE: usize = 5;
 
+/// Of so many models it is kept how much they write in one answer: roles and what may stand in for them name fewer, and a
+/// host that names another one each time makes no state grow without end.
+pub const MODELS: usize = 100;
 /// What a turn reserves of the token budget before it starts: what such turns use at the 95th percentile of ordinary
 /// work. A turn that goes past it is ended when the budget has no more to lend.
 pub const RESERVE_SHORT: u64 = 100_000;

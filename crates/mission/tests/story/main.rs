@@ -17,6 +17,7 @@ mod permission;
 mod plan;
 mod pressure;
 mod proof;
+mod reserve;
 mod resume;
 mod schedule;
 mod sessions;

@@ -195,6 +195,7 @@ fn refusals_holds_slots_breakers_and_other_models_say_how_often_and_how_long() {
     story.tell(Input::ModelNamed {
         epoch,
         model: "acme/large".into(),
+        output: None,
     });
     refused(&mut story, "T1.1", 30);
     says(

@@ -38,6 +38,7 @@ pub(super) struct Asked {
     failed: BTreeMap<String, u32>,
     live: BTreeMap<Epoch, Live>,
     pub(super) rows: singled::Rows,
+    pub(super) outputs: outputs::Outputs,
 }
 
 fn holds(model: &str) -> [Of; 2] {
