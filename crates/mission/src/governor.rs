@@ -148,7 +148,7 @@ impl Mission {
     }
 
     /// The model that a role is asked of: this one, or what the host said where nothing is chosen.
-    fn model_or_own<'a>(&'a self, role: Role, chosen: Option<&'a str>) -> &'a str {
+    pub(crate) fn model_or_own<'a>(&'a self, role: Role, chosen: Option<&'a str>) -> &'a str {
         let own = || self.governor.named.get(&role).map(String::as_str);
         chosen.or_else(own).unwrap_or_default()
     }
@@ -454,6 +454,14 @@ impl Mission {
             model: model.to_owned(),
             output,
         })
+    }
+
+    /// Every model that a turn of a role may be asked of, as far as they are known.
+    pub(crate) fn models_for(&self, role: Role) -> impl Iterator<Item = &str> {
+        let fallbacks = self.terms.fallbacks.get(&role).into_iter().flatten();
+        let others = fallbacks.map(|model| Some(model.as_str()));
+        let all = std::iter::once(None).chain(others);
+        all.map(move |chosen| self.model_or_own(role, chosen))
     }
 
     fn model_switched(&mut self, role: Role, model: Option<&String>) {

@@ -196,7 +196,7 @@ impl Audit {
                     State::Working { .. } | State::Checking | State::Judging { .. }
                 )
             });
-            let share = limits::RESERVE_SHORT.min(self.limit / 8).max(1);
+            let share = self.reserve_later(Role::Reviewer);
             let held = owed.count() as u64 * share;
             let (spent, reserved) = (self.spent, self.reserved());
             assert!(

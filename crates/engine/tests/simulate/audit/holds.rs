@@ -96,6 +96,13 @@ impl Asked {
         self.model(role, other.or_else(|| self.instead.get(&role)))
     }
 
+    /// Every model that a turn of a role may be asked of.
+    pub(super) fn all_for(&self, role: Role, terms: &Terms) -> Vec<String> {
+        let mut all = terms.fallbacks.get(&role).cloned().unwrap_or_default();
+        all.push(self.model(role, None));
+        all
+    }
+
     /// Every turn that runs, with its model.
     pub(super) fn running(&self) -> impl Iterator<Item = (Turn, String)> {
         let live = self.live.values();

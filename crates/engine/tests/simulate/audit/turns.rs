@@ -75,6 +75,9 @@ impl Audit {
         };
 
         self.new_epoch(*epoch);
+        let asked = self.asks.asked(*epoch);
+        let fair = self.reserve(turn.role(), &asked);
+        assert_eq!(*reserved, fair, "{turn} reserves otherwise at {asked:?}");
         let lease = Lease {
             turn: *turn,
             deadline: *deadline,
