@@ -175,7 +175,7 @@ impl Watcher for Recorder {
         self.note(|seen| seen.signs.push(sign));
     }
 
-    fn may_ask(&self, model: &str) -> BoxFuture<'_, bool> {
+    fn may_ask(&self, model: &str, _: Option<u64>) -> BoxFuture<'_, bool> {
         let may = !self.holds.load(Ordering::Relaxed);
         self.note(|seen| seen.models.push(model.to_owned()));
         Box::pin(std::future::ready(may))

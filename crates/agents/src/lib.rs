@@ -176,8 +176,9 @@ pub trait Watcher: Send + Sync {
     fn sign(&self, sign: Sign);
 
     /// Asked before the first call of a turn, with the model that it goes to: whether that may be asked now. If not, the
-    /// turn is over without a reply, and nothing was asked.
-    fn may_ask(&self, model: &str) -> BoxFuture<'_, bool>;
+    /// turn is over without a reply, and nothing was asked. `output` is the most tokens that the model writes in one answer,
+    /// where the host says so.
+    fn may_ask(&self, model: &str, output: Option<u64>) -> BoxFuture<'_, bool>;
 
     /// Puts a question to a person or a policy. It is always answered within the inbox's own deadline.
     fn ask(&self, question: Question) -> BoxFuture<'_, Reply>;

@@ -289,7 +289,7 @@ impl OpenCode {
         role: Role,
         model: Option<&str>,
     ) -> Result<Probe, Error> {
-        let (model, because) = self.host.model(directory, role, model).await?;
+        let Chosen { model, because, .. } = self.host.model(directory, role, model).await?;
         let version = self.host.server.version().to_owned();
         Ok(Probe {
             tested: version.starts_with("1.18."),
@@ -307,25 +307,34 @@ impl OpenCode {
     }
 }
 
+/// The model that a turn is asked of.
+struct Chosen {
+    /// As `provider/model`.
+    model: String,
+    /// Why this one.
+    because: &'static str,
+    /// The most tokens of one answer of it, where the server says so.
+    output: Option<u64>,
+}
+
 impl Host {
-    /// The model for a role, as `provider/model`, and why this one.
+    /// The model for a role.
     async fn model(
         &self,
         directory: &Path,
         role: Role,
         asked: Option<&str>,
-    ) -> Result<(String, &'static str), Error> {
+    ) -> Result<Chosen, Error> {
         let api = self.server.up().await.map_err(Error::Gone)?;
         let known = api
             .providers(directory)
             .await
             .map_err(|e| Error::Gone(e.to_string()))?;
-        let has = |model: &str| {
-            let (provider, name) = model.split_once('/').unwrap_or((model, ""));
-            known
-                .providers
-                .iter()
-                .any(|p| p.id == provider && p.models.contains_key(name))
+        let has = |model: &str| known.provider_of(model).is_some();
+        let choose = |model: String, because| Chosen {
+            output: known.output_of(&model),
+            model,
+            because,
         };
         if known.providers.is_empty() {
             return Err(Error::NoProvider);
@@ -344,14 +353,14 @@ impl Host {
             .find_map(|(model, because)| Some((model?, because)))
         {
             return if has(&model) {
-                Ok((model, because))
+                Ok(choose(model, because))
             } else {
                 Err(Error::NoModel { model })
             };
         }
         // What was used last may have gone since; nobody named it, so that is no error.
         if let Some(model) = self.last_used.clone().filter(|model| has(model)) {
-            return Ok((model, "used last"));
+            return Ok(choose(model, "used last"));
         }
         let defaults = known.providers.iter().filter_map(|p| {
             let model = known.default.get(&p.id)?;
@@ -359,7 +368,7 @@ impl Host {
         });
         let first = defaults.into_iter().find(|model| has(model));
         first
-            .map(|model| (model, "OpenCode's default"))
+            .map(|model| choose(model, "OpenCode's default"))
             .ok_or(Error::NoProvider)
     }
 

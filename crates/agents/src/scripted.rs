@@ -376,7 +376,7 @@ impl Agent for Scripted {
             };
             let model = order.model.as_deref().unwrap_or_default();
             let is_known = matches!(self.known(&order), Ok(Some(_)));
-            if !is_known && !watcher.may_ask(model).await {
+            if !is_known && !watcher.may_ask(model, None).await {
                 return;
             }
             let commands = TaskTracker::new();

@@ -228,7 +228,7 @@ async fn an_agent_may_answer_late_and_too_late() {
 struct Slow(Arc<Recorder>, Millis);
 
 impl Watcher for Slow {
-    fn may_ask(&self, _: &str) -> BoxFuture<'_, bool> {
+    fn may_ask(&self, _: &str, _: Option<u64>) -> BoxFuture<'_, bool> {
         Box::pin(std::future::ready(true))
     }
 

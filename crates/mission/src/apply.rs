@@ -85,6 +85,7 @@ impl Mission {
             Event::TurnTold { epoch, n } => self.turn_told(*epoch, *n),
             Event::TurnServed { .. }
             | Event::ModelNamed { .. }
+            | Event::ModelLimited { .. }
             | Event::ModelSwitched { .. }
             | Event::ProviderHeld { .. }
             | Event::BreakerOpened { .. } => self.asked_event(at, event),

@@ -5,20 +5,15 @@ mod name;
 mod purpose;
 mod turn;
 
-use crate::ahead::Came;
-use crate::foresight::Foreseen;
 use crate::gate::{Gate, GateRun};
 use crate::ids::{AttemptId, CommitId, Digest, Epoch, MissionId, TaskId, TreeId};
-use crate::landing::Stacked;
 use crate::plan::{Plan, Priority, Task};
 use crate::question::{About, Answered, QuestionId};
 use crate::schedule::{Short, Took};
-use crate::seal::Outcome;
 use crate::stagnation::{Remedy, Stray};
 pub use crate::stored::{DecodeError, Recorded, VERSION};
 use crate::terms::{Deliver, Terms};
 use crate::time::{Millis, Timestamp};
-use crate::todo::TodoEdit;
 use crate::turn::{Finding, Intent, Report, Role, Usage};
 use crate::work::{Base, Work};
 pub use ending::{Ending, Rejection};
@@ -66,8 +61,7 @@ pub enum Event {
         /// What failed.
         notes: Vec<String>,
     },
-    /// The machine is short of something: of what could start, only this class and those above it do; where its disk is
-    /// full, nothing.
+    /// The machine is short of something: only this class and those above it start; where its disk is full, nothing.
     Pressed {
         /// Of what.
         of: Short,
@@ -121,15 +115,14 @@ pub enum Event {
         /// What was seen of it.
         why: String,
     },
-    /// What a running Worker has changed does not merge with what lies ahead of it, and it is told so: the words reach its
-    /// agent at its next step.
+    /// What a running Worker has changed does not merge with what lies ahead of it: its agent hears so at its next step.
     ConflictForeseen {
         /// Whose.
         attempt: AttemptId,
         /// The how manieth time, from 1.
         n: u32,
         /// What it was not told of before.
-        conflict: Foreseen,
+        conflict: crate::foresight::Foreseen,
     },
     /// A running turn used up what it had reserved and was lent more.
     TurnLent {
@@ -176,6 +169,13 @@ pub enum Event {
         /// The model, as `provider/model`.
         model: String,
     },
+    /// The agents' host said how much a model writes in one answer at the most.
+    ModelLimited {
+        /// The model, as `provider/model`.
+        model: String,
+        /// So many tokens.
+        output: u64,
+    },
     /// A role is carried out by another model from now on.
     ModelSwitched {
         /// Which role.
@@ -220,7 +220,7 @@ pub enum Event {
         /// The lease of its turn.
         epoch: Epoch,
         /// What.
-        came: Came,
+        came: crate::ahead::Came,
     },
     /// A plan was sent back.
     PlanRefused {
@@ -378,7 +378,7 @@ pub enum Event {
         /// Which landing.
         n: u32,
         /// What became of each attempt.
-        results: Vec<Stacked>,
+        results: Vec<crate::landing::Stacked>,
     },
     /// The stack was red, or what it stood on had moved.
     LandingFailed {
@@ -430,7 +430,7 @@ pub enum Event {
         /// The TODO's version after it.
         version: u64,
         /// The change.
-        edit: TodoEdit,
+        edit: crate::todo::TodoEdit,
         /// Who.
         by: String,
     },
@@ -502,7 +502,7 @@ pub enum Event {
     /// The mission is over.
     Sealed {
         /// How.
-        outcome: Outcome,
+        outcome: crate::seal::Outcome,
         /// Why not better, in words; empty for a clean completion.
         reasons: Vec<String>,
         /// The commit that it ends on.

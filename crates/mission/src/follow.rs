@@ -213,8 +213,9 @@ impl Mission {
             return Vec::new();
         };
         let left = self.deadline.since(now);
-        let (reserved, money) = self.reservation(turn);
-        if let Some(why) = self.lacks(turn, left) {
+        let asked = self.model_or_own(turn.role(), other.or(model.flatten()));
+        let (reserved, money) = self.reservation(turn, asked);
+        if let Some(why) = self.lacks(turn, (reserved, money), left) {
             // What was paid for already is gated, landed and decided first; none of it needs a token or much time.
             let halted = self.rests().then_some(Event::Halted { why });
             return halted.into_iter().collect();

@@ -63,6 +63,8 @@ pub(crate) struct Governor {
     /// Providers, and models of which a quota is spent.
     held: BTreeMap<String, Hold>,
     breakers: BTreeMap<String, Breaker>,
+    /// The most tokens that a model writes in one answer, where the host said so.
+    outputs: BTreeMap<String, u64>,
 }
 
 /// The provider of a model, which is written `provider/model`.
@@ -159,7 +161,7 @@ impl Mission {
     }
 
     /// The model that a role is asked of: this one, or what the host said where nothing is chosen.
-    fn model_or_own<'a>(&'a self, role: Role, chosen: Option<&'a str>) -> &'a str {
+    pub(crate) fn model_or_own<'a>(&'a self, role: Role, chosen: Option<&'a str>) -> &'a str {
         let own = || self.governor.named.get(&role).map(String::as_str);
         chosen.or_else(own).unwrap_or_default()
     }
@@ -346,6 +348,9 @@ impl Mission {
         match event {
             Event::TurnServed { epoch } => self.served(at, *epoch),
             Event::ModelNamed { role, model } => self.model_named(*role, model),
+            Event::ModelLimited { model, output } => {
+                self.governor.outputs.insert(model.clone(), *output);
+            }
             Event::ModelSwitched { role, model, .. } => self.model_switched(*role, model.as_ref()),
             Event::ProviderHeld {
                 provider,
@@ -387,6 +392,30 @@ impl Mission {
             .named
             .get(&role)
             .is_some_and(|known| known == model)
+    }
+
+    /// The most tokens that a model writes in one answer, where that is known.
+    pub(crate) fn output_of(&self, model: &str) -> Option<u64> {
+        self.governor.outputs.get(model).copied()
+    }
+
+    /// What is to be recorded where a host says something else than is known of how much a model writes.
+    pub(crate) fn limited_otherwise(&self, model: &str, output: Option<u64>) -> Option<Event> {
+        let outputs = &self.governor.outputs;
+        let has_room = outputs.len() < limits::MODELS || outputs.contains_key(model);
+        let output = output.filter(|output| *output > 0 && has_room && !model.is_empty())?;
+        (self.output_of(model) != Some(output)).then(|| Event::ModelLimited {
+            model: model.to_owned(),
+            output,
+        })
+    }
+
+    /// Every model that a turn of a role may be asked of, as far as they are known.
+    pub(crate) fn models_for(&self, role: Role) -> impl Iterator<Item = &str> {
+        let fallbacks = self.terms.fallbacks.get(&role).into_iter().flatten();
+        let others = fallbacks.map(|model| Some(model.as_str()));
+        let all = std::iter::once(None).chain(others);
+        all.map(move |chosen| self.model_or_own(role, chosen))
     }
 
     fn model_switched(&mut self, role: Role, model: Option<&String>) {

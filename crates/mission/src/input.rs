@@ -66,12 +66,14 @@ pub enum Input {
         /// What it used so far.
         usage: crate::turn::Usage,
     },
-    /// The agents' host says which model it asks.
+    /// The agents' host says which model it asks, and how much that may write.
     ModelNamed {
         /// The turn's lease.
         epoch: Epoch,
         /// The model, as `provider/model`.
         model: String,
+        /// The most tokens of one answer, where the host says so.
+        output: Option<u64>,
     },
     /// A turn was not begun: what it would have been asked of refused somebody else.
     Held {

@@ -108,7 +108,7 @@ pub const STEPS_SHORT: u32 = 60;
 /// on.
 pub const TASK_SHARE: u64 = 2;
 /// What a task of each size is forecast to use while nothing is learned: a guess, and told as one. The largest is what an
-/// attempt reserves.
+/// attempt reserves at the most.
 pub const FORECAST: [u64; 3] = [80_000, 200_000, 400_000];
 /// What a review is forecast to use.
 pub const FORECAST_REVIEW: u64 = 40_000;
@@ -128,8 +128,11 @@ pub const SESSION_IDLE: Millis = Millis::from_mins(5);
 /// So many of them are kept for each role: more than this nobody looks at.
 pub const SESSIONS_IDLE: usize = 5;
 
-/// What a turn reserves of the token budget before it starts: what such turns use at the 95th percentile of ordinary
-/// work. A turn that goes past it is ended when the budget has no more to lend.
+/// Of so many models it is kept how much they write in one answer: roles and what may stand in for them name fewer, and a
+/// host that names another one each time makes no state grow without end.
+pub const MODELS: usize = 100;
+/// The most that a turn reserves of the token budget before it starts: what such turns use at the 95th percentile of
+/// ordinary work. A turn that goes past it is ended when the budget has no more to lend.
 pub const RESERVE_SHORT: u64 = 100_000;
 /// The same for a Worker's attempt.
 pub const RESERVE_WORK: u64 = 400_000;

@@ -76,6 +76,7 @@ pub const ALL: &[&str] = &[
     "turns_unlimited",
     "task_unlimited",
     "review_not_held",
+    "output_limit_ignored",
     "forecast_ignored",
     "machine_uses_up_attempt",
     "stagnation_unseen",

@@ -1,8 +1,8 @@
 //! What a turn may use before it begins, what it is lent when it goes past that, and what it counts for in the end.
 //!
 //! Three levels are reserved before anything is spent. The mission has its limits. A task that is worked on holds what its
-//! review will need, so that no work is paid for that nobody could judge. A turn reserves what such turns commonly use,
-//! and is lent more in steps while there is more; what it used is told after each call, so that at most one call of each
+//! review will need, so that no work is paid for that nobody could judge. A turn reserves what it may write or such
+//! turns commonly use, whichever is less, and is lent more in steps while there is more; what it used is told after each call, so that at most one call of each
 //! running turn goes past a limit.
 
 use crate::decide::{Decided, done, stale};
@@ -25,24 +25,43 @@ pub fn dollars(micro: u64) -> String {
 }
 
 impl Mission {
-    /// What a turn reserves, in tokens and in money. A small budget is lent in parts, so that a mission with little may
-    /// still begin.
-    pub(crate) fn reservation(&self, turn: Turn) -> (u64, u64) {
+    /// What a turn reserves that is asked of a model, in tokens and in money: the least of what it may write in all its
+    /// steps, where the model's host tells how much that is, of what such turns commonly use, and of a share of the
+    /// limit. A model that writes little holds less of a small budget, so that more runs beside it; and a small budget is
+    /// lent in parts, so that a mission with little may still begin. What a turn reads counts as well, and may be more than
+    /// it writes: for that it is lent more in steps once it has used what it reserved.
+    pub(crate) fn reservation(&self, turn: Turn, model: &str) -> (u64, u64) {
         let limit = self.budget.limit;
-        let tokens = match turn {
+        let (common, share) = match turn {
             Turn::Intent { .. } | Turn::Plan { .. } | Turn::Split { .. } => {
-                limits::RESERVE_SHORT.min(limit / 4)
+                (limits::RESERVE_SHORT, limit / 4)
             }
-            Turn::Review { .. } => limits::RESERVE_SHORT.min(limit / 8),
-            Turn::Work { .. } => limits::RESERVE_WORK.min(limit / 4),
+            Turn::Review { .. } => (limits::RESERVE_SHORT, limit / 8),
+            Turn::Work { .. } => (limits::RESERVE_WORK, limit / 4),
         };
-        let tokens = tokens.max(1);
+        let written = self.written_at_most(turn, model).unwrap_or(u64::MAX);
+        let tokens = common.min(share).min(written).max(1);
         let money = self.budget.money;
         let money = money.limit.map_or(0, |limit| {
             let worth = money.worth(tokens).unwrap_or(0);
             worth.min(limit / 4)
         });
         (tokens, money)
+    }
+
+    /// The most that a turn may write in all the steps that its agent has in a row, where the model's limit is known.
+    pub(crate) fn written_at_most(&self, turn: Turn, model: &str) -> Option<u64> {
+        let output = self.output_of(model);
+        let output = output.filter(|_| !planted!("output_limit_ignored"))?;
+        Some(u64::from(turn.role().steps()).saturating_mul(output))
+    }
+
+    /// What is held for a turn that comes later, in tokens and in money: enough for each model that it may be asked of
+    /// then, since another one may stand in by then, and what was held must do.
+    fn reservation_later(&self, turn: Turn) -> (u64, u64) {
+        let models = self.models_for(turn.role());
+        let most = models.map(|model| self.reservation(turn, model)).max();
+        most.unwrap_or_default()
     }
 
     /// Tasks whose work will be judged or is about to be: each holds what its review reserves.
@@ -65,7 +84,7 @@ impl Mission {
             task: TaskId(0),
             n: 0,
         };
-        let (tokens, money) = self.reservation(Turn::Review {
+        let (tokens, money) = self.reservation_later(Turn::Review {
             attempt: nobody,
             n: 0,
         });
@@ -85,9 +104,13 @@ impl Mission {
         )
     }
 
-    /// What a turn lacks to begin, in words.
-    pub(crate) fn lacks(&self, turn: Turn, left: Millis) -> Option<String> {
-        let (tokens, money) = self.reservation(turn);
+    /// What a turn lacks to begin that reserves so much, in words.
+    pub(crate) fn lacks(
+        &self,
+        turn: Turn,
+        (tokens, money): (u64, u64),
+        left: Millis,
+    ) -> Option<String> {
         let owed = self.reviews_owed();
         // A Worker needs its review's part as well; a review has its own.
         let others = match turn {
@@ -124,7 +147,7 @@ impl Mission {
 
     /// Whether the budget has room for a turn and for another one like it after it.
     pub(crate) fn has_room_twice(&self, turn: Turn) -> bool {
-        let (tokens, money) = self.reservation(turn);
+        let (tokens, money) = self.reservation_later(turn);
         let (free, paid) = self.lendable(self.reviews_owed());
         let turns = self.budget.turns as usize + self.leases.len() + 1;
         free >= 2 * tokens
@@ -194,7 +217,7 @@ impl Mission {
         let (free, paid) = self.lendable(self.reviews_owed());
         // What nobody may need takes nothing from the plan that is needed then.
         let kept = match self.is_ahead(lease.turn) {
-            true => self.reservation(lease.turn),
+            true => self.reservation_later(lease.turn),
             false => (0, 0),
         };
         let (free, paid) = (

@@ -1,5 +1,6 @@
 //! What agents are asked and what they answer. Everything here that an agent wrote is untrusted.
 
+use crate::limits;
 use crate::plan::Draft;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,6 +17,16 @@ pub enum Role {
     Worker,
     /// Judges one attempt on specification, diff and evidence; reads only.
     Reviewer,
+}
+
+impl Role {
+    /// The most model calls of a turn in a row; after them its agent has to answer with what it has.
+    pub fn steps(self) -> u32 {
+        match self {
+            Self::Worker => limits::STEPS_WORK,
+            Self::Commander | Self::Planner | Self::Reviewer => limits::STEPS_SHORT,
+        }
+    }
 }
 
 impl fmt::Display for Role {

@@ -40,10 +40,12 @@ impl Mission {
                 lane,
                 reserved,
                 deadline,
+                model,
                 ..
             } => {
                 let mut why = self.why_started(at, *turn, *lane);
-                why.push(self.why_lent(at, *turn, *reserved, *deadline));
+                let asked = (*turn, model.as_deref());
+                why.push(self.why_lent(at, asked, *reserved, *deadline));
                 why
             }
             Event::Planned { .. } => self.why_fanned(at, event),

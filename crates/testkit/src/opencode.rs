@@ -217,6 +217,13 @@ pub fn priced(model_url: &str, dollars: f64) -> Value {
     config
 }
 
+/// The same, where the model writes so many tokens in one answer at the most.
+pub fn writing(model_url: &str, output: u64) -> Value {
+    let mut config = config(model_url);
+    config["provider"]["mock"]["models"]["m1"]["limit"]["output"] = json!(output);
+    config
+}
+
 /// A configuration with one provider, `mock`, and its one model, `m1`.
 pub fn config(model_url: &str) -> Value {
     json!({

@@ -3,7 +3,6 @@
 
 use super::server::Wishes;
 use crate::ShellRule;
-use mission::limits;
 use mission::turn::Role;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -44,14 +43,6 @@ pub(super) fn with_wish(role: Role, wish: Option<&String>) -> String {
     }
 }
 
-/// The most model calls of a turn in a row; after them the agent has to answer with what it has.
-fn steps(role: Role) -> u32 {
-    match role {
-        Role::Worker => limits::STEPS_WORK,
-        Role::Commander | Role::Planner | Role::Reviewer => limits::STEPS_SHORT,
-    }
-}
-
 const ROLES: [Role; 4] = [Role::Commander, Role::Planner, Role::Worker, Role::Reviewer];
 
 /// The configuration that comes last and makes the server ours: our agents, and none of the programs that the user has
@@ -66,7 +57,7 @@ pub(super) fn content(before: Option<Value>, mcp: &[String], wishes: &Wishes) ->
                 "hidden": true,
                 "description": format!("The {role} of opencode-orchestrator; started by it, not by hand."),
                 "prompt": with_wish(*role, wishes.get(&agent_name(*role))),
-                "steps": steps(*role),
+                "steps": role.steps(),
                 // The rules of a turn stand in its session; an agent without one may do nothing.
                 "permission": { "*": "deny" },
             });
@@ -262,6 +253,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mission::limits;
 
     fn check(user: &str, role: Role, shell: ShellRule, expected: &str) {
         let user: Permissions = serde_json::from_str(user).unwrap();

@@ -45,6 +45,7 @@ pub(super) async fn run(
         limit: now + Duration::from_millis(order.limit.0),
         asks: Asks::new(Arc::clone(&watcher), host.pace.ask, commands),
         model: String::new(),
+        output: None,
         session: String::new(),
         counted: None,
         told: order.told,
@@ -109,6 +110,8 @@ struct Turn {
     limit: Instant,
     /// As `provider/model`.
     model: String,
+    /// The most tokens of one answer of it, where the server says so.
+    output: Option<u64>,
     /// Empty until there is one.
     session: String,
     /// The last message that an earlier lease has accounted for.
@@ -240,8 +243,8 @@ impl Turn {
                 chosen = host.model(&self.order.directory, self.order.role, self.order.model.as_deref()) => chosen,
             };
             match chosen {
-                Ok((model, _)) => {
-                    self.model = model;
+                Ok(chosen) => {
+                    (self.model, self.output) = (chosen.model, chosen.output);
                     return Ok(());
                 }
                 // A server that dies now is up again soon.

@@ -270,6 +270,23 @@ pub(super) struct Provider {
     pub(super) models: serde_json::Map<String, Value>,
 }
 
+impl Providers {
+    /// The provider that has a model, written `provider/model`, and the model's name there.
+    pub(super) fn provider_of<'a>(&self, model: &'a str) -> Option<(&Provider, &'a str)> {
+        let (provider, name) = model.split_once('/').unwrap_or((model, ""));
+        let mut all = self.providers.iter();
+        let found = all.find(|p| p.id == provider && p.models.contains_key(name));
+        Some((found?, name))
+    }
+
+    /// The most tokens that a model writes in one answer, where that is told; 0 stands for a model of which nobody knows it.
+    pub(super) fn output_of(&self, model: &str) -> Option<u64> {
+        let (provider, name) = self.provider_of(model)?;
+        let output = count(&provider.models.get(name)?["limit"]["output"]);
+        output.filter(|output| *output > 0)
+    }
+}
+
 /// What does not have the known shape is absent, rather than the ruin of the whole message.
 fn lenient<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
@@ -285,4 +302,39 @@ pub(super) fn count(value: &Value) -> Option<u64> {
     let sane = number.is_finite() && (0.0..=1e12).contains(&number);
     // In range and not negative, so the conversion keeps the number.
     sane.then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_limit_of_output_that_is_none_is_not_known() {
+        let told = |limit: Value| {
+            let models = json!({ "m/1": { "limit": limit } });
+            let all = json!({ "providers": [{ "id": "acme", "models": models }] });
+            let all: Providers = serde_json::from_value(all).unwrap();
+            assert_eq!(all.output_of("acme/m"), None, "there is no such model");
+            assert_eq!(all.output_of("other/m/1"), None);
+            all.output_of("acme/m/1")
+        };
+        let output = |output: Value| told(json!({ "context": 200_000, "output": output }));
+        assert_eq!(output(json!(8_192)), Some(8_192));
+        assert_eq!(output(json!(300.0)), Some(300));
+        for odd in [
+            json!(0),
+            json!(0.5),
+            json!(-1),
+            json!(1e13),
+            json!("8192"),
+            json!([8_192]),
+            Value::Null,
+        ] {
+            assert_eq!(output(odd.clone()), None, "{odd}");
+        }
+        for odd in [json!({ "context": 1 }), json!(8_192), Value::Null] {
+            assert_eq!(told(odd.clone()), None, "{odd}");
+        }
+    }
 }

@@ -150,7 +150,7 @@ struct Heard(Mutex<Option<Outcome>>);
 impl Watcher for Heard {
     fn sign(&self, _: Sign) {}
 
-    fn may_ask(&self, _: &str) -> BoxFuture<'_, bool> {
+    fn may_ask(&self, _: &str, _: Option<u64>) -> BoxFuture<'_, bool> {
         Box::pin(ready(true))
     }
 

@@ -209,7 +209,8 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
         | Event::Cleaned { .. } => super::sessions::told(mission, event)?,
         Event::Opened { .. }
         | Event::TurnLent { .. }
-        | Event::ModelNamed { .. } => return None,
+        | Event::ModelNamed { .. }
+        | Event::ModelLimited { .. } => return None,
     })
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testkit::model::{Gate, Model, Request};
+use testkit::opencode::writing;
 use testkit::persona::{Crew, Job, Role};
 use testkit::user::User;
 
@@ -400,5 +401,48 @@ async fn no_turn_begins_past_the_token_limit_and_a_person_may_raise_it() {
         8,
         "only what had not landed is worked on"
     );
+    user.deserted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_writes_little_has_more_turns_run_beside_each_other_in_a_small_budget() {
+    let names = ["one", "two", "three", "four"];
+    let held = Held::start(names.map(Job::word).to_vec()).await;
+    let user = held.user();
+    let output = 100;
+    user.home().configure(&writing(&held.model.url(), output));
+    // Two calls of 1,000 tokens were for reading and planning. Each of the first Workers holds a quarter, so that a fourth
+    // has room only when it is known how much its model writes.
+    let limits = ["--workers", "4", "--reviews", "0", "--tokens", "100000"];
+    let running = user.start(&[&REQUEST[..], &limits].concat());
+    held.works(&names).await;
+    held.opens(&names);
+    let ran = running.end().await;
+    assert_eq!(ran.code, Some(0), "{}", ran.said);
+    let events = events(&user).await;
+    let limited = events.iter().filter_map(|event| match event {
+        Event::ModelLimited { model, output } => Some((model.as_str(), *output)),
+        _ => None,
+    });
+    let limited: Vec<(&str, u64)> = limited.collect();
+    assert_eq!(
+        limited,
+        [("mock/m1", output)],
+        "every turn tells it, and it is noted once"
+    );
+    let reserved = events.iter().filter_map(|event| match event {
+        Event::TurnStarted {
+            turn: Turn::Work { .. },
+            reserved,
+            ..
+        } => Some(*reserved),
+        _ => None,
+    });
+    let reserved: Vec<u64> = reserved.collect();
+    let written = u64::from(mission::limits::STEPS_WORK) * output;
+    assert_eq!(reserved, [25_000, 25_000, 25_000, written]);
+    let why = user.run(&["log", "m1", "--why"]).await;
+    let told = "which is all that mock/m1 writes in 200 steps";
+    assert!(why.said.contains(told), "{}", why.said);
     user.deserted().await;
 }

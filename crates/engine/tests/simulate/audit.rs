@@ -5,6 +5,7 @@ mod charge;
 mod foreseen;
 mod gates;
 mod holds;
+mod outputs;
 mod schedule;
 mod seal;
 mod sessions;
@@ -250,6 +251,8 @@ impl Audit {
             assert_eq!(reply, Reply::Stale, "a stale reply was taken");
         } else if let Input::Sampled { sample } = input {
             self.looked_at(mission, now, sample);
+        } else if let Input::ModelNamed { model, output, .. } = input {
+            self.asks.outputs.are_said(model, *output);
         } else if let Input::EditPlan { .. } = input {
             self.plan_is_seen(mission, now, input);
         } else if let Input::Strayed { epoch, strayed, .. } = input {

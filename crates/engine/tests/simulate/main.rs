@@ -11,6 +11,7 @@ mod day;
 mod folder;
 mod git;
 mod host;
+mod outputs;
 mod people;
 mod perform;
 mod probe;

@@ -1,6 +1,7 @@
 //! What kind of world a seed gives: the work to be done, the gates of the project, the terms, and how bad things get.
 
 use crate::git::Tree;
+use crate::outputs::Outputs;
 use crate::purse::Purse;
 use crate::rng::Rng;
 use crate::weather::Weather;
@@ -151,6 +152,7 @@ pub(crate) struct Scenario {
     pub(crate) base: Tree,
     pub(crate) weather: Weather,
     pub(crate) purse: Purse,
+    pub(crate) outputs: Outputs,
     /// What the Commander says of a large request.
     pub(crate) goal: &'static str,
 }
@@ -187,6 +189,7 @@ impl Scenario {
             base,
             weather: Weather::default(),
             purse: Purse::default(),
+            outputs: Outputs::default(),
             goal: "all of it",
         }
     }
@@ -259,6 +262,15 @@ impl Scenario {
         let mut rng = Rng::new(seed.rotate_left(32) ^ 0x70757273);
         if rng.chance(500) {
             self.purse = Purse::draw(&mut rng, &mut self.terms);
+        }
+        self
+    }
+
+    /// So has what hosts say of how much models write.
+    pub(crate) fn with_outputs(mut self, seed: u64) -> Self {
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x6f75_7470_7574);
+        if rng.chance(400) {
+            self.outputs = Outputs::draw(&mut rng);
         }
         self
     }

@@ -116,10 +116,13 @@ impl World {
         let chosen = self.audit.leases.get(&epoch)?.model.clone();
         let model = chosen.unwrap_or_else(|| OWN.to_owned());
         let name = command.name();
-        if !self.scenario.weather.is_fair() && self.rng.chance(900) {
+        let tells = !self.scenario.weather.is_fair() || self.scenario.outputs.are_told();
+        if tells && self.rng.chance(900) {
+            let output = self.scenario.outputs.said(&mut self.rng, &model);
             let named = Input::ModelNamed {
                 epoch,
                 model: model.clone(),
+                output,
             };
             self.says(0, life, name.clone(), Some(named), false, None);
         }

@@ -166,6 +166,7 @@ impl World {
         let scenario = Scenario::new(&mut rng)
             .with_weather(seed)
             .with_purse(seed)
+            .with_outputs(seed)
             .with_an_odd_one(seed)
             .with_plan_ahead(seed);
         Self::of(seed, rng, scenario)

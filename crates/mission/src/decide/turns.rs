@@ -15,7 +15,11 @@ impl Mission {
     /// What is told of whom a turn is asked of, and whether it may be.
     pub(super) fn decide_asked(&self, now: Timestamp, input: Input) -> Decided {
         match input {
-            Input::ModelNamed { epoch, model } => self.decide_named(epoch, &model),
+            Input::ModelNamed {
+                epoch,
+                model,
+                output,
+            } => self.decide_named(epoch, &model, output),
             Input::Held {
                 epoch,
                 name,
@@ -28,15 +32,17 @@ impl Mission {
         }
     }
 
-    /// The host asks a model that nobody knew of yet. What a turn is asked of by our own choice is known.
-    fn decide_named(&self, epoch: Epoch, model: &str) -> Decided {
+    /// The host asks a model that nobody knew of yet. What a turn is asked of by our own choice is known, but not how much
+    /// that may write.
+    fn decide_named(&self, epoch: Epoch, model: &str, output: Option<u64>) -> Decided {
         let Some(lease) = self.leases.get(&epoch) else {
             return stale();
         };
         let (role, model) = (lease.turn.role(), cut_to(model, limits::PATH_BYTES));
         let is_news = lease.model.is_none() && !model.is_empty() && !self.is_named(role, &model);
+        let limited = self.limited_otherwise(&model, output);
         let named = is_news.then_some(Event::ModelNamed { role, model });
-        done(named.into_iter().collect())
+        done(named.into_iter().chain(limited).collect())
     }
 
     /// A turn asks nothing more, because of what another mission was told. What it used before was used.

@@ -60,11 +60,11 @@ impl Mission {
         }
     }
 
-    /// What a turn may use of the budget and of the time.
+    /// What a turn may use of the budget and of the time. The model is the one that it is asked of where its task stagnates.
     pub(super) fn why_lent(
         &self,
         at: Timestamp,
-        turn: Turn,
+        (turn, model): (Turn, Option<&str>),
         reserved: u64,
         deadline: Timestamp,
     ) -> String {
@@ -82,8 +82,20 @@ impl Mission {
             }
             _ => String::new(),
         };
+        let role = turn.role();
+        let chosen = self.chosen(role);
+        let model = self.model_or_own(role, model.or(chosen.as_deref()));
+        let written = self.written_at_most(turn, model);
+        let steps = match written.filter(|written| *written == reserved) {
+            Some(_) => format!(
+                ", which is all that {} writes in {} steps",
+                governor::told(model),
+                role.steps()
+            ),
+            None => String::new(),
+        };
         format!(
-            "{reserved} of {} free tokens{held} are reserved for it, and it has {}{left}",
+            "{reserved} of {} free tokens{held} are reserved for it{steps}, and it has {}{left}",
             self.budget.free(),
             deadline.since(at)
         )

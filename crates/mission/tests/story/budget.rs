@@ -93,7 +93,7 @@ fn accepts(usage: Usage) -> mission::turn::Outcome {
 }
 
 /// Carries an attempt that nobody reviews to the landed line.
-fn land_unreviewed(story: &mut Story, attempt: &str) {
+pub(crate) fn land_unreviewed(story: &mut Story, attempt: &str) {
     story.hand_in(attempt);
     story.gates(|_, _| false);
     story.land();

@@ -49,7 +49,11 @@ pub(crate) fn open(terms: Terms, tasks: u32) -> Story {
 
 pub(crate) fn name(story: &mut Story, turn: &str, model: &str) {
     let (epoch, model) = (story.epoch(turn), model.to_owned());
-    story.tell(Input::ModelNamed { epoch, model });
+    story.tell(Input::ModelNamed {
+        epoch,
+        model,
+        output: None,
+    });
 }
 
 /// A Worker hands in, and its check is green.

@@ -28,7 +28,11 @@ fn story() -> Story {
     let mut story = Story::planned(terms, vec![task("a", &[]), task("b", &[])]);
     let epoch = story.epoch("T1.1");
     let model = "acme/large".to_owned();
-    story.tell(Input::ModelNamed { epoch, model });
+    story.tell(Input::ModelNamed {
+        epoch,
+        model,
+        output: None,
+    });
     story
 }
 

@@ -18,6 +18,7 @@ mod permission;
 mod plan;
 mod pressure;
 mod proof;
+mod reserve;
 mod resume;
 mod schedule;
 mod sessions;

@@ -195,6 +195,7 @@ fn refusals_holds_slots_breakers_and_other_models_say_how_often_and_how_long() {
     story.tell(Input::ModelNamed {
         epoch,
         model: "acme/large".into(),
+        output: None,
     });
     refused(&mut story, "T1.1", 30);
     says(
@@ -348,4 +349,20 @@ fn every_start_follows_from_the_events_before_it() {
         }
     }
     assert!(n >= 8, "{n} starts");
+}
+
+#[test]
+fn a_turn_that_reserves_what_its_model_may_write_says_so() {
+    let mut story = Story::planned(terms(1), vec![task("a", &[]), task("b", &[])]);
+    says(&why(&story, starts("T1.1")), &["are reserved for it, and"]);
+    let epoch = story.epoch("T1.1");
+    story.tell(Input::ModelNamed {
+        epoch,
+        model: "acme/large".into(),
+        output: Some(500),
+    });
+    story.carry("T1.1");
+    let reserved = "100000 of 4997000 free tokens";
+    let reason = "reserved for it, which is all that acme/large writes in 200 steps, and";
+    says(&why(&story, starts("T2.1")), &[reserved, reason]);
 }

@@ -283,7 +283,7 @@ mod tests {
     struct Silent(Mutex<Vec<String>>);
 
     impl Watcher for Silent {
-        fn may_ask(&self, _: &str) -> BoxFuture<'_, bool> {
+        fn may_ask(&self, _: &str, _: Option<u64>) -> BoxFuture<'_, bool> {
             Box::pin(std::future::ready(true))
         }
 

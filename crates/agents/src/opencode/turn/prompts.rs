@@ -29,7 +29,8 @@ impl Turn {
     }
 
     pub(super) async fn post(&mut self, api: &Api, sent: Sent) -> Result<Option<End>, CallError> {
-        if self.posted.is_none() && !self.watcher.may_ask(&self.model).await {
+        let (model, output) = (&self.model, self.output);
+        if self.posted.is_none() && !self.watcher.may_ask(model, output).await {
             return Ok(Some(End::Stopped));
         }
         self.fault = None;

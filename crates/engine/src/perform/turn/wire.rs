@@ -200,7 +200,7 @@ impl Watcher for Wire {
         self.inbox.try_send(Message::Sign(self.epoch, sign)).ok();
     }
 
-    fn may_ask(&self, model: &str) -> BoxFuture<'_, bool> {
+    fn may_ask(&self, model: &str, output: Option<u64>) -> BoxFuture<'_, bool> {
         let model = model.to_owned();
         async move {
             if model.is_empty() {
@@ -211,6 +211,7 @@ impl Watcher for Wire {
             let named = Input::ModelNamed {
                 epoch,
                 model: model.clone(),
+                output,
             };
             self.inbox.send(Message::Input(named, None)).await.ok();
             let asked = tokio::task::spawn_blocking(move || providers.ask(epoch, &model));
@@ -389,7 +390,7 @@ mod tests {
         let v = mission::event::VERSION;
         one.note(&Recorded { v, at, event });
         let (wire, _heard) = wire(&two, 16);
-        assert!(wire.may_ask("acme/large").await);
+        assert!(wire.may_ask("acme/large", None).await);
         assert!(three.ask(EPOCH, "acme/large").is_some());
         wire.sign(Sign::Used(of(0)));
         assert!(two.tries_for_all(EPOCH), "nothing has come of it yet");

@@ -55,7 +55,7 @@ impl Audit {
             "a plan is begun before the Commander"
         );
         // It, and the plan that may have to come after it.
-        let share = limits::RESERVE_SHORT.min(self.limit / 4).max(1);
+        let share = self.reserve_later(Role::Planner);
         let needs = self.spent + self.reserved() + 2 * share;
         assert!(
             needs <= self.limit,

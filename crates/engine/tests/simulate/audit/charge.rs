@@ -67,8 +67,10 @@ impl Purse {
     }
 
     pub(super) fn lent(&mut self, epoch: Epoch, money: u64) {
-        self.live.insert(epoch, money);
-        self.within_the_limit();
+        // Where tokens alone are lent, another turn may have gone past the money by its last call.
+        if self.live.insert(epoch, money) != Some(money) {
+            self.within_the_limit();
+        }
     }
 
     fn within_the_limit(&mut self) {
@@ -194,7 +196,7 @@ impl Audit {
                     State::Working { .. } | State::Checking | State::Judging { .. }
                 )
             });
-            let share = limits::RESERVE_SHORT.min(self.limit / 8).max(1);
+            let share = self.reserve_later(Role::Reviewer);
             let held = owed.count() as u64 * share;
             let (spent, reserved) = (self.spent, self.reserved());
             assert!(

@@ -54,6 +54,7 @@ pub(super) struct Asked {
     failed: BTreeMap<String, u32>,
     live: BTreeMap<Epoch, Live>,
     pub(super) rows: singled::Rows,
+    pub(super) outputs: outputs::Outputs,
 }
 
 fn holds(model: &str) -> [Of; 3] {
@@ -111,6 +112,13 @@ impl Asked {
     /// The model that a turn is asked of that begins now.
     pub(super) fn begins_at(&self, role: Role, other: Option<&String>) -> String {
         self.model(role, other.or_else(|| self.instead.get(&role)))
+    }
+
+    /// Every model that a turn of a role may be asked of.
+    pub(super) fn all_for(&self, role: Role, terms: &Terms) -> Vec<String> {
+        let mut all = terms.fallbacks.get(&role).cloned().unwrap_or_default();
+        all.push(self.model(role, None));
+        all
     }
 
     /// Every turn that runs, with its model.

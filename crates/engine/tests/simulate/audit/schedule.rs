@@ -197,6 +197,7 @@ impl Audit {
     pub(super) fn schedule_goes_on(&mut self, event: &Event) {
         self.slots_go_on(event);
         self.asked_of(event);
+        self.asks.outputs.go_on(event);
         self.stagnates(event);
         self.book.stands_still(event, self.last);
         match event {

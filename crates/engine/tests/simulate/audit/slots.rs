@@ -125,11 +125,7 @@ impl Audit {
         )
     }
 
-    /// The provider that a task's next attempt would be asked of.
-    fn would_be_asked(&self, task: &TaskState, now: Timestamp) -> String {
-        provider_of(&self.model_that_would_be_asked(task, now)).to_owned()
-    }
-
+    /// The model that a task's next attempt would be asked of.
     fn model_that_would_be_asked(&self, task: &TaskState, now: Timestamp) -> String {
         let other = self.other_that_serves(task, now);
         other.unwrap_or_else(|| self.asks.own(Role::Worker, &self.terms, now))
@@ -181,12 +177,7 @@ impl Audit {
         let book = self.book.slots.0.iter();
         let book = book.map(|(of, slots)| (of.clone(), slots.now)).collect();
         assert_eq!(found, book, "slots do not follow from how turns ended");
-        let budget = mission.budget();
-        let reserve = limits::RESERVE_WORK.min(budget.limit / 4).max(1);
-        let share = match self.terms.review_rounds {
-            0 => 0,
-            _ => limits::RESERVE_SHORT.min(budget.limit / 8).max(1),
-        };
+        let left = self.left_for_work(mission);
         let least = Millis(self.terms.mission.0 / 10).min(limits::TURN_LEAST);
         let may = mission.phase() == mission::mission::Phase::Running
             && !mission.winding_down()
@@ -194,7 +185,6 @@ impl Audit {
             && mission.outcome().is_none()
             && !mission.awaits_set_up()
             && !self.book.full
-            && budget.free() >= reserve + mission.held_for_reviews().0 + share
             && self.purse.may_begin(self.live.len())
             && mission.deadline().since(now) >= least;
         let work = mission.leases().map(|(_, lease)| lease);
@@ -225,11 +215,12 @@ impl Audit {
             let class = class(task.task.priority, waited);
             admits.is_none_or(|(admits, _)| class >= admits)
         };
-        // One that needs more slots than are free may be next, and is waited for, whatever class it has risen to.
+        // One that needs more slots or tokens than are free may be next, and is waited for, whatever class it has risen to.
         let all: Vec<&TaskState> = waiting.filter(could).collect();
         let fit = |task: &&TaskState| {
-            let (slots, free) = self.free(Role::Worker, &self.would_be_asked(task, now));
-            task.task.weight.min(slots) <= free
+            let asked = self.model_that_would_be_asked(task, now);
+            let (slots, free) = self.free(Role::Worker, provider_of(&asked));
+            task.task.weight.min(slots) <= free && self.reserve(Role::Worker, &asked) <= left
         };
         if may && all.iter().all(fit) {
             let waiting = all.into_iter().filter(admitted);

@@ -25,29 +25,7 @@ pub(super) struct Steered {
 impl Audit {
     pub(super) fn steers(&mut self, event: &Event) -> bool {
         match event {
-            Event::TaskRetried { task, .. } => {
-                assert!(
-                    !self.landed.contains(task),
-                    "{task} has landed and is tried again"
-                );
-                let n = self.attempts.get(task).copied().unwrap_or(0);
-                let given_up = self.given_up.remove(task) | self.steered.skipped.remove(task);
-                let before = self.steered.again.insert(*task, n);
-                assert!(
-                    given_up || before != Some(n),
-                    "{task} is tried again twice before it has begun"
-                );
-                self.tries.insert(*task, 0);
-                self.purse.retried(*task);
-                self.steered.without.remove(task);
-                let (begun, again) = (&self.attempts, &self.steered.again);
-                let has_begun =
-                    |who: &TaskId| begun.get(who).is_some_and(|n| again.get(who) != Some(n));
-                self.steered
-                    .waived
-                    .retain(|(who, need)| need != task || has_begun(who));
-                self.planned_otherwise();
-            }
+            Event::TaskRetried { task, .. } => self.tried_again(task),
             Event::TaskSkipped { task, without, .. } => {
                 assert!(
                     !self.landed.contains(task),
@@ -88,6 +66,39 @@ impl Audit {
             _ => return false,
         }
         true
+    }
+
+    /// A person lets a task be tried anew: what it frees others from ends for those that have not begun.
+    fn tried_again(&mut self, task: &TaskId) {
+        assert!(
+            !self.landed.contains(task),
+            "{task} has landed and is tried again"
+        );
+        let n = self.attempts.get(task).copied().unwrap_or(0);
+        let given_up = self.given_up.remove(task) | self.steered.skipped.remove(task);
+        let before = self.steered.again.insert(*task, n);
+        assert!(
+            given_up || before != Some(n),
+            "{task} is tried again twice before it has begun"
+        );
+        self.tries.insert(*task, 0);
+        self.purse.retried(*task);
+        self.steered.without.remove(task);
+        let (begun, again) = (&self.attempts, &self.steered.again);
+        // A question that is put to people and a check that runs have begun as well.
+        let without_agent = |who: &TaskId| {
+            self.shadow.task(*who).is_some_and(|task| {
+                let waits = matches!(task.state, State::Waiting { .. } | State::Ready);
+                task.task.kind != TaskKind::Agent && !waits
+            })
+        };
+        let has_begun = |who: &TaskId| {
+            begun.get(who).is_some_and(|n| again.get(who) != Some(n)) || without_agent(who)
+        };
+        self.steered
+            .waived
+            .retain(|(who, need)| need != task || has_begun(who));
+        self.planned_otherwise();
     }
 
     /// What a rule answers is answered at once, and by nothing else: the one that denies wins.
