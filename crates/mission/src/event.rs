@@ -187,8 +187,7 @@ pub enum Event {
     },
     /// A provider refused. Nothing new is asked of it until it may be asked again.
     ProviderHeld {
-        /// Its name; empty where nobody has named it. That of a model, as `provider/model`, where it named more than
-        /// [`limits::REFUSAL_MOST`](crate::limits::REFUSAL_MOST): then only that model is held.
+        /// Its name; empty where nobody has named it. That of a model where it named hours, and only that one is held.
         provider: String,
         /// Until then.
         until: Timestamp,

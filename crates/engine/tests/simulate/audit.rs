@@ -57,8 +57,6 @@ pub(crate) struct Audit {
     pub(crate) last: Timestamp,
     /// Since when nothing goes wrong, by the clock of those who work.
     pub(crate) calm_since: u64,
-    /// Until when anything was held, in the same time.
-    waited_until: u64,
     pub(crate) clocks: waits::Clocks,
     /// What the events that were let out make: the mission, folded a second time.
     shadow: Mission,
@@ -173,7 +171,6 @@ impl Audit {
             calm: false,
             last: first.at,
             calm_since: 0,
-            waited_until: 0,
             leases: BTreeMap::new(),
             asked: BTreeMap::new(),
             goals: scenario.goals.clone(),

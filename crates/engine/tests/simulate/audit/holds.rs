@@ -25,7 +25,6 @@ impl Of {
 
 #[derive(Clone, Copy, Debug)]
 struct Held {
-    since: Timestamp,
     until: Timestamp,
     /// Whether it was for over a minute when it began.
     long: bool,
@@ -212,7 +211,6 @@ impl Asked {
         );
         let (long, served) = (until.since(since) > Millis(60_000), 0);
         let held = Held {
-            since,
             until,
             long,
             served,

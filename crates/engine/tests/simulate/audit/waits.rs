@@ -117,8 +117,8 @@ impl Audit {
     pub(super) fn clock(&mut self, event: &Event) {
         // What was named before it became calm is waited for, as long as it was.
         let waited = self.clocks.attended + self.longest_hold().0;
-        self.waited_until = self.waited_until.max(waited);
         let clocks = &mut self.clocks;
+        clocks.held_until = clocks.held_until.max(waited);
         if let Event::Resumed { .. } = event {
             let over = self.last + self.terms.mission;
             clocks.begin(Waits::Mission, self.last, over);
@@ -152,7 +152,7 @@ impl Audit {
         );
         let calm = clocks
             .attended
-            .saturating_sub(self.calm_since.max(self.waited_until));
+            .saturating_sub(self.calm_since.max(clocks.held_until));
         assert!(
             what != Waits::Mission || !self.calm || calm < CALM_ENOUGH.0,
             "nothing goes wrong, and a whole mission's time is not enough"
@@ -179,6 +179,8 @@ pub(super) enum Waits {
 pub(crate) struct Clocks {
     /// For how long an engine ran it.
     pub(crate) attended: u64,
+    /// Until when anything was held, in the same time.
+    held_until: u64,
     /// For how long none ran it, at the most, until now.
     pub(super) idle: Millis,
     lives: u64,
@@ -192,6 +194,7 @@ impl Clocks {
     pub(super) fn new(mission: Millis) -> Self {
         Self {
             attended: 0,
+            held_until: 0,
             idle: Millis(0),
             lives: 0,
             left: None,
