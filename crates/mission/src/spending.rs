@@ -1,9 +1,9 @@
 //! What a turn may use before it begins, what it is lent when it goes past that, and what it counts for in the end.
 //!
 //! Three levels are reserved before anything is spent. The mission has its limits. A task that is worked on holds what its
-//! review will need, so that no work is paid for that nobody could judge. A turn reserves what it may write or such
-//! turns commonly use, whichever is less, and is lent more in steps while there is more; what it used is told after each call, so that at most one call of each
-//! running turn goes past a limit.
+//! review will need, so that no work is paid for that nobody could judge. A turn reserves what it may write or such turns
+//! commonly use, whichever is less, and is lent more in steps while there is more; what it used is told after each call, so
+//! that at most one call of each running turn goes past a limit.
 
 use crate::decide::{Decided, done, stale};
 use crate::event::{Ending, Event, Turn};
