@@ -242,7 +242,8 @@ fn why_left_alone(at: Timestamp, event: &Event) -> Vec<String> {
                 (0, _) => "another mission was refused there".to_owned(),
                 (_, Some(_)) => format!("a session waits for it, which asks again in {wait}"),
                 (1, None) => format!(
-                    "the first refusal in a row: {wait}, as it named or a few seconds, spread"
+                    "the first refusal in a row: {wait}, as it named up to {}, or a few seconds, spread",
+                    limits::REFUSAL_MOST
                 ),
                 (n, None) => format!(
                     "refusal {n} in a row: {wait}; after {} what it names is the least, and the wait doubles up to {}",
@@ -256,7 +257,7 @@ fn why_left_alone(at: Timestamp, event: &Event) -> Vec<String> {
         Event::BreakerOpened { until, n, .. } => {
             let wait = until.since(at);
             let why = match n {
-                0 => "it cannot be asked from here, or another mission's turns failed there".into(),
+                0 => "it cannot be asked from here, or another mission's turns failed there or were refused for hours".into(),
                 1 => format!("{} turns in a row failed there: {wait}", limits::BREAKER),
                 n => format!(
                     "the turn that tried it failed too: opened {n} times, and for twice as long each time, now {wait}"
