@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many answers of each kind are kept.
 const KEPT: usize = 64;
-/// How many listings of whole trees are kept.
-const LISTINGS: usize = 8;
 /// A longer answer is not kept.
 pub(super) const LONGEST: usize = 20_000;
+/// How many files the kept listings of whole trees have together: eight of the longest, or many of a small project.
+const LISTED: usize = 8 * LONGEST;
 
 /// The last answers to questions of one kind, the one asked for last first.
 #[derive(Debug)]
@@ -33,11 +33,22 @@ impl<K: PartialEq, V: Clone> Recent<K, V> {
         Some(value)
     }
 
-    fn put(&self, key: K, value: V, most: usize) {
+    fn put(&self, key: K, value: V) {
+        self.put_within(key, value, KEPT, |_| 1);
+    }
+
+    /// Keeps as many of the last answers as weigh no more than this together.
+    fn put_within(&self, key: K, value: V, most: usize, weight: impl Fn(&V) -> usize) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|(known, _)| *known != key);
         kept.push_front((key, value));
-        kept.truncate(most);
+        let mut weighs = 0;
+        let fitting = kept.iter().take_while(|(_, value)| {
+            weighs += weight(value);
+            weighs <= most
+        });
+        let fitting = fitting.count();
+        kept.truncate(fitting);
     }
 }
 
@@ -61,9 +72,9 @@ impl Memo {
 
     /// What is known of a commit.
     pub(super) fn commit(&self, commit: &CommitId, tree: &TreeId, parent: Option<&CommitId>) {
-        self.trees.put(commit.clone(), tree.clone(), KEPT);
+        self.trees.put(commit.clone(), tree.clone());
         if let Some(parent) = parent {
-            self.parents.put(commit.clone(), parent.clone(), KEPT);
+            self.parents.put(commit.clone(), parent.clone());
         }
     }
 
@@ -73,7 +84,7 @@ impl Memo {
     }
 
     pub(super) fn keep_made(&self, asked: String, commit: &CommitId) {
-        self.commits.put(asked, commit.clone(), KEPT);
+        self.commits.put(asked, commit.clone());
     }
 
     /// The only parent of a commit that was made here.
@@ -99,7 +110,7 @@ impl Memo {
         }
         let told = Arc::new(ask()?);
         if told.len() <= LONGEST {
-            self.changes.put(key, told.clone(), KEPT);
+            self.changes.put(key, told.clone());
         }
         Ok(told)
     }
@@ -111,7 +122,32 @@ impl Memo {
     pub(super) fn keep_listing(&self, of: &str, listing: &Listing) {
         if listing.len() <= LONGEST {
             let key = self.tree_like(of);
-            self.listings.put(key, listing.clone(), LISTINGS);
+            // A listing without files weighs something too.
+            let files = |listing: &Listing| listing.len() + LONGEST / KEPT;
+            self.listings
+                .put_within(key, listing.clone(), LISTED, files);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_answers_are_kept_as_long_as_they_weigh_little_enough_together() {
+        let recent: Recent<u32, usize> = Recent::default();
+        let known = |keys: &[u32]| -> Vec<bool> {
+            keys.iter().map(|key| recent.get(key).is_some()).collect()
+        };
+        for (key, weight) in [(1, 4), (2, 3), (3, 3)] {
+            recent.put_within(key, weight, 10, |weight| *weight);
+        }
+        assert_eq!(known(&[3, 2, 1]), [true, true, true]);
+        // The first was asked for last: it stays, and of the others what still has room.
+        recent.put_within(4, 3, 10, |weight| *weight);
+        assert_eq!(known(&[4, 1, 2, 3]), [true, true, true, false]);
+        recent.put_within(5, 11, 10, |weight| *weight);
+        assert_eq!(known(&[1, 2, 4, 5]), [false; 4]);
     }
 }

@@ -122,11 +122,7 @@ impl MissionRepository {
             Some(known) => listing::with(&known, &self.changes(before, of, false)?),
             None => {
                 let words = ["-r", "-z", "--full-tree", of];
-                let said = self.call("ls-tree").args(words).bytes()?;
-                entries(&said, |words| match words[..] {
-                    [mode, _, id] => Some((mode, id)),
-                    _ => None,
-                })?
+                listed(&self.call("ls-tree").args(words).bytes()?)?
             }
         });
         self.memo.keep_listing(of, &told);
@@ -143,34 +139,38 @@ impl MissionRepository {
         path: &RepoPath,
         limit: usize,
     ) -> Result<Option<Content>, Error> {
-        let listing = self
-            .call("ls-tree")
-            .args(["-z", "--full-tree", tree.as_str(), "--"])
-            .arg(path.as_path())
-            .bytes()?;
-        let Some(entry) = records(&listing).next() else {
-            return Ok(None);
+        let Some(files) = self.memo.listing(tree.as_str()) else {
+            let call = self.call("ls-tree");
+            let call = call.args(["-z", "--full-tree", tree.as_str(), "--"]);
+            let said = listed(&call.arg(path.as_path()).bytes()?)?;
+            let content = said.first().map(|entry| self.content(entry, limit));
+            return content.transpose();
         };
-        let (words, _) =
-            split_tab(entry).ok_or_else(|| git::Error::nonsense("ls-tree", "no tab"))?;
-        let words: Vec<&str> = words.split(' ').collect();
-        let [mode, _, id] = words[..] else {
-            return Err(git::Error::nonsense("ls-tree", "not three words").into());
-        };
-        Ok(Some(match mode {
-            "040000" => Content::Folder,
-            "160000" => Content::Submodule,
-            "120000" => Content::Link(self.blob(&id.parse()?, limit)?.0),
-            _ => {
-                let (bytes, cut) = self.blob(&id.parse()?, limit)?;
-                let executable = mode == "100755";
+        match files.binary_search_by(|entry| entry.path.cmp(path)) {
+            Ok(at) => self.content(&files[at], limit).map(Some),
+            Err(_) => {
+                let mut inside = files.iter().map(|entry| &entry.path);
+                let is_folder = inside.any(|file| file.is_within(path.as_bytes()));
+                Ok(is_folder.then_some(Content::Folder))
+            }
+        }
+    }
+
+    fn content(&self, entry: &Entry, limit: usize) -> Result<Content, Error> {
+        Ok(match entry.mode {
+            0o040_000 => Content::Folder,
+            0o160_000 => Content::Submodule,
+            0o120_000 => Content::Link(self.blob(&entry.id, limit)?.0),
+            mode => {
+                let (bytes, cut) = self.blob(&entry.id, limit)?;
+                let executable = mode == 0o100_755;
                 Content::File {
                     bytes,
                     cut,
                     executable,
                 }
             }
-        }))
+        })
     }
 
     /// The bytes of a blob up to a limit, and whether there is more.
@@ -352,6 +352,14 @@ impl MissionRepository {
         self.memo.changes(asked, || Ok(changes))?;
         Ok(())
     }
+}
+
+/// Reads what `git ls-tree -z` said.
+fn listed(said: &[u8]) -> Result<Vec<Entry>, Error> {
+    entries(said, |words| match words[..] {
+        [mode, _, id] => Some((mode, id)),
+        _ => None,
+    })
 }
 
 /// Reads a listing in which each path follows a tab, and mode and object name stand among the words before it.

@@ -629,6 +629,7 @@ fn reviewers_and_maps_read_trees_within_limits() {
     let world = World::with(&[
         ("a", "1\n2\n3\n"),
         ("gone", "g\n"),
+        ("folder/in", "in\n"),
         (".gitattributes", "* diff=x\n"),
     ]);
     let sign = world.home.join("RAN");
@@ -671,22 +672,28 @@ fn reviewers_and_maps_read_trees_within_limits() {
         counts,
         expected.map(|(name, added, removed)| (name.to_owned(), added, removed))
     );
-    let read = |name: &str, limit| mission.read_file(&work.tree, &path(name), limit).unwrap();
-    let file = |bytes: &[u8], cut| {
-        Some(Content::File {
-            bytes: bytes.to_owned(),
-            cut,
-            executable: false,
-        })
-    };
-    assert_eq!(read("a", 3), file(b"1\nT", true));
-    assert_eq!(read("binary", 2), file(b"\0\x01", false));
-    assert_eq!(
-        (read("link", 9), read("gone", 9)),
-        (Some(Content::Link(b"a".to_vec())), None)
-    );
     let (files, more) = mission.list_files(&work.tree, 2).unwrap();
     assert_eq!((files.len(), more), (2, true));
+    // Whoever knows no tree yet asks git for a path; whoever has listed it looks there.
+    let new_to_it = world.mission();
+    for mission in [&new_to_it, &mission] {
+        let read = |name: &str, limit| mission.read_file(&work.tree, &path(name), limit).unwrap();
+        let file = |bytes: &[u8], cut| {
+            Some(Content::File {
+                bytes: bytes.to_owned(),
+                cut,
+                executable: false,
+            })
+        };
+        assert_eq!(read("a", 3), file(b"1\nT", true));
+        assert_eq!(read("binary", 2), file(b"\0\x01", false));
+        assert_eq!(read("link", 9), Some(Content::Link(b"a".to_vec())));
+        assert_eq!(read("folder/in", 9), file(b"in\n", false));
+        assert_eq!(read("folder", 9), Some(Content::Folder));
+        for absent in ["gone", "fold", "folder/in/deeper", "folder/i"] {
+            assert_eq!(read(absent, 9), None, "{absent}");
+        }
+    }
 }
 
 #[test]
