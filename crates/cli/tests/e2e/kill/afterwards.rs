@@ -237,7 +237,8 @@ fn refused() -> Story {
     }
 }
 
-/// A set-up that fails on the base already, a task that lands many files, and one whose work does not land.
+/// A set-up that fails on the base already, a task that lands many files, one whose work does not land, and one whose Worker
+/// fails and leaves the only lane as it is.
 fn in_part() -> Story {
     fn files() -> impl Iterator<Item = String> {
         (0..MANY).map(|n| format!("many/{n}.txt"))
@@ -257,11 +258,25 @@ fn in_part() -> Story {
     let script = || {
         let changed = Task::new("changed").proof("grep -q new many/0.txt");
         let bad = Task::new("bad").proof("test -f good.txt").needs("changed");
-        Script::plan([changed, bad])
+        let left = Task::new("left").proof("test -f left.txt");
+        let left = left.with("priority", json!("high"));
+        let fails = json!({ "role": "worker", "task": "left", "call": 1,
+            "steps": [write("left.txt", "left\n")], "end": { "fail": "transient" } });
+        Script::plan([left, changed, bad])
+            .turn(fails)
             .worker("changed", files().map(|file| write(&file, "new\n")))
             .worker("bad", [write("bad.txt", "bad\n")])
     };
-    let words = &["task", "change it", "--attempts", "1", "--reviews", "0"];
+    let words = &[
+        "task",
+        "change it",
+        "--attempts",
+        "1",
+        "--reviews",
+        "0",
+        "--workers",
+        "1",
+    ];
     Story {
         name: "in part",
         world,
@@ -272,13 +287,23 @@ fn in_part() -> Story {
                 world.read("many/0.txt") == "new\n"
             }),
         ],
-        only: &["set-up.blamed", "tidy.attempt kept", "deliver.files kept"],
+        only: &[
+            "set-up.blamed",
+            "tidy.attempt kept",
+            "turn.rescued",
+            "deliver.files kept",
+        ],
         end: |world| {
             let is_new = |n: usize| world.read(&format!("many/{n}.txt")) == "new\n";
             assert!((0..MANY).all(is_new) && world.read("bad.txt").is_empty());
-            let kept = ["for-each-ref", "--format=%(refname)", "refs/heads/rescue"];
+            let kept = ["for-each-ref", "--format=%(refname)"];
             let kept = world.mission_git("m1", &kept);
-            assert!(kept.contains("rescue/T2."), "{kept}");
+            assert!(kept.contains("refs/heads/rescue/T3."), "{kept}");
+            let left = kept.lines().find(|name| name.contains("rescue/T1."));
+            let left =
+                left.unwrap_or_else(|| panic!("what the Worker that failed wrote is gone: {kept}"));
+            let text = world.mission_git("m1", &["show", &format!("{left}:left.txt")]);
+            assert_eq!(text, "left");
         },
     }
 }
