@@ -67,6 +67,8 @@ pub(super) struct Prompt<'a> {
     pub(super) text: &'a str,
     /// The number of the last note that it holds, where it is a brief.
     pub(super) told: Option<u32>,
+    /// The answer has to fit this.
+    pub(super) schema: Option<&'a Value>,
 }
 
 /// A message that nobody answers: one text part.
@@ -224,7 +226,18 @@ impl Api {
         read(&self.post("/session", directory, body).await?)
     }
 
-    /// Changes a session's metadata and rules.
+    /// Makes a new session that begins with all that was said in another one. It takes over that one's metadata, and
+    /// neither its rules nor its parent.
+    pub(super) async fn fork(
+        &self,
+        directory: &Path,
+        session: &str,
+    ) -> Result<wire::Session, CallError> {
+        let path = format!("/session/{session}/fork");
+        read(&self.post(&path, directory, &json!({})).await?)
+    }
+
+    /// Changes a session's title, metadata and rules.
     pub(super) async fn change(
         &self,
         directory: &Path,
@@ -387,12 +400,15 @@ impl Api {
         if let Some(told) = p.told {
             part["metadata"] = json!({ "orchestrator": { "told": told } });
         }
-        let body = json!({
+        let mut body = json!({
             "messageID": p.id,
             "agent": p.agent,
             "model": { "providerID": provider, "modelID": model },
             "parts": [part],
         });
+        if let Some(schema) = p.schema {
+            body["format"] = json!({ "type": "json_schema", "schema": schema });
+        }
         self.post(
             &format!("/session/{session}/prompt_async"),
             directory,

@@ -153,6 +153,14 @@ pub(super) fn rules(role: Role, shell: ShellRule, user: &Permissions) -> Value {
     Value::Array(rules)
 }
 
+/// The rules of a session in which an answer is given in a schema, and nothing else done: OpenCode gives it through a tool.
+pub(super) fn nothing_but_the_answer() -> Value {
+    json!([
+        rule("*", "*", "deny"),
+        rule("StructuredOutput", "*", "allow")
+    ])
+}
+
 fn rule(what: &str, pattern: &str, action: &str) -> Value {
     json!({ "permission": what, "pattern": pattern, "action": action })
 }

@@ -26,8 +26,10 @@ pub(super) enum Step {
     Work,
     /// Go on after the length ran out.
     GoOn(u8),
-    /// Give the answer in a schema.
+    /// Give the answer, in words.
     Answer,
+    /// Give it in a schema: in a copy of the session.
+    Schema,
     /// Give it again, without the faults.
     Repair(u8),
     /// What a person said meanwhile, by its number.
@@ -42,7 +44,7 @@ impl Step {
         let go_on = (1..=GO_ON).map(Self::GoOn);
         let repairs = (1..=REPAIRS).map(Self::Repair);
         let nudges = (1..=NUDGES).map(Self::Nudge);
-        [Self::Work, Self::Answer]
+        [Self::Work, Self::Answer, Self::Schema]
             .into_iter()
             .chain(go_on)
             .chain(repairs)
@@ -54,6 +56,7 @@ impl Step {
             Self::Work => "work".to_owned(),
             Self::GoOn(n) => format!("go-on.{n}"),
             Self::Answer => "answer".to_owned(),
+            Self::Schema => "schema".to_owned(),
             Self::Repair(n) => format!("repair.{n}"),
             Self::Nudge(n) => format!("nudge.{n}"),
             // Its number stands in the mark itself, so that no list of them is needed to know one.
@@ -246,6 +249,46 @@ pub(super) async fn open(
     }
     let id = api.create(&order.directory, &body).await?.id;
     Ok(Opened { id, counted: None })
+}
+
+/// A copy of a turn's session.
+pub(super) struct Copy {
+    pub(super) id: String,
+    /// Whether the lease that has the turn now made it.
+    pub(super) is_of_this_lease: bool,
+}
+
+/// The copy of a session, as it stands with some message, in which the answer is asked for that the message does not hold:
+/// the one that there is, or a new one.
+pub(super) async fn copy(
+    api: &Api,
+    order: &Order,
+    (session, last): (&str, &str),
+) -> Result<Copy, CallError> {
+    let known = api.sessions(&order.directory, &tag(order)).await?;
+    let is_it = |s: &&Session| {
+        is_of(s, order.mission, &order.nonce) && ours(s)["answers"].as_str() == Some(last)
+    };
+    if let Some(known) = known.iter().find(is_it) {
+        return Ok(Copy {
+            id: known.id.clone(),
+            is_of_this_lease: ours(known)["epoch"] == order.epoch.0,
+        });
+    }
+    let id = api.fork(&order.directory, session).await?.id;
+    // It belongs to the mission, as whatever is closed with it, and to no turn, which would go on in it.
+    let mut metadata = metadata(order, &[], None);
+    metadata["orchestrator"]["answers"] = json!(last);
+    let change = json!({
+        "title": format!("answer of {}", title(order)),
+        "metadata": metadata,
+        "permission": roles::nothing_but_the_answer(),
+    });
+    api.change(&order.directory, &id, &change).await?;
+    Ok(Copy {
+        id,
+        is_of_this_lease: true,
+    })
 }
 
 /// Whether a session can be gone on with: what was said in it can be read. One of 1.18 that holds an answer in a form which

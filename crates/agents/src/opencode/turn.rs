@@ -2,6 +2,7 @@
 
 mod after;
 mod ask;
+mod copy;
 mod end;
 mod notes;
 mod prompts;
@@ -67,6 +68,8 @@ pub(super) async fn run(
         interval: host.pace.poll_least,
         seen: String::new(),
         usage: Usage::NOTHING,
+        beside: Usage::NOTHING,
+        copy: None,
         steps: usage::Steps::default(),
         host,
         order,
@@ -149,6 +152,10 @@ struct Turn {
     /// What the newest message looked like.
     seen: String,
     usage: Usage,
+    /// What of it was used in the copy.
+    beside: Usage,
+    /// The copy of the session in which an answer is asked for in a schema.
+    copy: Option<String>,
     /// Which calls that counts.
     steps: usage::Steps,
 }
@@ -334,7 +341,7 @@ impl Turn {
         let (sent, prompts): (Vec<Step>, Vec<&Message>) = prompts.unzip();
         self.holds(&messages[0], &sent);
         self.steps.stand_in(messages);
-        let used = usage::used(self.own(messages));
+        let used = self.used(messages);
         if used != self.usage {
             self.usage = used;
             self.watcher.sign(Sign::Used(used));
@@ -358,6 +365,11 @@ impl Turn {
         let counted = self.counted.as_ref();
         let counted = counted.and_then(|id| messages.iter().position(|m| m.info.id == *id));
         counted.map_or(messages, |at| &messages[at + 1..])
+    }
+
+    /// What this lease has used, whose session holds these messages.
+    fn used(&self, messages: &[Message]) -> Usage {
+        usage::plus(usage::used(self.own(messages)), self.beside)
     }
 
     fn outcome(&self, end: End) -> Outcome {

@@ -61,6 +61,8 @@ pub(super) struct Info {
     pub(super) parent: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) error: Option<Fault>,
+    /// Of an answer that was asked for in a schema: what was given.
+    pub(super) structured: Value,
     pub(super) summary: Value,
     pub(super) tokens: Value,
     pub(super) cost: Value,

@@ -40,24 +40,6 @@ fn asked(world: &World, key: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_answer_that_is_missing_is_asked_for_with_the_schema() {
-    shared(async |world| {
-        world.stage.on("missing", |r| match r.asked() {
-            asked if asked.contains("fits this schema") => Reply::fenced(&accept()),
-            _ => Reply::text("I accept this."),
-        });
-        accepted(&world.run(world.order(Role::Reviewer, "missing")).await);
-        let asked = asked(world, "missing");
-        assert_eq!(asked.len(), 2);
-        let second = &asked[1];
-        assert!(
-            second.contains("\"findings\"") && !second.contains("cannot be used"),
-            "{second}"
-        );
-    });
-}
-
-#[test]
 fn a_faulty_answer_is_repaired_with_the_exact_reason_and_twice_at_the_most() {
     shared(async |world| {
         world.stage.on("perhaps-three", |_| {
@@ -79,9 +61,9 @@ fn a_faulty_answer_is_repaired_with_the_exact_reason_and_twice_at_the_most() {
             why,
             "at `accept`: invalid type: string \"perhaps\", expected a boolean"
         );
-        assert_eq!(usage.calls, 3);
+        assert_eq!(usage.calls, 4);
         let asked = asked(world, "perhaps-three");
-        assert_eq!(asked.len(), 3, "the order and two repairs");
+        assert_eq!(asked.len(), 4, "the order, a schema and two repairs");
         for repair in &asked[1..] {
             assert!(
                 repair.starts_with("Your last answer cannot be used: at `accept`"),
@@ -105,7 +87,7 @@ fn a_worker_that_only_announces_its_work_is_told_to_do_it() {
         let last = "its last words: Now I will write the file.";
         assert!(why.ends_with(last), "{why}");
         let asked = asked(world, "announces");
-        assert_eq!(asked.len(), 4);
+        assert_eq!(asked.len(), 5);
         assert!(asked[1].contains("do it now"), "{}", asked[1]);
         for repair in &asked[2..] {
             assert!(repair.contains("Do no further work"), "{repair}");

@@ -482,7 +482,7 @@ fn a_session_that_cannot_be_stopped_is_ended_with_its_server() {
 }
 
 /// Sends a signal to the server.
-fn signal(world: &World, signal: rustix::process::Signal) {
+pub(crate) fn signal(world: &World, signal: rustix::process::Signal) {
     let server = world.opencode.process().expect("a server runs");
     let pid = rustix::process::Pid::from_raw(i32::try_from(server).expect("a process id"))
         .expect("not zero");

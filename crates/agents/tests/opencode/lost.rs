@@ -103,6 +103,37 @@ fn a_lost_answer_of_the_server_never_makes_two_prompts_of_one() {
 }
 
 #[test]
+fn a_lost_answer_never_has_two_copies_of_a_session_asked_for_an_answer() {
+    alone(async {
+        let (world, between) = behind(|settings| settings.pace.call = Duration::from_secs(5)).await;
+        for (key, faults) in [
+            ("lost-copy", "POST /fork$ lose"),
+            ("cut-copy", "POST /fork$ cut"),
+            ("double-copy", "POST /fork$ double"),
+            ("lost-rules", "PATCH ^/session/[^/]*$ lose"),
+            ("cut-rules", "PATCH ^/session/[^/]*$ cut"),
+            ("held-rules", "PATCH ^/session/[^/]*$ hold"),
+        ] {
+            std::fs::write(between.join("faults"), faults).unwrap();
+            world.stage.on(key, |r| match r.must_call {
+                true => Reply::call("StructuredOutput", json!({ "accept": true })),
+                false => Reply::text("I accept this."),
+            });
+            let outcome = world.run(world.order(Role::Reviewer, key)).await;
+            assert!(
+                matches!(outcome, Outcome::Answered { usage, .. } if usage.calls == 2),
+                "{key}: {outcome:?}"
+            );
+            let left = std::fs::read_to_string(between.join("faults")).unwrap();
+            assert_eq!(left, "", "{key}: the fault did not happen");
+            let forced: Vec<bool> = world.log(key).iter().map(|r| r.must_call).collect();
+            assert_eq!(forced, [false, true], "{key}: each is asked for once");
+        }
+        world.opencode.close().await;
+    });
+}
+
+#[test]
 fn nothing_is_polled_while_events_flow() {
     alone(async {
         let (world, between) = behind(|settings| {

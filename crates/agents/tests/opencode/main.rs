@@ -5,6 +5,7 @@ mod answers;
 mod contract;
 mod faults;
 mod lost;
+mod schema;
 mod sessions;
 mod trust;
 mod turns;

@@ -1,5 +1,6 @@
 //! What is said to an agent, and what its answers lead to.
 
+use super::copy::Given;
 use super::notes::told_with;
 use super::{Closed, End, Sent, Turn, end, line, text_of};
 use crate::answer::{self, Unread};
@@ -10,6 +11,9 @@ use crate::opencode::wire::Message;
 use mission::stagnation::check_strategy;
 use mission::turn::{Answer, AnswerKind, Failure};
 use tokio::time::Instant;
+
+/// How many characters of an answer are shown to whoever gave it.
+const GIVEN: usize = 8_000;
 
 /// How often a turn that stands still is set going again without a finished step in between.
 const RESUMES: u32 = 3;
@@ -45,6 +49,7 @@ impl Turn {
             model: &self.model,
             text: &sent.text,
             told: sent.told,
+            schema: None,
         };
         api.prompt(&self.order.directory, &self.session, &prompt)
             .await?;
@@ -139,21 +144,47 @@ impl Turn {
             .await
     }
 
-    /// Asks for the answer, with the reason why there is none yet.
-    ///
-    /// It is asked for as a fenced block, not through OpenCode's own `format`: that changes the list of tools, which
-    /// costs the provider's cache of the whole conversation; some providers refuse to be forced to use a tool; and in
-    /// 1.18.33 a session that holds such a prompt cannot be read any more (its messages answer 400), so that nothing
-    /// of it would survive a crash.
+    /// Asks for the answer, with the reason why there is none yet: in a schema first, where that can be; in words else, as
+    /// a fenced block.
     async fn repair(
         &mut self,
         api: &Api,
         unread: &Unread,
         closed: &Closed,
     ) -> Result<Option<End>, CallError> {
+        if !self.may_copy(api, unread, closed) {
+            return self.ask_in_words(api, unread, closed, None).await;
+        }
+        let given = match self.ask_in_copy(api, unread, closed).await? {
+            Given::End(end) => return Ok(Some(end)),
+            given => given,
+        };
+        let read = match &given {
+            Given::Value(value) => answer::from_value(self.order.answer, value),
+            _ => Err(unread.clone()),
+        };
+        match read.and_then(|answer| self.differs(answer)) {
+            Err(unread) => self.ask_in_words(api, &unread, closed, Some(&given)).await,
+            Ok(answer) => match self.unheard(closed) {
+                // Somebody said it while the answer was asked for.
+                Some(note) => self.say(api, note, Some(&closed.last)).await,
+                None => Ok(Some(End::Answered(answer))),
+            },
+        }
+    }
+
+    /// Asks for the answer as a fenced block, and says what is wrong with the last one: with what was given in a schema,
+    /// where one was asked for first. That is not known in the session.
+    async fn ask_in_words(
+        &mut self,
+        api: &Api,
+        unread: &Unread,
+        closed: &Closed,
+        in_schema: Option<&Given>,
+    ) -> Result<Option<End>, CallError> {
         // One that came and is faulty needs no asking for, only mending.
         let mended = closed.sent.contains(&Step::Repair(1));
-        let asks = matches!(unread, Unread::Absent) && !mended;
+        let asks = matches!(unread, Unread::Absent) && !mended && in_schema.is_none();
         let asked = asks.then_some(Step::Answer).into_iter();
         let steps = asked.chain((1..=REPAIRS).map(Step::Repair));
         let Some(step) = closed.unsent(steps) else {
@@ -163,9 +194,13 @@ impl Turn {
             };
             return Ok(Some(End::Failed(Failure::NoAnswer, why)));
         };
-        let wrong = match unread {
-            Unread::Absent if step == Step::Answer => String::new(),
-            other => format!("Your last answer cannot be used: {}. ", other.reason()),
+        let wrong = match (unread, in_schema) {
+            (Unread::Absent, _) if step == Step::Answer => String::new(),
+            (other, Some(Given::Value(given))) => {
+                let given = line(&given.to_string(), GIVEN);
+                format!("Your answer `{given}` cannot be used: {}. ", other.reason())
+            }
+            (other, _) => unusable(other),
         };
         let schema = answer::schema(self.order.answer);
         // A Worker that only says what it is about to do, or asks back, has not worked yet.
@@ -184,6 +219,11 @@ impl Turn {
         );
         self.send(api, step, text, Some(&closed.last)).await
     }
+}
+
+/// What an agent is told whose answer cannot be used.
+pub(super) fn unusable(unread: &Unread) -> String {
+    format!("Your last answer cannot be used: {}. ", unread.reason())
 }
 
 /// Why there is no answer, for people and for whoever tries next: what came instead of one.

@@ -2,7 +2,6 @@
 
 use super::{Step, Turn};
 use crate::opencode::api::Api;
-use crate::opencode::usage;
 use crate::opencode::wire::{Message, Status};
 use std::sync::Arc;
 
@@ -38,15 +37,17 @@ impl Turn {
                 return;
             };
             *told = Some(Arc::clone(&api));
-            if idle == 0
-                && let Err(error) = api.abort(&directory, &self.session).await
-            {
-                tracing::debug!(%error, "an abort failed");
+            let mut all_idle = self.arrived(&api).await;
+            for session in std::iter::once(&self.session).chain(&self.copy) {
+                if idle == 0
+                    && let Err(error) = api.abort(&directory, session).await
+                {
+                    tracing::debug!(%error, "an abort failed");
+                }
+                let status = api.status(&directory, session).await;
+                all_idle &= matches!(status, Ok(Status::Idle));
             }
-            match api.status(&directory, &self.session).await {
-                Ok(Status::Idle) if self.arrived(&api).await => idle += 1,
-                _ => idle = 0,
-            }
+            idle = if all_idle { idle + 1 } else { 0 };
             tokio::time::sleep(host.pace.poll_least / 5).await;
         }
         let order = &self.order;
@@ -55,7 +56,7 @@ impl Turn {
             && let Ok(messages) = api.messages(&directory, &self.session, first).await
             && let Some(from) = messages.iter().position(first)
         {
-            self.usage = usage::used(self.own(&messages[from..]));
+            self.usage = self.used(&messages[from..]);
         }
     }
 
