@@ -242,7 +242,7 @@ async fn a_worker_that_never_answers_fails_its_task() {
         1,
         &["it is stuck: 3 attempts in a row ended alike, also with a diagnosis, the Planner, who did not cut it anew; \
            the last: it ended without a result: it ended without a word"],
-        17,
+        20,
     );
     story.untouched();
 }
@@ -278,7 +278,7 @@ async fn a_proof_that_proves_nothing_makes_nothing_completed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_asks_in_prose_fails_with_its_question() {
     let story = play("asker", &["alpha"], &[]).await;
-    story.ends(1, &["its last words: Before I start: should the file"], 17);
+    story.ends(1, &["its last words: Before I start: should the file"], 20);
     story.untouched();
 }
 
@@ -302,7 +302,7 @@ async fn done_without_a_change_is_not_done() {
             "3 tries failed, some of them alike (nothing was changed)",
             "`strategy` is missing",
         ],
-        7,
+        8,
     );
     story.untouched();
 }
@@ -310,7 +310,7 @@ async fn done_without_a_change_is_not_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tool_calls_as_text_change_nothing_and_are_not_done() {
     let story = play("typist", &["alpha"], &[]).await;
-    story.ends(1, &["nothing was changed"], 10);
+    story.ends(1, &["nothing was changed"], 12);
     story.untouched();
 }
 
@@ -334,7 +334,7 @@ async fn what_a_liar_says_is_not_what_his_work_shows() {
     story.ends(
         1,
         &["m1 failed", "`grep -q alpha alpha.txt` was red (exit 1)"],
-        10,
+        11,
     );
     story.untouched();
 }

@@ -9,6 +9,7 @@ mod habits;
 pub use crew::{Crew, Job, Role};
 
 use crate::model::{Reply, Request};
+use serde_json::Value;
 
 /// A model with a habit.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +53,30 @@ impl Persona {
             request,
         };
         let habit = (self.act)(&scene);
-        habit.unwrap_or_else(|| crew.answer(request))
+        let said = habit.unwrap_or_else(|| crew.answer(request));
+        match request.must_call {
+            true => self.in_schema(&scene, said),
+            false => said,
+        }
+    }
+
+    /// What it answers where it has to call the tool that takes an answer in a schema: what it would have said, if that
+    /// is an answer in form. Else being held to the form helps most of them.
+    fn in_schema(&self, scene: &Scene<'_>, said: Reply) -> Reply {
+        let text = said.said();
+        let block = text.rsplit_once("```json\n");
+        let block = block.and_then(|(_, rest)| rest.split_once("\n```"));
+        let own = block.and_then(|(json, _)| serde_json::from_str::<Value>(json).ok());
+        let right = || match scene.role {
+            Role::Worker => scene.crew.report(scene.request),
+            role => scene.crew.value(role),
+        };
+        let value = match own {
+            _ if habits::NOT_TO_BE_HELD.contains(&self.name) => return said,
+            Some(own) if !habits::HELD_TO_THE_FORM.contains(&self.name) => own,
+            _ => right(),
+        };
+        Reply::call("StructuredOutput", value)
     }
 }
 

@@ -31,6 +31,7 @@ mod redirected;
 mod reused;
 mod room;
 mod set_ups;
+mod stacked;
 mod steered;
 mod storm;
 mod terminal;

@@ -201,6 +201,15 @@ impl Reply {
         self
     }
 
+    /// All that it says in words.
+    pub fn said(&self) -> String {
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Hold(_) => String::new(),
+        };
+        self.pieces.iter().map(text).collect()
+    }
+
     /// Does not say what it used.
     pub fn untold(mut self) -> Self {
         self.tokens = None;

@@ -59,6 +59,12 @@ pub(super) const ALL: &[Persona] = personas! {
     "silent" silent: "As a Worker, says nothing any more after its first step, and keeps the connection open.";
 };
 
+/// Who speaks in prose, or not at all, whatever it has to call.
+pub(super) const NOT_TO_BE_HELD: &[&str] = &["gone-mute", "asker", "rambler"];
+
+/// Whose JSON is of the wrong form, and would not be in a schema.
+pub(super) const HELD_TO_THE_FORM: &[&str] = &["afterthought", "translator"];
+
 fn behaves(_: &Scene<'_>) -> Option<Reply> {
     None
 }
