@@ -1,8 +1,10 @@
 """Stands between us and an OpenCode server, writes down what is asked, and loses what it is told to lose.
 
 The folder in BETWEEN holds `faults`, a line for each call that is to go wrong, once: method, pattern of the path, and
-`cut` (not carried out, no answer), `lose` (carried out, no answer), `hold` (carried out, the answer never comes) or
-`double` (carried out twice).
+`cut` (not carried out, no answer), `lose` (carried out, no answer), `hold` (carried out, the answer never comes),
+`double` (carried out twice), or not carried out and answered by somebody else: `html` (a page), `empty` (nothing),
+`move` (it is somewhere else: at `/elsewhere`) and `newer` (by a server of another version). Of the stream of events `triple` passes each on three times, `half` every
+second one, and `shuffle` two and two of them in the other order.
 """
 import http.client
 import os
@@ -61,12 +63,43 @@ class Between(BaseHTTPRequestHandler):
         link.request(self.command, self.path, body, headers)
         return link.getresponse()
 
+    def instead(self, kind):
+        self.send_response(302 if kind == "move" else 200)
+        if kind == "move":
+            self.send_header("location", f"http://127.0.0.1:{port}/elsewhere")
+        texts = {"html": b"<!doctype html><title>Sign in</title>", "newer": b'{"healthy":true,"version":"2.0.0"}'}
+        text = texts.get(kind, b"")
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def events(self, answer, kind):
+        """Passes events on, each of which ends with an empty line."""
+        held, waiting, n = b"", None, 0
+        while chunk := answer.read1(65536):
+            *events, held = (held + chunk).split(b"\n\n")
+            for event in events:
+                n += 1
+                passed = [event]
+                if kind == "triple":
+                    passed = [event] * 3
+                elif kind == "half":
+                    passed = [event][n % 2:]
+                elif kind == "shuffle":
+                    passed, waiting = ([], event) if waiting is None else ([event, waiting], None)
+                for one in passed:
+                    self.wfile.write(one + b"\n\n")
+                self.wfile.flush()
+
     def any(self):
         self.close_connection = True
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         kind = fault(self.command, self.path.split("?")[0])
         if kind == "cut":
             return
+        if kind in ("html", "empty", "move", "newer"):
+            return self.instead(kind)
         answer = self.pass_on(body)
         if kind == "double":
             answer.read()
@@ -82,6 +115,8 @@ class Between(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("connection", "close")
         self.end_headers()
+        if kind in ("triple", "half", "shuffle"):
+            return self.events(answer, kind)
         while chunk := answer.read1(65536):
             self.wfile.write(chunk)
             self.wfile.flush()

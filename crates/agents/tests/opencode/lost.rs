@@ -8,29 +8,36 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testkit::model::Reply;
+use testkit::opencode::Home;
 
-/// A world whose server is behind somebody who loses what he is told to.
-async fn behind(change: impl FnOnce(&mut agents::opencode::Settings)) -> (World, PathBuf) {
-    let mut between = PathBuf::new();
+/// Puts somebody between a home and its server who loses what he is told to; gives the folder in which he is told.
+pub(crate) fn between(home: &Home, faults: &str) -> PathBuf {
+    let folder = home.path().join("between");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("faults"), faults).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/opencode/between.py");
+    let text = format!(
+        "#!/bin/sh\nexport BETWEEN='{}' BETWEEN_REAL='{}'\nexec python3 '{}' \"$@\"\n",
+        folder.display(),
+        testkit::opencode::program().display(),
+        script.display()
+    );
+    let program = folder.join("opencode");
+    std::fs::write(&program, text).unwrap();
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    folder
+}
+
+/// A world whose server is behind somebody who does this to its start, and to what comes later what he is told then.
+pub(crate) async fn behind(
+    faults: &str,
+    change: impl FnOnce(&mut agents::opencode::Settings),
+) -> (World, PathBuf) {
+    let mut folder = PathBuf::new();
     let world = World::with(
-        |home| {
-            let folder = home.path().join("between");
-            std::fs::create_dir(&folder).unwrap();
-            std::fs::write(folder.join("faults"), "").unwrap();
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/opencode/between.py");
-            let text = format!(
-                "#!/bin/sh\nexport BETWEEN='{}' BETWEEN_REAL='{}'\nexec python3 '{}' \"$@\"\n",
-                folder.display(),
-                testkit::opencode::program().display(),
-                script.display()
-            );
-            let program = folder.join("opencode");
-            std::fs::write(&program, text).unwrap();
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = std::fs::Permissions::from_mode(0o755);
-            std::fs::set_permissions(&program, mode).unwrap();
-            between = folder;
-        },
+        |home| folder = between(home, faults),
         |settings| {
             let home = settings.directory.clone();
             settings.program = home.join("between/opencode").into();
@@ -38,11 +45,11 @@ async fn behind(change: impl FnOnce(&mut agents::opencode::Settings)) -> (World,
         },
     )
     .await;
-    (world, between)
+    (world, folder)
 }
 
 /// What was asked of the server: `POST /session`.
-fn asked(between: &Path, what: impl Fn(&str) -> bool) -> usize {
+pub(crate) fn asked(between: &Path, what: impl Fn(&str) -> bool) -> usize {
     let log = std::fs::read_to_string(between.join("log")).unwrap_or_default();
     log.lines().filter(|line| what(line)).count()
 }
@@ -51,7 +58,8 @@ fn asked(between: &Path, what: impl Fn(&str) -> bool) -> usize {
 fn a_lost_answer_of_the_server_never_makes_two_prompts_of_one() {
     alone(async {
         // Long enough for every call; an answer that is held back is waited for no longer.
-        let (world, between) = behind(|settings| settings.pace.call = Duration::from_secs(5)).await;
+        let (world, between) =
+            behind("", |settings| settings.pace.call = Duration::from_secs(5)).await;
         for (key, faults) in [
             ("lost-session", "POST ^/session$ lose"),
             ("lost-prompt", "POST /prompt_async$ lose"),
@@ -105,7 +113,8 @@ fn a_lost_answer_of_the_server_never_makes_two_prompts_of_one() {
 #[test]
 fn a_lost_answer_never_has_two_copies_of_a_session_asked_for_an_answer() {
     alone(async {
-        let (world, between) = behind(|settings| settings.pace.call = Duration::from_secs(5)).await;
+        let (world, between) =
+            behind("", |settings| settings.pace.call = Duration::from_secs(5)).await;
         for (key, faults) in [
             ("lost-copy", "POST /fork$ lose"),
             ("cut-copy", "POST /fork$ cut"),
@@ -136,7 +145,7 @@ fn a_lost_answer_never_has_two_copies_of_a_session_asked_for_an_answer() {
 #[test]
 fn nothing_is_polled_while_events_flow() {
     alone(async {
-        let (world, between) = behind(|settings| {
+        let (world, between) = behind("", |settings| {
             // Whoever counted on polling would wait for an hour.
             settings.pace.poll_least = Duration::from_secs(3600);
             settings.pace.poll_most = Duration::from_secs(3600);

@@ -9,5 +9,6 @@ mod schema;
 mod sessions;
 mod trust;
 mod turns;
+mod upstream;
 mod user;
 mod world;

@@ -60,8 +60,13 @@ fn all_faults_of_a_draft_are_told_at_once() {
     let mut bad = draft("a: zz\n a:\n b: > /etc/passwd ../up C:\\x ~/x file://x");
     bad.tasks[2].acceptance.clear();
     bad.tasks[0].acceptance.push("npm test || true".into());
+    let long = "x".repeat(5_000);
+    let more = ["\\\\host\\x", "a\0b", &long];
+    bad.tasks[2].writes.extend(more.map(str::to_owned));
     let told = check_draft(&bad);
-    assert_eq!(told.len(), 9, "{told:#?}");
+    assert_eq!(told.len(), 12, "{told:#?}");
+    assert!(told.iter().any(|t| t.contains("it holds a NUL")));
+    assert!(told.iter().any(|t| t.contains("it is too long")));
     assert!(told[0].contains("two tasks have the id `a`"));
     assert!(told[1].contains("`a` needs `zz`"));
     assert!(

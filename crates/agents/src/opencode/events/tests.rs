@@ -1,6 +1,7 @@
 use super::*;
 use futures_util::{FutureExt as _, stream};
 use serde_json::json;
+use std::io;
 
 #[tokio::test]
 async fn of_an_endless_line_only_the_beginning_is_kept() {
@@ -22,6 +23,39 @@ async fn of_an_endless_line_only_the_beginning_is_kept() {
         passed.last().map(AsRef::as_ref),
         Some(&b"\n\ndata: b\n\n"[..])
     );
+}
+
+/// The frames that come of a stream in these pieces.
+async fn frames(pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<String> {
+    let pieces: Vec<_> = pieces
+        .into_iter()
+        .map(|p| Ok::<_, io::Error>(Bytes::from(p)))
+        .collect();
+    let frames = SseByteStream::new(bounded(stream::iter(pieces)));
+    let frames: Vec<_> = frames.collect().await;
+    frames
+        .into_iter()
+        .filter_map(|frame| frame.unwrap().data)
+        .collect()
+}
+
+#[tokio::test]
+async fn events_are_the_same_however_the_stream_is_cut_and_whatever_ends_its_lines() {
+    let text = "data: {\"a\": \"ä€😀\"}\n\n: still here\n\ndata: {\"b\": 2}\n\n";
+    let whole = frames([text.as_bytes().to_vec()]).await;
+    assert_eq!(whole, ["{\"a\": \"ä€😀\"}", "{\"b\": 2}"]);
+    let windows = text.replace('\n', "\r\n");
+    let marked = format!("\u{feff}{text}");
+    for text in [text, &windows, &marked] {
+        for length in 1..text.len() {
+            let pieces = text.as_bytes().chunks(length).map(<[u8]>::to_vec);
+            assert_eq!(
+                frames(pieces).await,
+                whole,
+                "in pieces of {length} of {text:?}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
