@@ -13,6 +13,8 @@ mod header;
 mod judged;
 #[path = "opencode/outage.rs"]
 mod outage;
+#[path = "opencode/planted.rs"]
+mod planted;
 
 use mission::event::Recorded;
 use serde_json::json;

@@ -265,6 +265,7 @@ impl MissionRepository {
             },
             filtered: Filtered::Point,
             nested: Nested::LeaveOut,
+            hidden: &[],
         };
         capture.run()
     }

@@ -22,6 +22,7 @@ use crate::snapshot;
 use crate::standing::{self, Which};
 use mission::ids::{CommitId, Digest, TreeId};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -37,6 +38,10 @@ const FEW: usize = 200;
 
 /// How the name of an index begins that is kept for the tree that the rest of the name is.
 const COLLECTED: &str = "collected-";
+
+/// What agents' hosts obey where they find it in a folder, programs among it: OpenCode 1.18.33 runs the plugins of a
+/// workspace at its first prompt, whatever it is told of projects' configuration.
+const OBEYED: [&[u8]; 3] = [b".opencode", b"opencode.json", b"opencode.jsonc"];
 
 /// What can go wrong with workspaces.
 #[derive(Debug, thiserror::Error)]
@@ -269,6 +274,18 @@ impl MissionRepository {
         fs::write(&state, text).map_err(disk::failed("write", &state))?;
         fault::of("workspace.noted", &name);
         Ok(workspace)
+    }
+
+    /// Takes out of a workspace what an agent's host would obey there, before an agent begins in it. It stays a part of
+    /// the work: see [`MissionRepository::collect`].
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn hide_what_hosts_obey(&self, workspace: &Workspace) -> Result<(), Error> {
+        for name in OBEYED {
+            disk::remove(&workspace.path.join(OsStr::from_bytes(name)))?;
+        }
+        Ok(())
     }
 
     /// Makes a workspace's files those of its commit, and compares them with it. Of what is known to have been there, no

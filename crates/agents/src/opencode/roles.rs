@@ -147,6 +147,12 @@ pub(super) fn rules(role: Role, shell: ShellRule, user: &Permissions) -> Value {
     ] {
         rules.push(rule("read", secret, action));
     }
+    // Written there, it would be run by a server that is started again, and whoever may run nothing could do that with it.
+    if role == Role::Worker && shell != ShellRule::Allow {
+        for obeyed in ["opencode.json", "opencode.jsonc", ".opencode/*"] {
+            rules.push(rule("edit", obeyed, "deny"));
+        }
+    }
     for (tool, action) in tools {
         rules.extend(user.forbidden(tool, action));
     }
@@ -356,6 +362,8 @@ mod tests {
 
     const READS: &str = "* * deny; read * allow; grep * allow; glob * allow; list * allow";
     const SECRETS: &str = "read *.env deny; read *.env.* deny; read *.env.example allow";
+    /// What a Worker may not write that may not run every command.
+    const OBEYED: &str = "edit opencode.json deny; edit opencode.jsonc deny; edit .opencode/* deny";
 
     #[test]
     fn a_reviewer_only_reads() {
@@ -374,19 +382,19 @@ mod tests {
             "{}",
             Role::Worker,
             ShellRule::Deny,
-            &format!("{READS}; {edits}; {SECRETS}"),
+            &format!("{READS}; {edits}; {SECRETS}; {OBEYED}"),
         );
         check(
             "{}",
             Role::Worker,
             ShellRule::Ask,
-            &format!("* * deny; read * allow; {edits}; bash * ask; {SECRETS}"),
+            &format!("* * deny; read * allow; {edits}; bash * ask; {SECRETS}; {OBEYED}"),
         );
         check(
             "{}",
             Role::Worker,
             ShellRule::AskEach,
-            &format!("{READS}; {edits}; bash * ask; {SECRETS}"),
+            &format!("{READS}; {edits}; bash * ask; {SECRETS}; {OBEYED}"),
         );
         check(
             "{}",
@@ -407,12 +415,13 @@ mod tests {
     fn what_the_user_forbids_holds_and_what_he_allows_gives_nothing() {
         let user = r#"{"webfetch": "allow", "bash": {"*": "ask", "rm *": "deny", "rm x": "allow"}, "edit": "ask"}"#;
         let base = format!("{READS}; edit * allow; question * allow");
-        let ours = format!("{base}; bash * ask; {SECRETS}; bash rm * deny; bash rm x ask");
+        let ours =
+            format!("{base}; bash * ask; {SECRETS}; {OBEYED}; bash rm * deny; bash rm x ask");
         check(user, Role::Worker, ShellRule::Ask, &ours);
         let nothing =
             format!("{READS}; {SECRETS}; read * deny; grep * deny; glob * deny; list * deny");
         check(r#""deny""#, Role::Planner, ShellRule::Deny, &nothing);
-        let no_edits = format!("{base}; {SECRETS}; edit * deny");
+        let no_edits = format!("{base}; {SECRETS}; {OBEYED}; edit * deny");
         for some in [r#"{"ed*": "deny"}"#, r#"{"e??t": "deny", "we*": "deny"}"#] {
             check(some, Role::Worker, ShellRule::Deny, &no_edits);
         }

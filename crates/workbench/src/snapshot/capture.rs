@@ -63,6 +63,8 @@ pub(crate) struct Capture<'a> {
     pub(crate) bounds: Bounds,
     pub(crate) filtered: Filtered,
     pub(crate) nested: Nested,
+    /// What was taken out of the folder: it is not gone where it is not there.
+    pub(crate) hidden: &'a [&'a [u8]],
 }
 
 /// What was found.
@@ -194,7 +196,9 @@ impl Capture<'_> {
             }
             let path = change.path.clone();
             if change.changed == Changed::Deleted {
-                plan.forget.push(path);
+                if !self.hidden.iter().any(|name| path.is_within(name)) {
+                    plan.forget.push(path);
+                }
                 continue;
             }
             match fs::symlink_metadata(path.below(self.root)) {

@@ -1,6 +1,6 @@
 //! A task's result: what its workspace holds against its base, whatever the agent did with git in there.
 
-use super::{Error, Workspace, agent};
+use super::{Error, OBEYED, Workspace, agent};
 use crate::git::RepoPath;
 use crate::repository::{Change, Changed, MissionRepository};
 use crate::snapshot::{Bounds, Capture, Captured, Filtered, LeftOut, Nested};
@@ -92,6 +92,8 @@ impl MissionRepository {
     /// `.gitignore` cannot carry secrets out; what only the workspace's own new rules ignore is named, so that adding
     /// a line cannot hide work.
     ///
+    /// What hosts obey is not there for an agent, and is kept as it was; what an agent writes in its place is taken.
+    ///
     /// # Errors
     /// [`Error::Replaced`] if the folder is not the one that was handed out.
     pub fn collect(&self, workspace: &Workspace, base: &CommitId) -> Result<Work, Error> {
@@ -145,6 +147,7 @@ impl MissionRepository {
             },
             filtered: Filtered::LeaveOut,
             nested: Nested::Plain,
+            hidden: &OBEYED,
         };
         let mut taken = capture.run()?;
         let left_out = &mut taken.left_out;

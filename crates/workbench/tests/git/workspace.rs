@@ -113,6 +113,44 @@ fn a_reset_removes_everything_but_what_is_to_be_kept() {
 }
 
 #[test]
+fn what_hosts_obey_is_hidden_from_agents_and_stays_a_part_of_the_work() {
+    let world = World::with(&[
+        ("a", "a\n"),
+        (".opencode/plugin/x.js", "x\n"),
+        (".opencode/agent/y.md", "y\n"),
+        ("opencode.json", "{}\n"),
+        ("sub/opencode.json", "{}\n"),
+    ]);
+    let (mission, base, workspace) = world.workspace();
+    let root = workspace.path().to_owned();
+    let hide = || {
+        let workspace = mission.workspace(&root, &base.commit, &[]).unwrap();
+        mission.hide_what_hosts_obey(&workspace).unwrap();
+        assert!(!root.join(".opencode").exists() && !root.join("opencode.json").exists());
+        assert!(
+            root.join("sub/opencode.json").exists(),
+            "that is obeyed by nobody"
+        );
+        workspace
+    };
+    let collect = |workspace: &Workspace| mission.collect(workspace, &base.commit).unwrap();
+    let untouched = collect(&hide());
+    assert_eq!(
+        (untouched.tree, untouched.touched.len()),
+        (base.tree.clone(), 0)
+    );
+    // What was collected is begun with again, and hidden again.
+    let workspace = hide();
+    write_in(&root, "a", "changed\n");
+    write_in(&root, ".opencode/agent/y.md", "new\n");
+    write_in(&root, ".opencode/agent/z.md", "z\n");
+    assert_eq!(
+        touched(&collect(&workspace)),
+        ["M .opencode/agent/y.md", "A .opencode/agent/z.md", "M a"]
+    );
+}
+
+#[test]
 fn a_reset_never_writes_or_removes_through_a_link() {
     let world = World::with(&[("dir/a", "a\n"), ("dir/b", "b\n")]);
     let (mission, base, workspace) = world.workspace();
