@@ -281,10 +281,11 @@ impl MissionRepository {
     ///
     /// # Errors
     /// If the file system refuses.
-    pub fn hide_what_hosts_obey(&self, workspace: &Workspace) -> Result<(), Error> {
+    pub fn hide_obeyed(&self, workspace: &Workspace) -> Result<(), Error> {
         for name in OBEYED {
             disk::remove(&workspace.path.join(OsStr::from_bytes(name)))?;
         }
+        fault::point("workspace.hidden");
         Ok(())
     }
 

@@ -93,6 +93,7 @@ pub(crate) const SWEPT: &[(&str, &[&str])] = &[
             "workspace.checked out",
             "workspace.cleaned",
             "workspace.forgotten",
+            "workspace.hidden",
             "workspace.index kept",
             "workspace.index taken",
             "workspace.let go",

@@ -285,9 +285,7 @@ impl Job {
         let workspace = repository
             .workspace(&path, start, kept)
             .map_err(Error::new)?;
-        repository
-            .hide_what_hosts_obey(&workspace)
-            .map_err(Error::new)?;
+        repository.hide_obeyed(&workspace).map_err(Error::new)?;
         fault::of("turn.workspace made", &self.turn);
         std::fs::write(&note, format!("{begun} {}", self.epoch.0)).map_err(Error::new)?;
         fault::of("turn.note written", &self.turn);

@@ -125,7 +125,7 @@ fn what_hosts_obey_is_hidden_from_agents_and_stays_a_part_of_the_work() {
     let root = workspace.path().to_owned();
     let hide = || {
         let workspace = mission.workspace(&root, &base.commit, &[]).unwrap();
-        mission.hide_what_hosts_obey(&workspace).unwrap();
+        mission.hide_obeyed(&workspace).unwrap();
         assert!(!root.join(".opencode").exists() && !root.join("opencode.json").exists());
         assert!(
             root.join("sub/opencode.json").exists(),
