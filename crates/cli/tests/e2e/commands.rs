@@ -43,6 +43,16 @@ fn holds(world: &World, (words, code, out, err): Row) {
             );
         }
     }
+    mends(words, &ran.err);
+}
+
+/// Whatever is wrong is said with what to do about it.
+#[track_caller]
+fn mends(words: &str, err: &str) {
+    let said = err.split("error[").skip(1);
+    for wrong in said {
+        assert!(wrong.contains("\n  hint: "), "{words}: what now? {err}");
+    }
 }
 
 const DONE: &[Row] = &[
