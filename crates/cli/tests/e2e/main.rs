@@ -14,6 +14,7 @@ mod cleaned;
 mod commands;
 #[cfg(feature = "faults")]
 mod cut_short;
+mod damaged;
 mod edited;
 mod endings;
 mod first;
