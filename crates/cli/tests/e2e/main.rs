@@ -28,6 +28,7 @@ mod looked;
 mod owner;
 mod paid;
 mod places;
+mod plain;
 mod redirected;
 mod reused;
 mod room;
