@@ -116,7 +116,8 @@ impl Means {
 pub(crate) fn request(text: &str) -> Result<String, Error> {
     let text = text.trim().to_owned();
     if text.is_empty() {
-        return Err(Error::new(Kind::Usage, "there is no request"));
+        return Err(Error::new(Kind::Usage, "there is no request")
+            .hint("say what you want: orchestrator task \"Add a health check\""));
     }
     if text.len() > limits::REQUEST_BYTES {
         let what = format!(

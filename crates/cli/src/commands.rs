@@ -39,9 +39,11 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             // What is wrong on the command line has a page like every other error.
-            let text = error.render().to_string();
             let coded = format!("error[{}]:", Kind::Usage.code());
-            crate::view::note(&text.replacen("error:", &coded, 1));
+            let text = error.render().to_string().replacen("error:", &coded, 1);
+            let said = text.split("\nFor more information").next();
+            let hint = "  hint: `--help` behind a command shows all that it takes";
+            crate::view::note(&format!("{}\n{hint}", said.unwrap_or(&text).trim_end()));
             return Exit::Usage.into();
         }
         Err(help) => {

@@ -23,6 +23,9 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use workbench::recipe::{Bring, Ecosystem, Means, Recipe};
 
+/// What to do about a key or a value that cannot be.
+const KEYS: &str = "`orchestrator explain ORC013` lists the keys";
+
 /// The file as it is written. A key that is not known is an error that names it: a misspelt limit must not be no limit.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -251,7 +254,7 @@ impl Config {
             let at = error.span().map_or(0, |span| span.start);
             let line = text[..at].matches('\n').count() + 1;
             let what = format!("{}, line {line}: {}", path.display(), error.message());
-            Error::new(Kind::Config, what).hint("`orchestrator explain ORC013` lists the keys")
+            Error::new(Kind::Config, what).hint(KEYS)
         })?;
         let in_range = |name: &str, value: Option<u32>, least: u32, most: u32| match value {
             Some(n) if n < least || n > most => {
@@ -259,13 +262,13 @@ impl Config {
                     "{}: `limits.{name}` is {n}; it must be {least} to {most}",
                     path.display()
                 );
-                Err(Error::new(Kind::Config, what))
+                Err(Error::new(Kind::Config, what).hint(KEYS))
             }
             _ => Ok(()),
         };
         let wrong = |what: String| {
             let what = format!("{}: {what}", path.display());
-            Err(Error::new(Kind::Config, what))
+            Err(Error::new(Kind::Config, what).hint(KEYS))
         };
         let is_agent = |agent: &&String| *agent == "opencode" || agent.starts_with("scripted:");
         if let Some(agent) = config.agent.iter().find(|agent| !is_agent(agent)) {
@@ -337,7 +340,8 @@ impl Config {
     pub(crate) fn fallbacks(&self, args: &LimitArgs) -> Result<BTreeMap<Role, Vec<String>>, Error> {
         let named = &args.fallback;
         if named.len() > limits::FALLBACKS {
-            return Err(Error::new(Kind::Usage, too_many(named.len())));
+            return Err(Error::new(Kind::Usage, too_many(named.len()))
+                .hint("name the best ones first, and leave the others out"));
         }
         let file = &self.fallback;
         let roles = [

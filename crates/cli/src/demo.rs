@@ -12,6 +12,9 @@ pub(crate) const REQUEST: &str =
 /// The script, as text.
 pub(crate) const SCRIPT: &str = include_str!("demo/script.toml");
 
+/// What to do about a script that is wrong although it comes with the program.
+const BROKEN: &str = "this program is damaged: build or install it anew";
+
 /// How much longer everybody thinks for those who want to watch.
 const SLOW: u64 = 10;
 
@@ -55,7 +58,7 @@ const FILES: [(&str, &str, bool); 9] = [
 /// The script, at the pace that was asked for.
 pub(crate) fn script(slow: bool) -> Result<Script, Error> {
     let mut script =
-        Script::parse(SCRIPT).map_err(|error| Error::new(Kind::Script, error.to_string()))?;
+        Script::parse(SCRIPT).map_err(|error| Error::new(Kind::Script, error).hint(BROKEN))?;
     let deeds = script.turns.iter_mut().flat_map(|turn| &mut turn.steps);
     for deed in deeds {
         if let (Deed::Think(ms), true) = (deed, slow) {
@@ -77,8 +80,10 @@ pub(crate) fn make_project(at: &Path) -> Result<(), Error> {
             .map_err(|error| Error::io("write", &path, &error))?;
     }
     let git = crate::places::git_program()?;
-    workbench::sample::commit_all(&git, at, "main", "Keep notes, and list them")
-        .map_err(|error| Error::new(Kind::Setup, error))
+    workbench::sample::commit_all(&git, at, "main", "Keep notes, and list them").map_err(|error| {
+        Error::new(Kind::Setup, error)
+            .hint("git has to work here: `git --version`, and room in the temporary folder")
+    })
 }
 
 #[cfg(test)]

@@ -230,6 +230,7 @@ impl From<engine::door::Error> for Error {
 impl From<engine::socket::Error> for Error {
     fn from(error: engine::socket::Error) -> Self {
         Self::new(Kind::Door, error)
+            .hint("`orchestrator explain ORC012` says what to do in each case")
     }
 }
 

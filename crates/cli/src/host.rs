@@ -507,15 +507,14 @@ pub(crate) async fn wish(store: &Store, id: MissionId, wish: Wish) -> Result<(To
 }
 
 /// What a wish came to, for a person.
-pub(crate) fn told(told: Told) -> Result<(), Error> {
-    match told {
-        Told::Done => Ok(()),
-        Told::Stale => Err(Error::new(
-            Kind::Refused,
-            "it means nothing any more; nothing was changed",
-        )),
-        Told::Refused { why } => Err(Error::new(Kind::Refused, why)),
-    }
+pub(crate) fn told(id: MissionId, told: Told) -> Result<(), Error> {
+    let why = match told {
+        Told::Done => return Ok(()),
+        Told::Stale => "it means nothing any more; nothing was changed".to_owned(),
+        Told::Refused { why } => why,
+    };
+    let hint = format!("see how it stands: orchestrator status {id}");
+    Err(Error::new(Kind::Refused, why).hint(hint))
 }
 
 /// A runtime for commands that need one.
@@ -523,8 +522,10 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let runtime = runtime
-        .map_err(|error| Error::new(Kind::Setup, format!("no threads can be started: {error}")))?;
+    let runtime = runtime.map_err(|error| {
+        Error::new(Kind::Setup, format!("no threads can be started: {error}"))
+            .hint("see how many processes you may have: ulimit -u")
+    })?;
     let done = runtime.block_on(work);
     // A thread that waits for a lock of another process must not keep this one from ending.
     runtime.shutdown_timeout(shutdown::limit(Part::Threads));

@@ -87,7 +87,9 @@ impl Typed {
     fn project(&self) -> Result<std::path::PathBuf, Error> {
         if !self.directory.is_absolute() {
             let what = format!("{} is no absolute path", self.directory.display());
-            return Err(Error::new(Kind::Project, what));
+            return Err(
+                Error::new(Kind::Project, what).hint("open OpenCode in the folder of a project")
+            );
         }
         begin::project(&self.directory)
     }
@@ -334,7 +336,7 @@ impl Hosting {
         }
         let ready = tokio::select! {
             ready = means.ready() => ready,
-            () = cancel.cancelled() => Err(Error::new(Kind::Refused, "it was stopped before an agent was there")),
+            () = cancel.cancelled() => Err(Error::new(Kind::Refused, "it was stopped before an agent was there").hint("go on with it: /resume")),
         };
         if let Err(error) = &ready {
             remarks.say(escape::short(&format!("{id}: {error}"), 300), Tone::Bad);

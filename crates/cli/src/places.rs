@@ -99,7 +99,7 @@ pub(crate) fn opencode() -> Result<PathBuf, Error> {
     let found = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
     let Some(folder) = found else {
         let what = "there is no home directory: neither HOME nor XDG_CONFIG_HOME is set";
-        return Err(Error::new(Kind::Setup, what));
+        return Err(Error::new(Kind::Setup, what).hint("set HOME, or XDG_CONFIG_HOME"));
     };
     let folder = folder.join("opencode");
     std::path::absolute(&folder).map_err(|error| Error::io("find", &folder, &error))

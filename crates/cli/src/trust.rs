@@ -138,7 +138,8 @@ fn collect(
             "the configuration for agents in {} is too large to be looked at",
             root.display()
         );
-        return Err(Error::new(Kind::Project, what));
+        return Err(Error::new(Kind::Project, what)
+            .hint("move what is large out of there; agents work without it"));
     }
     if found.is_dir() {
         // What a package manager put there follows from the files beside it.

@@ -22,7 +22,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a program, which has its environment from the command alone.
+    /// Starts a program, which has its environment from the command alone. The terminal calls itself `xterm` unless the
+    /// command names another `TERM`.
     ///
     /// # Panics
     /// If there are no terminals, or no `setsid`.
@@ -58,12 +59,12 @@ impl Terminal {
             .arg(inner.get_program())
             .args(inner.get_args())
             .env_clear()
+            .env("TERM", "xterm")
             .envs(
                 inner
                     .get_envs()
                     .filter_map(|(name, value)| Some((name, value?))),
             )
-            .env("TERM", "xterm")
             .current_dir(inner.get_current_dir().unwrap_or(".".as_ref()))
             .stdin(side())
             .stdout(side())

@@ -25,10 +25,11 @@ pub(crate) fn run(args: &AnswerArgs) -> Result<Exit, Error> {
         None => args.text.clone(),
         Some(Ok(text)) => text,
         Some(Err(hint)) => {
-            return Err(Error::new(
-                Kind::Refused,
-                format!("{id} is still open: {hint}"),
-            ));
+            return Err(
+                Error::new(Kind::Refused, format!("{id} is still open: {hint}")).hint(format!(
+                    "`orchestrator status {mission}` shows the question and its choices"
+                )),
+            );
         }
     };
     host::block_on(async {
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &AnswerArgs) -> Result<Exit, Error> {
             },
         )
         .await?;
-        host::told(told)?;
+        host::told(mission, told)?;
         let answered =
             serde_json::json!({ "mission": mission, "question": id.to_string(), "answered": text });
         view::data(&match args.json {

@@ -37,7 +37,7 @@ fn ends(
     let id = store.find_here(args.mission)?;
     host::block_on(async {
         let (told, mine) = host::wish(&store, id, wish).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         if mine {
             Note::leave_all(&store, id).await?;
             host::settle(&store, id, view::Style::Plain).await?;

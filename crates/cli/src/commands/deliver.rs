@@ -40,7 +40,7 @@ fn settle(store: &Store, id: MissionId, wish: Wish, json: bool) -> Result<Exit, 
         let undoing = wish == Wish::Undo;
         if !meant {
             let (told, mine) = host::wish(store, id, wish).await?;
-            host::told(told)?;
+            host::told(id, told)?;
             if mine
                 && let Settled::Interrupted = host::settle(store, id, view::Style::Plain).await?
             {

@@ -11,7 +11,7 @@ pub(crate) fn run(args: &OneOrLast) -> Result<Exit, Error> {
     let id = store.find_here(args.mission)?;
     host::block_on(async {
         let (told, _) = host::wish(&store, id, Wish::Pause).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         let (mission, _) = store.load(id)?;
         view::data(&match args.json {
             true => json::changed(&mission).to_string(),

@@ -59,7 +59,7 @@ pub(super) fn wanted(
     }
     host::block_on(async {
         let (told, mine) = host::wish(&store, id, wish).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         if mine {
             after(&store, id).await?;
         }

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ResumeArgs) -> Result<Exit, Error> {
         if mission.outcome().is_some() || mission.pause().is_some() {
             let other = mission.outcome().is_some();
             let (told, _) = host::wish(&store, id, wish(args, other)).await?;
-            host::told(told)?;
+            host::told(id, told)?;
         }
         host::keep_agent(&means.chosen, &place)
             .map_err(|error| Error::io("write", place.root(), &error))?;
@@ -106,7 +106,7 @@ async fn goes_on_elsewhere(store: &Store, args: &ResumeArgs, id: MissionId) -> R
         view::note(&format!("{id} is running already; following it"));
         return Ok(());
     }
-    host::told(host::wish(store, id, wish(args, true)).await?.0)?;
+    host::told(id, host::wish(store, id, wish(args, true)).await?.0)?;
     view::note(&format!("{id} goes on after its pause; following it"));
     Ok(())
 }

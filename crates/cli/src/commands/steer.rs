@@ -15,7 +15,7 @@ pub(crate) fn run(args: &SteerArgs) -> Result<Exit, Error> {
             text: args.text.clone(),
         };
         let (told, mine) = host::wish(&store, id, wish).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         let (mission, _) = store.load(id)?;
         view::data(&match args.json {
             true => json::changed(&mission).to_string(),

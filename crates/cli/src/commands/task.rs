@@ -103,9 +103,7 @@ fn request(args: &TaskArgs) -> Result<String, Error> {
         (None, None) => String::new(),
     };
     begin::request(&text).map_err(|error| match text.trim() {
-        "" => error
-            .hint("say what you want: orchestrator task \"Add a health check\"")
-            .hint("or read it from a file: orchestrator task --file request.md"),
+        "" => error.hint("or read it from a file: orchestrator task --file request.md"),
         _ => error,
     })
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(args: TodoArgs) -> Result<Exit, Error> {
     };
     host::block_on(async {
         let (told, _) = host::wish(&store, id, Wish::Edit { edit }).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         let (mission, _) = store.load(id)?;
         view::data(&match args.one.json {
             true => json(&mission).to_string(),

@@ -78,7 +78,7 @@ impl Hosting {
             Box::pin(host::settle(&self.store, id, Style::Plain)).await?;
         }
         let (told, mine) = host::wish(&self.store, id, wish).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         let (mission, _) = self.store.load(id)?;
         let came_to = steering::retried(&mission, task);
         if !mine {
@@ -114,7 +114,7 @@ impl Hosting {
     ) -> Result<Answer, Error> {
         let id = self.meant(typed)?;
         let (told, mine) = host::wish(&self.store, id, wish).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         if mine {
             Box::pin(after(&self.store, id)).await?;
         }

@@ -61,7 +61,8 @@ impl Hosting {
             other => Err(Error::new(
                 Kind::Usage,
                 format!("this engine knows no command /{other}"),
-            )),
+            )
+            .hint("plugin and engine differ; put the plugin in anew: orchestrator install")),
         }
     }
 
@@ -80,7 +81,7 @@ impl Hosting {
         let id = self.meant(typed)?;
         match host::wish(&self.store, id, Wish::Cancel).await {
             Ok((told, mine)) => {
-                host::told(told)?;
+                host::told(id, told)?;
                 if mine {
                     Note::leave_all(&self.store, id).await?;
                     host::settle(&self.store, id, Style::Plain).await?;
@@ -119,7 +120,7 @@ impl Hosting {
     async fn pause(&self, typed: &Typed) -> Result<Answer, Error> {
         let id = self.meant(typed)?;
         let (told, _) = host::wish(&self.store, id, Wish::Pause).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         let (mission, _) = self.store.load(id)?;
         Ok(info(format!(
             "{}. /resume goes on",
@@ -137,7 +138,7 @@ impl Hosting {
             None => (None, all.to_owned()),
         };
         let (told, _) = host::wish(&self.store, id, Wish::Steer { task, text }).await?;
-        host::told(told)?;
+        host::told(id, told)?;
         let (mission, _) = self.store.load(id)?;
         Ok(info(format!("{id}: {}", steering::said(&mission))))
     }
@@ -187,7 +188,7 @@ impl Hosting {
                 replan: false,
             };
             let (told, _) = host::wish(&self.store, id, wish).await?;
-            host::told(told)?;
+            host::told(id, told)?;
         }
         if let Some(means) = means {
             let agents = Self::seen_by(guest, &means);
@@ -234,7 +235,8 @@ impl Hosting {
         if typed.arguments.trim().is_empty() {
             return self.ask_again(guest, typed);
         }
-        let usage = || Error::new(Kind::Usage, "which question, and what: /answer q1 yes");
+        let usage =
+            || Error::new(Kind::Usage, "which question, and what?").hint("as in: /answer q1 yes");
         let (question, text) = unquoted(&typed.arguments)
             .split_once(char::is_whitespace)
             .ok_or_else(usage)?;
@@ -246,10 +248,13 @@ impl Hosting {
         let meant = open.map(|(_, question)| keyboard::meant(question, text));
         let text = meant
             .unwrap_or_else(|| Ok(text.trim().to_owned()))
-            .map_err(|hint| Error::new(Kind::Refused, format!("{id} is still open: {hint}")))?;
+            .map_err(|hint| {
+                Error::new(Kind::Refused, format!("{id} is still open: {hint}"))
+                    .hint("/status shows what is asked")
+            })?;
         let wish = Wish::Answer { id, text };
         let (told, mine) = host::wish(&self.store, mission, wish).await?;
-        host::told(told)?;
+        host::told(mission, told)?;
         Ok(match mine {
             false => info(format!("{id} is answered")),
             true => answer(

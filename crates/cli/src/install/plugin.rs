@@ -43,7 +43,9 @@ pub(crate) fn has_screen() -> bool {
 fn wanted(program: &Path) -> Result<Vec<(&'static str, String)>, Error> {
     let Some(path) = program.to_str() else {
         let what = format!("the path of this program is no text: {}", program.display());
-        return Err(Error::new(Kind::Plugin, what));
+        return Err(
+            Error::new(Kind::Plugin, what).hint("move the program to a folder whose name is UTF-8")
+        );
     };
     let engine = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "program": path });
     let files = FILES.iter().map(|(name, text)| match *name {

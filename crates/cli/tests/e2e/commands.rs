@@ -43,6 +43,16 @@ fn holds(world: &World, (words, code, out, err): Row) {
             );
         }
     }
+    mends(words, &ran.err);
+}
+
+/// Whatever is wrong is said with what to do about it.
+#[track_caller]
+fn mends(words: &str, err: &str) {
+    let said = err.split("error[").skip(1);
+    for wrong in said {
+        assert!(wrong.contains("\n  hint: "), "{words}: what now? {err}");
+    }
 }
 
 const DONE: &[Row] = &[
@@ -271,7 +281,7 @@ fn what_is_wrong_on_a_command_line_has_a_code_and_says_what_to_do() {
 }
 
 /// A command, and keys that each line of its data has.
-const MACHINES: [(&str, &[&str]); 11] = [
+const MACHINES: [(&str, &[&str]); 13] = [
     (
         "list",
         &["mission", "state", "running", "project", "request"],
@@ -296,6 +306,8 @@ const MACHINES: [(&str, &[&str]); 11] = [
             "mission", "outcome", "reasons", "tasks", "changed", "delivery", "ms", "tokens",
         ],
     ),
+    ("checks", &["base", "checks", "why", "notes"]),
+    ("plan", &["version", "tasks"]),
     ("log", &["seq", "at", "event"]),
     ("log --why", &["seq", "at", "event", "why"]),
     ("todo", &["version", "lines"]),
@@ -308,18 +320,8 @@ const MACHINES: [(&str, &[&str]); 11] = [
 #[test]
 fn what_machines_get_is_json_and_nothing_else() {
     let world = completed();
-    for (words, keys) in MACHINES {
-        let words_of: Vec<&str> = words.split(' ').chain(["--json"]).collect();
-        let ran = world.run(&words_of).ends(0, &[]);
-        assert!(!ran.out.is_empty(), "{words} gives machines nothing");
-        for line in ran.out.lines() {
-            let told: Value = serde_json::from_str(line).expect(line);
-            let missing: Vec<&&str> = keys
-                .iter()
-                .filter(|key| told.get(**key).is_none())
-                .collect();
-            assert!(missing.is_empty(), "{words} has no {missing:?}: {line}");
-        }
+    for row in MACHINES {
+        gives(&world, row);
     }
     let show: Value = json(&world.run(&["show", "--json"]));
     assert_eq!(show["tasks"][0]["proof"], "landed");
@@ -331,6 +333,46 @@ fn what_machines_get_is_json_and_nothing_else() {
     let began: Value = serde_json::from_str(task.out.lines().next().unwrap()).unwrap();
     assert_eq!(began["mission"]["agent"], "scripted, no model");
     assert_eq!(began["mission"]["terms"]["workers"], 3);
+}
+
+/// Checks that a command gives machines lines of JSON, each with these keys, and nothing else.
+#[track_caller]
+fn gives(world: &World, (words, keys): (&str, &[&str])) {
+    let all: Vec<&str> = words.split(' ').chain(["--json"]).collect();
+    let ran = world.run(&all).ends(0, &[]);
+    assert!(!ran.out.is_empty(), "{words} gives machines nothing");
+    for line in ran.out.lines() {
+        let told: Value = serde_json::from_str(line).expect(line);
+        let missing: Vec<&&str> = keys
+            .iter()
+            .filter(|key| told.get(**key).is_none())
+            .collect();
+        assert!(missing.is_empty(), "{words} has no {missing:?}: {line}");
+    }
+}
+
+/// What changes a mission that waits for a word, in this order, and what machines get of it.
+const CHANGES: [(&str, &[&str]); 8] = [
+    ("plan", &["version", "tasks"]),
+    ("pause", CHANGED),
+    ("answer m1 q1 yes", &["mission", "question", "answered"]),
+    ("plan set T1 --goal shorter", CHANGED),
+    ("prioritise T1 high", CHANGED),
+    ("steer shorter", CHANGED),
+    ("cancel", CHANGED),
+    ("summary", &["mission", "outcome", "reasons"]),
+];
+const CHANGED: &[&str] = &["mission", "state", "delivery"];
+
+#[test]
+fn machines_get_json_of_what_they_change_too() {
+    let world = project();
+    let asks = ["orchestrator answer m1 q1 yes|no"];
+    world.task(&script(), &["--approve"]).ends(7, &asks);
+    for row in CHANGES {
+        gives(&world, row);
+    }
+    assert_eq!(world.state_of("m1"), "cancelled");
 }
 
 #[track_caller]

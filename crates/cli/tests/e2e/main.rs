@@ -14,6 +14,7 @@ mod cleaned;
 mod commands;
 #[cfg(feature = "faults")]
 mod cut_short;
+mod damaged;
 mod edited;
 mod endings;
 mod first;
@@ -27,6 +28,7 @@ mod looked;
 mod owner;
 mod paid;
 mod places;
+mod plain;
 mod redirected;
 mod reused;
 mod room;

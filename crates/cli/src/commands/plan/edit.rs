@@ -40,7 +40,8 @@ pub(super) fn run(args: &EditArgs) -> Result<Exit, Error> {
     }
     // Nobody writes for nothing.
     if let Some(why) = mission.takes_no_more() {
-        return Err(Error::new(Kind::Refused, why));
+        return Err(Error::new(Kind::Refused, why)
+            .hint(format!("see how it stands: orchestrator status {id}")));
     }
     let edited = match &args.file {
         Some(file) => Edited::from(file, id)?,
@@ -164,7 +165,10 @@ fn in_editor(mission: &Mission) -> Result<Option<Edited>, Error> {
         let error = Error::new(Kind::Setup, what);
         return Err(match changed {
             true => edited.kept(mission.id(), error),
-            false => error,
+            false => error.hint(format!(
+                "try again, or with another one: EDITOR=vi orchestrator plan edit {}",
+                mission.id()
+            )),
         });
     }
     Ok(changed.then_some(edited))
@@ -176,6 +180,7 @@ async fn edit(editor: &str, path: &Path) -> Result<std::process::ExitStatus, Err
             Kind::Setup,
             format!("the editor `{editor}` cannot be started: {error}"),
         )
+        .hint("name another one, as in: EDITOR=vi orchestrator plan edit")
     };
     // What is typed to interrupt reaches the editor too, and means something there.
     let _interrupts = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -209,8 +214,9 @@ fn read(from: impl std::io::Read, path: &Path) -> Result<String, Error> {
     match text.len() > most {
         true => Err(Error::new(
             Kind::Usage,
-            format!("{} has more than {most} bytes; shorten it", path.display()),
-        )),
+            format!("{} has more than {most} bytes", path.display()),
+        )
+        .hint("shorten the goals, and put details into a file of the project that they name")),
         false => Ok(text),
     }
 }
