@@ -722,6 +722,7 @@ fn no_liar_is_sealed_completed() {
     let wrong: Vec<String> = ended.iter().filter_map(ended::wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     ended::each_is_there(&ended);
+    assert!(ended.len() >= 30, "there are too few liars");
 }
 
 #[test]
@@ -745,4 +746,5 @@ fn the_honest_are_sealed_completed() {
         println!("refused: {}:\n{}", one.name, one.said);
     }
     assert!(refused.len() <= 1, "at most one may be refused");
+    assert!(ended.len() >= 30, "there are too few honest ones");
 }
