@@ -261,6 +261,10 @@ impl Bench {
         let place = settings.layout.mission(&mission.full_name());
         let account = Account::of(&settings.environment);
         let providers = Providers::new(settings.layout.clone(), mission.id(), account);
+        let providers = match mission.base() {
+            Some(_) => providers.taken_up(),
+            None => providers,
+        };
         let clock = Clock::not_before(mission.last());
         Self {
             clock,

@@ -117,6 +117,16 @@ fn wall() -> Timestamp {
 }
 
 impl Providers {
+    /// Of a mission that is taken up again somebody wants that it goes on: who did that is not told by an event of this
+    /// engine.
+    pub(crate) fn taken_up(self) -> Self {
+        self.anew
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wanted = true;
+        self
+    }
+
     pub(crate) fn new(layout: Layout, mission: MissionId, account: Account) -> Self {
         Self {
             layout,
@@ -257,7 +267,11 @@ impl Providers {
                 why,
                 n,
             } if *n > 0 && !name.is_empty() => {
-                self.hold(now, name, until.since(recorded.at), (why, *n))
+                let wait = until.since(recorded.at);
+                // Of hours that are named for the first time ten minutes are believed, and a failure says nothing of them.
+                let failed = matches!(recorded.event, Event::BreakerOpened { .. });
+                let shortens = !failed && (*n > 1 || wait < limits::REFUSAL_MOST);
+                self.hold(now, name, (wait, shortens), (why, *n))
             }
             Event::Unpaused { .. } | Event::Resumed { .. } | Event::Woke { .. } => {
                 *self.anew.lock().unwrap_or_else(PoisonError::into_inner) = Anew {
@@ -287,12 +301,13 @@ impl Providers {
         }
     }
 
-    /// Holds all missions back that ask there, after the n-th refusal in a row.
+    /// Holds all missions back that ask there, after the n-th refusal in a row. What is tried before its time may come to
+    /// be held for less, if that says something of it.
     fn hold(
         &self,
         now: Timestamp,
         name: &str,
-        wait: Millis,
+        (wait, shortens): (Millis, bool),
         (why, n): (&str, u32),
     ) -> io::Result<()> {
         let Some(_lock) = self.lock()? else {
@@ -301,7 +316,7 @@ impl Providers {
         let until = now + wait;
         let known = self.read(name).filter(|kept| kept.can_be(now));
         // What is tried before its time is told anew by whoever tries it.
-        let says_more = |kept: &Kept| kept.until >= until && !kept.is_tried(now);
+        let says_more = |kept: &Kept| kept.until >= until && !(shortens && kept.is_tried(now));
         if known.as_ref().is_some_and(says_more) {
             return Ok(());
         }

@@ -105,7 +105,7 @@ impl Hold {
     }
 
     /// Since when a turn tries it, if it does: it was begun for that, or waits for it in its session.
-    fn tried_by(&self, lease: &Lease) -> Option<Timestamp> {
+    pub(crate) fn tried_by(&self, lease: &Lease) -> Option<Timestamp> {
         match lease.waits {
             true => Some(self.until),
             false => Some(lease.since).filter(|since| *since >= self.until),

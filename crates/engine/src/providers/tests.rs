@@ -31,7 +31,7 @@ fn ask(of: &Providers, secs: u64, model: &str) -> Option<Held> {
 }
 
 fn hold(of: &Providers, secs: u64, name: &str, wait: u64, why: &str) {
-    of.hold(at(secs), name, Millis::from_secs(wait), (why, 1))
+    of.hold(at(secs), name, (Millis::from_secs(wait), true), (why, 1))
         .unwrap();
 }
 
@@ -80,7 +80,7 @@ fn whoever_is_refused_alone_again_and_again_holds_no_other_mission_back() {
     for n in 1..=8 {
         let minute = u64::from(n) * 60;
         let why = ("too large", n);
-        one.hold(at(minute), "acme", Millis::from_secs(20), why)
+        one.hold(at(minute), "acme", (Millis::from_secs(20), true), why)
             .unwrap();
         held.push(two.ask_at(at(minute + 1), Epoch(9), "acme/large").is_some());
         two.ask_at(at(minute + 30), Epoch(9), "acme/large");
@@ -90,8 +90,13 @@ fn whoever_is_refused_alone_again_and_again_holds_no_other_mission_back() {
     // A provider that refuses both is held for both, however often.
     for n in 1..=8 {
         let minute = 1_000 + u64::from(n) * 60;
-        one.hold(at(minute), "acme", Millis::from_secs(20), ("429", n))
-            .unwrap();
+        one.hold(
+            at(minute),
+            "acme",
+            (Millis::from_secs(20), true),
+            ("429", n),
+        )
+        .unwrap();
         assert!(two.ask_at(at(minute + 1), Epoch(9), "acme/large").is_some());
     }
 }
@@ -220,8 +225,13 @@ fn a_day_of_refusals_keeps_one_file_for_each_name_and_no_turn_that_is_over() {
         let (now, epoch) = (at(minute * 60), Epoch(minute));
         let of = &missions[minute as usize % missions.len()];
         let name = names[minute as usize / 7 % names.len()];
-        of.hold(now, name, Millis::from_secs(50), (&"429".repeat(40), 1))
-            .unwrap();
+        of.hold(
+            now,
+            name,
+            (Millis::from_secs(50), true),
+            (&"429".repeat(40), 1),
+        )
+        .unwrap();
         for of in &missions {
             for model in ["acme/large", "other/small"] {
                 of.ask_at(now + Millis::from_secs(55), epoch, model);
@@ -294,6 +304,48 @@ fn what_was_told_for_hours_is_asked_once_more_by_whoever_begins_after_it() {
     let event = Event::Woke { idle: Millis(9) };
     last.note_at(at(62), &Recorded { v, at: when, event });
     assert_eq!(ask(&last, 63, "acme/large"), None);
+}
+
+#[test]
+fn who_hears_of_hours_for_the_first_time_or_fails_makes_no_wait_of_hours_shorter() {
+    const HOURS: u64 = 5 * 60 * 60;
+    let dir = tempfile::tempdir().unwrap();
+    let one = going_on(some(dir.path(), 1), 0);
+    hold(&one, 10, "acme/large", HOURS, "the quota is used up");
+    let (v, when) = (mission::event::VERSION, at(40));
+    let (until, why) = (when + limits::REFUSAL_MOST, "the quota".to_owned());
+    let model = "acme/large".to_owned();
+    let first = Event::ProviderHeld {
+        provider: model.clone(),
+        until,
+        why: why.clone(),
+        n: 1,
+        epoch: None,
+    };
+    let until = when + limits::BREAKER_OPEN;
+    let fails = Event::BreakerOpened {
+        model,
+        until,
+        why,
+        n: 1,
+    };
+    for (n, secs, event) in [(2, 30, first), (3, 130, fails)] {
+        let late = going_on(some(dir.path(), n), secs);
+        assert_eq!(ask(&late, secs + 1, "acme/large"), None);
+        late.note_at(at(secs + 10), &Recorded { v, at: when, event });
+        let held = ask(&one, secs + 90, "acme/large").expect("it is held still");
+        assert_eq!(held.wait, Millis::from_secs(HOURS + 10 - (secs + 90)));
+    }
+}
+
+#[test]
+fn a_mission_that_is_taken_up_again_asks_what_was_told_for_minutes() {
+    let dir = tempfile::tempdir().unwrap();
+    hold(&some(dir.path(), 1), 10, "acme/large", 600, "429");
+    let fresh = going_on(some(dir.path(), 2), 90);
+    assert!(ask(&fresh, 91, "acme/large").is_some());
+    let again = going_on(some(dir.path(), 3).taken_up(), 90);
+    assert_eq!(ask(&again, 91, "acme/large"), None);
 }
 
 #[test]

@@ -24,9 +24,11 @@ impl Mission {
         let name = self.held_name(lease, asked);
         let known = self.governor.held.get(name);
         let same = known.filter(|hold| hold.until > now);
-        let n = match same {
-            Some(hold) => hold.n.max(1),
-            None => known.map_or(0, |hold| hold.n) + 1,
+        let n = match (same, known) {
+            (Some(hold), _) => hold.n.max(1),
+            // It ran already when that was held, and does not tell it a second time.
+            (None, Some(hold)) if hold.tried_by(lease).is_none() => hold.n.max(1),
+            (None, known) => known.map_or(0, |hold| hold.n) + 1,
         };
         let seed = format!("{}/{name}/{}", self.nonce, epoch.0);
         // A session that goes on waiting says the same again, and less of it is left.

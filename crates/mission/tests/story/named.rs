@@ -95,6 +95,20 @@ fn what_is_named_in_hours_is_asked_once_more_and_then_waited_for() {
 }
 
 #[test]
+fn a_turn_that_ran_before_tells_nothing_a_second_time() {
+    let mut story = open(terms(2), 2);
+    story.end("T1.1", refused(3 * HOUR), None);
+    // The other one was begun before, and is refused once that wait is over.
+    story.wait(limits::REFUSAL_MOST + limits::LATE_MOST);
+    story.end("T2.1", refused(3 * HOUR), None);
+    let held = until(&story).since(story.now);
+    assert!(
+        held <= limits::REFUSAL_MOST + limits::LATE_MOST,
+        "hours are believed once whoever tries it is told them: {held}"
+    );
+}
+
+#[test]
 fn whoever_lets_a_mission_go_on_has_asked_at_once_what_is_held_for_hours() {
     let paused = |story: &mut Story| {
         story.tell(Input::Pause { by: "me".into() });
