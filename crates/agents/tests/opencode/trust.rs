@@ -99,12 +99,10 @@ fn whoever_means_harm_is_not_asked_and_runs_nothing_until_it_is_approved() {
                 "import fs from 'node:fs'\nfs.writeFileSync({:?}, 'x')\nexport const Theirs = async () => ({{}})\n",
                 canary(home)
             );
-            std::fs::write(folder.join("theirs.js"), &touch).unwrap();
-            // In workspaces these are not: OpenCode 1.18.33 would run them there, and the engine takes them out.
-            if folder == home.project() {
-                let plugins = folder.join(".opencode/plugin");
-                std::fs::create_dir_all(&plugins).unwrap();
-                std::fs::write(plugins.join("theirs.js"), &touch).unwrap();
+            let plugins = folder.join(".opencode/plugin");
+            std::fs::create_dir_all(&plugins).unwrap();
+            for place in [folder.join("theirs.js"), plugins.join("theirs.js")] {
+                std::fs::write(place, &touch).unwrap();
             }
             let named = folder.join("opencode.json");
             let variables = format!(
@@ -124,7 +122,7 @@ fn whoever_means_harm_is_not_asked_and_runs_nothing_until_it_is_approved() {
         });
         let mut order = world.order(Role::Worker, "harmless");
         order.shell = ShellRule::Deny;
-        plant(&world.home, &order.directory);
+        // In a workspace OpenCode 1.18.33 would run it. The engine sees to it that nothing of it is there.
         let outcome = world.run(order).await;
         assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
         let log = world.log("harmless");
