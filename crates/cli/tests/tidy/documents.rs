@@ -89,6 +89,36 @@ fn shows(file: &str, test: &str) -> bool {
             .any(|path| path.starts_with(&beside) && read(path).contains(&named))
 }
 
+/// The rows of each table of a document, without what stands above them.
+fn rows(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let tables = lines.split(|line| !line.starts_with('|'));
+    tables
+        .flat_map(|table| table.iter().skip(2).copied())
+        .collect()
+}
+
+#[test]
+fn every_odd_situation_has_a_test_that_shows_it() {
+    let text = read("docs/guide/odd-situations.md");
+    let rows = rows(&text);
+    assert!(rows.len() > 150, "only {} rows are read", rows.len());
+    let mut wrong = Vec::new();
+    for row in rows {
+        // What stands in the cells before may lead to tests too, and to other documents.
+        let last = row.trim_end().trim_end_matches('|').rsplit('|').next();
+        let tests = links(last.unwrap_or_default());
+        let shown = tests.iter().any(|(label, target)| {
+            let file = normal(&format!("docs/guide/{target}"));
+            file.ends_with(".rs") && root().join(&file).exists() && shows(&file, label)
+        });
+        if !shown {
+            wrong.push(format!("docs/guide/odd-situations.md: no test shows {row}"));
+        }
+    }
+    nothing(&wrong);
+}
+
 #[test]
 fn every_error_has_a_page_that_helps() {
     let text = read("crates/cli/src/error.rs");
