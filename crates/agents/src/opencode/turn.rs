@@ -4,6 +4,7 @@ mod after;
 mod ask;
 mod copy;
 mod end;
+mod looks;
 mod notes;
 mod prompts;
 mod quiet;
@@ -19,6 +20,7 @@ use super::{Error, Host, usage};
 use crate::{Order, Sign, Watcher};
 use ask::Asks;
 use end::End;
+use looks::Looks;
 use mission::time::Millis;
 use mission::turn::{Failure, Outcome, Usage};
 use repeat::Repeats;
@@ -64,8 +66,7 @@ pub(super) async fn run(
         repeats: Repeats::default(),
         doing: None,
         heard: now,
-        poll: now,
-        interval: host.pace.poll_least,
+        looks: Looks::new(&host.pace, now),
         seen: String::new(),
         usage: Usage::NOTHING,
         beside: Usage::NOTHING,
@@ -147,8 +148,7 @@ struct Turn {
     /// When something was last heard of the agent.
     heard: Instant,
     /// When to look next, if nothing is heard.
-    poll: Instant,
-    interval: Duration,
+    looks: Looks,
     /// What the newest message looked like.
     seen: String,
     usage: Usage,

@@ -3,8 +3,9 @@
 The folder in BETWEEN holds `faults`, a line for each call that is to go wrong, once: method, pattern of the path, and
 `cut` (not carried out, no answer), `lose` (carried out, no answer), `hold` (carried out, the answer never comes),
 `double` (carried out twice), or not carried out and answered by somebody else: `html` (a page), `empty` (nothing),
-`move` (it is somewhere else: at `/elsewhere`) and `newer` (by a server of another version). Of the stream of events `triple` passes each on three times, `half` every
-second one, and `shuffle` two and two of them in the other order.
+`move` (it is somewhere else: at `/elsewhere`) and `newer` (by a server of another version). Of the stream of events
+`triple` passes each on three times, `half` every second one, and `shuffle` two and two of them in the other order.
+`log` is told each call, and `times` with the moment at which it came.
 """
 import http.client
 import os
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 real, folder = os.environ["BETWEEN_REAL"], os.environ["BETWEEN"]
@@ -43,6 +45,8 @@ def fault(method, path):
     with lock:
         with open(f"{folder}/log", "a") as log:
             log.write(f"{method} {path}\n")
+        with open(f"{folder}/times", "a") as times:
+            times.write(f"{time.monotonic_ns()} {method} {path}\n")
         with open(f"{folder}/faults") as told:
             lines = told.read().splitlines()
         for n, line in enumerate(lines):

@@ -3,6 +3,7 @@
 
 mod answers;
 mod contract;
+mod eventless;
 mod faults;
 mod lost;
 mod schema;

@@ -44,7 +44,7 @@ impl Turn {
                 () = more => return Ok(None),
                 () = nudge => return Ok(None),
                 () = tokio::time::sleep_until(deadline) => {
-                    if Instant::now() >= self.poll {
+                    if Instant::now() >= self.looks.next() {
                         self.poll(api).await?;
                         return Ok(None);
                     }
@@ -148,8 +148,7 @@ impl Turn {
         let newest = api.newest(directory, &self.session).await?;
         let seen = newest.map(|m| fingerprint(&m)).unwrap_or_default();
         if seen == self.seen {
-            self.interval = (self.interval * 2).min(self.host.pace.poll_most);
-            self.poll = Instant::now() + self.interval;
+            self.looks.later(Instant::now());
         } else {
             self.seen = seen;
             self.heard = Instant::now();
@@ -160,14 +159,13 @@ impl Turn {
 
     /// Something goes on: look again soon, if nothing more is heard.
     pub(super) fn soon(&mut self) {
-        self.interval = self.host.pace.poll_least;
-        self.poll = Instant::now() + self.interval;
+        self.looks.soon(Instant::now());
     }
 
     /// The next moment at which something is due.
     fn deadline(&self) -> Instant {
         let silence = self.heard + Duration::from_millis(self.order.silence.0);
-        let nearest = self.limit.min(self.poll);
+        let nearest = self.limit.min(self.looks.next());
         match self.half_silent() {
             _ if self.asks.open() => nearest,
             Some(half) => nearest.min(half),
