@@ -4,8 +4,8 @@ The folder in BETWEEN holds `faults`, a line for each call that is to go wrong, 
 `cut` (not carried out, no answer), `lose` (carried out, no answer), `hold` (carried out, the answer never comes),
 `double` (carried out twice), or not carried out and answered by somebody else: `html` (a page), `empty` (nothing),
 `move` (it is somewhere else: at `/elsewhere`) and `newer` (by a server of another version). Of the stream of events
-`triple` passes each on three times, `half` every second one, and `shuffle` two and two of them in the other order.
-`log` is told each call, and `times` with the moment at which it came.
+`triple` passes each on three times, `half` every second one, `rest` the others, and `shuffle` two and two of them in the
+other order. `log` is told each call, and `times` with the moment at which it came.
 """
 import http.client
 import os
@@ -90,6 +90,8 @@ class Between(BaseHTTPRequestHandler):
                     passed = [event] * 3
                 elif kind == "half":
                     passed = [event][n % 2:]
+                elif kind == "rest":
+                    passed = [event][:n % 2]
                 elif kind == "shuffle":
                     passed, waiting = ([], event) if waiting is None else ([event, waiting], None)
                 for one in passed:
@@ -119,7 +121,7 @@ class Between(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("connection", "close")
         self.end_headers()
-        if kind in ("triple", "half", "shuffle"):
+        if kind in ("triple", "half", "rest", "shuffle"):
             return self.events(answer, kind)
         while chunk := answer.read1(65536):
             self.wfile.write(chunk)

@@ -32,7 +32,7 @@ async fn work(world: &World, key: &str) -> Usage {
 fn events_that_come_thrice_by_halves_or_in_another_order_change_nothing() {
     alone(async {
         let mut told = Vec::new();
-        for kind in ["triple", "half", "shuffle"] {
+        for kind in ["triple", "half", "rest", "shuffle"] {
             let (world, between) = behind(&format!("GET ^/global/event$ {kind}"), |_| {}).await;
             let usage = work(&world, &format!("events-{kind}")).await;
             let left = std::fs::read_to_string(between.join("faults")).unwrap();
@@ -41,7 +41,7 @@ fn events_that_come_thrice_by_halves_or_in_another_order_change_nothing() {
             world.opencode.close().await;
         }
         let whole = (2, Some(200), Some(20), Some(0));
-        assert_eq!(told, [whole; 3]);
+        assert_eq!(told, [whole; 4]);
     });
 }
 
@@ -52,6 +52,7 @@ fn what_somebody_else_answers_is_no_answer_of_the_server_and_nobody_goes_where_h
         for (n, faults) in [
             "GET ^/session/status$ html",
             "GET ^/session/status$ empty",
+            "GET ^/session/status$ move",
             "GET /message$ html",
             "GET /message$ empty",
             "GET /message$ move",
