@@ -2,14 +2,16 @@
 
 use crate::lost::{asked, behind, between};
 use crate::world::{World, alone};
-use agents::Agent as _;
+use agents::contract::Recorder;
 use agents::opencode::{Error, OpenCode};
+use agents::{Agent as _, Sign};
 use mission::turn::{Outcome, Role, Usage};
 use serde_json::json;
 use testkit::model::{Model, Reply};
 use testkit::opencode::Home;
 
-/// Has a Worker run a command and report, and gives what it used. Each call is asked for once.
+/// Has a Worker run a command and report, and gives what it used. Each call is asked for once, and none is told or counted
+/// twice on the way: the engine ends a turn by what it is told of its use.
 async fn work(world: &World, key: &str) -> Usage {
     let line = format!("echo {key} >> out.txt");
     world.stage.on(key, move |r| match r.step() {
@@ -18,10 +20,22 @@ async fn work(world: &World, key: &str) -> Usage {
     });
     let order = world.order(Role::Worker, key);
     let file = order.directory.join("out.txt");
-    let outcome = world.run(order).await;
+    let recorder = Recorder::new();
+    world.watched(order, &recorder).await;
+    let outcome = recorder.outcome();
     let Outcome::Answered { usage, .. } = outcome else {
         panic!("{key}: {outcome:?}")
     };
+    let signs = recorder.seen().signs;
+    let used = signs.iter().filter_map(|sign| match sign {
+        Sign::Used(used) => Some(used.calls),
+        _ => None,
+    });
+    let used: Vec<u32> = used.collect();
+    assert!(used.is_sorted(), "{key}: {used:?} went down again");
+    assert_eq!(used.last(), Some(&usage.calls), "{key}: {used:?}");
+    let did = |sign: &&Sign| matches!(sign, Sign::Did(..));
+    assert!(signs.iter().filter(did).count() <= 1, "{key}: {signs:?}");
     let steps: Vec<usize> = world.log(key).iter().map(|r| r.step()).collect();
     assert_eq!(steps, [0, 1], "{key}: each step is asked for once");
     assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{key}\n"));
