@@ -4,7 +4,7 @@
 //! Each story is a list of commands. Each is killed at every point that it passes, and again after some points of the next
 //! try, until it has done what it is for; then comes the next.
 
-use super::chain::{At, Draws, Met, each_once, kind, life, nothing_lost, number, parallel};
+use super::chain::{At, Draws, Met, each_once, life, nothing_lost, number, parallel};
 use super::points;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -262,7 +262,7 @@ fn in_part() -> Story {
         let left = left.with("priority", json!("high"));
         // However often it is asked: whoever is killed in its turn asks it again.
         let fails = json!({ "role": "worker", "task": "left",
-            "steps": [write("left.txt", "left\n")], "end": { "fail": "transient" } });
+            "steps": [write("left.txt", "left\n")], "end": { "fail": "no_answer" } });
         Script::plan([left, changed, bad])
             .turn(fails)
             .worker("changed", files().map(|file| write(&file, "new\n")))
@@ -372,13 +372,21 @@ fn play(story: &Story, points: Option<&[String]>, met: &Met, draw: u64) -> Vec<S
     each_once(&passed)
 }
 
-#[test]
-fn commands_killed_at_every_point_are_done_in_the_end_and_done_once() {
-    let began = Instant::now();
-    let mut passed = BTreeSet::new();
-    for story in [handed_over(), cancelled(), refused(), in_part()] {
+/// What all stories came to.
+#[derive(Default)]
+struct Told {
+    /// The points of the undisturbed runs, but for those before anything is promised.
+    points: BTreeSet<String>,
+    /// The kinds that any run passed.
+    passed: BTreeSet<String>,
+    died: BTreeSet<String>,
+}
+
+impl Told {
+    /// Kills a story at all its points.
+    fn tell(&mut self, story: &Story, began: Instant) {
         let met = Met::default();
-        let points = play(&story, None, &met, 0);
+        let points = play(story, None, &met, 0);
         let meant = |point: &String| {
             let only = story.only.iter().any(|only| point.starts_with(only));
             (only || story.only.is_empty()) && !super::is_early(point)
@@ -393,47 +401,48 @@ fn commands_killed_at_every_point_are_done_in_the_end_and_done_once() {
             .map(|part| points.iter().skip(part).step_by(n_parts).cloned().collect())
             .collect();
         parallel(&parts, |part, draw| {
-            play(&story, Some(part), &met, draw);
+            play(story, Some(part), &met, draw);
         });
-        let missed = || -> Vec<String> {
-            let died = met.all();
-            let missed = points.iter().filter(|point| !died.contains(*point));
-            missed.cloned().collect()
-        };
+        let missed = || super::missed(&points, &met);
         for round in 1..=super::ROUNDS {
             let again = missed();
             if !again.is_empty() {
-                play(&story, Some(&again), &met, 1000 * round);
+                play(story, Some(&again), &met, 1000 * round);
             }
         }
         let others = super::alikes(&super::without_one_alike(&missed(), &met.all()));
         if !others.is_empty() {
-            play(&story, Some(&others), &met, 1000 * (super::ROUNDS + 1));
+            play(story, Some(&others), &met, 1000 * (super::ROUNDS + 1));
         }
-        let (died, never) = (met.all(), missed().len());
-        let kinds: BTreeSet<&str> = points.iter().map(|point| kind(point)).collect();
-        let died_kinds: BTreeSet<&str> = died.iter().map(|point| kind(point)).collect();
-        let missing: Vec<&&str> = kinds.difference(&died_kinds).collect();
         println!(
-            "{}: {} points of {} kinds, {never} not died at; {} deaths, {} of them in recoveries; {} s",
+            "{}: {} points, {} not died at; {} deaths, {} of them in recoveries; {} s",
             story.name,
             points.len(),
-            kinds.len(),
+            missed().len(),
             met.deaths(),
             met.in_recoveries(),
             began.elapsed().as_secs()
         );
-        assert!(
-            missing.is_empty(),
-            "kinds that nothing died at: {missing:?}"
-        );
-        passed.extend(met.passed());
-        passed.extend(died_kinds.into_iter().map(str::to_owned));
-        let without = super::without_one_alike(&missed(), &died);
-        assert!(
-            without.is_empty(),
-            "never died at, nor at one that differs by its numbers: {without:?}"
-        );
+        super::nobody_survives(&met);
+        self.points.extend(points);
+        self.died.extend(met.all());
+        self.passed.extend(met.passed());
     }
-    points::all_passed(points::COMMANDS, &passed);
+}
+
+/// What one story passes only in some order of things (a workspace made while the Planner still thinks, say, and tidied
+/// although nobody has worked in it) another one passes in any: it counts wherever it was died at.
+#[test]
+fn commands_killed_at_every_point_are_done_in_the_end_and_done_once() {
+    let (mut told, began) = (Told::default(), Instant::now());
+    for story in [handed_over(), cancelled(), refused(), in_part()] {
+        told.tell(&story, began);
+    }
+    let missed: Vec<String> = told.points.difference(&told.died).cloned().collect();
+    let without = super::without_one_alike(&missed, &told.died);
+    assert!(
+        without.is_empty(),
+        "never died at, nor at one that differs by its numbers: {without:?}"
+    );
+    points::all_passed(points::COMMANDS, &told.passed);
 }
