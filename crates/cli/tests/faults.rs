@@ -141,7 +141,7 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
     let crew = Arc::new(crew());
     let (model, gates) = holding(&crew, CUT).await;
     let user = user(&model);
-    let before = user.files();
+    let (before, git) = (user.files(), user.git_state());
     let resume = ["resume", "m1", "--allow", "shell"];
     let mut lives = Vec::new();
     for (n, (cut, gate)) in CUT.iter().zip(gates.iter()).enumerate() {
@@ -153,6 +153,11 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
         lives.push(life.crash().await);
         user.deserted().await;
         assert_eq!(user.files(), before, "nothing is delivered before the end");
+        assert_eq!(
+            user.git_state(),
+            git,
+            "index, HEAD, branches and configuration"
+        );
         gate.open();
     }
     let ran = user.run(&resume).await;
@@ -178,6 +183,11 @@ async fn a_program_killed_ten_times_goes_on_and_asks_for_no_finished_step_twice(
     let pins = user.project().join(".git/refs/orchestrator");
     assert!(!pins.exists(), "the pin is gone");
     assert_eq!(user.files(), expected);
+    assert_eq!(
+        user.git_state(),
+        git,
+        "index, HEAD, branches and configuration"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +201,7 @@ async fn an_opencode_server_that_is_killed_again_and_again_costs_no_finished_ste
     let crew = Arc::new(crew());
     let (model, gates) = holding(&crew, CUT).await;
     let user = user(&model);
-    let before = user.files();
+    let (before, git) = (user.files(), user.git_state());
     let running = user.start(&["task", "Add three words", "--allow", "shell"]);
     for (cut, gate) in CUT.iter().zip(gates.iter()) {
         model
@@ -208,6 +218,11 @@ async fn an_opencode_server_that_is_killed_again_and_again_costs_no_finished_ste
     // Only the steps that were cut off are asked for again, so no finished task has run again.
     assert_eq!(all(&crew, &model), once_each_and(&CUT));
     assert_eq!(user.files(), delivered(&before), "{}", ran.said);
+    assert_eq!(
+        user.git_state(),
+        git,
+        "index, HEAD, branches and configuration"
+    );
     // A tree's name is that of its content: it is the one to which an undisturbed mission comes.
     let [landed, has] = trees(&user);
     assert_eq!(landed, has, "{}", ran.said);

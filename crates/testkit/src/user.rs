@@ -240,6 +240,11 @@ impl User {
         found
     }
 
+    /// What [`git_state`](crate::world::git_state) tells of his project.
+    pub fn git_state(&self) -> crate::world::Belongings {
+        crate::world::git_state(&self.project())
+    }
+
     /// All living processes that come from this user's runs, with their command lines: those that know his home.
     pub fn processes(&self) -> Vec<(u32, String)> {
         processes_of(self.home.path())

@@ -305,30 +305,9 @@ impl World {
         files
     }
 
-    /// The user's index, branches, configuration, and what is checked out. Refs of the program are left out.
+    /// What [`git_state`] tells of his project.
     pub fn git_state(&self) -> Belongings {
-        let git = self.project().join(".git");
-        let read = |name: &str| {
-            (
-                name.to_owned(),
-                fs::read(git.join(name)).unwrap_or_default(),
-            )
-        };
-        let mut state: Belongings = ["HEAD", "index", "config"].into_iter().map(read).collect();
-        let refs = self.git(&["for-each-ref"]);
-        let refs = refs
-            .lines()
-            .filter(|line| !line.contains("refs/orchestrator/"));
-        let refs = refs.collect::<Vec<_>>().join("\n");
-        state.insert("refs".into(), refs.into_bytes());
-        let locks = fs::read_dir(&git).into_iter().flatten().flatten();
-        let locks = locks.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        state.extend(
-            locks
-                .filter(|name| name.ends_with(".lock"))
-                .map(|name| (name, Vec::new())),
-        );
-        state
+        git_state(&self.project())
     }
 
     /// Processes that came from this world and still live.
@@ -381,6 +360,22 @@ impl Meeting {
             "nobody came to the meeting"
         );
     }
+}
+
+/// A user's index, branches, configuration, what is checked out and what is locked. Refs of the program are left out.
+pub fn git_state(project: &Path) -> Belongings {
+    let git = project.join(".git");
+    let mut state = Belongings::new();
+    collect(&git.join("refs"), "refs/", &mut state);
+    state.retain(|name, _| !name.starts_with("refs/orchestrator/"));
+    for name in ["HEAD", "index", "config", "packed-refs"] {
+        state.insert(name.into(), fs::read(git.join(name)).unwrap_or_default());
+    }
+    let locks = fs::read_dir(&git).into_iter().flatten().flatten();
+    let locks = locks.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let locks = locks.filter(|name| name.ends_with(".lock"));
+    state.extend(locks.map(|name| (name, Vec::new())));
+    state
 }
 
 fn collect(folder: &Path, prefix: &str, into: &mut Belongings) {
