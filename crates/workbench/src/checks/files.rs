@@ -212,3 +212,49 @@ impl Files {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_search_of_many_folders_ends_at_its_limit_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..=FOLDERS {
+            fs::create_dir(dir.path().join(format!("p{n}"))).unwrap();
+        }
+        let mut files = Files::new(dir.path());
+        assert_eq!(files.folders().len(), FOLDERS);
+        let note =
+            "the repository is large: only its first 2000 folders were searched for packages";
+        assert_eq!(files.notes, [note]);
+    }
+
+    #[test]
+    fn a_search_ends_in_a_folder_of_many_files_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/below")).unwrap();
+        let many = dir.path().join("many");
+        fs::create_dir(&many).unwrap();
+        // Of the entries, three are the folders.
+        for n in 0..ENTRIES - 3 {
+            File::create(many.join(n.to_string())).unwrap();
+        }
+        let mut files = Files::new(dir.path());
+        assert_eq!(files.folders(), ["a", "many", "a/below"]);
+        assert_eq!(files.notes, [""; 0]);
+        File::create(many.join("one more")).unwrap();
+        assert_eq!(files.folders(), ["a", "many", "a/below"]);
+        let note = "the repository is large: only its first 3 folders were searched for packages";
+        assert_eq!(files.notes, [note]);
+    }
+
+    #[test]
+    fn a_search_goes_so_deep_and_no_deeper() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("d/".repeat(200))).unwrap();
+        let found = Files::new(dir.path()).folders();
+        assert_eq!(found, ["d", "d/d", "d/d/d", "d/d/d/d"]);
+    }
+}
