@@ -67,6 +67,46 @@ fn a_folder_whose_name_no_journal_can_keep_is_refused_and_such_files_are_not() {
     assert!(!String::from_utf8_lossy(&listed.stdout).contains("m2"));
 }
 
+#[test]
+fn a_project_whose_path_a_shell_would_obey_goes_the_whole_way_and_nothing_of_it_is_run() {
+    let world = project();
+    let name = "-rf; touch canary $(touch canary) `touch canary` \"q\" 'p'\n%s\\ * \u{1b}]0;t\u{7}";
+    let odd = world.beside(name);
+    std::fs::rename(world.project(), &odd).unwrap();
+    let agent = world.agent(&script());
+    let run = |words: &[&str], saying: &[&str]| {
+        let mut command = world.command(words);
+        ends(
+            {
+                command.current_dir(&odd);
+                command
+            },
+            0,
+            saying,
+        );
+    };
+    run(&["checks"], &["make test"]);
+    run(
+        &["task", "x", &agent],
+        &["m1 completed", "delivered as worktree"],
+    );
+    let has = || std::fs::read_to_string(odd.join("a.txt")).unwrap();
+    assert_eq!(has(), "new\n");
+    run(&["undo", "m1"], &[]);
+    assert_eq!(has(), "old\n");
+    run(&["deliver", "m1", "--as", "branch"], &["orchestrator/m1"]);
+    run(&["verify", "m1"], &["every link holds"]);
+    run(&["clean", "m1"], &["removed"]);
+    let mut places = vec![odd.parent().unwrap().to_owned()];
+    while let Some(place) = places.pop() {
+        for entry in std::fs::read_dir(place).unwrap().flatten() {
+            assert_ne!(entry.file_name(), "canary", "{entry:?}");
+            let is_folder = entry.file_type().unwrap().is_dir();
+            places.extend(is_folder.then(|| entry.path()));
+        }
+    }
+}
+
 fn configuration(world: &World) -> std::path::PathBuf {
     let place = world.home().join(".config/opencode-orchestrator");
     std::fs::create_dir_all(&place).unwrap();
