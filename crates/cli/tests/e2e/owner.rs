@@ -47,6 +47,8 @@ fn a_follower_says_so_when_the_owner_dies_and_the_mission_goes_on_with_whoever_c
         130,
         &["nobody runs m1 now; go on with: orchestrator resume m1"],
     );
+    // The meeting is not with what the dead one's Worker was still running.
+    world.all_gone();
     let resumed = world.start(&["resume", "m1"]);
     meeting.come();
     resumed.ended().ends(0, &["m1 completed"]);
