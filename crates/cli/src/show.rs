@@ -72,11 +72,11 @@ impl Show {
             mission: None,
             seq: Seq(0),
             after,
-            clock,
             layout: store.layout.clone(),
             looked: None,
             live: (style == Style::Live).then(|| Live::begin(silence)),
             quiet: (style == Style::Plain).then(|| Quiet::new(clock.now(), silence)),
+            clock,
             numbered: false,
             explained: None,
             keyboard: None,
@@ -221,6 +221,10 @@ impl Show {
         match &mut self.mission {
             Some(mission) => mission.apply(recorded.at, &recorded.event),
             none => *none = Mission::replay([recorded]),
+        }
+        if matches!(recorded.event, Event::Woke { .. }) {
+            // This clock stood still as well while the machine slept.
+            self.clock = Clock::not_before(recorded.at);
         }
         self.seq = seq;
         let Some(mission) = &self.mission else { return };

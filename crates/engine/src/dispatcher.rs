@@ -3,7 +3,7 @@
 //! One task owns the mission. Performers and doors send it messages; it sends them nothing but cancellations. Every
 //! thing that can wake it is an arm of the one `select!` below.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 use crate::perform::{self, Bench};
 use crate::points;
 use crate::pressure::{self, Watch};
@@ -149,6 +149,7 @@ pub struct Dispatcher {
     alive: tokio::time::Interval,
     watch: Watch,
     looks: tokio::time::Interval,
+    sleep: Sleep,
     pending: Vec<(Input, Option<oneshot::Sender<Reply>>)>,
 }
 
@@ -188,7 +189,7 @@ impl Dispatcher {
             lease: Arc::new(owned.lease),
             head: owned.head,
             desk: Desk::new(owned.mission),
-            clock: bench.clock,
+            clock: bench.clock.clone(),
             bench,
             inbox,
             sender: sender.clone(),
@@ -206,6 +207,7 @@ impl Dispatcher {
             last_token,
             alive,
             looks,
+            sleep: Sleep::from_now(),
             watch: Watch::of(machine, room),
             pending: Vec::new(),
         };
@@ -269,6 +271,8 @@ impl Dispatcher {
                 self.pending.push((Input::Tick, None));
             }
             _ = self.looks.tick() => {
+                let woke = self.sleep.noticed(&self.clock);
+                self.pending.extend(woke.map(|woke| (woke, None)));
                 let sample = self.watch.sample();
                 self.pending.push((Input::Sampled { sample }, None));
             }

@@ -433,8 +433,8 @@ pub enum Event {
         /// Who.
         by: String,
     },
-    /// An engine took the mission over that nobody had run for a while. What may take so long, may take that much longer;
-    /// what is to wait until a moment, a provider's for example, waits until that moment.
+    /// An engine took the mission over that nobody had run for a while, or the machine slept. What may take so long, may
+    /// take that much longer; what is to wait until a moment, a provider's for example, waits until that moment.
     Woke {
         /// For how long nobody ran it.
         idle: Millis,

@@ -14,8 +14,8 @@ use crate::work::{Base, Work};
 pub enum Input {
     /// Time passed.
     Tick,
-    /// An engine takes the mission over. It is the first thing that a mission is told by an engine: no deadline strikes
-    /// because of time in which nobody could do anything about it.
+    /// An engine takes the mission over, or the machine slept. It is the first thing that a mission is told by an engine: no
+    /// deadline strikes because of time in which nobody could do anything about it.
     Woke {
         /// When an engine is known to have run it last, if that is later than its last event.
         seen: Option<crate::time::Timestamp>,

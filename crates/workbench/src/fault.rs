@@ -10,10 +10,13 @@
 //!   at many points, each in a life of its own.
 //! * [`LIST`] names a file to which every point that is passed is added, one a line.
 //!
+//! [`SLEPT`] names a file that says for how many milliseconds the machine slept: no test can let it sleep.
+//!
 //! Two passings of one point are told apart by what they are about: a turn, a gate, a path. A line is the point's name,
 //! or the name, a colon, a blank, and what it is about.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 /// The variable that names the point to die at.
 pub const DIE: &str = "ORCHESTRATOR_FAULT";
@@ -23,6 +26,9 @@ pub const PLAN: &str = "ORCHESTRATOR_FAULT_PLAN";
 
 /// The variable that names the file in which points are listed.
 pub const LIST: &str = "ORCHESTRATOR_FAULT_LIST";
+
+/// The variable that names the file of how long the machine slept.
+pub const SLEPT: &str = "ORCHESTRATOR_FAULT_SLEPT";
 
 /// Whether this build has points at all.
 pub const ON: bool = cfg!(feature = "faults");
@@ -47,6 +53,21 @@ pub fn of(name: &'static str, about: &dyn Display) {
         false => format!("{name}: {about}"),
     };
     armed::ARMED.pass(name, &line);
+}
+
+/// For how long the machine slept, as a test wants it.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub fn slept() -> Duration {
+    Duration::ZERO
+}
+
+/// For how long the machine slept, as a test wants it.
+#[cfg(feature = "faults")]
+pub fn slept() -> Duration {
+    let text = std::env::var_os(SLEPT).and_then(|path| std::fs::read_to_string(path).ok());
+    let slept = text.and_then(|text| text.trim().parse().ok());
+    slept.map_or(Duration::ZERO, Duration::from_millis)
 }
 
 /// Whether a line is what is armed, one of those that begin so (`turn.rescued*`), or one that differs from it by its numbers

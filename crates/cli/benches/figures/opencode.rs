@@ -134,7 +134,7 @@ async fn model(tasks: usize, model_time: Duration, last: LastAnswer, plan: Plan)
             return crew.answer(request);
         }
         let gate = Gate::default();
-        let (opener, last) = (gate.clone(), last.clone());
+        let (opener, last, clock) = (gate.clone(), last.clone(), clock.clone());
         tokio::spawn(async move {
             tokio::time::sleep(step).await;
             *last.lock().unwrap() = Some((clock.now(), Instant::now()));

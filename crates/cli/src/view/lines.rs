@@ -153,7 +153,7 @@ fn told(mission: &Mission, event: &Event) -> Option<String> {
             format!("the TODO was changed by {by} (version {version})")
         }
         Event::Woke { idle } => {
-            format!("taken up again after {idle} without an engine; every deadline moves by that")
+            format!("taken up again after {idle} in which nobody ran it; every deadline moves by that")
         }
         Event::Paused { by } => format!("paused by {by}: no turn begins until it is resumed"),
         Event::Unpaused { by } => format!("it goes on after its pause: {by}"),

@@ -33,6 +33,8 @@ mod redirected;
 mod reused;
 mod room;
 mod set_ups;
+#[cfg(feature = "faults")]
+mod slept;
 mod stacked;
 mod steered;
 mod storm;

@@ -129,6 +129,7 @@ pub(crate) struct Faults {
     pub(crate) gate: u64,
     pub(crate) step: u64,
     pub(crate) clock: u64,
+    pub(crate) sleep: u64,
     pub(crate) person: u64,
     pub(crate) tools: u64,
 }
@@ -253,6 +254,15 @@ impl Scenario {
             let mut goals = self.goals.iter();
             let of_agents = goals.find(|goal| goal.kind == TaskKind::Agent);
             self.odd = of_agents.map(|goal| (goal.key.clone(), role));
+        }
+        self
+    }
+
+    /// So have machines that sleep now and then.
+    pub(crate) fn with_sleeps(mut self, seed: u64) -> Self {
+        let mut rng = Rng::new(seed.rotate_left(32) ^ 0x73_6c65_6570);
+        if rng.chance(150) {
+            self.faults.sleep = rng.range(2, 20);
         }
         self
     }
@@ -487,6 +497,7 @@ fn faults(rng: &mut Rng) -> Faults {
         gate: some(200),
         step: some(60),
         clock: some(300),
+        sleep: 0,
         person: some(700),
         tools: some(600),
     }

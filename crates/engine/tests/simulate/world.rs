@@ -167,6 +167,7 @@ impl World {
             .with_weather(seed)
             .with_purse(seed)
             .with_outputs(seed)
+            .with_sleeps(seed)
             .with_an_odd_one(seed)
             .with_plan_ahead(seed);
         Self::of(seed, rng, scenario)
@@ -250,6 +251,7 @@ impl World {
             if self.steps >= self.scenario.calm_after && !self.calm {
                 self.calm_down();
             }
+            self.maybe_sleeps();
             self.next();
         }
         let head = self

@@ -143,6 +143,7 @@ pub(super) const SIGHTS: &[&str] = &[
     "a session waits for its provider",
     "a clock jumps ahead",
     "a clock jumps back",
+    "the machine sleeps",
     "a reply overtakes another",
     "a finished reply is found again",
     "a session dies with the engine",

@@ -121,6 +121,33 @@ impl World {
         self.cycle(vec![(Input::Woke { seen }, None)]);
     }
 
+    /// Now and then the machine sleeps: nobody works, what is on its way comes later by that, and providers go on.
+    pub(super) fn maybe_sleeps(&mut self) {
+        let chance = self.scenario.faults.sleep;
+        let runs = self.engine.as_ref().is_some_and(|engine| engine.runs);
+        if chance == 0 || !runs || !self.rng.chance(chance) {
+            return;
+        }
+        let long = [2_000, 60_000, 600_000, 4_000_000, 90_000_000];
+        let long = *self.rng.pick(&long).expect("there are some");
+        let seen = self.told_at_least();
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        self.queue = queue
+            .map(|((at, n), what)| ((at.max(self.now) + long, n), what))
+            .collect();
+        self.now += long;
+        self.unattended += long;
+        tell!("** the machine slept for {}", Millis(long));
+        self.coverage.saw("the machine sleeps");
+        self.audit.clocks.attended = self.attended();
+        self.audit.clocks.taken_up(Millis(long));
+        self.cycle(vec![(Input::Woke { seen: Some(seen) }, None)]);
+        if self.engine.is_none() {
+            // Its last note is from before.
+            (self.noted, self.ran) = (Some(seen), seen);
+        }
+    }
+
     /// An engine that was taken for dead has something to say, and nobody may listen.
     pub(super) fn zombie_wakes(&mut self) {
         if self.engine.is_none() {
